@@ -1,0 +1,33 @@
+"""Django's log-in for pages, the browsable API and the admin: the same rules and lock-out as the API's, by the interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from django.contrib.auth.backends import ModelBackend
+from django.http import HttpRequest
+
+from apps.authentication.interface import AUTHENTICATION, Email, Password, SignedIn
+from apps.authentication.models import User
+from apps.core.flags import routes
+from apps.core.seam.context import STRANGER, new_context
+from apps.core.seam.registry import call
+
+
+class SeamBackend(ModelBackend):
+    """Checks the password by the service; loads the account and its admin permissions from the tables."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> User | None:
+        """The person, or None."""
+        email = (username or kwargs.get("email") or "").strip().lower()
+        try:
+            msgspec.convert(email, Email)
+            msgspec.convert(password, Password)
+        except msgspec.ValidationError:
+            return None
+        ctx = new_context(actor=STRANGER, away=routes.decide(email))
+        answer = call(AUTHENTICATION).sign_in(ctx=ctx, email=email, password=str(password))
+        return User.objects.filter(id=answer.user.id).first() if isinstance(answer, SignedIn) else None

@@ -1,0 +1,190 @@
+"""Who people are: accounts, log-in, tokens. The public file of `authentication`.
+
+Here: errors, DTOs and the Protocol. Not here: what a person may do with a contract; that is asked of `contracts`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Protocol
+from uuid import UUID
+
+from msgspec import Meta
+
+from apps.core.seam.context import CallContext
+from apps.core.seam.dto import Dto, Instant, Line
+from apps.core.seam.errors import Category, DomainError, gettext_noop
+from apps.core.seam.service import ServiceKey, command, query
+
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s\u0000]+@[^@\s\u0000]+\.[^@\s\u0000]+$")]
+Password = Annotated[str, Meta(min_length=8, max_length=200)]
+Phone = Annotated[str, Meta(max_length=20, pattern=r"^\+?[0-9 ()-]*$")]
+Locale = Annotated[str, Meta(pattern=r"^(ru|en)$")]
+
+
+class Role(enum.StrEnum):
+    """What a person does on the platform. A person declares the first four; an administrator grants the last two."""
+
+    SELLER = "seller"
+    BUYER = "buyer"
+    AGENT = "agent"
+    LAWYER = "lawyer"
+    REGISTRAR = "registrar"
+    ADMINISTRATOR = "administrator"
+
+
+DECLARED_ROLES = (Role.SELLER, Role.BUYER, Role.AGENT, Role.LAWYER)
+
+
+class User(Dto):
+    """An account as its owner and administrators see it."""
+
+    id: UUID
+    email: str
+    full_name: str
+    phone: str
+    roles: tuple[Role, ...]
+    locale: str
+    is_active: bool
+    created_at: Instant
+
+
+class PersonCard(Dto):
+    """An account as other people see it."""
+
+    id: UUID
+    full_name: str
+    roles: tuple[Role, ...]
+
+
+class Recipient(Dto):
+    """Where and in what language a person is told things; for system work only."""
+
+    id: UUID
+    email: str
+    full_name: str
+    locale: str
+
+
+class TokenPair(Dto, tag="tokens"):
+    """An access token (JWT, RFC 7519) and the refresh token that replaces it. `expires_in` is in seconds."""
+
+    user_id: UUID
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
+class Refusal(enum.StrEnum):
+    """Why no tokens were given."""
+
+    BAD_CREDENTIALS = "bad_credentials"
+    LOCKED_OUT = "locked_out"
+    TOKEN_INVALID = "token_invalid"  # noqa: S105 - a reason, not a secret
+    TOKEN_REUSED = "token_reused"  # noqa: S105
+
+
+class Refused(Dto, tag="refused"):
+    """No tokens; an answer rather than an error, because the failed attempt is counted in the same transaction."""
+
+    reason: Refusal
+    retry_after_seconds: int = 0
+
+
+class SignedIn(Dto, tag="signed_in"):
+    """A person whose password was right, for a browser session."""
+
+    user: User
+
+
+class EmailTaken(DomainError, code="email_taken", category=Category.CONFLICT):
+    """Another account has the address."""
+
+    message = gettext_noop("An account with this e-mail exists already.")
+
+
+class WeakPassword(DomainError, code="weak_password", category=Category.INVALID):
+    """The password fails the rules of `AUTH_PASSWORD_VALIDATORS`."""
+
+    message = gettext_noop("This password is too easy to guess.")
+    problems: tuple[str, ...]
+
+
+class UserNotFound(DomainError, code="user_not_found", category=Category.NOT_FOUND):
+    """No such account, or none that the actor may see."""
+
+    message = gettext_noop("There is no such person.")
+
+
+class RoleNotDeclarable(DomainError, code="role_not_declarable", category=Category.FORBIDDEN):
+    """Only an administrator grants this role."""
+
+    message = gettext_noop("Only an administrator grants the role {role}.")
+    role: str
+
+
+class AuthenticationService(Protocol):
+    """Accounts and tokens."""
+
+    @command
+    def register(
+        self,
+        *,
+        ctx: CallContext,
+        email: Email,
+        password: Password,
+        full_name: Line,
+        phone: Phone = "",
+        roles: tuple[Role, ...] = (Role.SELLER, Role.BUYER),
+        locale: Locale = "ru",
+    ) -> User:
+        """Open an account. Raises: EmailTaken, WeakPassword, RoleNotDeclarable."""
+
+    @command
+    def log_in(self, *, ctx: CallContext, email: Email, password: Password) -> TokenPair | Refused:
+        """Exchange a password for tokens. Five failures in 15 minutes lock the address out for 15 minutes."""
+
+    @command
+    def refresh(self, *, ctx: CallContext, refresh_token: Line) -> TokenPair | Refused:
+        """Rotate a refresh token (RFC 9700, section 4.14.2). Reuse revokes the family; see the service's logic."""
+
+    @command
+    def log_out(self, *, ctx: CallContext, refresh_token: Line) -> None:
+        """Revoke a refresh token's family. An unknown token is no error: the aim is reached (RFC 7009, section 2.2)."""
+
+    @command
+    def sign_in(self, *, ctx: CallContext, email: Email, password: Password) -> SignedIn | Refused:
+        """Check a password for a browser session; counted and locked out as `log_in` is."""
+
+    @query
+    def get(self, *, ctx: CallContext, user_id: UUID) -> User:
+        """An account: one's own, or any for an administrator. Raises: UserNotFound."""
+
+    @query
+    def cards(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[PersonCard, ...]:
+        """Cards of active people, in any order; unknown ids are left out."""
+
+    @query
+    def find_by_email(self, *, ctx: CallContext, email: Email) -> PersonCard:
+        """The card of the person with exactly this address. Raises: UserNotFound."""
+
+    @query
+    def recipients(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[Recipient, ...]:
+        """Addresses of active people, for system work. Raises: Forbidden."""
+
+    @command
+    def update_profile(
+        self, *, ctx: CallContext, full_name: Line | None = None, phone: Phone | None = None, locale: Locale | None = None
+    ) -> User:
+        """Change one's own account; None leaves a field as it is. Raises: UserNotFound."""
+
+    @command
+    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: tuple[Role, ...]) -> User:
+        """Grant exactly these roles; administrators only. Raises: Forbidden, UserNotFound."""
+
+    @command
+    def set_active(self, *, ctx: CallContext, user_id: UUID, is_active: bool) -> User:
+        """Block or unblock an account; a block revokes its refresh tokens. Raises: Forbidden, UserNotFound."""
+
+
+AUTHENTICATION: ServiceKey[AuthenticationService] = ServiceKey("authentication", AuthenticationService)

@@ -1,0 +1,27 @@
+"""Passwords: hashing is outside any transaction, because it takes tens of milliseconds on purpose."""
+
+from __future__ import annotations
+
+from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+
+from apps.authentication.interface import WeakPassword
+from apps.authentication.models import User
+
+
+def hashed(password: str, *, email: str, full_name: str) -> str:
+    """The hash to store. Raises: WeakPassword."""
+    try:
+        validate_password(password, user=User(email=email, full_name=full_name))
+    except ValidationError as error:
+        raise WeakPassword(problems=tuple(str(message) for message in error.messages)) from None
+    return make_password(password)
+
+
+def matches(user: User | None, password: str) -> bool:
+    """Whether the password is the person's. Takes as long for an unknown person as for a known one."""
+    if user is None:
+        make_password(password)
+        return False
+    return check_password(password, user.password) and user.is_active

@@ -1,0 +1,65 @@
+"""Refresh token rotation (RFC 9700, section 4.14.2), inside the command's transaction.
+
+A token is used once. Used again it revokes its whole family, for one of the two who hold it has stolen it; except that the one just
+replaced gives the same successor for ten seconds, because an answer can get lost on the way.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from apps.authentication.interface import Refusal, Refused
+from apps.authentication.logic import tokens
+from apps.authentication.models import RefreshToken, User
+from apps.core.ids import new_id
+
+GRACE = timedelta(seconds=10)
+
+
+def start_family(user: User, now: datetime) -> uuid.UUID:
+    """The first token of a new family."""
+    token = RefreshToken(family=new_id(), user=user, expires_at=now + tokens.refresh_lifetime())
+    token.save(force_insert=True)
+    return token.id
+
+
+def rotate(token_id: uuid.UUID | None, now: datetime) -> tuple[User, uuid.UUID] | Refused:
+    """The owner and the id of the next token, or why there is none.
+
+    The family is locked by its first row, so that two uses at once come one after the other.
+    """
+    family = RefreshToken.objects.filter(id=token_id).values_list("family", flat=True).first()
+    if family is None:
+        return Refused(reason=Refusal.TOKEN_INVALID)
+    members = list(RefreshToken.objects.select_for_update().filter(family=family).order_by("id"))
+    token = next(member for member in members if member.id == token_id)
+    user = token.user
+    if token.revoked_at is not None or token.expires_at <= now or not user.is_active:
+        return Refused(reason=Refusal.TOKEN_INVALID)
+    if token.replaced_at is None:
+        return user, _replace(token, now)
+    successor = next((member for member in members if member.id == token.successor_id), None)
+    if successor is not None and successor.replaced_at is None and now - token.replaced_at <= GRACE:
+        return user, successor.id
+    revoke_family(family, now)
+    return Refused(reason=Refusal.TOKEN_REUSED)
+
+
+def _replace(token: RefreshToken, now: datetime) -> uuid.UUID:
+    successor = RefreshToken(family=token.family, user_id=token.user_id, expires_at=now + tokens.refresh_lifetime())
+    successor.save(force_insert=True)
+    token.replaced_at = now
+    token.successor = successor
+    token.save(update_fields=["replaced_at", "successor"])
+    return successor.id
+
+
+def revoke_family(family: uuid.UUID, now: datetime) -> None:
+    """No token of the family works any more."""
+    RefreshToken.objects.filter(family=family, revoked_at=None).update(revoked_at=now)
+
+
+def revoke_all(user_id: uuid.UUID, now: datetime) -> None:
+    """No refresh token of a person works any more."""
+    RefreshToken.objects.filter(user_id=user_id, revoked_at=None).update(revoked_at=now)

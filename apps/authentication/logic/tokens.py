@@ -1,0 +1,91 @@
+"""Making and checking tokens. An access token is a JWT signed with RS256; a refresh token is an id and a MAC over it.
+
+Both can be made again from what is stored, so no answer ever stores a secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import uuid
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from apps.authentication import interface, models
+from apps.core.rest.keys import AccessToken
+from apps.core.seam.dto import Dto, Instant
+
+_MAC_BYTES = 32
+
+
+class Issued(Dto, tag="issued"):
+    """What is stored of an issued pair: everything needed to make it again."""
+
+    user_id: uuid.UUID
+    roles: tuple[str, ...]
+    locale: str
+    refresh_id: uuid.UUID
+    issued_at: Instant
+
+
+def pair(issued: Issued) -> interface.TokenPair:
+    """The tokens of a stored record; the same ones each time."""
+    lifetime = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
+    token = AccessToken()
+    token.set_iat(at_time=issued.issued_at)
+    token.set_exp(from_time=issued.issued_at, lifetime=lifetime)
+    token["jti"] = issued.refresh_id.hex
+    token["sub"] = str(issued.user_id)
+    token["roles"] = list(issued.roles)
+    token["locale"] = issued.locale
+    left = (issued.issued_at + lifetime - timezone.now()).total_seconds()
+    return interface.TokenPair(
+        user_id=issued.user_id,
+        access_token=str(token),
+        refresh_token=refresh_token(issued.refresh_id),
+        expires_in=max(round(left), 0),
+    )
+
+
+def outcome(stored: Issued | interface.Refused) -> interface.TokenPair | interface.Refused:
+    """What is answered for what was stored."""
+    return pair(stored) if isinstance(stored, Issued) else stored
+
+
+def issue(user: models.User, refresh_id: uuid.UUID) -> Issued:
+    """A record of tokens issued now."""
+    issued_at = timezone.now().replace(microsecond=0)
+    return Issued(
+        user_id=user.id, roles=tuple(user.roles), locale=user.locale, refresh_id=refresh_id, issued_at=issued_at
+    )
+
+
+def refresh_lifetime() -> timedelta:
+    """How long a refresh token lives."""
+    lifetime: timedelta = settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
+    return lifetime
+
+
+def refresh_token(token_id: uuid.UUID) -> str:
+    """The refresh token of an id: base64url of 16 bytes of id and 32 of HMAC-SHA-256."""
+    return base64.urlsafe_b64encode(token_id.bytes + _mac(token_id)).decode().rstrip("=")
+
+
+def read_refresh_token(token: str) -> uuid.UUID | None:
+    """The id in a refresh token, or None when we did not make it."""
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if len(raw) != 16 + _MAC_BYTES:
+        return None
+    token_id = uuid.UUID(bytes=raw[:16])
+    return token_id if hmac.compare_digest(raw[16:], _mac(token_id)) else None
+
+
+def _mac(token_id: uuid.UUID) -> bytes:
+    return hmac.digest(settings.REFRESH_TOKEN_SECRET.encode(), token_id.bytes, hashlib.sha256)

@@ -1,0 +1,29 @@
+"""The only place where an account becomes a DTO; fields are listed one by one."""
+
+from apps.authentication import interface, models
+
+
+def user(row: models.User) -> interface.User:
+    """An account for its owner."""
+    return interface.User(
+        id=row.id,
+        email=row.email,
+        full_name=row.full_name,
+        phone=row.phone,
+        roles=tuple(interface.Role(role) for role in row.roles),
+        locale=row.locale,
+        is_active=row.is_active,
+        created_at=row.created_at,
+    )
+
+
+def card(row: models.User) -> interface.PersonCard:
+    """An account for other people."""
+    return interface.PersonCard(
+        id=row.id, full_name=row.full_name, roles=tuple(interface.Role(role) for role in row.roles)
+    )
+
+
+def recipient(row: models.User) -> interface.Recipient:
+    """An account for system work that writes to people."""
+    return interface.Recipient(id=row.id, email=row.email, full_name=row.full_name, locale=row.locale)

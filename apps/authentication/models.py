@@ -1,0 +1,102 @@
+"""Accounts, refresh tokens, failed log-ins, and this app's own commands and outbox. Tables and constraints only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Lower, Now
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.ids import new_id
+from apps.core.ledgers import CommandRecord, OutboxRecord
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes accounts for `createsuperuser`; people register through the interface."""
+
+    def create_superuser(self, email: str, password: str, **fields: Any) -> User:
+        """An administrator with access to the admin."""
+        fields = {"is_staff": True, "is_superuser": True, "roles": ["administrator"], **fields}
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        """By e-mail, whatever its case."""
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """One person. The e-mail is kept in lower case and is the log-in."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    email = models.EmailField(_("e-mail"), unique=True)
+    full_name = models.CharField(_("full name"), max_length=300)
+    phone = models.CharField(_("phone"), max_length=20, blank=True)
+    roles = ArrayField(models.CharField(max_length=20), verbose_name=_("roles"), default=list, blank=True)
+    locale = models.CharField(_("language"), max_length=2, default="ru")
+    is_active = models.BooleanField(_("active"), default=True)
+    is_staff = models.BooleanField(_("may open the admin"), default=False)
+    created_at = models.DateTimeField(_("registered"), db_default=Now(), editable=False)
+
+    objects = UserManager()
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = ("full_name",)
+
+    class Meta:
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
+        constraints = (
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="authentication_user_email_lower"),
+        )
+
+    def __str__(self) -> str:
+        return str(self.email)
+
+
+class RefreshToken(models.Model):
+    """One link in a family of refresh tokens. The token itself is derived from `id` and is never stored."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    family = models.UUIDField(db_index=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, verbose_name=_("person"))
+    created_at = models.DateTimeField(_("issued"), db_default=Now())
+    expires_at = models.DateTimeField(_("expires"))
+    replaced_at = models.DateTimeField(_("replaced"), null=True)
+    successor = models.OneToOneField("self", null=True, on_delete=models.SET_NULL, related_name="predecessor")
+    revoked_at = models.DateTimeField(_("revoked"), null=True)
+
+    class Meta:
+        verbose_name = _("refresh token")
+        verbose_name_plural = _("refresh tokens")
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class LogInFailure(models.Model):
+    """One failed log-in, by normalised e-mail; counted for the lock-out."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    email = models.CharField(_("e-mail"), max_length=254)
+    at = models.DateTimeField(_("at"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("failed log-in")
+        verbose_name_plural = _("failed log-ins")
+        indexes = (models.Index(fields=("email", "at")),)
+
+    def __str__(self) -> str:
+        return str(self.email)
+
+
+class Command(CommandRecord):
+    """This app's executed commands."""
+
+
+class Outbox(OutboxRecord):
+    """This app's events."""

@@ -1,0 +1,190 @@
+"""Authentication in this process: scope, transaction, logic, DTO."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.utils import IntegrityError
+from django.utils import timezone
+
+from apps.authentication import mapping
+from apps.authentication.interface import (
+    DECLARED_ROLES,
+    Email,
+    EmailTaken,
+    Locale,
+    Password,
+    PersonCard,
+    Phone,
+    Recipient,
+    Refusal,
+    Refused,
+    Role,
+    RoleNotDeclarable,
+    SignedIn,
+    TokenPair,
+    User,
+    UserNotFound,
+)
+from apps.authentication.logic import lockout, passwords, rotation, tokens
+from apps.authentication.models import RefreshToken
+from apps.authentication.models import User as UserRow
+from apps.core.seam.commands import answers_from, command
+from apps.core.seam.context import CallContext
+from apps.core.seam.dto import Line
+from apps.core.seam.errors import Forbidden
+
+
+class Authentication:
+    """Implements `AuthenticationService`."""
+
+    def register(
+        self,
+        *,
+        ctx: CallContext,
+        email: Email,
+        password: Password,
+        full_name: Line,
+        phone: Phone = "",
+        roles: tuple[Role, ...] = (Role.SELLER, Role.BUYER),
+        locale: Locale = "ru",
+    ) -> User:
+        address = _normalised(email)
+        for role in roles:
+            if role not in DECLARED_ROLES and not ctx.actor.has("system", Role.ADMINISTRATOR):
+                raise RoleNotDeclarable(role=role)
+        secret = passwords.hashed(password, email=address, full_name=full_name)
+        row = UserRow(email=address, full_name=full_name.strip(), phone=phone, roles=list(roles), locale=locale)
+        row.password = secret
+        try:
+            with command(ctx) as work:
+                row.save(force_insert=True, using=work.alias)
+                return work.finish(mapping.user(row))
+        except IntegrityError as error:
+            raise EmailTaken from error
+
+    @answers_from(tokens.Issued | Refused, tokens.outcome)
+    def log_in(self, *, ctx: CallContext, email: Email, password: Password) -> TokenPair | Refused:
+        attempt = _Attempt(email, password)
+        with command(ctx) as work:
+            refusal = attempt.refusal()
+            row = attempt.row
+            stored = tokens.issue(row, rotation.start_family(row, attempt.now)) if row and not refusal else refusal
+            return tokens.outcome(work.finish(stored or Refused(reason=Refusal.BAD_CREDENTIALS)))
+
+    def sign_in(self, *, ctx: CallContext, email: Email, password: Password) -> SignedIn | Refused:
+        attempt = _Attempt(email, password)
+        with command(ctx) as work:
+            refusal = attempt.refusal()
+            if refusal is not None or attempt.row is None:
+                return work.finish(refusal or Refused(reason=Refusal.BAD_CREDENTIALS))
+            return work.finish(SignedIn(user=mapping.user(attempt.row)))
+
+    @answers_from(tokens.Issued | Refused, tokens.outcome)
+    def refresh(self, *, ctx: CallContext, refresh_token: Line) -> TokenPair | Refused:
+        token_id = tokens.read_refresh_token(refresh_token)
+        with command(ctx) as work:
+            rotated = rotation.rotate(token_id, timezone.now())
+            stored = rotated if isinstance(rotated, Refused) else tokens.issue(*rotated)
+            return tokens.outcome(work.finish(stored))
+
+    def log_out(self, *, ctx: CallContext, refresh_token: Line) -> None:
+        token_id = tokens.read_refresh_token(refresh_token)
+        with command(ctx) as work:
+            family = RefreshToken.objects.filter(id=token_id).values_list("family", flat=True).first()
+            if family is not None:
+                rotation.revoke_family(family, timezone.now())
+            return work.finish(None)
+
+    def get(self, *, ctx: CallContext, user_id: UUID) -> User:
+        if user_id != ctx.actor.id and not ctx.actor.has("system", Role.ADMINISTRATOR):
+            raise UserNotFound
+        return mapping.user(_row(user_id))
+
+    def cards(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[PersonCard, ...]:
+        return tuple(mapping.card(row) for row in UserRow.objects.filter(id__in=user_ids, is_active=True))
+
+    def find_by_email(self, *, ctx: CallContext, email: Email) -> PersonCard:
+        row = UserRow.objects.filter(email=_normalised(email), is_active=True).first()
+        if row is None or (ctx.actor.id is None and not ctx.actor.has("system")):
+            raise UserNotFound
+        return mapping.card(row)
+
+    def recipients(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[Recipient, ...]:
+        if not ctx.actor.has("system"):
+            raise Forbidden
+        return tuple(mapping.recipient(row) for row in UserRow.objects.filter(id__in=user_ids, is_active=True))
+
+    def update_profile(
+        self, *, ctx: CallContext, full_name: Line | None = None, phone: Phone | None = None, locale: Locale | None = None
+    ) -> User:
+        given = {"full_name": full_name, "phone": phone, "locale": locale}
+        changes = {name: value for name, value in given.items() if value is not None}
+        with command(ctx) as work:
+            row = _locked(ctx.actor.id)
+            for name, value in changes.items():
+                setattr(row, name, value)
+            if changes:
+                row.save(update_fields=list(changes))
+            return work.finish(mapping.user(row))
+
+    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: tuple[Role, ...]) -> User:
+        _administrators_only(ctx)
+        with command(ctx) as work:
+            row = _locked(user_id)
+            row.roles = list(roles)
+            row.save(update_fields=["roles"])
+            return work.finish(mapping.user(row))
+
+    def set_active(self, *, ctx: CallContext, user_id: UUID, is_active: bool) -> User:
+        _administrators_only(ctx)
+        with command(ctx) as work:
+            row = _locked(user_id)
+            row.is_active = is_active
+            row.save(update_fields=["is_active"])
+            if not is_active:
+                rotation.revoke_all(row.id, timezone.now())
+            return work.finish(mapping.user(row))
+
+
+class _Attempt:
+    """One try at a password. Hashing happens here, before the transaction; counting happens in `refusal`, within it."""
+
+    def __init__(self, email: str, password: str) -> None:
+        self.now = timezone.now()
+        self._address = _normalised(email)
+        self._closed = lockout.seconds_left(self._address, self.now)
+        self.row = UserRow.objects.filter(email=self._address).first()
+        self._matches = not self._closed and passwords.matches(self.row, password)
+
+    def refusal(self) -> Refused | None:
+        if self._closed:
+            return Refused(reason=Refusal.LOCKED_OUT, retry_after_seconds=self._closed)
+        if not self._matches:
+            lockout.record_failure(self._address, self.now)
+            return Refused(reason=Refusal.BAD_CREDENTIALS)
+        lockout.forget(self._address)
+        return None
+
+
+def _normalised(email: str) -> str:
+    return email.strip().lower()
+
+
+def _administrators_only(ctx: CallContext) -> None:
+    if not ctx.actor.has("system", Role.ADMINISTRATOR):
+        raise Forbidden
+
+
+def _row(user_id: UUID) -> UserRow:
+    row = UserRow.objects.filter(id=user_id).first()
+    if row is None:
+        raise UserNotFound
+    return row
+
+
+def _locked(user_id: UUID | None) -> UserRow:
+    row = UserRow.objects.select_for_update().filter(id=user_id).first()
+    if row is None:
+        raise UserNotFound
+    return row

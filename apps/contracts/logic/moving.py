@@ -1,0 +1,67 @@
+"""Moving a contract, with its history and its event, inside a command's transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.utils import timezone
+
+from apps.contracts.interface import ContractStatus, ContractStatusChanged, PlotUnderContract
+from apps.contracts.logic.creation import participants
+from apps.contracts.logic.signing import is_signed
+from apps.contracts.logic.visibility import SIGNABLE
+from apps.contracts.models import UNDER_WAY, Contract, StatusChange
+from apps.core.seam.commands import Work
+
+
+def locked(contract_id: UUID) -> Contract | None:
+    """The contract, held until the transaction ends; this lock orders its events."""
+    return Contract.objects.select_for_update().filter(id=contract_id).first()
+
+
+def plot_is_taken(contract: Contract) -> bool:
+    """Whether another contract for the same plot is signed or in registration."""
+    others = Contract.objects.filter(cadastral_number=contract.cadastral_number, status__in=UNDER_WAY)
+    return others.exclude(id=contract.id).exists()
+
+
+def move(work: Work, contract: Contract, status: ContractStatus, *, by: UUID | None, comment: str = "") -> None:
+    """Change the status of a locked contract. Raises: PlotUnderContract."""
+    if status in UNDER_WAY and contract.status not in UNDER_WAY and plot_is_taken(contract):
+        raise PlotUnderContract
+    previous = ContractStatus(contract.status)
+    contract.status = status
+    _save(contract, by=by, comment=comment, at=timezone.now())
+    work.emit(
+        ContractStatusChanged(
+            contract_id=contract.id,
+            number=contract.number,
+            previous=previous,
+            status=status,
+            comment=comment,
+            participants=participants(contract),
+        ),
+        aggregate_id=contract.id,
+    )
+
+
+def _save(contract: Contract, *, by: UUID | None, comment: str, at: datetime) -> None:
+    contract.updated_at = at
+    contract.save()
+    StatusChange.objects.create(contract=contract, status=contract.status, at=at, by=by, comment=comment)
+
+
+def advance_by_signatures(work: Work, contract: Contract) -> str:
+    """Move a contract as far as its signatures carry it; what happened, in a word."""
+    if contract.status not in SIGNABLE:
+        contract.save()
+        return "noted"
+    if is_signed(contract) and not plot_is_taken(contract):
+        move(work, contract, ContractStatus.SIGNED, by=None)
+        return "signed"
+    if contract.status == ContractStatus.DRAFT and (contract.signed_by_seller or contract.signed_by_buyer):
+        move(work, contract, ContractStatus.AWAITING_SIGNATURES, by=None)
+        return "awaiting_signatures"
+    contract.save()
+    return "noted"

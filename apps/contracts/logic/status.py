@@ -1,0 +1,53 @@
+"""The contract's status machine: which moves exist and who makes them.
+
+`signed` is reached only by both parties' signatures, never by hand.
+"""
+
+from __future__ import annotations
+
+from apps.contracts.interface import ContractStatus, IllegalStatusMove, PartyRole
+from apps.contracts.logic.visibility import role_of
+from apps.contracts.models import Contract
+from apps.core.seam.context import Actor
+
+S = ContractStatus
+_EVERYONE = frozenset(PartyRole)
+_PROFESSIONAL = frozenset({PartyRole.LAWYER, PartyRole.AGENT})
+_OWNERS = frozenset({PartyRole.SELLER, PartyRole.LAWYER, PartyRole.AGENT})
+
+# From, to, and the parts that make the move by hand; the system makes every move, administrators every one but `signed`.
+MOVES: dict[tuple[ContractStatus, ContractStatus], frozenset[PartyRole]] = {
+    (S.DRAFT, S.AWAITING_SIGNATURES): _OWNERS,
+    (S.DRAFT, S.CANCELLED): _EVERYONE,
+    (S.DRAFT, S.SIGNED): frozenset(),
+    (S.AWAITING_SIGNATURES, S.DRAFT): _OWNERS,
+    (S.AWAITING_SIGNATURES, S.CANCELLED): _EVERYONE,
+    (S.AWAITING_SIGNATURES, S.SIGNED): frozenset(),
+    (S.SIGNED, S.IN_REGISTRATION): _PROFESSIONAL | {PartyRole.SELLER},
+    (S.SIGNED, S.CANCELLED): frozenset({PartyRole.LAWYER}),
+    (S.IN_REGISTRATION, S.COMPLETED): frozenset({PartyRole.LAWYER}),
+    (S.IN_REGISTRATION, S.SIGNED): frozenset(),
+    (S.IN_REGISTRATION, S.CANCELLED): frozenset({PartyRole.LAWYER}),
+}
+
+
+def legal_moves(contract: Contract, actor: Actor) -> tuple[ContractStatus, ...]:
+    """Where the actor may move the contract by hand."""
+    role = role_of(contract, actor.id)
+    found = []
+    for (start, end), roles in MOVES.items():
+        if start != contract.status:
+            continue
+        by_office = actor.has("administrator") or (actor.has("registrar") and start == S.IN_REGISTRATION)
+        if role in roles or (by_office and end != S.SIGNED):
+            found.append(end)
+    return tuple(found)
+
+
+def require_legal(contract: Contract, asked: ContractStatus, actor: Actor) -> None:
+    """Raises: IllegalStatusMove, with the list of legal moves."""
+    if actor.has("system") and (ContractStatus(contract.status), asked) in MOVES:
+        return
+    legal = legal_moves(contract, actor)
+    if asked not in legal:
+        raise IllegalStatusMove(current=ContractStatus(contract.status), asked=asked, legal=legal)

@@ -1,0 +1,49 @@
+"""Who may see a contract and what they may do with it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from apps.contracts.interface import ContractStatus, PartyRole
+from apps.contracts.models import Contract
+from apps.core.seam.context import Actor
+
+SEES_ALL = ("administrator", "registrar", "system")
+ACTS_ON_ALL = ("administrator", "system")
+OVER = (ContractStatus.COMPLETED, ContractStatus.CANCELLED)
+SIGNABLE = (ContractStatus.DRAFT, ContractStatus.AWAITING_SIGNATURES)
+
+
+def role_of(contract: Contract, user_id: UUID | None) -> PartyRole | None:
+    """The part that a person has in a contract."""
+    if user_id is None:
+        return None
+    if user_id == contract.seller_id:
+        return PartyRole.SELLER
+    if user_id == contract.buyer_id:
+        return PartyRole.BUYER
+    if user_id == contract.agent_id:
+        return PartyRole.AGENT
+    return PartyRole.LAWYER if user_id == contract.lawyer_id else None
+
+
+def sees(contract: Contract, actor: Actor) -> bool:
+    """Whether the contract exists for the actor."""
+    return actor.has(*SEES_ALL) or role_of(contract, actor.id) is not None
+
+
+def may_upload(contract: Contract, actor: Actor) -> bool:
+    """Parties and administrators attach documents until the contract is over."""
+    acts = role_of(contract, actor.id) is not None or actor.has(*ACTS_ON_ALL)
+    return acts and contract.status not in OVER
+
+
+def may_sign(contract: Contract, actor: Actor) -> bool:
+    """Seller and buyer sign until the contract is over; what a signature changes depends on the document."""
+    return role_of(contract, actor.id) in {PartyRole.SELLER, PartyRole.BUYER} and contract.status not in OVER
+
+
+def may_manage(contract: Contract, actor: Actor) -> bool:
+    """Who changes terms: everyone in the contract but the buyer, and administrators."""
+    managers = {PartyRole.SELLER, PartyRole.AGENT, PartyRole.LAWYER}
+    return role_of(contract, actor.id) in managers or actor.has(*ACTS_ON_ALL)

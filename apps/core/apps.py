@@ -1,0 +1,24 @@
+"""Application configurations of the kernel, and of waffle as we use it."""
+
+from django.apps import AppConfig
+from django.core.checks import register
+from waffle.apps import WaffleConfig as BaseWaffleConfig
+
+
+class CoreConfig(AppConfig):
+    """The seam, flags and command keys."""
+
+    name = "apps.core"
+    verbose_name = "Platform"
+
+    def ready(self) -> None:
+        from apps.core.seam.checks import check_services
+
+        register(check_services)
+
+
+class WaffleConfig(BaseWaffleConfig):  # type: ignore[misc]  # waffle is not typed
+    """Waffle connects signals that want a flag model with users and groups; ours has neither."""
+
+    def ready(self) -> None:
+        """Connect nothing."""

@@ -1,0 +1,45 @@
+"""Core's own tables: the feature flags. The abstract command and outbox tables are in `ledgers.py`."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from waffle.models import AbstractBaseFlag
+
+from apps.core.flags import snapshot
+
+
+class Flag(AbstractBaseFlag):  # type: ignore[misc]  # waffle is not typed
+    """A feature flag. Superusers, staff and languages are not special: each would skew a canary."""
+
+    percent = models.DecimalField(
+        _("Percent"),
+        max_digits=5,
+        decimal_places=2,
+        default=0,
+        validators=[MinValueValidator(0), MaxValueValidator(100)],
+        help_text=_("The share of people for whom it is on, 0 to 100; each person keeps their side."),
+    )
+    actors = ArrayField(
+        models.UUIDField(), verbose_name=_("People"), default=list, blank=True, help_text=_("Ids, comma-separated.")
+    )
+    superusers = None
+    staff = None
+    authenticated = None
+    languages = None
+    rollout = None
+    testing = None
+
+    class Meta(AbstractBaseFlag.Meta):
+        abstract = False
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+    def is_active_for_user(self, user: object) -> bool | None:
+        """Waffle's question, answered by our rules from the process's snapshot."""
+        return snapshot.is_on(self.name, str(getattr(user, "pk", "")))
+
+    def is_active(self, request: object, read_only: bool = False) -> bool | None:
+        """Waffle's question about a request, answered without cookies."""
+        return self.is_active_for_user(getattr(request, "user", None))

@@ -1,0 +1,49 @@
+"""The edge: where a request becomes a call context. The route is decided here, once, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.translation import get_language
+
+from apps.core.flags import routes
+from apps.core.rest.authentication import actor_of
+from apps.core.seam.context import CallContext, new_context
+from apps.core.seam.errors import Category, DomainError, gettext_noop
+
+_KEY = re.compile(r'"?([\x21\x23-\x7e]{1,200})"?')
+
+
+class BadIdempotencyKey(DomainError, code="bad_idempotency_key", category=Category.INVALID):
+    """The header is empty, too long or not printable ASCII."""
+
+    message = gettext_noop("An idempotency key is 1 to 200 printable ASCII characters.")
+
+
+def context(request: HttpRequest, user: Any, *, aggregate: str = "") -> CallContext:
+    """The context of a request. `aggregate` decides the route where there is no actor yet: the normalised e-mail.
+
+    Raises: BadIdempotencyKey.
+    """
+    actor = actor_of(user)
+    language = get_language() or "ru"
+    return new_context(
+        actor=actor,
+        request_id=getattr(request, "request_id", ""),
+        trace=getattr(request, "trace", ""),
+        locale=language[:2],
+        command_key=_idempotency_key(request),
+        away=routes.decide(str(actor.id) if actor.id else aggregate),
+    )
+
+
+def _idempotency_key(request: HttpRequest) -> str | None:
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    found = _KEY.fullmatch(given.strip())
+    if found is None:
+        raise BadIdempotencyKey
+    return found.group(1)

@@ -1,0 +1,121 @@
+"""`@endpoint`: a view method whose type hints are its contract.
+
+`body` and `query` are decoded to the structs that they are annotated with, path parameters come by name, the returned struct
+is encoded. The same hints make the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.core.rest import edge
+from apps.core.rest.contract import SPEC, Spec
+from apps.core.rest.problems import FieldProblem, Unfit
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MAX_PROBLEMS = 20
+
+
+class View(APIView):
+    """The base of every REST view."""
+
+
+def endpoint(*, status: int = 200, public: bool = False, multipart: bool = False) -> Callable[[F], F]:
+    """Make a view method an endpoint. `public` ones may be called by strangers."""
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def handler(self: View, request: Request, **path: Any) -> Response:
+            known = spec()
+            if not public and not request.user.is_authenticated:
+                raise NotAuthenticated
+            arguments: dict[str, Any] = dict(path)
+            if known.body is not None:
+                arguments["body"] = read_body(request, known.body)
+            if known.query is not None:
+                arguments["query"] = _read_query(request, known.query)
+            aggregate = str(getattr(arguments.get("body"), "email", "")).strip().lower()
+            ctx = edge.context(request._request, request.user, aggregate=aggregate)
+            result = function(self, ctx=ctx, **arguments)
+            return result if isinstance(result, Response) else Response(result, status=status)
+
+        @cache
+        def spec() -> Spec:  # the hints are read at the first request, when every name they use exists
+            hints = get_type_hints(function, include_extras=True)
+            result = hints.pop("return", None)
+            body, query = hints.pop("body", None), hints.pop("query", None)
+            hints.pop("ctx", None)
+            summary = (function.__doc__ or "").strip().split("\n")[0]
+            return Spec(status, public, body, query, hints, result, multipart, summary)
+
+        setattr(handler, SPEC, spec)
+        return handler  # type: ignore[return-value]
+
+    return decorate
+
+
+def read_body(request: Request, body_type: type[msgspec.Struct]) -> Any:
+    """Decode a JSON body. Raises: Unfit."""
+    raw = request.data if isinstance(request.data, bytes) else b"{}"
+    try:
+        return msgspec.json.decode(raw or b"{}", type=body_type)
+    except msgspec.ValidationError as error:
+        raise Unfit(_every_problem(raw, body_type, error)) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Unfit((FieldProblem(pointer="", detail=str(error)),), malformed=True) from None
+
+
+def _every_problem(
+    raw: bytes, body_type: type[msgspec.Struct], first: msgspec.ValidationError
+) -> tuple[FieldProblem, ...]:
+    """msgspec stops at the first error: ask once per field, so that a person sees all of them at once."""
+    found: list[FieldProblem] = []
+    try:
+        given = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        return (FieldProblem(pointer="", detail=str(first)),)
+    for field in msgspec.structs.fields(body_type):
+        if field.encode_name not in given:
+            if field.required:
+                found.append(FieldProblem(pointer=f"/{field.encode_name}", detail="required"))
+            continue
+        try:
+            msgspec.convert(given[field.encode_name], field.type, strict=True, builtin_types=None)
+        except msgspec.ValidationError as error:
+            found.append(_located(field.encode_name, error))
+    unknown = set(given) - {field.encode_name for field in msgspec.structs.fields(body_type)}
+    found += [FieldProblem(pointer=f"/{name}", detail="unknown field") for name in sorted(unknown)]
+    return tuple(found[:_MAX_PROBLEMS]) or (FieldProblem(pointer="", detail=str(first)),)
+
+
+def _located(name: str, error: msgspec.ValidationError) -> FieldProblem:
+    text, _, place = str(error).partition(" - at `$")
+    inner = place.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
+    return FieldProblem(pointer=f"/{name}{inner}", detail=text)
+
+
+def _read_query(request: Request, query_type: type[msgspec.Struct]) -> Any:
+    given = {name: values[-1] for name, values in request.query_params.lists()}
+    given.pop("format", None)
+    try:
+        return msgspec.convert(given, query_type, strict=False)
+    except msgspec.ValidationError as error:
+        text, _, place = str(error).partition(" - at `$.")
+        raise Unfit((FieldProblem(pointer=place.rstrip("`"), detail=text),)) from None
+
+
+def fields_of(body: msgspec.Struct) -> dict[str, Any]:
+    """A body's fields as keyword arguments, for passing on what was asked as it was asked."""
+    return {name: getattr(body, name) for name in body.__struct_fields__}
+
+

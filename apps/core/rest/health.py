@@ -1,0 +1,82 @@
+"""Liveness, readiness, metrics, and Django's own errors under `/api/`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+from django.conf import settings
+from django.core.cache import cache
+from django.core.files.storage import storages
+from django.db import connections
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django_prometheus.exports import ExportToDjangoView
+
+from apps.core.rest.problems import response
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers."""
+    return HttpResponse(b'{"status":"ok"}', content_type="application/json")
+
+
+def _database() -> None:
+    for alias in connections:
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+
+def _broker() -> None:
+    cache.get("readyz")
+
+
+def _storage() -> None:
+    client = storages["documents"].connection.meta.client  # type: ignore[attr-defined]  # an S3Storage
+    client.head_bucket(Bucket=settings.DOCUMENTS_BUCKET)
+
+
+CHECKS: dict[str, Callable[[], None]] = {"database": _database, "redis": _broker, "storage": _storage}
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Each dependency, asked now: 200 when all answer, else 503 with what does not."""
+    checks: dict[str, dict[str, object]] = {}
+    for name, check in CHECKS.items():
+        started = time.perf_counter()
+        error = ""
+        try:
+            check()
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the dependency is not ready
+            error = type(problem).__name__
+        checks[name] = {"ok": not error, "error": error, "ms": round((time.perf_counter() - started) * 1000, 1)}
+    ready = all(check["ok"] for check in checks.values())
+    body = msgspec.json.encode({"status": "ready" if ready else "not ready", "checks": checks})
+    return HttpResponse(body, status=200 if ready else 503, content_type="application/json")
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus metrics of this process, or of all when PROMETHEUS_MULTIPROC_DIR is set."""
+    exported: HttpResponse = ExportToDjangoView(request)
+    return exported
+
+
+def root(request: HttpRequest) -> HttpResponse:
+    """The API's front door: its documentation."""
+    return HttpResponsePermanentRedirect("/api/v1/docs")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404, as a problem for programs and as a page for people."""
+    if request.path.startswith("/api/"):
+        return response(404, "not_found", gettext("There is nothing here."), request)
+    return render(request, "404.html", status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500, as a problem for programs and as a page for people."""
+    if request.path.startswith("/api/"):
+        return response(500, "internal_error", gettext("Something went wrong on our side."), request)
+    return render(request, "500.html", status=500)

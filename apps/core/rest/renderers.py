@@ -1,0 +1,60 @@
+"""Answers: structs to JSON by msgspec; for a person with a browser, the same inside DRF's page with a raw JSON form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from django import forms
+from django.utils.translation import gettext as _
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+
+from apps.core.rest.contract import example, spec_of
+
+
+class StructRenderer(JSONRenderer):
+    """`application/json` by msgspec."""
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
+        """The answer's bytes; indented for a person."""
+        if data is None:
+            return b""
+        encoded = msgspec.json.encode(data)
+        if renderer_context and renderer_context.get("indent"):
+            return msgspec.json.format(encoded, indent=2)
+        return encoded
+
+
+class StructBrowsableRenderer(BrowsableAPIRenderer):
+    """DRF's page, with a raw JSON form filled in from the endpoint's declared body."""
+
+    def get_default_renderer(self, view: Any) -> StructRenderer:
+        """What shows the answer inside the page."""
+        return StructRenderer()
+
+    def get_rendered_html_form(self, data: Any, view: Any, method: str, request: Any) -> Any:
+        """Only the buttons for methods without a body; there are no serializers to make forms of."""
+        if method in {"DELETE", "OPTIONS"} and method in view.allowed_methods:
+            return True
+        return None
+
+    def get_raw_data_form(self, data: Any, view: Any, method: str, request: Any) -> forms.Form | None:
+        """The raw JSON form of a method that takes a body."""
+        spec = spec_of(view, method)
+        if spec is None or (spec.body is None and method not in {"POST", "PUT", "PATCH"}):
+            return None
+        content = "" if spec.body is None else msgspec.json.format(msgspec.json.encode(example(spec.body))).decode()
+        choice = ("application/json", "application/json")
+
+        class RawForm(forms.Form):
+            _content_type = forms.ChoiceField(
+                label=_("Media type:"), choices=[choice], initial=choice[0], widget=forms.Select(attrs={"data-override": "content-type"})
+            )
+            _content = forms.CharField(
+                label=_("Content:"), widget=forms.Textarea(attrs={"data-override": "content"}), initial=content, required=False
+            )
+
+        return RawForm()

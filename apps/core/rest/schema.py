@@ -1,0 +1,94 @@
+"""The public OpenAPI 3.1 document, from the endpoints' type hints: msgspec writes the schemas, drf-spectacular the rest."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from drf_spectacular.openapi import AutoSchema
+
+from apps.core.rest.contract import Spec, spec_of
+from apps.core.rest.problems import MEDIA_TYPE, Problem
+
+REF = "#/components/schemas/{name}"
+# Types seen while one document is generated; the hook writes their components and forgets them.
+_seen: list[Any] = [Problem]
+
+
+def _schema(annotation: Any) -> dict[str, Any]:
+    _seen.append(annotation)
+    (schema,), _ = msgspec.json.schema_components([annotation], ref_template=REF)
+    return schema
+
+
+class StructSchema(AutoSchema):
+    """Describes an operation from its endpoint's contract."""
+
+    def get_operation(self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any) -> Any:
+        """The operation object, or None where the method is no endpoint."""
+        spec = spec_of(self.view, method)
+        if spec is None:
+            return None
+        module = type(self.view).__module__.split(".")
+        operation: dict[str, Any] = {
+            "operationId": f"{type(self.view).__name__}.{method.lower()}",
+            "tags": [module[1]],
+            "summary": spec.summary,
+            "parameters": [*_path_parameters(path, spec), *_query_parameters(spec), *_header_parameters(method)],
+            "responses": _responses(spec),
+            "security": [{}] if spec.public else [{"bearer": []}, {"session": []}],
+        }
+        if spec.body is not None:
+            media = "multipart/form-data" if spec.multipart else "application/json"
+            operation["requestBody"] = {"required": True, "content": {media: {"schema": _schema(spec.body)}}}
+        return operation
+
+
+def _path_parameters(path: str, spec: Spec) -> list[dict[str, Any]]:
+    return [
+        {"in": "path", "name": name, "required": True, "schema": _schema(spec.path[name])}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
+
+
+def _query_parameters(spec: Spec) -> list[dict[str, Any]]:
+    if spec.query is None:
+        return []
+    return [
+        {"in": "query", "name": field.encode_name, "required": field.required, "schema": _schema(field.type)}
+        for field in msgspec.structs.fields(spec.query)
+    ]
+
+
+def _header_parameters(method: str) -> list[dict[str, Any]]:
+    if method.upper() == "GET":
+        return []
+    description = "Repeating a request with the same key gives the first answer and no second effect."
+    schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[\\x21\\x23-\\x7e]+$"}
+    return [{"in": "header", "name": "Idempotency-Key", "description": description, "schema": schema}]
+
+
+def _responses(spec: Spec) -> dict[str, Any]:
+    problem = {MEDIA_TYPE: {"schema": {"$ref": REF.format(name="Problem")}}}
+    success: dict[str, Any] = {"description": "Done."}
+    if spec.result is not None and spec.result is not type(None):
+        success["content"] = {"application/json": {"schema": _schema(spec.result)}}
+    responses: dict[str, Any] = {str(spec.status): success}
+    if not spec.public:
+        responses["401"] = {"description": "Not signed in.", "content": problem}
+    responses["default"] = {"description": "Refused; see `code`.", "content": problem}
+    return responses
+
+
+def add_components(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Post-processing hook: the schemas of every type seen, and the two ways to sign in."""
+    _, schemas = msgspec.json.schema_components(_seen, ref_template=REF)
+    components = result.setdefault("components", {})
+    components["schemas"] = dict(sorted(schemas.items()))
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        "session": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
+    }
+    del _seen[1:]
+    return result

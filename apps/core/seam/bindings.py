@@ -1,0 +1,45 @@
+"""A service's implementation in this process, bound to its database: what answers a call when it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from apps.core.seam import commands, errors
+from apps.core.seam.commands import Ledger
+from apps.core.seam.context import CallContext
+from apps.core.seam.service import Kind, Operation, ServiceKey
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What executing an operation gave: a result or a refusal, either way already encoded."""
+
+    body: bytes
+    refusal: errors.DomainError | None = None
+
+
+class Binding:
+    """Runs operations of one service here. In-process calls and the HTTP endpoint both come through `execute`."""
+
+    def __init__(self, key: ServiceKey[Any], implementation: Any, ledger: Ledger | None) -> None:
+        self.key = key
+        self.implementation = implementation
+        self.ledger = ledger
+        self._methods: dict[str, Callable[..., Any]] = {
+            name: getattr(implementation, name) for name in key.operations if hasattr(implementation, name)
+        }
+
+    def execute(self, operation: Operation, ctx: CallContext, arguments: bytes | msgspec.Raw) -> Answer:
+        """Decode, run, encode. A refusal is an answer; anything else raised is a fault and propagates."""
+        try:
+            decoded = operation.decode_arguments(arguments)
+            method = self._methods[operation.name]
+            if operation.kind is Kind.QUERY:
+                return Answer(operation.encode_result(method(ctx=ctx, **decoded)))
+            if self.ledger is None:  # a fake keeps its own memory of keys
+                return Answer(operation.encode_result(method(ctx=ctx, **decoded)))
+            return Answer(commands.run_command(self.ledger, operation, method, ctx, decoded))
+        except errors.DomainError as refusal:
+            return Answer(errors.to_wire(refusal), refusal)

@@ -1,0 +1,68 @@
+"""System checks at start-up: every implementation fits its Protocol, every shape can cross, every event has a handler."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+from django.core.checks import CheckMessage, Error
+
+from apps.core.seam import topology
+from apps.core.seam.dto import shape_faults
+from apps.core.seam.events import EventEnvelope, ReceivesEvents
+from apps.core.seam.service import Operation, ServiceKey, is_context
+
+
+def check_services(**_: Any) -> list[CheckMessage]:
+    """Everything in the topology."""
+    found: list[CheckMessage] = []
+    for service, entry in topology.entries().items():
+        implementation = topology.local_binding(service).implementation
+        faults = [*interface_faults(topology.key_of(service)), *implementation_faults(service, implementation)]
+        if isinstance(implementation, ReceivesEvents):
+            handled = {event.TYPE for event in implementation.handlers}
+            if handled != set(entry.consumes):
+                faults.append(f"topology says it consumes {sorted(entry.consumes)}, it handles {sorted(handled)}")
+        found += [Error(f"{service}: {fault}", id="seam.E001") for fault in faults]
+    return found
+
+
+def interface_faults(key: ServiceKey[Any]) -> Iterator[str]:
+    """What keeps a Protocol from being called over a wire."""
+    for operation in key.operations.values():
+        if not is_context(operation.first_hint):
+            yield f"{operation.name}: the first argument is ctx: CallContext"
+        for name, parameter in operation.parameters.items():
+            if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+                yield f"{operation.name}: {name} is not keyword-only"
+            if operation.hints[name] is not EventEnvelope:
+                yield from shape_faults(operation.hints[name], f"{operation.name}({name})")
+        yield from shape_faults(operation.result_type, f"{operation.name} ->")
+
+
+def implementation_faults(service: str, implementation: Any) -> Iterator[str]:
+    """Where an implementation differs from its Protocol by name, kind, default or type."""
+    key = topology.key_of(service)
+    cls = type(implementation)
+    if key.protocol in cls.__mro__:
+        yield f"{cls.__name__} inherits from its Protocol, which would hide a missing method"
+    for operation in key.operations.values():
+        method = getattr(cls, operation.name, None)
+        if method is None:
+            yield f"{cls.__name__} lacks {operation.name}"
+            continue
+        yield from _signature_faults(operation, method)
+
+
+def _signature_faults(operation: Operation, method: Any) -> Iterator[str]:
+    declared = inspect.signature(operation.function).parameters
+    given = inspect.signature(method).parameters
+    if list(declared) != list(given):
+        yield f"{operation.name} takes {list(given)}, its Protocol {list(declared)}"
+        return
+    for name, parameter in declared.items():
+        if (parameter.kind, parameter.default) != (given[name].kind, given[name].default):
+            yield f"{operation.name}: {name} differs in kind or default"
+    if get_type_hints(method, include_extras=True) != get_type_hints(operation.function, include_extras=True):
+        yield f"{operation.name}: its types differ from its Protocol's"

@@ -1,0 +1,121 @@
+"""Who calls, on whose behalf, how long it may take: the first argument of every operation."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from uuid import UUID
+
+import msgspec
+
+from apps.core.seam.dto import Dto
+
+DEFAULT_TIMEOUT_MS = 5_000
+
+
+class Actor(Dto):
+    """The person or system at the beginning of a chain of calls. `id` is None for system work and for strangers."""
+
+    id: UUID | None = None
+    roles: tuple[str, ...] = ()
+
+    def has(self, *roles: str) -> bool:
+        """Whether the actor holds one of the roles."""
+        return any(role in self.roles for role in roles)
+
+
+SYSTEM = Actor(roles=("system",))
+STRANGER = Actor()
+
+
+class CallContext(Dto):
+    """Travels with every call. `expires_at` is this process's monotonic clock; only milliseconds left go on the wire."""
+
+    actor: Actor
+    request_id: str
+    trace: str
+    locale: str
+    expires_at: int
+    command_key: str | None = None
+    away: tuple[str, ...] = ()
+
+    def remaining_ms(self) -> int:
+        """Milliseconds until the caller gives up; negative when it already has."""
+        return (self.expires_at - time.monotonic_ns()) // 1_000_000
+
+    def step(self, name: str) -> CallContext:
+        """The same context with the command key of a nested step, derived from the parent's key and the step's name."""
+        if self.command_key is None:
+            return self
+        key = hashlib.sha256(f"{self.command_key}\0{name}".encode()).hexdigest()[:40]
+        return msgspec.structs.replace(self, command_key=key)
+
+    def as_actor(self, actor: Actor) -> CallContext:
+        """The same call on behalf of another actor: a handler that acts for the system."""
+        return msgspec.structs.replace(self, actor=actor)
+
+
+class WireContext(Dto):
+    """A `CallContext` on the wire."""
+
+    actor: Actor
+    request_id: str
+    trace: str
+    locale: str
+    remaining_ms: int
+    command_key: str | None = None
+    away: tuple[str, ...] = ()
+
+
+def new_trace() -> str:
+    """A W3C traceparent of a new trace (https://www.w3.org/TR/trace-context/)."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def new_context(
+    *,
+    actor: Actor = SYSTEM,
+    request_id: str = "",
+    trace: str = "",
+    locale: str = "ru",
+    timeout_ms: int = DEFAULT_TIMEOUT_MS,
+    command_key: str | None = None,
+    away: tuple[str, ...] = (),
+) -> CallContext:
+    """A context made at an edge: a web request, a task, a command. A command key is made up where none is given."""
+    return CallContext(
+        actor=actor,
+        request_id=request_id or secrets.token_hex(8),
+        trace=trace or new_trace(),
+        locale=locale,
+        expires_at=time.monotonic_ns() + timeout_ms * 1_000_000,
+        command_key=command_key or secrets.token_hex(16),
+        away=away,
+    )
+
+
+def to_wire(ctx: CallContext, remaining_ms: int) -> WireContext:
+    """The context for the next hop, with the time that hop may take."""
+    return WireContext(
+        actor=ctx.actor,
+        request_id=ctx.request_id,
+        trace=ctx.trace,
+        locale=ctx.locale,
+        remaining_ms=remaining_ms,
+        command_key=ctx.command_key,
+        away=ctx.away,
+    )
+
+
+def from_wire(wire: WireContext) -> CallContext:
+    """The context as the called side holds it."""
+    return CallContext(
+        actor=wire.actor,
+        request_id=wire.request_id,
+        trace=wire.trace,
+        locale=wire.locale,
+        expires_at=time.monotonic_ns() + wire.remaining_ms * 1_000_000,
+        command_key=wire.command_key,
+        away=wire.away,
+    )

@@ -1,0 +1,123 @@
+"""The seam's HTTP endpoint: `POST /internal/seam/<service>/<method>`, a bare WSGI application ahead of Django's handler.
+
+It answers 200 with a result, a typed refusal with its status, or a fault (400, 401, 404, 500) without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import structlog
+from django.conf import settings
+from django.db import close_old_connections
+
+from apps.core.seam import context, metrics, signing, topology
+from apps.core.seam.context import WireContext
+from apps.core.seam.errors import HTTP_STATUS
+from apps.core.seam.transports import PATH
+
+MAX_BODY = 1024 * 1024
+StartResponse = Callable[..., Any]
+log = structlog.get_logger(__name__)
+REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    context: WireContext
+    arguments: msgspec.Raw
+
+
+class _Fault(Exception):
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    """Answer one seam call (WSGI, PEP 3333)."""
+    close_old_connections()
+    try:
+        status, body = _answer(environ)
+    except _Fault as fault:
+        status, body = fault.status, msgspec.json.encode({"fault": fault.reason})
+    except Exception:
+        log.exception("seam_fault", path=environ.get("PATH_INFO"))
+        status, body = 500, b'{"fault":"internal error"}'
+    finally:
+        close_old_connections()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    start_response(f"{status} {REASONS.get(status, 'Refused')}", headers)
+    return [body]
+
+
+def _answer(environ: dict[str, Any]) -> tuple[int, bytes]:
+    path = environ["PATH_INFO"]
+    service, _, method = path.removeprefix(f"{PATH}/").partition("/")
+    if environ["REQUEST_METHOD"] != "POST":
+        raise _Fault(405, "POST only")
+    body = _read(environ)
+    # Authenticity first: a stranger learns nothing, not even which services are here.
+    _authenticate(environ, service, path, body)
+    if service not in settings.SEAM_SERVES:
+        raise _Fault(404, "no such service here")
+    binding = topology.local_binding(service)
+    operation = binding.key.operations.get(method)
+    if operation is None:
+        raise _Fault(404, "no such operation")
+    try:
+        envelope = _decode_envelope(body)
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
+        raise _Fault(400, f"not a call: {error}") from error
+    ctx = context.from_wire(envelope.context)
+    answer = binding.execute(operation, ctx, envelope.arguments)
+    status = 200 if answer.refusal is None else HTTP_STATUS[answer.refusal.category]
+    metrics.served.labels(service, method, status).inc()
+    return status, answer.body
+
+
+def _read(environ: dict[str, Any]) -> bytes:
+    try:
+        size = int(environ.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        raise _Fault(400, "no length") from None
+    if not 0 <= size <= MAX_BODY:
+        raise _Fault(413, "too large")
+    body: bytes = environ["wsgi.input"].read(size)
+    if len(body) != size:
+        raise _Fault(400, "the body ended early")
+    return body
+
+
+def _authenticate(environ: dict[str, Any], service: str, path: str, body: bytes) -> None:
+    try:
+        signing.check(
+            caller=environ.get("HTTP_X_SEAM_CALLER", ""),
+            callee=service,
+            method="POST",
+            path=path,
+            body=body,
+            at=environ.get("HTTP_X_SEAM_TIME", ""),
+            signature=environ.get("HTTP_X_SEAM_SIGNATURE", ""),
+        )
+    except signing.BadSeal:
+        raise _Fault(401, "not authentic") from None

@@ -1,0 +1,178 @@
+"""What a service refuses with, and what the seam itself fails with.
+
+A refusal is a `DomainError` subclass with a stable code, typed fields and a category; it travels by code and is raised
+again as the same class on the caller's side. One table turns a category into an HTTP status.
+"""
+
+from __future__ import annotations
+
+import enum
+from functools import cache
+from typing import Any, ClassVar, dataclass_transform, get_type_hints
+
+import msgspec
+
+
+def gettext_noop(message: str) -> str:
+    """Mark a message for the catalogues. Interfaces do not import Django, so the mark is ours."""
+    return message
+
+
+class Category(enum.StrEnum):
+    """Why a call was refused; RFC 9110 status codes in `HTTP_STATUS`."""
+
+    INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    TOO_MANY = "too_many"
+    UNAVAILABLE = "unavailable"
+
+
+HTTP_STATUS: dict[Category, int] = {
+    Category.INVALID: 422,
+    Category.UNAUTHENTICATED: 401,
+    Category.FORBIDDEN: 403,
+    Category.NOT_FOUND: 404,
+    Category.CONFLICT: 409,
+    Category.TOO_LARGE: 413,
+    Category.UNSUPPORTED_TYPE: 415,
+    Category.TOO_MANY: 429,
+    Category.UNAVAILABLE: 503,
+}
+
+_by_code: dict[str, type[DomainError]] = {}
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+class DomainError(Exception):
+    """A refusal that means the same wherever the service runs.
+
+    Subclass with `code` and `category`, annotate the fields, and give `message`: English, with `{field}` places,
+    marked by `gettext_noop`.
+
+    Raises: TypeError from the constructor when the fields given are not the fields declared.
+    """
+
+    code: ClassVar[str] = "domain_error"
+    category: ClassVar[Category] = Category.INVALID
+    message: ClassVar[str] = gettext_noop("The request was refused.")
+
+    def __init_subclass__(cls, *, code: str = "", category: Category | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not code:
+            return
+        known = _by_code.get(code)
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise TypeError(f"{code} already belongs to {known.__qualname__}")
+        cls.code = code
+        cls.category = category or cls.category
+        _by_code[code] = cls
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields = fields_type(type(self))(**fields)
+        for name, value in fields.items():
+            setattr(self, name, value)
+        super().__init__(self.code)
+
+    def __str__(self) -> str:
+        given = {name: getattr(self.fields, name) for name in self.fields.__struct_fields__}
+        return self.message.format(**given) if given else self.message
+
+
+@cache
+def fields_type(cls: type[DomainError]) -> type[msgspec.Struct]:
+    """The struct of an error's declared fields: its constructor check, its codec and its OpenAPI schema."""
+    hints = get_type_hints(cls, include_extras=True)
+    base = get_type_hints(DomainError, include_extras=True)
+    fields = [(name, kind) for name, kind in hints.items() if name not in base]
+    return msgspec.defstruct(f"{cls.__name__}Fields", fields, frozen=True, kw_only=True, module=cls.__module__)
+
+
+class WireError(msgspec.Struct, frozen=True, kw_only=True):
+    """A refusal on the wire."""
+
+    code: str
+    category: Category
+    fields: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class UnknownRefusal(DomainError):
+    """A refusal whose code this build does not know: an older caller of a newer service."""
+
+    def __init__(self, *, code: str, category: Category) -> None:
+        super().__init__()
+        self.code = code  # type: ignore[misc]  # an instance speaks for a class that this build does not have
+        self.category = category  # type: ignore[misc]
+
+
+def to_wire(error: DomainError) -> bytes:
+    """Encode a refusal for the wire."""
+    fields = msgspec.Raw(msgspec.json.encode(error.fields))
+    return msgspec.json.encode(WireError(code=error.code, category=error.category, fields=fields))
+
+
+def from_wire(body: bytes) -> DomainError:
+    """The refusal that `to_wire` encoded, as the class its code names.
+
+    Raises: msgspec.ValidationError or DecodeError when the body is no refusal.
+    """
+    wire = msgspec.json.decode(body, type=WireError)
+    cls = _by_code.get(wire.code)
+    if cls is None:
+        return UnknownRefusal(code=wire.code, category=wire.category)
+    fields = msgspec.json.decode(wire.fields, type=fields_type(cls))
+    return cls(**{name: getattr(fields, name) for name in fields.__struct_fields__})
+
+
+def known_errors() -> dict[str, type[DomainError]]:
+    """Every refusal that this process can raise, by code."""
+    return dict(_by_code)
+
+
+class InvalidArguments(DomainError, code="invalid_arguments", category=Category.INVALID):
+    """Arguments that do not fit the operation's declared types."""
+
+    message = gettext_noop("The arguments do not fit: {problem}")
+    problem: str
+
+
+class CommandKeyReused(DomainError, code="idempotency_key_reused", category=Category.INVALID):
+    """The key was used before with other arguments (draft-ietf-httpapi-idempotency-key-header, section 2.7)."""
+
+    message = gettext_noop("This idempotency key was used before with different content.")
+
+
+class ServiceBusy(DomainError, code="service_busy", category=Category.UNAVAILABLE):
+    """The service could not finish within the caller's time; nothing was done or the same key finds what was."""
+
+    message = gettext_noop("The service is busy. Please try again.")
+
+
+class Forbidden(DomainError, code="forbidden", category=Category.FORBIDDEN):
+    """The actor may see this and may not do it."""
+
+    message = gettext_noop("Your role does not allow this.")
+
+
+class SeamError(Exception):
+    """A fault of the machinery or of its use, not a refusal: never part of an interface."""
+
+
+class SeamCallInTransaction(SeamError):
+    """A service was called while a database transaction was open (invariant 2)."""
+
+
+class CommandNotFinished(SeamError):
+    """A command returned without `work.finish(answer)`, so that nothing was stored under its key."""
+
+
+class RemoteCallFailed(SeamError):
+    """No complete, parsed answer came back. `may_have_executed` is False only when nothing was sent."""
+
+    def __init__(self, reason: str, *, may_have_executed: bool) -> None:
+        super().__init__(reason)
+        self.may_have_executed = may_have_executed

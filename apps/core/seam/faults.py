@@ -1,0 +1,45 @@
+"""Which database errors mean "try the whole command again", by SQLSTATE (PostgreSQL manual, appendix A)."""
+
+from __future__ import annotations
+
+from django.db import Error as DatabaseError
+from django.db import connections
+from django.db.utils import InterfaceError, OperationalError
+
+PASSING = frozenset(
+    {
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "55P03",  # lock_not_available: lock_timeout
+        "57014",  # query_canceled: statement_timeout
+        "25P03",  # idle_in_transaction_session_timeout
+        "25P04",  # transaction_timeout
+        "57P01",  # admin_shutdown
+        "57P02",  # crash_shutdown
+        "57P03",  # cannot_connect_now
+        "57P05",  # idle_session_timeout
+    }
+)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of a Django database error, from the psycopg error beneath it."""
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def is_passing(error: DatabaseError) -> bool:
+    """Whether the same command, repeated by its key, may succeed.
+
+    A connection that broke has no SQLSTATE; whether its commit went through is what the key is for.
+    """
+    state = sqlstate(error)
+    if state is None:
+        return isinstance(error, OperationalError | InterfaceError)
+    return state in PASSING or state.startswith("08")
+
+
+def discard_broken(alias: str) -> None:
+    """Give up a connection that the server ended, so that the next statement opens another."""
+    connection = connections[alias]
+    if not connection.in_atomic_block:
+        connection.close()

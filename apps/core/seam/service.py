@@ -1,0 +1,134 @@
+"""What a service is: a Protocol whose methods are marked `query` or `command`, and the key that names it.
+
+Everything else (client, endpoint, OpenAPI, checks) is derived from the `Operation`s that `describe` reads off the
+Protocol.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
+
+import msgspec
+
+from apps.core.seam.context import CallContext
+from apps.core.seam.errors import InvalidArguments
+
+P = TypeVar("P")
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+_MARK = "__seam_operation__"
+
+
+class Kind(enum.StrEnum):
+    """A query reads and may be repeated; a command changes and is repeated only under its key."""
+
+    QUERY = "query"
+    COMMAND = "command"
+
+
+def query(method: Callable[Params, Result]) -> Callable[Params, Result]:
+    """Mark a Protocol method that only reads."""
+    setattr(method, _MARK, Kind.QUERY)
+    return method
+
+
+def command(method: Callable[Params, Result]) -> Callable[Params, Result]:
+    """Mark a Protocol method that changes something, exactly once per command key."""
+    setattr(method, _MARK, Kind.COMMAND)
+    return method
+
+
+class Operation:
+    """One method of a service, with its codec."""
+
+    def __init__(self, service: str, name: str, kind: Kind, function: Callable[..., Any]) -> None:
+        self.service = service
+        self.name = name
+        self.kind = kind
+        self.function = function
+        hints = get_type_hints(function, include_extras=True)
+        self.result_type: Any = hints.pop("return", type(None))
+        self.first_hint = hints.pop("ctx", None)
+        self.parameters = {
+            parameter.name: parameter
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.name not in {"self", "ctx"}
+        }
+        self.hints = {parameter: hints.get(parameter, Any) for parameter in self.parameters}
+        self.encode_result = msgspec.json.Encoder().encode
+        self._encode = msgspec.json.Encoder().encode
+
+    @cached_property
+    def arguments_type(self) -> type[msgspec.Struct]:
+        """A struct with one field per parameter; defaults are the signature's."""
+        fields: list[Any] = []
+        for name, parameter in self.parameters.items():
+            if parameter.default is inspect.Parameter.empty:
+                fields.append((name, self.hints[name]))
+            else:
+                fields.append((name, self.hints[name], parameter.default))
+        title = "".join(part.title() for part in (self.service, *self.name.split("_")))
+        return msgspec.defstruct(f"{title}Arguments", fields, frozen=True, kw_only=True)
+
+    @cached_property
+    def _decoder(self) -> Callable[[bytes], Any]:
+        return msgspec.json.Decoder(self.arguments_type).decode
+
+    @cached_property
+    def decode_result(self) -> Callable[[bytes], Any]:
+        """Bytes to the declared result. Raises msgspec.ValidationError or DecodeError."""
+        return msgspec.json.Decoder(self.result_type).decode
+
+    def encode_arguments(self, arguments: dict[str, Any]) -> bytes:
+        """Keyword arguments to JSON, in the order of the signature.
+
+        Raises: TypeError when an argument is missing or unknown, as a plain Python call would.
+        """
+        try:
+            return self._encode(self.arguments_type(**arguments))
+        except TypeError as error:
+            raise TypeError(f"{self.service}.{self.name}: {error}") from None
+
+    def decode_arguments(self, body: bytes | msgspec.Raw) -> dict[str, Any]:
+        """JSON to keyword arguments.
+
+        Raises: InvalidArguments when the JSON does not fit the signature.
+        """
+        try:
+            decoded = self._decoder(body)  # type: ignore[arg-type]  # Raw has the buffer protocol
+        except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
+            raise InvalidArguments(problem=str(error)) from None
+        return {name: getattr(decoded, name) for name in self.parameters}
+
+
+class ServiceKey(Generic[P]):
+    """Names a service and carries its Protocol, so that `call(KEY)` is typed.
+
+    The constructor takes `Callable[..., P]`: `type[P]` does not accept a Protocol class.
+    """
+
+    def __init__(self, name: str, protocol: Callable[..., P]) -> None:
+        self.name = name
+        self.protocol = protocol
+
+    @cached_property
+    def operations(self) -> dict[str, Operation]:
+        """The marked methods of the Protocol, by name."""
+        found: dict[str, Operation] = {}
+        for name, function in inspect.getmembers(self.protocol, inspect.isfunction):
+            kind = getattr(function, _MARK, None)
+            if kind is not None:
+                found[name] = Operation(self.name, name, kind, function)
+        return found
+
+    def __repr__(self) -> str:
+        return f"ServiceKey({self.name!r})"
+
+
+def is_context(annotation: Any) -> bool:
+    """Whether an annotation is the call context's."""
+    return annotation is CallContext

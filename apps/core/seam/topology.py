@@ -1,0 +1,67 @@
+"""The form of the one table from service key to implementation, and how it is loaded.
+
+The table itself is `landcontracts/topology.py`, named by the setting `SEAM_TOPOLOGY`: core knows no app.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from apps.core.seam.bindings import Binding
+from apps.core.seam.commands import Ledger
+from apps.core.seam.service import ServiceKey
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table. `consumes` are the names of the events that the service handles."""
+
+    key: str
+    implementation: str
+    consumes: tuple[str, ...] = ()
+
+
+@cache
+def entries() -> dict[str, Entry]:
+    """The table, by service name, which is the app's label."""
+    table: dict[str, Entry] = importlib.import_module(settings.SEAM_TOPOLOGY).SERVICES
+    return table
+
+
+@cache
+def key_of(service: str) -> ServiceKey[Any]:
+    """The key of a service. Raises: KeyError for a service that is not in the table."""
+    key: ServiceKey[Any] = import_string(entries()[service].key)
+    return key
+
+
+def consumers_of(event_type: str) -> tuple[str, ...]:
+    """Which services handle an event."""
+    return _consumers().get(event_type, ())
+
+
+@cache
+def _consumers() -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for service, entry in entries().items():
+        for event_type in entry.consumes:
+            found.setdefault(event_type, []).append(service)
+    return {event_type: tuple(services) for event_type, services in found.items()}
+
+
+def database_of(service: str) -> str:
+    """The alias of the database in which a service's tables are at home."""
+    alias: str = settings.SERVICE_DATABASES.get(service, "default")
+    return alias
+
+
+@cache
+def local_binding(service: str) -> Binding:
+    """The service's implementation in this process, made once."""
+    implementation = import_string(entries()[service].implementation)()
+    return Binding(key_of(service), implementation, Ledger(service, database_of(service), consumers_of))

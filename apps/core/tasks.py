@@ -1,0 +1,41 @@
+"""Celery's entry points into the kernel: pumping outboxes, periodic jobs, purging old commands and delivered events."""
+
+from __future__ import annotations
+
+import time
+
+from celery import shared_task
+
+from apps.core.seam import housekeeping, topology
+from apps.core.seam.context import SYSTEM, new_context
+from apps.core.seam.pump import measure_age, pump
+from apps.core.seam.registry import call
+
+
+@shared_task(name="core.pump")
+def pump_one(service: str) -> None:
+    """The doorbell: one service's outbox."""
+    pump(service)
+
+
+@shared_task(name="core.pump_all")
+def pump_all() -> None:
+    """The clock: every outbox, and the age of what waits."""
+    for service in topology.entries():
+        pump(service)
+        measure_age(service)
+
+
+@shared_task(name="core.periodic")
+def periodic(service: str, operation: str, seconds: int) -> None:
+    """A periodic job as a command keyed by name and time slot: two schedulers do no harm."""
+    slot = int(time.time()) // seconds
+    ctx = new_context(actor=SYSTEM, command_key=f"{operation}:{slot}", timeout_ms=60_000)
+    getattr(call(topology.key_of(service)), operation)(ctx=ctx)
+
+
+@shared_task(name="core.purge")
+def purge() -> None:
+    """Forget commands after 72 hours and delivered events after 30 days."""
+    for service in topology.entries():
+        housekeeping.purge(service)

@@ -1,0 +1,14 @@
+"""Public paths of datasync, below `/api/v1/`."""
+
+from django.urls import path
+
+from apps.datasync.rest import views
+
+urlpatterns = [
+    path("sync", views.Syncs.as_view()),
+    path("sync/start", views.Start.as_view()),
+    path("sync/<uuid:sync_id>", views.SyncDetail.as_view()),
+    path("sync/<uuid:sync_id>/pause", views.Pause.as_view()),
+    path("sync/<uuid:sync_id>/resume", views.Resume.as_view()),
+    path("sync/<uuid:sync_id>/cancel", views.Cancel.as_view()),
+]

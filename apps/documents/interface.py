@@ -1,0 +1,223 @@
+"""Files of contracts: metadata, versions, where the bytes are. The public file of `documents`.
+
+Here: errors, DTOs, events and the Protocol. Not here: bytes, which go straight to object storage; signatures.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, ClassVar, Protocol
+from uuid import UUID
+
+from msgspec import Meta
+
+from apps.core.seam.context import CallContext
+from apps.core.seam.dto import Dto, Instant, Line
+from apps.core.seam.errors import Category, DomainError, gettext_noop
+from apps.core.seam.events import Event
+from apps.core.seam.service import ServiceKey, command, query
+
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", min_length=64, max_length=64)]
+FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\u0000-\u001f\u007f/\\]+$")]
+FileSize = Annotated[int, Meta(ge=0, le=2**40)]
+
+
+class DocumentType(enum.StrEnum):
+    """What a document is in a sale."""
+
+    SALE_CONTRACT = "sale_contract"
+    TRANSFER_ACT = "transfer_act"
+    REGISTER_EXTRACT = "register_extract"
+    POWER_OF_ATTORNEY = "power_of_attorney"
+    SPOUSE_CONSENT = "spouse_consent"
+    PAYMENT_PROOF = "payment_proof"
+    OTHER = "other"
+
+
+class DocumentStatus(enum.StrEnum):
+    """`pending` until the bytes have arrived and were checked."""
+
+    PENDING = "pending"
+    UPLOADED = "uploaded"
+
+
+class Document(Dto):
+    """One version of one file. `file_size` is in bytes."""
+
+    id: UUID
+    contract_id: UUID
+    document_type: DocumentType
+    status: DocumentStatus
+    version: int
+    supersedes: UUID | None
+    original_filename: str
+    mime_type: str
+    file_size: int
+    sha256: str
+    uploaded_by: UUID
+    created_at: Instant
+
+
+class Header(Dto):
+    """One HTTP header of a presigned request."""
+
+    name: str
+    value: str
+
+
+class UploadTicket(Dto):
+    """Permission to put the bytes: send them by PUT to `url` with exactly these headers, then complete the document."""
+
+    document: Document
+    url: str
+    headers: tuple[Header, ...]
+    expires_at: Instant
+
+
+class DownloadLink(Dto):
+    """A signed URL that gives the bytes under their original name until it expires."""
+
+    url: str
+    original_filename: str
+    expires_at: Instant
+
+
+class DocumentNotFound(DomainError, code="document_not_found", category=Category.NOT_FOUND):
+    """No such document, or none that the actor may see."""
+
+    message = gettext_noop("There is no such document.")
+
+
+class ContractClosedForDocuments(DomainError, code="contract_closed_for_documents", category=Category.CONFLICT):
+    """The contract is over, or the actor only reads it."""
+
+    message = gettext_noop("No documents can be added to this contract by you.")
+
+
+class FileTooLarge(DomainError, code="file_too_large", category=Category.TOO_LARGE):
+    """More bytes than allowed."""
+
+    message = gettext_noop("The file is larger than {limit} bytes.")
+    limit: int
+
+
+class FileEmpty(DomainError, code="file_empty", category=Category.INVALID):
+    """No bytes at all."""
+
+    message = gettext_noop("The file is empty.")
+
+
+class FileTypeNotAllowed(DomainError, code="file_type_not_allowed", category=Category.UNSUPPORTED_TYPE):
+    """Not on the allow-list."""
+
+    message = gettext_noop("Files of type {mime_type} are not accepted; accepted are {accepted}.")
+    mime_type: str
+    allowed: tuple[str, ...]
+
+    @property
+    def accepted(self) -> str:
+        """The allow-list for people."""
+        return ", ".join(self.allowed)
+
+
+class FileTypeMismatch(DomainError, code="file_type_mismatch", category=Category.INVALID):
+    """The bytes are not what was declared, or only half of it."""
+
+    message = gettext_noop("The file is declared as {declared} and its content is {found}.")
+    declared: str
+    found: str
+
+
+class FileNotUploaded(DomainError, code="file_not_uploaded", category=Category.CONFLICT):
+    """Nothing was put under the ticket yet."""
+
+    message = gettext_noop("The file has not arrived in storage yet.")
+
+
+class FileDiffers(DomainError, code="file_differs", category=Category.INVALID):
+    """Size or SHA-256 of the stored bytes is not what the ticket says."""
+
+    message = gettext_noop("The stored file differs from the announced one.")
+    expected_sha256: str
+    found_sha256: str
+    expected_size: int
+    found_size: int
+
+
+class SignedVersion(DomainError, code="document_is_signed", category=Category.CONFLICT):
+    """Somebody has signed this version; a new one would leave that signature without its object."""
+
+    message = gettext_noop("A signed document cannot be superseded.")
+
+
+class StorageUnavailable(DomainError, code="storage_unavailable", category=Category.UNAVAILABLE):
+    """Object storage does not answer."""
+
+    message = gettext_noop("The file storage does not answer. Please try again.")
+
+
+class DocumentStored(Event):
+    """A document's bytes arrived and were checked."""
+
+    TYPE: ClassVar[str] = "documents.document_stored"
+    document_id: UUID
+    contract_id: UUID
+    document_type: DocumentType
+    original_filename: str
+    uploaded_by: UUID
+    created_at: Instant
+
+
+class SweepReport(Dto):
+    """What a sweep of abandoned uploads removed."""
+
+    removed: int
+
+
+class DocumentsService(Protocol):
+    """Documents of contracts."""
+
+    @command
+    def start_upload(
+        self,
+        *,
+        ctx: CallContext,
+        contract_id: UUID,
+        document_type: DocumentType,
+        original_filename: FileName,
+        mime_type: Line,
+        file_size: FileSize,
+        sha256: Sha256,
+        supersedes: UUID | None = None,
+    ) -> UploadTicket:
+        """Announce a file and get a ticket for its bytes.
+
+        Raises: contracts' ContractNotFound, ContractClosedForDocuments, FileTooLarge, FileEmpty, FileTypeNotAllowed,
+        DocumentNotFound, SignedVersion.
+        """
+
+    @command
+    def complete_upload(self, *, ctx: CallContext, document_id: UUID) -> Document:
+        """Check the stored bytes (size, SHA-256, real type) and accept them.
+
+        Raises: DocumentNotFound, FileNotUploaded, FileDiffers, FileTypeMismatch, StorageUnavailable.
+        """
+
+    @query
+    def get(self, *, ctx: CallContext, document_id: UUID) -> Document:
+        """A document. Raises: DocumentNotFound."""
+
+    @query
+    def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Document, ...]:
+        """The uploaded documents of these contracts, oldest first, as far as the actor may see the contracts."""
+
+    @query
+    def download(self, *, ctx: CallContext, document_id: UUID) -> DownloadLink:
+        """A signed URL that expires. Raises: DocumentNotFound."""
+
+    @command
+    def sweep(self, *, ctx: CallContext) -> SweepReport:
+        """Remove uploads that were announced and not completed within a day; system work. Raises: Forbidden."""
+
+
+DOCUMENTS: ServiceKey[DocumentsService] = ServiceKey("documents", DocumentsService)

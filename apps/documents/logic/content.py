@@ -1,0 +1,83 @@
+"""Is a file what it says it is? The declared type is on the allow-list, and head, tail and structure agree with it.
+
+A polyglot is a valid PDF to one reader and something else to another, so a PDF has to begin with its header, end with its
+trailer, and open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable
+from typing import IO
+
+import pikepdf
+import puremagic
+
+from apps.documents.interface import FileTypeMismatch
+
+PDF = "application/pdf"
+PNG = "image/png"
+JPEG = "image/jpeg"
+ALLOWED = (PDF, PNG, JPEG)
+_SPOOL = 8 * 1024 * 1024
+_TAIL = 1024
+
+
+class Received:
+    """The bytes of an upload, on disk when they are many, with their digest."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - closed by `close`
+        digest = hashlib.sha256()
+        self.size = 0
+        for chunk in chunks:
+            digest.update(chunk)
+            self.size += len(chunk)
+            self.file.write(chunk)
+        self.sha256 = digest.hexdigest()
+
+    def rewound(self) -> IO[bytes]:
+        """The bytes from the beginning."""
+        self.file.seek(0)
+        return self.file
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def require_type(received: Received, declared: str) -> None:
+    """Raises: FileTypeMismatch when the bytes are not a whole file of the declared type."""
+    received.file.seek(0)
+    head = received.file.read(4096)
+    received.file.seek(max(received.size - _TAIL, 0))
+    tail = received.file.read(_TAIL)
+    check = {PDF: _is_pdf, PNG: _is_png, JPEG: _is_jpeg}[declared]
+    if not check(received, head, tail):
+        raise FileTypeMismatch(declared=declared, found=_found(head))
+
+
+def _found(head: bytes) -> str:
+    try:
+        return str(puremagic.from_string(head, mime=True)) or "unknown"
+    except (puremagic.PureError, ValueError):
+        return "unknown"
+
+
+def _is_pdf(received: Received, head: bytes, tail: bytes) -> bool:
+    if not head.startswith(b"%PDF-") or b"%%EOF" not in tail:
+        return False
+    received.file.seek(0)
+    try:
+        with pikepdf.open(received.file) as pdf:
+            return len(pdf.pages) > 0
+    except (pikepdf.PdfError, pikepdf.PasswordError, ValueError):
+        return False
+
+
+def _is_png(_received: Received, head: bytes, tail: bytes) -> bool:
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and tail.endswith(b"IEND\xaeB`\x82")
+
+
+def _is_jpeg(_received: Received, head: bytes, tail: bytes) -> bool:
+    return head.startswith(b"\xff\xd8\xff") and tail.rstrip(b"\0").endswith(b"\xff\xd9")

@@ -1,0 +1,134 @@
+"""Documents over REST."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from rest_framework.parsers import MultiPartParser
+
+from apps.core.rest.endpoint import View, endpoint, fields_of
+from apps.core.rest.multipart import read_upload
+from apps.core.seam.context import CallContext
+from apps.core.seam.dto import Dto, Line, RequestBody
+from apps.core.seam.registry import call
+from apps.documents.interface import (
+    DOCUMENTS,
+    Document,
+    DocumentType,
+    DownloadLink,
+    FileName,
+    FileSize,
+    Sha256,
+    UploadTicket,
+)
+from apps.documents.rest.relay import put
+
+
+class NewUpload(RequestBody):
+    """A file to be put straight into storage. The digest is of all of its bytes, in lower-case hex."""
+
+    contract_id: UUID
+    document_type: DocumentType
+    original_filename: FileName
+    mime_type: Line
+    file_size: FileSize
+    sha256: Sha256
+    supersedes: UUID | None = None
+
+
+class UploadForm(Dto):
+    """A file sent through the server, as multipart/form-data."""
+
+    file: bytes
+    contract_id: UUID
+    document_type: DocumentType
+    supersedes: UUID | None = None
+
+
+class UploadFields(RequestBody):
+    """The fields beside the file."""
+
+    contract_id: UUID
+    document_type: DocumentType
+    supersedes: UUID | None = None
+
+
+class OfContract(Dto):
+    """Which contract's documents."""
+
+    contract_id: UUID
+
+
+class Uploaded(Dto):
+    """An accepted file."""
+
+    document_id: UUID
+    status: str
+    document: Document
+
+
+class Upload(View):
+    """POST documents/upload."""
+
+    parser_classes = (MultiPartParser,)
+
+    @endpoint(status=201, multipart=True)
+    def post(self, ctx: CallContext) -> Uploaded:
+        """Send a file through the server; its bytes go on to storage in pieces."""
+        with read_upload(self.request, UploadFields) as upload:
+            ticket = call(DOCUMENTS).start_upload(
+                ctx=ctx,
+                original_filename=upload.filename,
+                mime_type=upload.mime_type,
+                file_size=upload.size,
+                sha256=upload.sha256,
+                **fields_of(upload.fields),
+            )
+            put(ticket, upload.file)
+        document = call(DOCUMENTS).complete_upload(ctx=ctx, document_id=ticket.document.id)
+        return Uploaded(document_id=document.id, status=document.status.value, document=document)
+
+
+class Uploads(View):
+    """POST documents/uploads."""
+
+    @endpoint(status=201)
+    def post(self, ctx: CallContext, body: NewUpload) -> UploadTicket:
+        """Get a ticket to put a file straight into storage."""
+        return call(DOCUMENTS).start_upload(ctx=ctx, **fields_of(body))
+
+
+class Complete(View):
+    """POST documents/{id}/complete."""
+
+    @endpoint()
+    def post(self, ctx: CallContext, document_id: UUID) -> Document:
+        """Have the bytes checked and accepted."""
+        return call(DOCUMENTS).complete_upload(ctx=ctx, document_id=document_id)
+
+
+class Documents(View):
+    """documents?contract_id=."""
+
+    @endpoint()
+    def get(self, ctx: CallContext, query: OfContract) -> tuple[Document, ...]:
+        """The documents of a contract."""
+        return call(DOCUMENTS).for_contracts(ctx=ctx, contract_ids=(query.contract_id,))
+
+
+class DocumentDetail(View):
+    """documents/{id}."""
+
+    @endpoint()
+    def get(self, ctx: CallContext, document_id: UUID) -> Document:
+        """A document."""
+        return call(DOCUMENTS).get(ctx=ctx, document_id=document_id)
+
+
+class Download(View):
+    """documents/{id}/download."""
+
+    @endpoint()
+    def get(self, ctx: CallContext, document_id: UUID) -> DownloadLink:
+        """A signed URL that gives the bytes under their original name until it expires."""
+        return call(DOCUMENTS).download(ctx=ctx, document_id=document_id)

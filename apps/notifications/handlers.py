@@ -1,0 +1,105 @@
+"""Whom notifications tell of what, when another app's event arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from apps.contracts.interface import CONTRACTS, ContractCreated, ContractStatusChanged
+from apps.core.seam.commands import command
+from apps.core.seam.context import SYSTEM, CallContext
+from apps.core.seam.events import EventEnvelope, EventReceipt, Handlers
+from apps.core.seam.registry import call
+from apps.documents.interface import DocumentStored
+from apps.notifications.interface import NotificationKind
+from apps.notifications.logic.telling import tell
+from apps.signatures.interface import SignatureAccepted, SignatureRefused
+from apps.workflow.interface import StageOverdue, StageStarted
+
+K = NotificationKind
+
+
+def on_contract_created(ctx: CallContext, envelope: EventEnvelope, event: ContractCreated) -> EventReceipt:
+    """Everyone in the contract."""
+    people = [participant.user_id for participant in event.participants]
+    return _tell(ctx, envelope, people, K.CONTRACT_CREATED, event.contract_id, {"number": event.number})
+
+
+def on_status_changed(ctx: CallContext, envelope: EventEnvelope, event: ContractStatusChanged) -> EventReceipt:
+    """Everyone in the contract."""
+    people = [participant.user_id for participant in event.participants]
+    parameters = {
+        "number": event.number,
+        "previous": event.previous.value,
+        "status": event.status.value,
+        "comment": event.comment,
+    }
+    return _tell(ctx, envelope, people, K.STATUS_CHANGED, event.contract_id, parameters)
+
+
+def on_document_stored(ctx: CallContext, envelope: EventEnvelope, event: DocumentStored) -> EventReceipt:
+    """Everyone in the contract but the one who added it."""
+    people = [person for person in _people(ctx, event.contract_id) if person != event.uploaded_by]
+    parameters = {"filename": event.original_filename, "document_type": event.document_type.value}
+    return _tell(ctx, envelope, people, K.DOCUMENT_STORED, event.contract_id, parameters)
+
+
+def on_signature_accepted(ctx: CallContext, envelope: EventEnvelope, event: SignatureAccepted) -> EventReceipt:
+    """Everyone in the contract but the signer."""
+    people = [person for person in _people(ctx, event.contract_id) if person != event.signer_id]
+    return _tell(ctx, envelope, people, K.SIGNATURE_ACCEPTED, event.contract_id, {})
+
+
+def on_signature_refused(ctx: CallContext, envelope: EventEnvelope, event: SignatureRefused) -> EventReceipt:
+    """The signer alone."""
+    parameters = {"sub_indication": event.sub_indication.value}
+    return _tell(ctx, envelope, [event.signer_id], K.SIGNATURE_REFUSED, event.contract_id, parameters)
+
+
+def on_stage_started(ctx: CallContext, envelope: EventEnvelope, event: StageStarted) -> EventReceipt:
+    """Everyone in the contract."""
+    parameters = {"stage": event.stage, "planned_date": event.planned_date.isoformat()}
+    people = _people(ctx, event.contract_id)
+    return _tell(ctx, envelope, people, K.STAGE_STARTED, event.contract_id, parameters)
+
+
+def on_stage_overdue(ctx: CallContext, envelope: EventEnvelope, event: StageOverdue) -> EventReceipt:
+    """Everyone in the contract."""
+    parameters = {"stage": event.stage, "planned_date": event.planned_date.isoformat()}
+    people = _people(ctx, event.contract_id)
+    return _tell(ctx, envelope, people, K.STAGE_OVERDUE, event.contract_id, parameters)
+
+
+def _people(ctx: CallContext, contract_id: UUID) -> list[UUID]:
+    found = call(CONTRACTS).participants(ctx=ctx.as_actor(SYSTEM), contract_id=contract_id)
+    return [participant.user_id for participant in found]
+
+
+def _tell(
+    ctx: CallContext,
+    envelope: EventEnvelope,
+    people: Iterable[UUID],
+    kind: NotificationKind,
+    contract_id: UUID,
+    parameters: Mapping[str, str],
+) -> EventReceipt:
+    with command(ctx) as work:
+        told = tell(
+            event_id=envelope.event_id,
+            recipients=people,
+            kind=kind,
+            contract_id=contract_id,
+            parameters=parameters,
+        )
+        return work.finish(EventReceipt(event_id=envelope.event_id, effect=f"told {told}"))
+
+
+HANDLERS: Handlers = {
+    ContractCreated: on_contract_created,
+    ContractStatusChanged: on_status_changed,
+    DocumentStored: on_document_stored,
+    SignatureAccepted: on_signature_accepted,
+    SignatureRefused: on_signature_refused,
+    StageStarted: on_stage_started,
+    StageOverdue: on_stage_overdue,
+}

@@ -1,0 +1,107 @@
+"""Messages to people, in the application and by e-mail. The public file of `notifications`.
+
+Here: errors, DTOs and the Protocol. Not here: what happened; that comes as other apps' events.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Protocol
+from uuid import UUID
+
+from msgspec import Meta
+
+from apps.core.seam.context import CallContext
+from apps.core.seam.dto import Dto, Instant
+from apps.core.seam.errors import Category, DomainError, gettext_noop
+from apps.core.seam.events import EventConsumer
+from apps.core.seam.service import ServiceKey, command, query
+
+PageSize = Annotated[int, Meta(ge=1, le=200)]
+CursorText = Annotated[str, Meta(max_length=200)]
+
+
+class NotificationKind(enum.StrEnum):
+    """What a message is about."""
+
+    CONTRACT_CREATED = "contract_created"
+    STATUS_CHANGED = "status_changed"
+    DOCUMENT_STORED = "document_stored"
+    SIGNATURE_ACCEPTED = "signature_accepted"
+    SIGNATURE_REFUSED = "signature_refused"
+    STAGE_STARTED = "stage_started"
+    STAGE_OVERDUE = "stage_overdue"
+
+
+class Notification(Dto):
+    """One message to one person, in the language of the call."""
+
+    id: UUID
+    recipient_id: UUID
+    kind: NotificationKind
+    contract_id: UUID
+    title: str
+    body: str
+    created_at: Instant
+    read_at: Instant | None
+
+
+class NotificationPage(Dto):
+    """A page of messages, newest first. `next_cursor` is None on the last page."""
+
+    items: tuple[Notification, ...]
+    unread: int
+    next_cursor: str | None
+
+
+class MailReport(Dto):
+    """What a round of sending e-mail did."""
+
+    sent: int
+    failed: int
+
+
+class NotificationNotFound(DomainError, code="notification_not_found", category=Category.NOT_FOUND):
+    """No such message, or somebody else's."""
+
+    message = gettext_noop("There is no such notification.")
+
+
+class BadNotificationCursor(DomainError, code="bad_notification_cursor", category=Category.INVALID):
+    """The cursor was not made by this list."""
+
+    message = gettext_noop("The page cursor is not valid.")
+
+
+class NotificationsService(EventConsumer, Protocol):
+    """Messages to people."""
+
+    @query
+    def list(
+        self,
+        *,
+        ctx: CallContext,
+        unread_only: bool = False,
+        limit: PageSize = 50,
+        cursor: CursorText | None = None,
+    ) -> NotificationPage:
+        """One's own messages, newest first, by keyset. Raises: BadNotificationCursor."""
+
+    @query
+    def unread_count(self, *, ctx: CallContext) -> int:
+        """How many of one's own messages are unread."""
+
+    @command
+    def mark_read(self, *, ctx: CallContext, notification_id: UUID) -> Notification:
+        """Mark one's own message as read. Raises: NotificationNotFound."""
+
+    @command
+    def mark_all_read(self, *, ctx: CallContext) -> int:
+        """Mark all of one's own messages as read; how many there were."""
+
+    @command
+    def send_mail(self, *, ctx: CallContext) -> MailReport:
+        """Send waiting e-mails, at least once each with a stable Message-ID; system work. Raises: Forbidden."""
+
+
+NOTIFICATIONS: ServiceKey[NotificationsService] = ServiceKey("notifications", NotificationsService)

@@ -1,0 +1,37 @@
+"""Writing messages: one for each person concerned, with an e-mail waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from django.utils import timezone
+
+from apps.notifications.interface import NotificationKind
+from apps.notifications.models import Mail, Notification
+
+
+def tell(
+    *,
+    event_id: UUID,
+    recipients: Iterable[UUID],
+    kind: NotificationKind,
+    contract_id: UUID,
+    parameters: Mapping[str, str],
+) -> int:
+    """Write the messages; how many."""
+    now = timezone.now()
+    rows = [
+        Notification(
+            event_id=event_id,
+            recipient_id=recipient,
+            kind=kind,
+            contract_id=contract_id,
+            parameters=dict(parameters),
+            created_at=now,
+        )
+        for recipient in dict.fromkeys(recipients)
+    ]
+    Notification.objects.bulk_create(rows)
+    Mail.objects.bulk_create([Mail(notification=row, next_attempt_at=now) for row in rows])
+    return len(rows)

@@ -1,0 +1,107 @@
+"""Notifications in this process: scope, transaction, logic, DTO."""
+
+from __future__ import annotations
+
+import smtplib
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone, translation
+
+from apps.authentication.interface import AUTHENTICATION
+from apps.core.seam.commands import command
+from apps.core.seam.context import CallContext
+from apps.core.seam.errors import Forbidden
+from apps.core.seam.events import ReceivesEvents
+from apps.core.seam.registry import call
+from apps.notifications import handlers, mapping
+from apps.notifications.gateways import mail as mail_gateway
+from apps.notifications.interface import (
+    CursorText,
+    MailReport,
+    Notification,
+    NotificationNotFound,
+    NotificationPage,
+    PageSize,
+)
+from apps.notifications.logic import keyset, mailing
+from apps.notifications.models import Notification as NotificationRow
+
+
+class Notifications(ReceivesEvents):
+    """Implements `NotificationsService`."""
+
+    handlers = handlers.HANDLERS
+
+    def list(
+        self,
+        *,
+        ctx: CallContext,
+        unread_only: bool = False,
+        limit: PageSize = 50,
+        cursor: CursorText | None = None,
+    ) -> NotificationPage:
+        own = _own(ctx)
+        unread = own.filter(read_at=None)
+        found = (unread if unread_only else own).order_by("-created_at", "-id")
+        if cursor is not None:
+            last = own.filter(id=keyset.decode(cursor)).first()
+            if last is not None:
+                found = found.filter(created_at__lte=last.created_at).exclude(
+                    created_at=last.created_at, id__gte=last.id
+                )
+        rows = [*found[: limit + 1]]
+        with translation.override(ctx.locale):
+            items = tuple(mapping.notification(row) for row in rows[:limit])
+        more = str(items[-1].id) if len(rows) > limit else None
+        return NotificationPage(items=items, unread=unread.count(), next_cursor=more)
+
+    def unread_count(self, *, ctx: CallContext) -> int:
+        return _own(ctx).filter(read_at=None).count()
+
+    def mark_read(self, *, ctx: CallContext, notification_id: UUID) -> Notification:
+        with command(ctx) as work:
+            row = _own(ctx).select_for_update().filter(id=notification_id).first()
+            if row is None:
+                raise NotificationNotFound
+            if row.read_at is None:
+                row.read_at = timezone.now()
+                row.save(update_fields=["read_at"])
+            with translation.override(ctx.locale):
+                return work.finish(mapping.notification(row))
+
+    def mark_all_read(self, *, ctx: CallContext) -> int:
+        with command(ctx) as work:
+            return work.finish(_own(ctx).filter(read_at=None).update(read_at=timezone.now()))
+
+    def send_mail(self, *, ctx: CallContext) -> MailReport:
+        if not ctx.actor.has("system"):
+            raise Forbidden
+        waiting = mailing.due()
+        ids = tuple({mail.notification.recipient_id for mail in waiting})
+        people = {person.id: person for person in call(AUTHENTICATION).recipients(ctx=ctx, user_ids=ids)} if ids else {}
+        outcomes = []
+        for mail in waiting:
+            person = people.get(mail.notification.recipient_id)
+            error: str | None = "the recipient has no active account"
+            if person is not None:
+                subject, body = mailing.words(mail, person)
+                error = _send(mail.id, person.email, subject, body)
+            outcomes.append((mail, error))
+        with command(ctx) as work:
+            for mail, error in outcomes:
+                mailing.record(mail, error)
+            failed = sum(error is not None for _, error in outcomes)
+            return work.finish(MailReport(sent=len(outcomes) - failed, failed=failed))
+
+
+def _send(mail_id: UUID, to: str, subject: str, body: str) -> str | None:
+    try:
+        mail_gateway.send(mail_id=mail_id, to=to, subject=subject, body=body)
+    except (OSError, smtplib.SMTPException) as error:
+        return repr(error)
+    return None
+
+
+def _own(ctx: CallContext) -> QuerySet[NotificationRow]:
+    return NotificationRow.objects.filter(recipient_id=ctx.actor.id)

@@ -1,0 +1,213 @@
+"""Signatures over documents, with certificates and verdicts. The public file of `signatures`.
+
+Here: errors, DTOs, events and the Protocol. Not here: when a contract counts as signed (`contracts`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, ClassVar, Protocol
+from uuid import UUID
+
+from msgspec import Meta
+
+from apps.core.seam.context import CallContext
+from apps.core.seam.dto import Dto, Instant
+from apps.core.seam.errors import Category, DomainError, gettext_noop
+from apps.core.seam.events import Event
+from apps.core.seam.service import ServiceKey, command, query
+
+SignatureBytes = Annotated[bytes, Meta(min_length=1, max_length=8192)]
+CertificateText = Annotated[str, Meta(min_length=1, max_length=60_000)]
+
+
+class Verdict(enum.StrEnum):
+    """The main indication of a validation (ETSI EN 319 102-1, section 5.1.3, shortened)."""
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    INDETERMINATE = "INDETERMINATE"
+
+
+class SubIndication(enum.StrEnum):
+    """Why a verdict is not PASSED (ETSI EN 319 102-1, tables 5 and 6)."""
+
+    NONE = ""
+    FORMAT_FAILURE = "FORMAT_FAILURE"
+    HASH_FAILURE = "HASH_FAILURE"
+    SIG_CRYPTO_FAILURE = "SIG_CRYPTO_FAILURE"
+    CRYPTO_CONSTRAINTS_FAILURE = "CRYPTO_CONSTRAINTS_FAILURE"
+    NO_CERTIFICATE_CHAIN_FOUND = "NO_CERTIFICATE_CHAIN_FOUND"
+    CHAIN_CONSTRAINTS_FAILURE = "CHAIN_CONSTRAINTS_FAILURE"
+    NOT_YET_VALID = "NOT_YET_VALID"
+    EXPIRED = "EXPIRED"
+    REVOKED = "REVOKED"
+    SIGNER_MISMATCH = "SIG_CONSTRAINTS_FAILURE"
+
+
+class Algorithm(enum.StrEnum):
+    """Signature algorithms that are verified; the digest is of the exact bytes of the document."""
+
+    RSA_PKCS1_SHA256 = "RSA-PKCS1v15-SHA256"
+    RSA_PKCS1_SHA384 = "RSA-PKCS1v15-SHA384"
+    RSA_PKCS1_SHA512 = "RSA-PKCS1v15-SHA512"
+    RSA_PSS_SHA256 = "RSA-PSS-SHA256"
+    RSA_PSS_SHA384 = "RSA-PSS-SHA384"
+    RSA_PSS_SHA512 = "RSA-PSS-SHA512"
+    ECDSA_SHA256 = "ECDSA-SHA256"
+    ECDSA_SHA384 = "ECDSA-SHA384"
+    ECDSA_SHA512 = "ECDSA-SHA512"
+    ED25519 = "Ed25519"
+    UNKNOWN = "unknown"
+
+
+class SignatureStatus(enum.StrEnum):
+    """`signed` only when the verdict at the time of signing was PASSED."""
+
+    SIGNED = "signed"
+    REFUSED = "refused"
+
+
+class CertificateInfo(Dto):
+    """What a certificate says of itself. `fingerprint` is SHA-256 of its DER, in hex."""
+
+    subject: str
+    issuer: str
+    serial_number: str
+    not_before: Instant
+    not_after: Instant
+    fingerprint: str
+
+
+class VerificationResult(Dto):
+    """One validation: a verdict, why, in a sentence, and when."""
+
+    verdict: Verdict
+    sub_indication: SubIndication
+    reason: str
+    checked_at: Instant
+
+
+class Signature(Dto):
+    """A signature as it was submitted, whatever its verdict: a refused one is evidence too."""
+
+    id: UUID
+    document_id: UUID
+    contract_id: UUID
+    signer_id: UUID
+    status: SignatureStatus
+    algorithm: Algorithm
+    document_sha256: str
+    certificate: CertificateInfo | None
+    verification_result: VerificationResult
+    created_at: Instant
+
+    @property
+    def counts(self) -> bool:
+        """Whether it was accepted."""
+        return self.status == SignatureStatus.SIGNED
+
+
+class TrustAnchor(Dto):
+    """A certificate authority whose signers are accepted."""
+
+    id: UUID
+    name: str
+    certificate: CertificateInfo
+
+
+class SignatureNotFound(DomainError, code="signature_not_found", category=Category.NOT_FOUND):
+    """No such signature, or none that the actor may see."""
+
+    message = gettext_noop("There is no such signature.")
+
+
+class NotASigner(DomainError, code="not_a_signer", category=Category.FORBIDDEN):
+    """The actor may see the contract and is neither its seller nor its buyer, or the contract is over."""
+
+    message = gettext_noop("Only the seller and the buyer sign, while the contract is under way.")
+
+
+class BadCertificate(DomainError, code="bad_certificate", category=Category.INVALID):
+    """Not an X.509 certificate (RFC 5280) in PEM or in base64 of DER."""
+
+    message = gettext_noop("This is not an X.509 certificate in PEM or in base64 of DER.")
+
+
+class BadRevocationList(DomainError, code="bad_revocation_list", category=Category.INVALID):
+    """Not a certificate revocation list, or none of a known authority."""
+
+    message = gettext_noop("This is not a revocation list signed by a known authority.")
+
+
+class NotAnAuthority(DomainError, code="not_an_authority", category=Category.INVALID):
+    """The certificate is not one of an authority (basicConstraints CA)."""
+
+    message = gettext_noop("This certificate is not one of a certificate authority.")
+
+
+class SignatureAccepted(Event):
+    """A party signed a document, verified."""
+
+    TYPE: ClassVar[str] = "signatures.signature_accepted"
+    signature_id: UUID
+    document_id: UUID
+    contract_id: UUID
+    signer_id: UUID
+
+
+class SignatureRefused(Event):
+    """A signature was submitted and did not pass."""
+
+    TYPE: ClassVar[str] = "signatures.signature_refused"
+    signature_id: UUID
+    document_id: UUID
+    contract_id: UUID
+    signer_id: UUID
+    sub_indication: SubIndication
+
+
+class SignaturesService(Protocol):
+    """Signatures and the authorities trusted for them."""
+
+    @command
+    def sign(
+        self, *, ctx: CallContext, document_id: UUID, signature_data: SignatureBytes, certificate: CertificateText
+    ) -> Signature:
+        """Verify a detached signature over the document's exact bytes, and keep it with its verdict.
+
+        `certificate` is PEM (the signer's first, then any intermediates) or base64 of one DER certificate.
+        A signature that does not pass is answered with status `refused`, not raised: it is kept as evidence.
+
+        Raises: documents' DocumentNotFound, NotASigner, BadCertificate.
+        """
+
+    @query
+    def get(self, *, ctx: CallContext, signature_id: UUID) -> Signature:
+        """A signature with its first verdict. Raises: SignatureNotFound."""
+
+    @query
+    def for_documents(self, *, ctx: CallContext, document_ids: tuple[UUID, ...]) -> tuple[Signature, ...]:
+        """The signatures of these documents, oldest first, as far as the actor may see their contracts."""
+
+    @command
+    def verify(self, *, ctx: CallContext, signature_id: UUID) -> VerificationResult:
+        """Check a signature again, now, and keep the result. Raises: SignatureNotFound."""
+
+    @query
+    def trust_anchors(self, *, ctx: CallContext) -> tuple[TrustAnchor, ...]:
+        """The authorities trusted now."""
+
+    @command
+    def trust(self, *, ctx: CallContext, name: str, certificate: CertificateText) -> TrustAnchor:
+        """Trust an authority; administrators only. Raises: Forbidden, BadCertificate, NotAnAuthority."""
+
+    @command
+    def publish_revocations(self, *, ctx: CallContext, revocation_list: CertificateText) -> int:
+        """Store an authority's CRL (PEM or base64 of DER); the count of revoked serials. Administrators only.
+
+        Raises: Forbidden, BadRevocationList.
+        """
+
+
+SIGNATURES: ServiceKey[SignaturesService] = ServiceKey("signatures", SignaturesService)

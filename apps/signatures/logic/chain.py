@@ -1,0 +1,86 @@
+"""Is the certificate issued by a trusted authority, within its dates, meant for signing and not revoked (RFC 5280, section 6)?
+
+Path validation is pyhanko-certvalidator's; revocation lists are those that administrators published, nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from asn1crypto import crl as asn1_crl
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator.errors import (
+    ExpiredError,
+    InvalidCertificateError,
+    NotYetValidError,
+    PathBuildingError,
+    PathValidationError,
+    RevokedError,
+    ValidationError,
+)
+
+from apps.signatures.interface import SubIndication
+
+
+
+class ChainFailure(Exception):
+    """The certificate is not accepted."""
+
+    def __init__(self, sub_indication: SubIndication, reason: str) -> None:
+        super().__init__(reason)
+        self.sub_indication = sub_indication
+        self.reason = reason
+
+
+def require_trusted(
+    chain: list[x509.Certificate], *, anchors: list[x509.Certificate], revocations: list[bytes], at: datetime
+) -> None:
+    """Validate the signer's certificate (the first of the chain) at a moment.
+
+    Raises: ChainFailure.
+    """
+    signer, *intermediates = (_asn1(certificate) for certificate in chain)
+    if chain[0].not_valid_before_utc > at:
+        raise ChainFailure(SubIndication.NOT_YET_VALID, "the certificate is not valid yet")
+    if chain[0].not_valid_after_utc < at:
+        raise ChainFailure(SubIndication.EXPIRED, "the certificate has expired")
+    context = ValidationContext(
+        trust_roots=[_asn1(anchor) for anchor in anchors],
+        moment=at,
+        crls=[asn1_crl.CertificateList.load(der) for der in revocations],
+        revocation_mode="soft-fail",
+        allow_fetching=False,
+        weak_hash_algos={"md2", "md5", "sha1"},
+    )
+    validator = CertificateValidator(signer, intermediate_certs=intermediates, validation_context=context)
+    _require_use(chain[0])
+    try:
+        asyncio.run(validator.async_validate_path())
+    except RevokedError as error:
+        raise ChainFailure(SubIndication.REVOKED, str(error)) from error
+    except ExpiredError as error:
+        raise ChainFailure(SubIndication.EXPIRED, str(error)) from error
+    except NotYetValidError as error:
+        raise ChainFailure(SubIndication.NOT_YET_VALID, str(error)) from error
+    except PathBuildingError as error:
+        raise ChainFailure(SubIndication.NO_CERTIFICATE_CHAIN_FOUND, "no trusted authority issued it") from error
+    except (InvalidCertificateError, PathValidationError, ValidationError) as error:
+        raise ChainFailure(SubIndication.CHAIN_CONSTRAINTS_FAILURE, str(error)) from error
+
+
+def _asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:
+    return asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))
+
+
+def _require_use(certificate: x509.Certificate) -> None:
+    """keyUsage, where it is present, allows signing (RFC 5280, section 4.2.1.3)."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if not (usage.digital_signature or usage.content_commitment):
+        raise ChainFailure(SubIndication.CHAIN_CONSTRAINTS_FAILURE, "the certificate is not meant for signing")

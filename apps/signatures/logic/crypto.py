@@ -1,0 +1,108 @@
+"""Does the value fit the bytes and the key? RSA PKCS#1 v1.5 and PSS (RFC 8017), ECDSA P-256 (FIPS 186-5, DER), Ed25519 (RFC 8032).
+
+SHA-1 and short keys are never accepted. Which algorithm was used is found by trying those that the key allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+
+from apps.signatures.interface import Algorithm
+
+MIN_RSA_BITS = 2048
+A = Algorithm
+_HASHES: tuple[type[hashes.HashAlgorithm], ...] = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_PKCS1 = (A.RSA_PKCS1_SHA256, A.RSA_PKCS1_SHA384, A.RSA_PKCS1_SHA512)
+_PSS = (A.RSA_PSS_SHA256, A.RSA_PSS_SHA384, A.RSA_PSS_SHA512)
+_ECDSA = (A.ECDSA_SHA256, A.ECDSA_SHA384, A.ECDSA_SHA512)
+
+
+class WeakKey(Exception):
+    """A key type or length that is not accepted."""
+
+
+class Content:
+    """The document's bytes and their digests, computed once."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self._digests: dict[str, bytes] = {}
+
+    def digest(self, algorithm: hashes.HashAlgorithm) -> bytes:
+        if algorithm.name not in self._digests:
+            hasher = hashes.Hash(algorithm)
+            hasher.update(self.body)
+            self._digests[algorithm.name] = hasher.finalize()
+        return self._digests[algorithm.name]
+
+
+def verify(certificate: x509.Certificate, value: bytes, content: Content) -> Algorithm | None:
+    """The algorithm with which the signature holds, or None.
+
+    Raises: WeakKey.
+    """
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise WeakKey("an unknown kind of key") from error
+    return next(_holding(key, value, content), None)
+
+
+def _holding(key: object, value: bytes, content: Content) -> Iterator[Algorithm]:
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        if _holds_ed25519(key, value, content.body):
+            yield A.ED25519
+    elif isinstance(key, rsa.RSAPublicKey):
+        if key.key_size < MIN_RSA_BITS:
+            raise WeakKey(f"an RSA key of {key.key_size} bits")
+        for index, kind in enumerate(_HASHES):
+            if _holds_rsa(key, value, content, kind(), padding.PKCS1v15()):
+                yield _PKCS1[index]
+            # Any salt length: OpenSSL's default is the longest that fits, other makers use the digest's.
+            if _holds_rsa(key, value, content, kind(), padding.PSS(padding.MGF1(kind()), padding.PSS.AUTO)):
+                yield _PSS[index]
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        if not isinstance(key.curve, ec.SECP256R1):
+            raise WeakKey(f"the curve {key.curve.name}")
+        for index, kind in enumerate(_HASHES):
+            if _holds_ecdsa(key, value, content, kind()):
+                yield _ECDSA[index]
+    else:
+        raise WeakKey(type(key).__name__)
+
+
+def _holds_ed25519(key: ed25519.Ed25519PublicKey, value: bytes, body: bytes) -> bool:
+    try:
+        key.verify(value, body)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _holds_rsa(
+    key: rsa.RSAPublicKey,
+    value: bytes,
+    content: Content,
+    algorithm: hashes.HashAlgorithm,
+    scheme: padding.AsymmetricPadding,
+) -> bool:
+    try:
+        key.verify(value, content.digest(algorithm), scheme, utils.Prehashed(algorithm))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _holds_ecdsa(
+    key: ec.EllipticCurvePublicKey, value: bytes, content: Content, algorithm: hashes.HashAlgorithm
+) -> bool:
+    try:
+        key.verify(value, content.digest(algorithm), ec.ECDSA(utils.Prehashed(algorithm)))
+    except (InvalidSignature, ValueError):
+        return False
+    return True

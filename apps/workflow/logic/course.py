@@ -1,0 +1,117 @@
+"""How a workflow goes on: starting, completing a stage and starting the next, cancelling. All inside a command's transaction.
+
+The workflow's row is locked by the caller, which orders its events.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from apps.core.seam.commands import Work
+from apps.workflow.interface import (
+    StageCompleted,
+    StageStarted,
+    StageStatus,
+    WorkflowCompleted,
+    WorkflowStatus,
+    WorkflowType,
+)
+from apps.workflow.logic.types import TYPES
+from apps.workflow.models import Stage, Workflow
+
+OPEN = (StageStatus.IN_PROGRESS, StageStatus.BLOCKED)
+
+
+def start(work: Work, contract_id: UUID, workflow_type: WorkflowType) -> Workflow:
+    """A new workflow with its first stage under way."""
+    now = timezone.now()
+    workflow = Workflow.objects.create(
+        contract_id=contract_id, workflow_type=workflow_type, status=WorkflowStatus.ACTIVE, created_at=now
+    )
+    planned = timezone.localdate(now)
+    stages = []
+    for order, stage_type in enumerate(TYPES[workflow_type], start=1):
+        planned += timedelta(days=stage_type.days)
+        stages.append(
+            Stage(
+                workflow=workflow,
+                name=stage_type.name,
+                order=order,
+                status=StageStatus.PENDING,
+                planned_date=planned,
+            )
+        )
+    Stage.objects.bulk_create(stages)
+    go_on(work, workflow)
+    return workflow
+
+
+def locked(contract_id: UUID) -> Workflow | None:
+    """The workflow of a contract that is under way, held until the transaction ends."""
+    found = Workflow.objects.select_for_update().filter(contract_id=contract_id, status=WorkflowStatus.ACTIVE)
+    return found.first()
+
+
+def satisfy(work: Work, workflow: Workflow, stage_name: str) -> None:
+    """An event fulfilled a stage's condition, perhaps before its turn."""
+    Stage.objects.filter(workflow=workflow, name=stage_name, satisfied_on=None).update(satisfied_on=timezone.localdate())
+    go_on(work, workflow)
+
+
+def complete(work: Work, workflow: Workflow, stage: Stage, *, on: date) -> None:
+    """A stage is done; the next one starts."""
+    _close(work, workflow, stage, on)
+    go_on(work, workflow)
+
+
+def complete_through(work: Work, workflow: Workflow, last: str | None) -> None:
+    """The contract has got further by hand: everything before `last` (or everything) is done."""
+    for stage in workflow.stages.all():
+        if stage.name == last:
+            break
+        if stage.status != StageStatus.COMPLETED:
+            _close(work, workflow, stage, timezone.localdate())
+    go_on(work, workflow)
+
+
+def cancel(workflow: Workflow) -> None:
+    """The sale is off."""
+    workflow.status = WorkflowStatus.CANCELLED
+    workflow.save(update_fields=["status"])
+    workflow.stages.exclude(status=StageStatus.COMPLETED).update(status=StageStatus.CANCELLED)
+
+
+def go_on(work: Work, workflow: Workflow) -> None:
+    """Start the next stage, pass those whose condition is already met, and end the workflow after the last."""
+    for stage in workflow.stages.all():
+        if stage.status == StageStatus.COMPLETED:
+            continue
+        if stage.status == StageStatus.PENDING:
+            stage.status = StageStatus.IN_PROGRESS
+            stage.save(update_fields=["status"])
+            started = StageStarted(
+                workflow_id=workflow.id,
+                contract_id=workflow.contract_id,
+                stage=stage.name,
+                planned_date=stage.planned_date,
+            )
+            work.emit(started, aggregate_id=workflow.id)
+        if stage.satisfied_on is None:
+            return
+        _close(work, workflow, stage, stage.satisfied_on)
+    workflow.status = WorkflowStatus.COMPLETED
+    workflow.save(update_fields=["status"])
+    work.emit(WorkflowCompleted(workflow_id=workflow.id, contract_id=workflow.contract_id), aggregate_id=workflow.id)
+
+
+def _close(work: Work, workflow: Workflow, stage: Stage, on: date) -> None:
+    stage.status = StageStatus.COMPLETED
+    stage.actual_date = on
+    stage.save(update_fields=["status", "actual_date", "comment"])
+    completed = StageCompleted(
+        workflow_id=workflow.id, contract_id=workflow.contract_id, stage=stage.name, actual_date=on
+    )
+    work.emit(completed, aggregate_id=workflow.id)

@@ -1,0 +1,58 @@
+"""Which moves a stage has, and who makes them."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from django.utils import timezone
+
+from apps.contracts.interface import ContractRights
+from apps.core.seam.context import Actor
+from apps.workflow.interface import (
+    BadActualDate,
+    IllegalStageMove,
+    StageDecidedByEvent,
+    StageNotYours,
+    StageStatus,
+)
+from apps.workflow.logic.types import responsible_for
+from apps.workflow.models import Stage, Workflow
+
+S = StageStatus
+MOVES: dict[StageStatus, tuple[StageStatus, ...]] = {
+    S.PENDING: (),
+    S.IN_PROGRESS: (S.COMPLETED, S.BLOCKED),
+    S.BLOCKED: (S.IN_PROGRESS, S.COMPLETED),
+    S.COMPLETED: (),
+    S.CANCELLED: (),
+}
+
+
+def responsible(workflow: Workflow, stage: Stage, *, has_lawyer: bool) -> tuple[str, ...]:
+    """Who completes a stage; where a lawyer should and none is named, the parties do."""
+    roles = responsible_for(workflow.workflow_type, stage.name)
+    if "lawyer" in roles and not has_lawyer:
+        return tuple(dict.fromkeys((*roles, "seller", "buyer")))
+    return roles
+
+
+def require_allowed(
+    actor: Actor, rights: ContractRights, workflow: Workflow, stage: Stage, *, asked: StageStatus, has_lawyer: bool
+) -> None:
+    """Raises: StageNotYours, StageDecidedByEvent, IllegalStageMove."""
+    roles = responsible(workflow, stage, has_lawyer=has_lawyer)
+    if not roles and asked == S.COMPLETED:
+        raise StageDecidedByEvent
+    involved = roles or ("seller", "buyer", "agent", "lawyer")
+    by_office = actor.has("administrator", "system") or ("registrar" in involved and actor.has("registrar"))
+    if not by_office and rights.role not in involved:
+        raise StageNotYours(responsible=involved)
+    current = StageStatus(stage.status)
+    if asked not in MOVES[current]:
+        raise IllegalStageMove(current=current, asked=asked, legal=MOVES[current])
+
+
+def require_plausible(workflow: Workflow, actual: date) -> None:
+    """Raises: BadActualDate."""
+    if not timezone.localdate(workflow.created_at) <= actual <= timezone.localdate():
+        raise BadActualDate

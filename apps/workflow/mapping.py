@@ -1,0 +1,35 @@
+"""The only place where workflows become DTOs; fields are listed one by one."""
+
+from __future__ import annotations
+
+from apps.workflow import interface, models
+from apps.workflow.logic.types import responsible_for
+
+
+def stage(row: models.Stage, workflow_type: str) -> interface.Stage:
+    """One stage."""
+    return interface.Stage(
+        id=row.id,
+        name=row.name,
+        order=row.order,
+        status=interface.StageStatus(row.status),
+        planned_date=row.planned_date,
+        actual_date=row.actual_date,
+        comment=row.comment,
+        responsible=responsible_for(workflow_type, row.name),
+    )
+
+
+def workflow(row: models.Workflow) -> interface.Workflow:
+    """A workflow with its stages in order; `current_stage` is the one under way or blocked."""
+    stages = tuple(stage(item, row.workflow_type) for item in row.stages.all())
+    under_way = {interface.StageStatus.IN_PROGRESS, interface.StageStatus.BLOCKED}
+    return interface.Workflow(
+        id=row.id,
+        contract_id=row.contract_id,
+        workflow_type=interface.WorkflowType(row.workflow_type),
+        status=interface.WorkflowStatus(row.status),
+        current_stage=next((item.name for item in stages if item.status in under_way), None),
+        stages=stages,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,273 @@
+"""Settings, from the environment alone. `make run`, `demo` and `test` fill it for the embedded stack; see `.env.example`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+DEBUG = env.bool("DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+PUBLIC_URL = env.str("PUBLIC_URL", "http://127.0.0.1:8000")
+SECURE_COOKIES = PUBLIC_URL.startswith("https://")
+
+# The services that may be lifted out, and those that stay.
+BOUNDED_APPS = (
+    "apps.authentication",
+    "apps.documents",
+    "apps.signatures",
+    "apps.contracts",
+    "apps.workflow",
+    "apps.notifications",
+    "apps.datasync",
+)
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_prometheus",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "apps.core.apps.WaffleConfig",
+    "apps.core.apps.CoreConfig",
+    *BOUNDED_APPS,
+    "apps.portal",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.core.rest.middleware.RequestIdentity",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+]
+ROOT_URLCONF = "landcontracts.urls"
+WSGI_APPLICATION = "landcontracts.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Databases -------------------------------------------------------------------------------------------------------
+# Times that the server itself enforces, in the order that keeps a hanging process from holding a key beyond its caller's patience:
+# idle in transaction < lock < the caller's five seconds. As connection options they cost no query.
+TIMEOUTS = {
+    "idle_in_transaction_session_timeout": env.int("DB_IDLE_IN_TRANSACTION_MS", 2_000),
+    "lock_timeout": env.int("DB_LOCK_TIMEOUT_MS", 3_000),
+    "statement_timeout": env.int("DB_STATEMENT_TIMEOUT_MS", 10_000),
+    "transaction_timeout": env.int("DB_TRANSACTION_TIMEOUT_MS", 15_000),
+}
+# Migrations and the shell work long, and with one connection; the pool is for servers and workers.
+LONG_COMMANDS = {"migrate", "makemigrations", "shell", "dbshell"}
+IS_LONG_COMMAND = len(sys.argv) > 1 and sys.argv[1] in LONG_COMMANDS
+
+
+def _database(url: str) -> dict[str, Any]:
+    database: dict[str, Any] = env.db_url_config(url)
+    options: dict[str, Any] = database.setdefault("OPTIONS", {})
+    if not IS_LONG_COMMAND:
+        options["options"] = " ".join(f"-c {name}={value}" for name, value in TIMEOUTS.items())
+        options["pool"] = {"min_size": 1, "max_size": env.int("DB_POOL_SIZE", 16), "timeout": 5}
+    database["CONN_HEALTH_CHECKS"] = True
+    database["ATOMIC_REQUESTS"] = False
+    return database
+
+
+DATABASES = {"default": _database(env.str("DATABASE_URL"))}
+SERVICE_DATABASES: dict[str, str] = {}
+SYNC_TARGETS: dict[str, str] = env.json("SYNC_TARGETS", default={})
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+MIGRATION_MODULES = {"waffle": None}
+
+# --- The seam --------------------------------------------------------------------------------------------------------
+SEAM_TOPOLOGY = "landcontracts.topology"
+SEAM_PROCESS_NAME = env.str("SEAM_PROCESS_NAME", "monolith")
+SEAM_SERVES = env.list("SEAM_SERVES", default=[name.removeprefix("apps.") for name in BOUNDED_APPS])
+SEAM_AWAY: dict[str, str] = env.json("SEAM_AWAY", default={})
+SEAM_MASTER_SECRETS = env.list("SEAM_MASTER_SECRETS")
+COMMAND_DIGEST_SECRET = env.str("COMMAND_DIGEST_SECRET")
+COMMAND_KEPT = timedelta(hours=72)
+
+# --- People ----------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "authentication.User"
+AUTHENTICATION_BACKENDS = ["apps.authentication.backends.SeamBackend"]
+LOGIN_URL = "portal:sign-in"
+LOGIN_REDIRECT_URL = "portal:contracts"
+LOGOUT_REDIRECT_URL = "portal:sign-in"
+PASSWORD_HASHERS = [
+    "apps.authentication.hashers.Argon2",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+]
+ARGON2_TIME_COST = env.int("ARGON2_TIME_COST", 2)
+ARGON2_MEMORY_KIB = env.int("ARGON2_MEMORY_KIB", 19_456)
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+SESSION_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SECURE = SECURE_COOKIES
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE_COOKIES else 0
+SECURE_SSL_REDIRECT = False
+X_FRAME_OPTIONS = "DENY"
+
+JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", multiline=True)
+JWT_RETIRED_PUBLIC_KEYS = env.json("JWT_RETIRED_PUBLIC_KEYS", default=[])
+REFRESH_TOKEN_SECRET = env.str("REFRESH_TOKEN_SECRET")
+SIMPLE_JWT = {
+    "ALGORITHM": "RS256",
+    "SIGNING_KEY": JWT_SIGNING_KEY,
+    "ISSUER": env.str("JWT_ISSUER", "landcontracts"),
+    "AUDIENCE": env.str("JWT_AUDIENCE", "landcontracts-api"),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=5),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
+    "USER_ID_CLAIM": "sub",
+    "LEEWAY": 5,
+}
+
+# --- REST ------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": (
+        "apps.core.rest.authentication.BearerAuthentication",
+        "apps.core.rest.authentication.BrowserSession",
+    ),
+    "DEFAULT_PERMISSION_CLASSES": (),
+    "DEFAULT_RENDERER_CLASSES": (
+        "apps.core.rest.renderers.StructRenderer",
+        "apps.core.rest.renderers.StructBrowsableRenderer",
+    ),
+    "DEFAULT_PARSER_CLASSES": ("apps.core.rest.parsers.RawJson",),
+    "DEFAULT_SCHEMA_CLASS": "apps.core.rest.schema.StructSchema",
+    "EXCEPTION_HANDLER": "apps.core.rest.problems.handle",
+    "UNAUTHENTICATED_USER": "apps.core.rest.authentication.Stranger",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "landcontracts",
+    "DESCRIPTION": "Sale of land plots: contracts, documents, signatures, workflow.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_PATCH": False,
+    "COMPONENT_NO_READ_ONLY_REQUIRED": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": ["apps.core.rest.schema.add_components"],
+}
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "form-action": ["'self'"],
+    },
+    # The browsable API and Swagger's page carry inline scripts of their own.
+    "EXCLUDE_URL_PREFIXES": ["/api/", "/admin/"],
+}
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+DOCUMENTS_BUCKET = env.str("S3_BUCKET", "landcontracts")
+DOCUMENT_MAX_BYTES = env.int("DOCUMENT_MAX_BYTES", 50 * 1024 * 1024)
+UPLOAD_URL_SECONDS = 900
+DOWNLOAD_URL_SECONDS = env.int("DOWNLOAD_URL_SECONDS", 300)
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "documents": {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": DOCUMENTS_BUCKET,
+            "endpoint_url": env.str("S3_ENDPOINT_URL", None),
+            "access_key": env.str("S3_ACCESS_KEY"),
+            "secret_key": env.str("S3_SECRET_KEY"),
+            "region_name": env.str("S3_REGION", "us-east-1"),
+            "addressing_style": env.str("S3_ADDRESSING_STYLE", "path"),
+            "signature_version": "s3v4",
+        },
+    },
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "build" / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+if DEBUG or not STATIC_ROOT.exists():
+    STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    WHITENOISE_USE_FINDERS = True
+
+# --- Mail, queue, cache ------------------------------------------------------------------------------------------------
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+MAIL_DOMAIN = env.str("MAIL_DOMAIN", "landcontracts.example")
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "noreply@landcontracts.example")
+REDIS_URL = env.str("REDIS_URL")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "clock"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2}
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE = {
+    # The clock behind the doorbell: whatever was not rung for is found within this time.
+    "pump": {"task": "core.pump_all", "schedule": 1.0},
+    "mail": {"task": "core.periodic", "schedule": 5.0, "args": ("notifications", "send_mail", 5)},
+    "overdue": {"task": "core.periodic", "schedule": 600.0, "args": ("workflow", "find_overdue", 600)},
+    "sweep": {"task": "core.periodic", "schedule": 3600.0, "args": ("documents", "sweep", 3600)},
+    "purge": {"task": "core.purge", "schedule": 3600.0},
+    "syncs": {"task": "datasync.advance", "schedule": 2.0},
+}
+
+# --- Flags -----------------------------------------------------------------------------------------------------------
+WAFFLE_FLAG_MODEL = "core.Flag"
+WAFFLE_CREATE_MISSING_FLAGS = False
+
+# --- Languages ---------------------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "ru"
+LANGUAGES = [("ru", "Русский"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env.str("TIME_ZONE", "Europe/Moscow")
+USE_TZ = True
+UNFOLD = {"SITE_TITLE": "landcontracts", "SITE_HEADER": "landcontracts", "SHOW_LANGUAGES": True}
+
+# --- Logs ------------------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "WARNING")},
+}

@@ -1,0 +1,53 @@
+"""The one table from service to implementation, and the one place with dotted strings.
+
+`consumes` names the events that a service handles; a system check compares it with the service's handlers.
+"""
+
+from apps.core.seam.topology import Entry
+
+SERVICES: dict[str, Entry] = {
+    "authentication": Entry(
+        key="apps.authentication.interface.AUTHENTICATION",
+        implementation="apps.authentication.service.Authentication",
+    ),
+    "documents": Entry(
+        key="apps.documents.interface.DOCUMENTS",
+        implementation="apps.documents.service.Documents",
+    ),
+    "signatures": Entry(
+        key="apps.signatures.interface.SIGNATURES",
+        implementation="apps.signatures.service.Signatures",
+    ),
+    "contracts": Entry(
+        key="apps.contracts.interface.CONTRACTS",
+        implementation="apps.contracts.service.Contracts",
+        consumes=(
+            "documents.document_stored",
+            "signatures.signature_accepted",
+            "workflow.stage_started",
+            "workflow.completed",
+        ),
+    ),
+    "workflow": Entry(
+        key="apps.workflow.interface.WORKFLOW",
+        implementation="apps.workflow.service.Workflows",
+        consumes=("contracts.contract_created", "contracts.status_changed", "documents.document_stored"),
+    ),
+    "notifications": Entry(
+        key="apps.notifications.interface.NOTIFICATIONS",
+        implementation="apps.notifications.service.Notifications",
+        consumes=(
+            "contracts.contract_created",
+            "contracts.status_changed",
+            "documents.document_stored",
+            "signatures.signature_accepted",
+            "signatures.signature_refused",
+            "workflow.stage_started",
+            "workflow.stage_overdue",
+        ),
+    ),
+    "datasync": Entry(
+        key="apps.datasync.interface.DATASYNC",
+        implementation="apps.datasync.service.Datasync",
+    ),
+}

@@ -1,0 +1,28 @@
+"""Every path of the whole process."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from apps.authentication.rest.views import key_set
+from apps.core.rest import health
+
+API = "api/v1/"
+SERVICES = ("authentication", "contracts", "documents", "signatures", "workflow", "notifications", "datasync")
+
+urlpatterns = [
+    *(path(API, include(f"apps.{service}.rest.urls")) for service in SERVICES),
+    path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/v1", health.root),
+    path(".well-known/jwks.json", key_set),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
+    path("admin/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("api-auth/", include("rest_framework.urls")),
+    path("", include("apps.portal.urls")),
+]
+handler404 = "apps.core.rest.health.not_found"
+handler500 = "apps.core.rest.health.server_error"
