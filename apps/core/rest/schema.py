@@ -32,7 +32,7 @@ class StructSchema(AutoSchema):
             return None
         module = type(self.view).__module__.split(".")
         operation: dict[str, Any] = {
-            "operationId": f"{type(self.view).__name__}.{method.lower()}",
+            "operationId": f"{module[1]}.{type(self.view).__name__}.{method.lower()}",
             "tags": [module[1]],
             "summary": spec.summary,
             "parameters": [*_path_parameters(path, spec), *_query_parameters(spec), *_header_parameters(method)],

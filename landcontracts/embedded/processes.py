@@ -1,0 +1,153 @@
+"""Starting and ending the processes of one stack, each by its own id; what a killed run left behind is ended at the next start."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+STOP_SECONDS = 15
+
+
+class StartFailed(Exception):
+    """A process ended or did not become ready; its log says why."""
+
+
+def free_port(preferred: int = 0) -> int:
+    """The preferred port on loopback if nobody has it, else any free one."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return int(probe.getsockname()[1])
+    raise StartFailed("no free port")
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:
+    """Return when something listens. Raises: StartFailed."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.02)
+    raise StartFailed(f"{log.name}: {_tail(log)}")
+
+
+def wait_for_url(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    """Return when a URL answers 200. Raises: StartFailed."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.1)
+    raise StartFailed(f"{log.name}: {_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:] if log.exists() else "no log"
+
+
+class Processes:
+    """The processes of one stack, ended in the reverse order of their start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._record = folder / "pids.json"
+        self._running: list[tuple[str, subprocess.Popen[bytes], signal.Signals]] = []
+        self._end_leftovers()
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        user: str | None = None,
+        stop: signal.Signals = signal.SIGTERM,
+    ) -> tuple[subprocess.Popen[bytes], Path]:
+        """Start a process in its own session, its output in a log of its name."""
+        log = self._folder / "logs" / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                user=user,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._running.append((name, process, stop))
+        self._save()
+        return process, log
+
+    def failed(self) -> str | None:
+        """The name of a process that has ended by itself, if any."""
+        return next((name for name, process, _ in self._running if process.poll() is not None), None)
+
+    def stop_all(self) -> None:
+        """End every process, kindly first."""
+        while self._running:
+            _, process, kind = self._running.pop()
+            _end(process, kind)
+        self._record.unlink(missing_ok=True)
+
+    def _save(self) -> None:
+        rows = [[process.pid, _started_at(process.pid), int(kind)] for _, process, kind in self._running]
+        self._record.write_text(json.dumps(rows))
+
+    def _end_leftovers(self) -> None:
+        if not self._record.exists():
+            return
+        for pid, started, kind in reversed(json.loads(self._record.read_text() or "[]")):
+            # A pid alone may belong to somebody else by now; pid and start time together do not.
+            if started is not None and _started_at(pid) == started:
+                _end_pid(pid, signal.Signals(kind))
+        self._record.unlink(missing_ok=True)
+
+
+def _started_at(pid: int) -> str | None:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
+
+
+def _end(process: subprocess.Popen[bytes], kind: signal.Signals) -> None:
+    if process.poll() is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(kind)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(STOP_SECONDS)
+
+
+def _end_pid(pid: int, kind: signal.Signals) -> None:
+    started = _started_at(pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, kind)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _started_at(pid) == started:
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            return
+        time.sleep(0.05)

@@ -1,0 +1,44 @@
+"""The secrets of an embedded stack, made at its first start and kept in one file that only its owner reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+NAMES = (
+    "SECRET_KEY",
+    "SEAM_MASTER_SECRETS",
+    "COMMAND_DIGEST_SECRET",
+    "REFRESH_TOKEN_SECRET",
+    "S3_ACCESS_KEY",
+    "S3_SECRET_KEY",
+    "REDIS_PASSWORD",
+    "DB_SUPERUSER_PASSWORD",
+    "DB_OWNER_PASSWORD",
+    "DB_APP_PASSWORD",
+    "DB_REPLICATOR_PASSWORD",
+    "DB_CONTROL_PASSWORD",
+    "DEMO_PASSWORD",
+)
+
+
+def load(folder: Path) -> dict[str, str]:
+    """The stack's secrets."""
+    file = folder / "secrets.json"
+    if file.exists():
+        known: dict[str, str] = json.loads(file.read_text())
+        return known
+    made = {name: secrets.token_hex(24) for name in NAMES}
+    made["DEMO_PASSWORD"] = f"demo-{secrets.token_urlsafe(9)}"
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    made["JWT_SIGNING_KEY"] = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as output:
+        json.dump(made, output)
+    return made

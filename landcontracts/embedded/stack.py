@@ -1,0 +1,150 @@
+"""One stack: engines, migrated database, web server and worker, and the environment that leads to them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from landcontracts.embedded import engines, postgres, secrets
+from landcontracts.embedded.processes import Processes, StartFailed, free_port, wait_for_url
+
+BASE = Path(__file__).resolve().parent.parent.parent
+SERVICES = ("authentication", "documents", "signatures", "contracts", "workflow", "notifications", "datasync")
+QUEUES = ",".join(["clock", *(f"events.{service}" for service in SERVICES)])
+BUCKET = "landcontracts"
+
+
+class Stack:
+    """A context: everything starts on the way in and stops on the way out.
+
+    `fresh` throws the data of an earlier run away; `durable` is off for data that nobody will miss.
+    """
+
+    def __init__(self, name: str, *, fresh: bool, durable: bool, quiet: bool = False) -> None:
+        self.folder = BASE / "var" / name
+        self._fresh = fresh
+        self._durable = durable
+        self._quiet = quiet
+        self._lock: int | None = None
+        self.env: dict[str, str] = {}
+        self.secrets: dict[str, str] = {}
+
+    def __enter__(self) -> Stack:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(self.folder.parent / f"{self.folder.name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StartFailed(f"another process uses {self.folder}") from None
+        self.processes = Processes(self.folder)
+        if self._fresh:
+            shutil.rmtree(self.folder)
+            self.folder.mkdir(parents=True)
+        try:
+            self._start_engines()
+        except BaseException:
+            self.processes.stop_all()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.processes.stop_all()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    @contextmanager
+    def step(self, words: str) -> Iterator[None]:
+        """Say what is being done, and how long it took."""
+        started = time.monotonic()
+        if not self._quiet:
+            print(f"  {words} … ", end="", flush=True)
+        yield
+        if not self._quiet:
+            print(f"{time.monotonic() - started:.1f} s", flush=True)
+
+    def _start_engines(self) -> None:
+        self.secrets = known = secrets.load(self.folder)
+        self.env = {**os.environ, "DJANGO_SETTINGS_MODULE": "landcontracts.settings"}
+        for name in ("SECRET_KEY", "SEAM_MASTER_SECRETS", "COMMAND_DIGEST_SECRET", "REFRESH_TOKEN_SECRET"):
+            self.env.setdefault(name, known[name])
+        self.env.setdefault("JWT_SIGNING_KEY", known["JWT_SIGNING_KEY"])
+        self.env.setdefault("EMAIL_URL", f"filemail:///{self.folder / 'mail'}")
+        if "DATABASE_URL" not in os.environ:
+            with self.step("PostgreSQL"):
+                self._start_postgres(known)
+        if "REDIS_URL" not in os.environ:
+            with self.step("Valkey"):
+                self.env["REDIS_URL"] = engines.start_valkey(self.processes, self.folder, known["REDIS_PASSWORD"])
+        if "S3_ACCESS_KEY" not in os.environ:
+            with self.step("S3"):
+                self._start_s3(known)
+        with self.step("Tables"):
+            self.manage("migrate", "--verbosity=0", DATABASE_URL=self.owner_url)
+        if "DATABASE_URL" not in os.environ:
+            postgres.create_target(self._server, known)
+
+    def _start_postgres(self, known: dict[str, str]) -> None:
+        self._server = postgres.start(self.processes, self.folder, known, durable=self._durable)
+        self.env["DATABASE_URL"] = self._server.url(postgres.APP, known["DB_APP_PASSWORD"])
+        self.env["DATABASE_OWNER_URL"] = self._server.url(postgres.OWNER, known["DB_OWNER_PASSWORD"])
+        target = self._server.url(postgres.REPLICATOR, known["DB_REPLICATOR_PASSWORD"], postgres.TARGET)
+        self.env.setdefault("SYNC_TARGETS", json.dumps(dict.fromkeys(SERVICES, target)))
+
+    def _start_s3(self, known: dict[str, str]) -> None:
+        self.env["S3_BUCKET"] = BUCKET
+        self.env["S3_ACCESS_KEY"], self.env["S3_SECRET_KEY"] = known["S3_ACCESS_KEY"], known["S3_SECRET_KEY"]
+        self.env["S3_ENDPOINT_URL"] = engines.start_s3(
+            self.processes, self.folder, known["S3_ACCESS_KEY"], known["S3_SECRET_KEY"], BUCKET
+        )
+
+    @property
+    def owner_url(self) -> str:
+        """The database as its owner, who migrates; on a server of one's own, the same role unless another is named."""
+        return self.env.get("DATABASE_OWNER_URL", self.env["DATABASE_URL"])
+
+    def manage(self, *arguments: str, **environment: str) -> None:
+        """Run a management command. Raises: StartFailed."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=BASE,
+            env={**self.env, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise StartFailed(f"manage.py {arguments[0]}: {(done.stdout + done.stderr)[-3000:]}")
+
+    def start_web(self, *, preferred_port: int = 0, name: str = "web", **environment: str) -> str:
+        """Start a web server; its URL."""
+        port = free_port(preferred_port)
+        url = f"http://127.0.0.1:{port}"
+        command = [
+            *(str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--host", "127.0.0.1"),
+            *("--port", str(port), "--workers", "1", "--blocking-threads", "16", "--no-ws", "--log-level", "warning"),
+            "landcontracts.wsgi:application",
+        ]
+        self.env.setdefault("PUBLIC_URL", url)
+        process, log = self.processes.start(name, command, env={**self.env, **environment}, cwd=BASE)
+        wait_for_url(f"{url}/readyz", process, log)
+        return url
+
+    def start_worker(self) -> None:
+        """Start the Celery worker with its clock."""
+        command = [
+            *(str(Path(sys.executable).parent / "celery"), "-A", "landcontracts", "worker", "-B"),
+            *("-s", str(self.folder / "beat"), "-P", "threads", "-c", "4", "-Q", QUEUES, "-l", "warning"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        ]
+        self.processes.start("worker", command, env=self.env, cwd=BASE)
