@@ -10,6 +10,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import Counter, Histogram
 
+from apps.core.seam import trail
 from apps.core.seam.context import new_trace
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -35,10 +36,13 @@ class RequestIdentity:
         request.request_id = identity  # type: ignore[attr-defined]
         structlog.contextvars.bind_contextvars(request_id=identity)
         try:
-            response = self._get_response(request)
+            with trail.recorded() as answered:
+                response = self._get_response(request)
         finally:
             structlog.contextvars.unbind_contextvars("request_id")
         response["X-Request-ID"] = identity
+        if answered:
+            response["X-Answered-By"] = ", ".join(f"{name}={process}" for name, process in answered.items())
         service = _service_of(request)
         requests_total.labels(service, response.status_code).inc()
         request_seconds.labels(service).observe(time.perf_counter() - started)

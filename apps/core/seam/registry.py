@@ -17,7 +17,7 @@ import msgspec
 from django.conf import settings
 from django.db import connections
 
-from apps.core.seam import metrics, topology
+from apps.core.seam import metrics, topology, trail
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import RemoteCallFailed, SeamCallInTransaction
 from apps.core.seam.service import Operation, ServiceKey
@@ -61,6 +61,7 @@ def _invoke(operation: Operation, meter: metrics.Meter, *, ctx: CallContext, **a
     started = time.perf_counter()
     resolver = _resolver.get()
     transport = transport_for(operation.service, ctx) if resolver is None else resolver(operation.service, ctx)
+    trail.note(operation.service, transport.process)
     outcome = "fault"
     try:
         answer = transport.send(operation, ctx, operation.encode_arguments(arguments))
@@ -100,7 +101,7 @@ def transport_for(service: str, ctx: CallContext) -> Transport:
 @cache
 def home(service: str) -> Transport:
     """In this process."""
-    return InProcess(topology.local_binding(service))
+    return InProcess(topology.local_binding(service), process=settings.SEAM_PROCESS_NAME)
 
 
 @cache

@@ -20,6 +20,7 @@ class Transport(Protocol):
     """Carries one call to where it is answered."""
 
     side: str
+    process: str
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
         """The answer, complete and parsed.
@@ -33,8 +34,9 @@ class InProcess:
 
     side = "home"
 
-    def __init__(self, binding: Binding) -> None:
+    def __init__(self, binding: Binding, *, process: str) -> None:
         self._binding = binding
+        self.process = process
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
         return self._binding.execute(operation, ctx, arguments)
@@ -48,6 +50,7 @@ class OverHttp:
     def __init__(self, url: str, *, caller: str) -> None:
         self._url = url
         self._caller = caller
+        self.process = url
         self._encode = msgspec.json.Encoder().encode
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
@@ -75,6 +78,7 @@ class Twice:
     def __init__(self, inner: Transport) -> None:
         self._inner = inner
         self.side = inner.side
+        self.process = inner.process
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
         first = self._inner.send(operation, ctx, arguments)

@@ -1,0 +1,80 @@
+# Every target sets up what it needs. Prerequisites: python3 (3.11 or newer, with venv) and make.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .tools/bin/uv
+PORT ?= 8000
+ARGS ?=
+# On a machine with two cores two test processes; PYTEST_WORKERS=0 runs them in one.
+PYTEST_WORKERS ?= 2
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo test run check bench format lint types boundaries docs lock clean setup setup-dev messages
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+
+demo: setup ## Play one whole land sale through the public API and write build/demo.json
+	@$(BIN)/python -m landcontracts.embedded demo
+
+test: setup-dev ## Run all tests (ARGS="-k name" for some)
+	@$(BIN)/python -m landcontracts.embedded exec -- $(BIN)/pytest -n $(PYTEST_WORKERS) $(ARGS)
+
+run: setup ## Start everything with demo people and sales in it; Ctrl-C stops it (PORT=8000)
+	@$(BIN)/python -m landcontracts.embedded run --port $(PORT)
+
+check: setup-dev lint types boundaries docs test ## Everything that CI runs
+
+bench: setup-dev ## Measure, side by side, into build/bench.json
+	@mkdir -p build && $(BIN)/python -m landcontracts.embedded exec --name bench -- $(BIN)/python -m benchmarks
+
+format: setup-dev ## Format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lint: setup-dev
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+types: setup-dev
+	@$(BIN)/mypy
+
+boundaries: setup-dev
+	@$(BIN)/lint-imports --no-cache | tail -n 12
+
+docs: setup-dev
+	@$(BIN)/python -m landcontracts.blueprint --check
+
+messages: setup-dev ## Collect and compile the translations (needs Debian's gettext)
+	@$(BIN)/python -m landcontracts.embedded exec --name messages -- $(BIN)/python manage.py makemessages -l ru -l en --no-location --no-obsolete -i .venv -i build -i var
+	@$(BIN)/python -m landcontracts.embedded exec --name messages -- $(BIN)/python manage.py compilemessages -i .venv
+
+lock: $(UV) ## Renew the locked requirements
+	@$(UV) pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements/base.in -o requirements.txt
+	@$(UV) pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt requirements/stack.in -o requirements/stack.txt
+	@$(UV) pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header -c requirements.txt -c requirements/stack.txt requirements/dev.in -o requirements/dev.txt
+
+clean: ## Remove what was built, installed and stored here
+	@rm -rf .venv .tools build var
+
+$(UV): requirements/uv.txt
+	@echo "Installing uv"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $(UV)
+
+.venv/bin/python: | $(UV)
+	@$(UV) venv --quiet --python $(PYTHON) .venv
+
+setup: .venv/.stack
+setup-dev: .venv/.dev
+
+.venv/.stack: requirements.txt requirements/stack.txt | .venv/bin/python
+	@echo "Installing packages"
+	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements.txt -r requirements/stack.txt
+	@touch .venv/.stack
+
+.venv/.dev: requirements.txt requirements/stack.txt requirements/dev.txt | .venv/bin/python
+	@echo "Installing packages for development"
+	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements.txt -r requirements/stack.txt -r requirements/dev.txt
+	@touch .venv/.dev .venv/.stack

@@ -1,0 +1,128 @@
+"""What the seam costs: in-process beside the direct call, over HTTP beside in-process, and the textbook way beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from django.db import connection
+
+from apps.contracts.interface import CONTRACTS, Contract
+from apps.core.flags import routes, snapshot
+from apps.core.seam import topology
+from apps.core.seam.context import new_context
+from apps.core.seam.registry import call
+from benchmarks import measure
+from benchmarks.data import Market, tutorial_token
+from benchmarks.figures import Figure
+from benchmarks.measure import MICRO
+from benchmarks.servers import Servers
+
+COUNTED_CALLS = 50
+
+
+def in_process(market: Market) -> list[Figure]:
+    """What the seam adds to `contracts.get`: microseconds and queries."""
+    through, direct = _here(market), _direct(market)
+    found = measure.calls(through, direct, rounds=30, pairs=120)
+    extra = _queries(through) - _queries(direct)
+    against = (
+        f"contracts.get through the seam (new context, route decision from a flag at 0 %, codec both ways, metrics) "
+        f"{_us(found.first)} beside the implementation's method called directly {_us(found.second)}"
+    )
+    return [
+        Figure(name="seam_added_us", value=found.difference() * MICRO, goal=25, unit="us a call", against=against),
+        Figure(
+            name="seam_extra_queries",
+            value=extra,
+            goal=0,
+            unit="queries a call",
+            against=f"the same two, over {COUNTED_CALLS} calls each; the flags' snapshot, one query in half a second "
+            "whatever the number of calls, is loaded before",
+        ),
+    ]
+
+
+def over_http(market: Market) -> Figure:
+    """The call over HTTP beside the call in this process."""
+    found = measure.calls(_away(market), _here(market), rounds=20, pairs=60)
+    return Figure(
+        name="http_over_in_process",
+        value=found.ratio(),
+        goal=1.5,
+        unit="times the in-process call's time",
+        against=f"contracts.get over HTTP from a granian process of ours {_us(found.first)} beside the same call "
+        f"in-process {_us(found.second)}, one caller",
+    )
+
+
+def textbook(market: Market, servers: Servers) -> Figure:
+    """The textbook's call beside ours over HTTP."""
+    found = measure.calls(_textbook(market, servers.textbook), _away(market), rounds=15, pairs=40)
+    return Figure(
+        name="textbook_over_seam",
+        value=found.ratio(),
+        goal=4,
+        least=True,
+        unit="times faster",
+        against=f"gunicorn gthread + DRF APIView, ModelSerializer, stateless JWT + requests.Session (keep-alive; both better "
+        f"than the tutorials' settings) with CONN_MAX_AGE=None {_us(found.first)} beside the seam over HTTP "
+        f"{_us(found.second)}, the same row, one caller",
+    )
+
+
+def _here(market: Market) -> Callable[[], Contract]:
+    def ask() -> Contract:
+        ctx = new_context(actor=market.seller, away=routes.decide(str(market.seller.id)))
+        return call(CONTRACTS).get(ctx=ctx, contract_id=market.contract_id)
+
+    return ask
+
+
+def _away(market: Market) -> Callable[[], Contract]:
+    def ask() -> Contract:
+        routes.decide(str(market.seller.id))  # the flag says home; the decision's cost is paid on both sides
+        ctx = new_context(actor=market.seller, away=("contracts",))
+        return call(CONTRACTS).get(ctx=ctx, contract_id=market.contract_id)
+
+    return ask
+
+
+def _direct(market: Market) -> Callable[[], Contract]:
+    get: Callable[..., Contract] = topology.local_binding("contracts").implementation.get
+    ctx = new_context(actor=market.seller)
+    return lambda: get(ctx=ctx, contract_id=market.contract_id)
+
+
+def _textbook(market: Market, port: int) -> Callable[[], Any]:
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {tutorial_token(market.seller)}"
+    url = f"http://127.0.0.1:{port}/service/contracts/{market.contract_id}/"
+
+    def ask() -> Any:
+        answer = session.get(url, timeout=5)
+        answer.raise_for_status()
+        return answer.json()
+
+    return ask
+
+
+def _queries(function: Callable[[], object]) -> float:
+    seen = 0
+
+    def count(execute: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        return execute(*arguments)
+
+    snapshot.forget()
+    snapshot.current()
+    with connection.execute_wrapper(count):
+        for _ in range(COUNTED_CALLS):
+            function()
+    return seen / COUNTED_CALLS
+
+
+def _us(seconds: list[float]) -> str:
+    return f"{measure.median(seconds) * MICRO:.0f} us"
