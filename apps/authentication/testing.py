@@ -1,0 +1,182 @@
+"""A fake of authentication for other apps' tests: accounts in memory, passwords in the clear, tokens that are only names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from apps.authentication.interface import (
+    DECLARED_ROLES,
+    Email,
+    EmailTaken,
+    Locale,
+    Password,
+    PersonCard,
+    Phone,
+    Recipient,
+    Refusal,
+    Refused,
+    Role,
+    RoleNotDeclarable,
+    SignedIn,
+    TokenPair,
+    User,
+    UserNotFound,
+    WeakPassword,
+)
+from apps.core.ids import new_id
+from apps.core.seam.context import CallContext
+from apps.core.seam.dto import Line
+from apps.core.seam.errors import Forbidden
+
+LIMIT = 5
+
+
+class FakeAuthentication:
+    """Implements `AuthenticationService` in memory."""
+
+    def __init__(self) -> None:
+        self._users: dict[UUID, User] = {}
+        self._passwords: dict[UUID, str] = {}
+        self._failures: dict[str, int] = {}
+        self._families: dict[str, tuple[UUID, str | None]] = {}  # token -> its owner and its successor
+        self._revoked: set[UUID] = set()
+
+    def register(
+        self,
+        *,
+        ctx: CallContext,
+        email: Email,
+        password: Password,
+        full_name: Line,
+        phone: Phone = "",
+        roles: tuple[Role, ...] = (Role.SELLER, Role.BUYER),
+        locale: Locale = "ru",
+    ) -> User:
+        address = email.strip().lower()
+        for role in roles:
+            if role not in DECLARED_ROLES and not ctx.actor.has("system", Role.ADMINISTRATOR):
+                raise RoleNotDeclarable(role=role)
+        if password.isdigit():
+            raise WeakPassword(problems=("entirely numeric",))
+        if self._by_email(address) is not None:
+            raise EmailTaken
+        user = User(
+            id=new_id(),
+            email=address,
+            full_name=full_name.strip(),
+            phone=phone,
+            roles=roles,
+            locale=locale,
+            is_active=True,
+            created_at=datetime.now(UTC),
+        )
+        self._users[user.id], self._passwords[user.id] = user, password
+        return user
+
+    def log_in(self, *, ctx: CallContext, email: Email, password: Password) -> TokenPair | Refused:
+        user = self._checked(email, password)
+        return user if isinstance(user, Refused) else self._pair(user)
+
+    def sign_in(self, *, ctx: CallContext, email: Email, password: Password) -> SignedIn | Refused:
+        user = self._checked(email, password)
+        return user if isinstance(user, Refused) else SignedIn(user=user)
+
+    def refresh(self, *, ctx: CallContext, refresh_token: Line) -> TokenPair | Refused:
+        owner, successor = self._families.get(refresh_token, (None, None))
+        if owner is None or owner in self._revoked:
+            return Refused(reason=Refusal.TOKEN_INVALID)
+        if successor is None:
+            pair = self._pair(self._users[owner])
+            self._families[refresh_token] = (owner, pair.refresh_token)
+            return pair
+        if self._families[successor][1] is None:
+            return self._tokens(owner, successor)
+        self._revoked.add(owner)
+        return Refused(reason=Refusal.TOKEN_REUSED)
+
+    def log_out(self, *, ctx: CallContext, refresh_token: Line) -> None:
+        if refresh_token in self._families:
+            self._revoked.add(self._families[refresh_token][0])
+
+    def get(self, *, ctx: CallContext, user_id: UUID) -> User:
+        if user_id != ctx.actor.id and not ctx.actor.has("system", Role.ADMINISTRATOR):
+            raise UserNotFound
+        return self._known(user_id)
+
+    def cards(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[PersonCard, ...]:
+        return tuple(_card(user) for user in self._users.values() if user.id in user_ids and user.is_active)
+
+    def find_by_email(self, *, ctx: CallContext, email: Email) -> PersonCard:
+        user = self._by_email(email.strip().lower())
+        if user is None or not user.is_active or (ctx.actor.id is None and not ctx.actor.has("system")):
+            raise UserNotFound
+        return _card(user)
+
+    def recipients(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[Recipient, ...]:
+        if not ctx.actor.has("system"):
+            raise Forbidden
+        found = (user for user in self._users.values() if user.id in user_ids and user.is_active)
+        return tuple(
+            Recipient(id=user.id, email=user.email, full_name=user.full_name, locale=user.locale) for user in found
+        )
+
+    def update_profile(
+        self, *, ctx: CallContext, full_name: Line | None = None, phone: Phone | None = None, locale: Locale | None = None
+    ) -> User:
+        given = {"full_name": full_name, "phone": phone, "locale": locale}
+        return self._change(ctx.actor.id, **{name: value for name, value in given.items() if value is not None})
+
+    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: tuple[Role, ...]) -> User:
+        _administrators_only(ctx)
+        return self._change(user_id, roles=roles)
+
+    def set_active(self, *, ctx: CallContext, user_id: UUID, is_active: bool) -> User:
+        _administrators_only(ctx)
+        if not is_active:
+            self._revoked.add(user_id)
+        return self._change(user_id, is_active=is_active)
+
+    def _by_email(self, address: str) -> User | None:
+        return next((user for user in self._users.values() if user.email == address), None)
+
+    def _known(self, user_id: UUID | None) -> User:
+        user = None if user_id is None else self._users.get(user_id)
+        if user is None:
+            raise UserNotFound
+        return user
+
+    def _change(self, user_id: UUID | None, **changes: object) -> User:
+        user = msgspec.structs.replace(self._known(user_id), **changes)
+        self._users[user.id] = user
+        return user
+
+    def _checked(self, email: str, password: str) -> User | Refused:
+        address = email.strip().lower()
+        if self._failures.get(address, 0) >= LIMIT:
+            return Refused(reason=Refusal.LOCKED_OUT, retry_after_seconds=900)
+        user = self._by_email(address)
+        if user is None or not user.is_active or self._passwords[user.id] != password:
+            self._failures[address] = self._failures.get(address, 0) + 1
+            return Refused(reason=Refusal.BAD_CREDENTIALS)
+        self._failures.pop(address, None)
+        return user
+
+    def _pair(self, user: User) -> TokenPair:
+        token = f"refresh-{new_id()}"
+        self._families[token] = (user.id, None)
+        return self._tokens(user.id, token)
+
+    def _tokens(self, user_id: UUID, token: str) -> TokenPair:
+        return TokenPair(user_id=user_id, access_token=f"access-{user_id}", refresh_token=token, expires_in=300)
+
+
+def _card(user: User) -> PersonCard:
+    return PersonCard(id=user.id, full_name=user.full_name, roles=user.roles)
+
+
+def _administrators_only(ctx: CallContext) -> None:
+    if not ctx.actor.has("system", Role.ADMINISTRATOR):
+        raise Forbidden

@@ -1,0 +1,167 @@
+"""The contract of authentication, on all four sides of the seam."""
+
+import secrets
+
+import pytest
+
+from apps.authentication.interface import (
+    AUTHENTICATION,
+    EmailTaken,
+    Refusal,
+    Refused,
+    Role,
+    RoleNotDeclarable,
+    SignedIn,
+    TokenPair,
+    UserNotFound,
+    WeakPassword,
+)
+from apps.core.seam.errors import CommandKeyReused, Forbidden, InvalidArguments
+from apps.core.seam.registry import call
+from tests.world import PASSWORD, World
+
+
+def test_a_registered_person_is_known_by_normalised_address(world: World):
+    address = f"{secrets.token_hex(6)}@Test.Example"
+    user = call(AUTHENTICATION).register(ctx=world.ctx(), email=address, password=PASSWORD, full_name="Ёлкина Щука")
+    assert user.email == address.lower()
+    assert call(AUTHENTICATION).get(ctx=world.ctx(user), user_id=user.id) == user
+    assert call(AUTHENTICATION).find_by_email(ctx=world.ctx(user), email=address.upper()).full_name == "Ёлкина Щука"
+
+
+def test_an_address_is_registered_once_whatever_its_case(world: World):
+    user = world.person()
+    with pytest.raises(EmailTaken):
+        call(AUTHENTICATION).register(
+            ctx=world.ctx(), email=user.email.upper(), password=PASSWORD, full_name="Другой"
+        )
+
+
+def test_a_weak_password_is_refused_with_its_problems(world: World):
+    with pytest.raises(WeakPassword) as refusal:
+        call(AUTHENTICATION).register(
+            ctx=world.ctx(), email=f"{secrets.token_hex(6)}@test.example", password="1029384756", full_name="Кто-то"
+        )
+    assert refusal.value.problems
+
+
+def test_nobody_makes_themselves_an_administrator(world: World):
+    stranger = world.person()
+    with pytest.raises(RoleNotDeclarable) as refusal:
+        call(AUTHENTICATION).register(
+            ctx=world.ctx(stranger),
+            email=f"{secrets.token_hex(6)}@test.example",
+            password=PASSWORD,
+            full_name="Хитрый",
+            roles=(Role.ADMINISTRATOR,),
+        )
+    assert refusal.value.role == "administrator"
+
+
+def test_the_right_password_gives_tokens_and_the_wrong_one_a_refusal(world: World):
+    user = world.person()
+    pair = call(AUTHENTICATION).log_in(ctx=world.ctx(), email=user.email, password=PASSWORD)
+    assert isinstance(pair, TokenPair)
+    assert pair.user_id == user.id
+    wrong = call(AUTHENTICATION).log_in(ctx=world.ctx(), email=user.email, password="wrong-password")
+    assert wrong == Refused(reason=Refusal.BAD_CREDENTIALS)
+    signed_in = call(AUTHENTICATION).sign_in(ctx=world.ctx(), email=user.email, password=PASSWORD)
+    assert isinstance(signed_in, SignedIn)
+    assert signed_in.user.id == user.id
+
+
+def test_five_failures_close_an_address_even_for_the_right_password(world: World):
+    user = world.person()
+    for _ in range(5):
+        call(AUTHENTICATION).log_in(ctx=world.ctx(), email=user.email, password="wrong-password")
+    answer = call(AUTHENTICATION).log_in(ctx=world.ctx(), email=user.email, password=PASSWORD)
+    assert isinstance(answer, Refused)
+    assert answer.reason is Refusal.LOCKED_OUT
+    assert 0 < answer.retry_after_seconds <= 900
+
+
+def test_the_same_key_gives_the_same_tokens_and_counts_once(world: World):
+    user = world.person()
+    ctx = world.ctx(key=secrets.token_hex(8))
+    first = call(AUTHENTICATION).log_in(ctx=ctx, email=user.email, password=PASSWORD)
+    again = call(AUTHENTICATION).log_in(ctx=ctx, email=user.email, password=PASSWORD)
+    assert first == again
+    with pytest.raises(CommandKeyReused):
+        call(AUTHENTICATION).log_in(ctx=ctx, email=user.email, password="another-password")
+
+
+def test_a_refresh_token_rotates_and_the_one_just_replaced_gives_the_same_successor(world: World):
+    user = world.person()
+    first = call(AUTHENTICATION).log_in(ctx=world.ctx(), email=user.email, password=PASSWORD)
+    second = call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=first.refresh_token)
+    assert second.refresh_token != first.refresh_token
+    lost_answer = call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=first.refresh_token)
+    assert lost_answer.refresh_token == second.refresh_token
+
+
+def test_a_refresh_token_used_after_its_successor_revokes_the_family(world: World):
+    user = world.person()
+    first = call(AUTHENTICATION).log_in(ctx=world.ctx(), email=user.email, password=PASSWORD)
+    second = call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=first.refresh_token)
+    third = call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=second.refresh_token)
+    stolen = call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=first.refresh_token)
+    assert stolen == Refused(reason=Refusal.TOKEN_REUSED)
+    after = call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=third.refresh_token)
+    assert after == Refused(reason=Refusal.TOKEN_INVALID)
+
+
+def test_a_forged_refresh_token_is_invalid_and_logging_out_twice_is_no_error(world: World):
+    user = world.person()
+    forged = call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token="Zm9yZ2Vk")
+    assert forged == Refused(reason=Refusal.TOKEN_INVALID)
+    pair = call(AUTHENTICATION).log_in(ctx=world.ctx(), email=user.email, password=PASSWORD)
+    call(AUTHENTICATION).log_out(ctx=world.ctx(), refresh_token=pair.refresh_token)
+    call(AUTHENTICATION).log_out(ctx=world.ctx(), refresh_token=pair.refresh_token)
+    refused = call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=pair.refresh_token)
+    assert refused == Refused(reason=Refusal.TOKEN_INVALID)
+
+
+def test_other_peoples_accounts_do_not_exist_and_their_cards_do(world: World):
+    one, other = world.person(), world.person(Role.LAWYER, name="Адвокат")
+    with pytest.raises(UserNotFound):
+        call(AUTHENTICATION).get(ctx=world.ctx(one), user_id=other.id)
+    (card,) = call(AUTHENTICATION).cards(ctx=world.ctx(one), user_ids=(other.id,))
+    assert (card.full_name, card.roles) == ("Адвокат", (Role.LAWYER,))
+
+
+def test_only_system_work_reads_addresses(world: World):
+    person = world.person()
+    with pytest.raises(Forbidden):
+        call(AUTHENTICATION).recipients(ctx=world.ctx(person), user_ids=(person.id,))
+    (recipient,) = call(AUTHENTICATION).recipients(ctx=world.ctx(), user_ids=(person.id,))
+    assert recipient.email == person.email
+
+
+def test_a_block_ends_log_in_and_refresh(world: World):
+    person = world.person()
+    pair = call(AUTHENTICATION).log_in(ctx=world.ctx(), email=person.email, password=PASSWORD)
+    with pytest.raises(Forbidden):
+        call(AUTHENTICATION).set_active(ctx=world.ctx(person), user_id=person.id, is_active=False)
+    assert not call(AUTHENTICATION).set_active(ctx=world.ctx(), user_id=person.id, is_active=False).is_active
+    assert isinstance(
+        call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=pair.refresh_token), Refused
+    )
+    assert isinstance(call(AUTHENTICATION).log_in(ctx=world.ctx(), email=person.email, password=PASSWORD), Refused)
+
+
+def test_a_profile_changes_only_what_is_given_and_roles_only_by_administrators(world: World):
+    person = world.person()
+    changed = call(AUTHENTICATION).update_profile(ctx=world.ctx(person), phone="+7 900 000-00-00", locale="en")
+    assert (changed.full_name, changed.phone, changed.locale) == (person.full_name, "+7 900 000-00-00", "en")
+    with pytest.raises(Forbidden):
+        call(AUTHENTICATION).set_roles(ctx=world.ctx(person), user_id=person.id, roles=(Role.REGISTRAR,))
+    granted = call(AUTHENTICATION).set_roles(
+        ctx=world.ctx(person, "administrator"), user_id=person.id, roles=(Role.REGISTRAR,)
+    )
+    assert granted.roles == (Role.REGISTRAR,)
+
+
+def test_arguments_of_another_shape_are_refused_alike_on_every_side(world: World):
+    for address in ("no-at-sign", "a@b", "nul\0@test.example", ""):
+        with pytest.raises(InvalidArguments):
+            call(AUTHENTICATION).log_in(ctx=world.ctx(), email=address, password=PASSWORD)

@@ -1,0 +1,155 @@
+"""A fake of documents for other apps' tests: bytes in memory, put by `put` instead of over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from apps.contracts.interface import CONTRACTS, ContractNotFound, ContractRights
+from apps.core.ids import new_id
+from apps.core.seam.context import CallContext
+from apps.core.seam.dto import Line
+from apps.core.seam.errors import Forbidden
+from apps.core.seam.registry import call
+from apps.documents.interface import (
+    ContractClosedForDocuments,
+    Document,
+    DocumentNotFound,
+    DocumentStatus,
+    DocumentType,
+    DownloadLink,
+    FileDiffers,
+    FileEmpty,
+    FileName,
+    FileNotUploaded,
+    FileSize,
+    FileTooLarge,
+    FileTypeNotAllowed,
+    Header,
+    Sha256,
+    SweepReport,
+    UploadTicket,
+)
+from apps.documents.logic import content
+
+LIMIT = 50 * 1024 * 1024
+
+
+class FakeDocuments:
+    """Implements `DocumentsService` in memory."""
+
+    def __init__(self) -> None:
+        self._documents: dict[UUID, Document] = {}
+        self.stored: dict[str, bytes] = {}
+
+    def put(self, ticket: UploadTicket, body: bytes) -> None:
+        """What a PUT under the ticket would do."""
+        self.stored[ticket.url] = body
+
+    def start_upload(
+        self,
+        *,
+        ctx: CallContext,
+        contract_id: UUID,
+        document_type: DocumentType,
+        original_filename: FileName,
+        mime_type: Line,
+        file_size: FileSize,
+        sha256: Sha256,
+        supersedes: UUID | None = None,
+    ) -> UploadTicket:
+        if mime_type not in content.ALLOWED:
+            raise FileTypeNotAllowed(mime_type=mime_type, allowed=content.ALLOWED)
+        if file_size > LIMIT:
+            raise FileTooLarge(limit=LIMIT)
+        if file_size == 0:
+            raise FileEmpty
+        if not self._rights(ctx, contract_id).may_upload or ctx.actor.id is None:
+            raise ContractClosedForDocuments
+        earlier = None if supersedes is None else self._visible(ctx, supersedes)
+        document = Document(
+            id=new_id(),
+            contract_id=contract_id,
+            document_type=document_type,
+            status=DocumentStatus.PENDING,
+            version=1 if earlier is None else earlier.version + 1,
+            supersedes=supersedes,
+            original_filename=original_filename,
+            mime_type=mime_type,
+            file_size=file_size,
+            sha256=sha256,
+            uploaded_by=ctx.actor.id,
+            created_at=datetime.now(UTC),
+        )
+        self._documents[document.id] = document
+        headers = (Header(name="Content-Type", value=mime_type),)
+        return UploadTicket(document=document, url=_url(document), headers=headers, expires_at=_soon())
+
+    def complete_upload(self, *, ctx: CallContext, document_id: UUID) -> Document:
+        document = self._visible(ctx, document_id)
+        if document.status == DocumentStatus.PENDING:
+            self._check(document)
+            document = msgspec.structs.replace(document, status=DocumentStatus.UPLOADED)
+            self._documents[document.id] = document
+        return document
+
+    def get(self, *, ctx: CallContext, document_id: UUID) -> Document:
+        return self._visible(ctx, document_id)
+
+    def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Document, ...]:
+        seen = {rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
+        return tuple(
+            document
+            for document in self._documents.values()
+            if document.contract_id in seen and document.status == DocumentStatus.UPLOADED
+        )
+
+    def download(self, *, ctx: CallContext, document_id: UUID) -> DownloadLink:
+        document = self._visible(ctx, document_id)
+        if document.status != DocumentStatus.UPLOADED:
+            raise DocumentNotFound
+        return DownloadLink(url=_url(document), original_filename=document.original_filename, expires_at=_soon())
+
+    def sweep(self, *, ctx: CallContext) -> SweepReport:
+        if not ctx.actor.has("system"):
+            raise Forbidden
+        return SweepReport(removed=0)
+
+    def _check(self, document: Document) -> None:
+        body = self.stored.get(_url(document))
+        if body is None:
+            raise FileNotUploaded
+        received = content.Received([body])
+        if (received.sha256, received.size) != (document.sha256, document.file_size):
+            raise FileDiffers(
+                expected_sha256=document.sha256,
+                found_sha256=hashlib.sha256(body).hexdigest(),
+                expected_size=document.file_size,
+                found_size=len(body),
+            )
+        content.require_type(received, document.mime_type)
+
+    def _rights(self, ctx: CallContext, contract_id: UUID) -> ContractRights:
+        rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(contract_id,))
+        if not rights:
+            raise ContractNotFound
+        return rights[0]
+
+    def _visible(self, ctx: CallContext, document_id: UUID) -> Document:
+        document = self._documents.get(document_id)
+        if document is None or not call(CONTRACTS).rights(ctx=ctx, contract_ids=(document.contract_id,)):
+            raise DocumentNotFound
+        if document.status == DocumentStatus.PENDING and document.uploaded_by != ctx.actor.id:
+            raise DocumentNotFound
+        return document
+
+
+def _url(document: Document) -> str:
+    return f"memory://documents/{document.id}/{document.sha256}"
+
+
+def _soon() -> datetime:
+    return datetime.now(UTC) + timedelta(minutes=5)

@@ -1,0 +1,137 @@
+"""A fake of signatures for other apps' tests: the real cryptography, over bytes that a function hands out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import UUID
+
+from cryptography import x509
+
+from apps.authentication.interface import AUTHENTICATION
+from apps.contracts.interface import CONTRACTS
+from apps.core.ids import new_id
+from apps.core.seam.context import CallContext
+from apps.core.seam.errors import Forbidden
+from apps.core.seam.registry import call
+from apps.documents.interface import DOCUMENTS
+from apps.signatures.interface import (
+    Algorithm,
+    CertificateText,
+    NotAnAuthority,
+    NotASigner,
+    Signature,
+    SignatureBytes,
+    SignatureNotFound,
+    SignatureStatus,
+    SubIndication,
+    TrustAnchor,
+    Verdict,
+    VerificationResult,
+)
+from apps.signatures.logic import certificates, chain, crypto, revocation
+
+
+class FakeSignatures:
+    """Implements `SignaturesService` in memory. `fetch` gives the bytes behind a download link's URL."""
+
+    def __init__(self, fetch: Callable[[str], bytes]) -> None:
+        self._fetch = fetch
+        self._signatures: dict[UUID, tuple[Signature, bytes, list[x509.Certificate]]] = {}
+        self._anchors: dict[str, tuple[TrustAnchor, x509.Certificate]] = {}
+        self._revocations: list[bytes] = []
+
+    def sign(
+        self, *, ctx: CallContext, document_id: UUID, signature_data: SignatureBytes, certificate: CertificateText
+    ) -> Signature:
+        document = call(DOCUMENTS).get(ctx=ctx, document_id=document_id)
+        rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(document.contract_id,))
+        if ctx.actor.id is None or not rights or not rights[0].may_sign:
+            raise NotASigner
+        submitted = certificates.read_chain(certificate)
+        email = call(AUTHENTICATION).get(ctx=ctx, user_id=ctx.actor.id).email
+        algorithm, result = self._validate(ctx, document_id, signature_data, submitted, email)
+        passed = result.verdict == Verdict.PASSED
+        signature = Signature(
+            id=new_id(),
+            document_id=document_id,
+            contract_id=document.contract_id,
+            signer_id=ctx.actor.id,
+            status=SignatureStatus.SIGNED if passed else SignatureStatus.REFUSED,
+            algorithm=algorithm,
+            document_sha256=document.sha256,
+            certificate=certificates.info(submitted[0]),
+            verification_result=result,
+            created_at=result.checked_at,
+        )
+        self._signatures[signature.id] = (signature, signature_data, submitted)
+        return signature
+
+    def get(self, *, ctx: CallContext, signature_id: UUID) -> Signature:
+        return self._visible(ctx, signature_id)[0]
+
+    def for_documents(self, *, ctx: CallContext, document_ids: tuple[UUID, ...]) -> tuple[Signature, ...]:
+        found = [item[0] for item in self._signatures.values() if item[0].document_id in document_ids]
+        contracts = tuple({item.contract_id for item in found})
+        seen = {rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contracts)}
+        return tuple(item for item in found if item.contract_id in seen)
+
+    def verify(self, *, ctx: CallContext, signature_id: UUID) -> VerificationResult:
+        signature, value, submitted = self._visible(ctx, signature_id)
+        return self._validate(ctx, signature.document_id, value, submitted, None)[1]
+
+    def trust_anchors(self, *, ctx: CallContext) -> tuple[TrustAnchor, ...]:
+        return tuple(anchor for anchor, _ in self._anchors.values())
+
+    def trust(self, *, ctx: CallContext, name: str, certificate: CertificateText) -> TrustAnchor:
+        _administrators_only(ctx)
+        authority = certificates.read_chain(certificate)[0]
+        if not certificates.is_authority(authority):
+            raise NotAnAuthority
+        anchor = TrustAnchor(id=new_id(), name=name, certificate=certificates.info(authority))
+        self._anchors[anchor.certificate.fingerprint] = (anchor, authority)
+        return anchor
+
+    def publish_revocations(self, *, ctx: CallContext, revocation_list: CertificateText) -> int:
+        _administrators_only(ctx)
+        published = revocation.read(revocation_list, [authority for _, authority in self._anchors.values()])
+        self._revocations.append(published.der)
+        return len(published.crl)
+
+    def _visible(self, ctx: CallContext, signature_id: UUID) -> tuple[Signature, bytes, list[x509.Certificate]]:
+        found = self._signatures.get(signature_id)
+        if found is None or not call(CONTRACTS).rights(ctx=ctx, contract_ids=(found[0].contract_id,)):
+            raise SignatureNotFound
+        return found
+
+    def _validate(
+        self, ctx: CallContext, document_id: UUID, value: bytes, submitted: list[x509.Certificate], email: str | None
+    ) -> tuple[Algorithm, VerificationResult]:
+        body = self._fetch(call(DOCUMENTS).download(ctx=ctx, document_id=document_id).url)
+        now = datetime.now(UTC)
+        algorithm = crypto.verify(submitted[0], value, crypto.Content(body))
+        if algorithm is None:
+            return Algorithm.UNKNOWN, _failed(SubIndication.SIG_CRYPTO_FAILURE, now)
+        try:
+            anchors = [authority for _, authority in self._anchors.values()]
+            chain.require_trusted(submitted, anchors=anchors, revocations=self._revocations, at=now)
+        except chain.ChainFailure as error:
+            return algorithm, _failed(error.sub_indication, now)
+        named = certificates.addresses(submitted[0])
+        if email is not None and named and email not in named:
+            return algorithm, _failed(SubIndication.SIGNER_MISMATCH, now)
+        passed = VerificationResult(
+            verdict=Verdict.PASSED, sub_indication=SubIndication.NONE, reason="", checked_at=now
+        )
+        return algorithm, passed
+
+
+def _failed(sub_indication: SubIndication, at: datetime) -> VerificationResult:
+    return VerificationResult(
+        verdict=Verdict.FAILED, sub_indication=sub_indication, reason=sub_indication.value, checked_at=at
+    )
+
+
+def _administrators_only(ctx: CallContext) -> None:
+    if not ctx.actor.has("system", "administrator"):
+        raise Forbidden

@@ -1,0 +1,150 @@
+"""A fake of workflow for other apps' tests: the real moves over stages in memory."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from apps.contracts.interface import CONTRACTS, ContractCreated, ContractNotFound, PartyRole
+from apps.core.ids import new_id
+from apps.core.seam.context import CallContext
+from apps.core.seam.dto import Text
+from apps.core.seam.errors import Forbidden
+from apps.core.seam.events import EventEnvelope, EventReceipt
+from apps.core.seam.registry import call
+from apps.workflow.interface import (
+    OverdueReport,
+    Stage,
+    StageNotFound,
+    StageStatus,
+    Workflow,
+    WorkflowExists,
+    WorkflowNotFound,
+    WorkflowStatus,
+    WorkflowType,
+)
+from apps.workflow.logic import moves
+from apps.workflow.logic.types import TYPES
+from apps.workflow.models import Stage as StageRow
+from apps.workflow.models import Workflow as WorkflowRow
+
+
+class FakeWorkflow:
+    """Implements `WorkflowService` in memory."""
+
+    def __init__(self) -> None:
+        self._workflows: dict[UUID, Workflow] = {}
+
+    def start(
+        self, *, ctx: CallContext, contract_id: UUID, workflow_type: WorkflowType = WorkflowType.LAND_SALE
+    ) -> Workflow:
+        rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(contract_id,))
+        if not rights:
+            raise ContractNotFound
+        if not rights[0].may_manage:
+            raise Forbidden
+        for known in self._workflows.values():
+            if known.contract_id == contract_id and known.status != WorkflowStatus.CANCELLED:
+                raise WorkflowExists(workflow_id=known.id)
+        return self._start(contract_id, workflow_type)
+
+    def get(self, *, ctx: CallContext, workflow_id: UUID) -> Workflow:
+        workflow = self._workflows.get(workflow_id)
+        if workflow is None or not call(CONTRACTS).rights(ctx=ctx, contract_ids=(workflow.contract_id,)):
+            raise WorkflowNotFound
+        return workflow
+
+    def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Workflow, ...]:
+        seen = {rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
+        return tuple(workflow for workflow in self._workflows.values() if workflow.contract_id in seen)
+
+    def update_stage(
+        self,
+        *,
+        ctx: CallContext,
+        workflow_id: UUID,
+        stage_id: UUID,
+        status: StageStatus,
+        actual_date: date | None = None,
+        comment: Text = "",
+    ) -> Workflow:
+        workflow = self.get(ctx=ctx, workflow_id=workflow_id)
+        stage = next((item for item in workflow.stages if item.id == stage_id), None)
+        if stage is None:
+            raise StageNotFound
+        people = call(CONTRACTS).participants(ctx=ctx, contract_id=workflow.contract_id)
+        row = WorkflowRow(workflow_type=workflow.workflow_type, created_at=workflow.created_at)
+        moves.require_allowed(
+            ctx.actor,
+            call(CONTRACTS).rights(ctx=ctx, contract_ids=(workflow.contract_id,))[0],
+            row,
+            StageRow(name=stage.name, status=stage.status),
+            asked=status,
+            has_lawyer=any(person.role == PartyRole.LAWYER for person in people),
+        )
+        on = actual_date or datetime.now(UTC).date()
+        moves.require_plausible(row, on)
+        done = status == StageStatus.COMPLETED
+        changed = msgspec.structs.replace(
+            stage, status=status, comment=comment or stage.comment, actual_date=on if done else None
+        )
+        stages = tuple(changed if item.id == stage_id else item for item in workflow.stages)
+        return self._keep(workflow, stages)
+
+    def find_overdue(self, *, ctx: CallContext) -> OverdueReport:
+        if not ctx.actor.has("system"):
+            raise Forbidden
+        return OverdueReport(found=0)
+
+    def receive(self, *, ctx: CallContext, event: EventEnvelope) -> EventReceipt:
+        effect = "ignored"
+        if event.type == ContractCreated.TYPE:
+            created = msgspec.json.decode(event.payload, type=ContractCreated)
+            self._start(created.contract_id, WorkflowType.LAND_SALE)
+            effect = "started"
+        return EventReceipt(event_id=event.event_id, effect=effect)
+
+    def _start(self, contract_id: UUID, workflow_type: WorkflowType) -> Workflow:
+        now = datetime.now(UTC)
+        planned, stages = now.date(), []
+        for order, stage_type in enumerate(TYPES[workflow_type], start=1):
+            planned += timedelta(days=stage_type.days)
+            stages.append(
+                Stage(
+                    id=new_id(),
+                    name=stage_type.name,
+                    order=order,
+                    status=StageStatus.PENDING,
+                    planned_date=planned,
+                    actual_date=None,
+                    comment="",
+                    responsible=stage_type.responsible,
+                )
+            )
+        empty = Workflow(
+            id=new_id(),
+            contract_id=contract_id,
+            workflow_type=workflow_type,
+            status=WorkflowStatus.ACTIVE,
+            current_stage=None,
+            stages=(),
+            created_at=now,
+        )
+        return self._keep(empty, tuple(stages))
+
+    def _keep(self, workflow: Workflow, stages: tuple[Stage, ...]) -> Workflow:
+        """Start the first stage that is pending, unless one is open."""
+        open_stages = {StageStatus.IN_PROGRESS, StageStatus.BLOCKED}
+        ordered = list(stages)
+        if not any(stage.status in open_stages for stage in ordered):
+            for index, stage in enumerate(ordered):
+                if stage.status == StageStatus.PENDING:
+                    ordered[index] = msgspec.structs.replace(stage, status=StageStatus.IN_PROGRESS)
+                    break
+        current = next((stage.name for stage in ordered if stage.status in open_stages), None)
+        status = WorkflowStatus.ACTIVE if current else WorkflowStatus.COMPLETED
+        kept = msgspec.structs.replace(workflow, stages=tuple(ordered), current_stage=current, status=status)
+        self._workflows[kept.id] = kept
+        return kept

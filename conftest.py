@@ -1,0 +1,52 @@
+"""Fixtures for every test. Tests run against one running stack with data of their own, and flush nothing.
+
+`make test` starts the stack and migrates it; the tests connect as the application's role, which owns no table.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from apps.core.seam import registry
+from tests.world import SIDES, World
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "WEB_URL" not in os.environ:
+        raise pytest.UsageError("the stack is not running: use `make test` (ARGS='-k name' for some tests)")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """In CI nothing is skipped: a skipped test has failed."""
+    report = yield
+    if os.environ.get("FORBID_SKIPS") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """The stack's own database, open to every test."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(params=SIDES)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Each test with this fixture runs on all four sides of the seam."""
+    made = World(request.param)
+    with registry.routed_by(made.resolve):
+        yield made
+
+
+@pytest.fixture
+def here() -> Iterator[World]:
+    """This process only."""
+    made = World("in_process")
+    with registry.routed_by(made.resolve):
+        yield made

@@ -1,0 +1,190 @@
+"""What a contract test needs, on any side of the seam: people, plots, contracts, bytes, and time for events to arrive."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable
+from decimal import Decimal
+from functools import cache
+
+import urllib3
+from django.db import connections
+
+from apps.authentication.interface import AUTHENTICATION, Role, User
+from apps.authentication.testing import FakeAuthentication
+from apps.contracts.interface import CONTRACTS, Contract, LandPlot
+from apps.contracts.testing import FakeContracts
+from apps.core.seam import registry, topology
+from apps.core.seam.context import SYSTEM, Actor, CallContext, new_context, new_trace
+from apps.core.seam.pump import pump
+from apps.core.seam.registry import call
+from apps.core.seam.testing import transport_to
+from apps.core.seam.transports import OverHttp, Transport, Twice
+from apps.datasync.interface import DATASYNC
+from apps.datasync.testing import FakeDatasync
+from apps.documents.interface import DOCUMENTS, Document, DocumentType, UploadTicket
+from apps.documents.testing import FakeDocuments
+from apps.notifications.interface import NOTIFICATIONS
+from apps.notifications.testing import FakeNotifications
+from apps.signatures.interface import SIGNATURES
+from apps.signatures.testing import FakeSignatures
+from apps.workflow.interface import WORKFLOW
+from apps.workflow.testing import FakeWorkflow
+from landcontracts.demo.certificates import Authority
+from landcontracts.demo.paper import sale_contract
+
+SIDES = ("in_process", "http", "http_twice", "fake")
+PASSWORD = "correct-horse-battery"
+_http = urllib3.PoolManager()
+
+
+@cache
+def authority() -> Authority:
+    """One trusted authority for the whole run."""
+    made = Authority(f"Test authority {secrets.token_hex(4)}")
+    call(SIGNATURES).trust(ctx=new_context(), name="test", certificate=made.pem())
+    return made
+
+
+@cache
+def pdf(words: str = "") -> bytes:
+    """A real PDF of one page."""
+    contract = {"number": words or "1", "price": "1", "cadastral_number": "-", "currency": "RUB", "terms": words}
+    return sale_contract(contract, {"address": "-", "area_m2": "1"}, seller="А", buyer="Б")
+
+
+def cadastral_number() -> str:
+    """One that nobody has."""
+    return f"50:20:{secrets.randbelow(10**7):07d}:{secrets.randbelow(10**8)}"
+
+
+class World:
+    """One side of the seam, with people of this test alone."""
+
+    def __init__(self, side: str) -> None:
+        self.side = side
+        self.trace = new_trace()
+        self._fake_documents = FakeDocuments()
+        self.resolve = self._resolver()
+
+    def ctx(self, person: User | None = None, *roles: str, key: str | None = None) -> CallContext:
+        """A context of a person, or of the system."""
+        actor = SYSTEM if person is None else Actor(id=person.id, roles=(*person.roles, *roles))
+        return new_context(actor=actor, trace=self.trace, command_key=key, locale="en", timeout_ms=20_000)
+
+    def person(self, *roles: Role, name: str = "Тестов Тест") -> User:
+        """A new account."""
+        email = f"{secrets.token_hex(8)}@test.example"
+        chosen = roles or (Role.SELLER, Role.BUYER)
+        return call(AUTHENTICATION).register(
+            ctx=self.ctx(), email=email, password=PASSWORD, full_name=name, roles=chosen
+        )
+
+    def plot(self, owner: User) -> LandPlot:
+        """A plot of a person."""
+        return call(CONTRACTS).record_plot(
+            ctx=self.ctx(owner), cadastral_number=cadastral_number(), address="Поле", area_m2=Decimal("600.5")
+        )
+
+    def contract(self, seller: User, buyer: User, *, lawyer: User | None = None, plot: LandPlot | None = None) -> Contract:
+        """A draft."""
+        return call(CONTRACTS).create(
+            ctx=self.ctx(seller),
+            buyer_id=buyer.id,
+            land_plot_id=(plot or self.plot(seller)).id,
+            price=Decimal("1500000.00"),
+            lawyer_id=lawyer.id if lawyer else None,
+        )
+
+    def ticket(
+        self, person: User, contract: Contract, body: bytes, kind: DocumentType = DocumentType.SALE_CONTRACT, **given: object
+    ) -> UploadTicket:
+        """A ticket for bytes."""
+        arguments = {
+            "original_filename": "Договор.pdf",
+            "mime_type": "application/pdf",
+            "file_size": len(body),
+            "sha256": hashlib.sha256(body).hexdigest(),
+            **given,
+        }
+        return call(DOCUMENTS).start_upload(
+            ctx=self.ctx(person), contract_id=contract.id, document_type=kind, **arguments
+        )
+
+    def put(self, ticket: UploadTicket, body: bytes) -> int:
+        """Send bytes under a ticket; the storage's status."""
+        if self.side == "fake":
+            self._fake_documents.put(ticket, body)
+            return 200
+        headers = {header.name: header.value for header in ticket.headers}
+        return _http.request("PUT", ticket.url, body=body, headers=headers).status
+
+    def document(self, person: User, contract: Contract, body: bytes, **given: object) -> Document:
+        """An uploaded document."""
+        ticket = self.ticket(person, contract, body, **given)
+        self.put(ticket, body)
+        return call(DOCUMENTS).complete_upload(ctx=self.ctx(person), document_id=ticket.document.id)
+
+    def bytes_behind(self, url: str) -> bytes:
+        """What a download link gives."""
+        if self.side == "fake":
+            return self._fake_documents.stored[url]
+        return _http.request("GET", url).data
+
+    def settle(self) -> None:
+        """Return when every event that this test caused is delivered."""
+        settle(self.trace)
+
+    def _resolver(self) -> Callable[[str, CallContext], Transport]:
+        if self.side == "in_process":
+            return lambda service, _: registry.home(service)
+        if self.side == "fake":
+            return _by_name(_fakes(self._fake_documents))
+        over_http = {service: OverHttp(os.environ["WEB_URL"], caller="test") for service in topology.entries()}
+        if self.side == "http_twice":
+            return _by_name({service: Twice(transport) for service, transport in over_http.items()})
+        return _by_name(over_http)
+
+
+def _by_name(transports: dict[str, Transport]) -> Callable[[str, CallContext], Transport]:
+    return lambda service, _: transports[service]
+
+
+def _fakes(documents: FakeDocuments) -> dict[str, Transport]:
+    tables = {"contracts_landplot": 3}
+    return {
+        "authentication": transport_to(AUTHENTICATION, FakeAuthentication()),
+        "contracts": transport_to(CONTRACTS, FakeContracts()),
+        "documents": transport_to(DOCUMENTS, documents),
+        "signatures": transport_to(SIGNATURES, FakeSignatures(documents.stored.__getitem__)),
+        "workflow": transport_to(WORKFLOW, FakeWorkflow()),
+        "notifications": transport_to(NOTIFICATIONS, FakeNotifications()),
+        "datasync": transport_to(DATASYNC, FakeDatasync(tables)),
+    }
+
+
+def settle(trace: str) -> None:
+    """Pump until no event of a trace waits. Other tests' events are delivered along the way, or being so elsewhere."""
+    for _ in range(200):
+        waiting = [service for service in topology.entries() if _waits(service, trace)]
+        if not waiting:
+            return
+        for service in waiting:
+            pump(service)
+    raise AssertionError(f"events of {trace} are not delivered: {[_errors(service, trace) for service in waiting]}")
+
+
+def _waits(service: str, trace: str) -> bool:
+    return bool(_outbox(service, "SELECT 1 FROM {outbox} WHERE trace = %s AND delivered_at IS NULL LIMIT 1", trace))
+
+
+def _errors(service: str, trace: str) -> object:
+    return _outbox(service, "SELECT type, consumer, last_error FROM {outbox} WHERE trace = %s AND delivered_at IS NULL", trace)
+
+
+def _outbox(service: str, sql: str, trace: str) -> list[tuple[object, ...]]:
+    with connections[topology.database_of(service)].cursor() as cursor:
+        cursor.execute(sql.format(outbox=f"{service}_outbox"), [trace])
+        return cursor.fetchall()
