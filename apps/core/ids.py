@@ -1,14 +1,20 @@
 """Identifiers: UUID version 7 (RFC 9562, section 5.7), so that new rows land side by side in an index."""
 
 import secrets
+import threading
 import time
 import uuid
 
+_lock = threading.Lock()
+_last = 0
+
 
 def new_id() -> uuid.UUID:
-    """A UUIDv7: 48 bits of Unix milliseconds, then 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds & 0xFFFFFFFFFFFF) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return uuid.UUID(int=value)
+    """A UUIDv7, rising within this process: milliseconds and their 4096ths, then 62 random bits (section 6.2, method 3)."""
+    global _last
+    nanoseconds = time.time_ns()
+    moment = nanoseconds // 1_000_000 << 12 | nanoseconds % 1_000_000 * 4096 // 1_000_000
+    with _lock:
+        _last = moment = max(moment, _last + 1)
+    milliseconds, fraction = moment >> 12, moment & 0xFFF
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | secrets.randbits(62))

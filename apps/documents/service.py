@@ -187,14 +187,11 @@ def _accept_bytes(row: DocumentRow) -> None:
     stored_size = object_storage.size(key)
     if stored_size != row.file_size:
         raise _differs(row, "", stored_size)
-    received = content.Received(object_storage.read(key))
-    try:
+    with content.Received(object_storage.read(key)) as received:
         if received.sha256 != row.sha256:
             raise _differs(row, received.sha256, received.size)
         content.require_type(received, row.mime_type)
         object_storage.put(row.storage_key, received.rewound(), mime_type=row.mime_type)
-    finally:
-        received.close()
 
 
 def _differs(row: DocumentRow, found_sha256: str, found_size: int) -> FileDiffers:

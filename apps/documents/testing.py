@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -122,15 +121,15 @@ class FakeDocuments:
         body = self.stored.get(_url(document))
         if body is None:
             raise FileNotUploaded
-        received = content.Received([body])
-        if (received.sha256, received.size) != (document.sha256, document.file_size):
-            raise FileDiffers(
-                expected_sha256=document.sha256,
-                found_sha256=hashlib.sha256(body).hexdigest(),
-                expected_size=document.file_size,
-                found_size=len(body),
-            )
-        content.require_type(received, document.mime_type)
+        with content.Received([body]) as received:
+            if (received.sha256, received.size) != (document.sha256, document.file_size):
+                raise FileDiffers(
+                    expected_sha256=document.sha256,
+                    found_sha256=received.sha256,
+                    expected_size=document.file_size,
+                    found_size=received.size,
+                )
+            content.require_type(received, document.mime_type)
 
     def _rights(self, ctx: CallContext, contract_id: UUID) -> ContractRights:
         rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(contract_id,))

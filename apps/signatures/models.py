@@ -93,10 +93,11 @@ class TrustAnchor(models.Model):
 
 
 class RevocationList(models.Model):
-    """The newest certificate revocation list of an authority, by its issuer name."""
+    """The newest certificate revocation list of an authority, by its certificate: two may have one name."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    issuer = models.TextField(_("issuer"), unique=True)
+    authority = models.CharField(_("SHA-256 of the authority"), max_length=64, unique=True)
+    issuer = models.TextField(_("issuer"))
     der = models.BinaryField(_("list, DER"))
     this_update = models.DateTimeField(_("issued"))
     stored_at = models.DateTimeField(_("stored"), db_default=Now(), editable=False)

@@ -28,7 +28,7 @@ class Received:
     """The bytes of an upload, on disk when they are many, with their digest."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - closed by `close`
+        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - closed on the way out
         digest = hashlib.sha256()
         self.size = 0
         for chunk in chunks:
@@ -42,7 +42,10 @@ class Received:
         self.file.seek(0)
         return self.file
 
-    def close(self) -> None:
+    def __enter__(self) -> Received:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.file.close()
 
 

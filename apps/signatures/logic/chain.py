@@ -1,6 +1,7 @@
 """Is the certificate issued by a trusted authority, within its dates, meant for signing and not revoked (RFC 5280, section 6)?
 
-Path validation is pyhanko-certvalidator's; revocation lists are those that administrators published, nothing is fetched.
+Path validation is pyhanko-certvalidator's. Revocation is looked up here, in the lists that administrators published: the validator
+looks only where a certificate names a distribution point, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from asn1crypto import crl as asn1_crl
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -19,7 +19,6 @@ from pyhanko_certvalidator.errors import (
     NotYetValidError,
     PathBuildingError,
     PathValidationError,
-    RevokedError,
     ValidationError,
 )
 
@@ -51,17 +50,14 @@ def require_trusted(
     context = ValidationContext(
         trust_roots=[_asn1(anchor) for anchor in anchors],
         moment=at,
-        crls=[asn1_crl.CertificateList.load(der) for der in revocations],
-        revocation_mode="soft-fail",
         allow_fetching=False,
         weak_hash_algos={"md2", "md5", "sha1"},
     )
     validator = CertificateValidator(signer, intermediate_certs=intermediates, validation_context=context)
     _require_use(chain[0])
+    _require_not_revoked(chain, revocations)
     try:
         asyncio.run(validator.async_validate_path())
-    except RevokedError as error:
-        raise ChainFailure(SubIndication.REVOKED, str(error)) from error
     except ExpiredError as error:
         raise ChainFailure(SubIndication.EXPIRED, str(error)) from error
     except NotYetValidError as error:
@@ -84,3 +80,13 @@ def _require_use(certificate: x509.Certificate) -> None:
         return
     if not (usage.digital_signature or usage.content_commitment):
         raise ChainFailure(SubIndication.CHAIN_CONSTRAINTS_FAILURE, "the certificate is not meant for signing")
+
+
+def _require_not_revoked(chain: list[x509.Certificate], revocations: list[bytes]) -> None:
+    lists = [x509.load_der_x509_crl(der) for der in revocations]
+    for certificate in chain:
+        for crl in lists:
+            if crl.issuer != certificate.issuer:
+                continue
+            if crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
+                raise ChainFailure(SubIndication.REVOKED, "the certificate was revoked by its authority")

@@ -12,13 +12,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from apps.core.ids import new_id
 from apps.signatures.interface import BadRevocationList
+from apps.signatures.logic.certificates import fingerprint
 from apps.signatures.models import RevocationList
 
 
 class Published:
     """A list whose signature was checked against a known authority."""
 
-    def __init__(self, crl: x509.CertificateRevocationList) -> None:
+    def __init__(self, crl: x509.CertificateRevocationList, authority: x509.Certificate) -> None:
+        self.authority = fingerprint(authority)
         self.crl = tuple(crl)
         self.issuer = crl.issuer.rfc4514_string()
         self.der = crl.public_bytes(Encoding.DER)
@@ -34,7 +36,7 @@ def read(text: str, authorities: list[x509.Certificate]) -> Published:
             crl = x509.load_der_x509_crl(base64.b64decode(re.sub(r"\s+", "", text), validate=True))
         for authority in authorities:
             if authority.subject == crl.issuer and _signed_by(crl, authority):
-                return Published(crl)
+                return Published(crl, authority)
     except (ValueError, UnicodeError, binascii.Error):
         raise BadRevocationList from None
     raise BadRevocationList
@@ -50,10 +52,10 @@ def _signed_by(crl: x509.CertificateRevocationList, authority: x509.Certificate)
 def keep_newest(published: Published) -> None:
     """Store the list unless a newer one of the same issuer is stored."""
     row, created = RevocationList.objects.select_for_update().get_or_create(
-        issuer=published.issuer,
-        defaults={"id": new_id(), "der": published.der, "this_update": published.this_update},
+        authority=published.authority,
+        defaults={"id": new_id(), "issuer": published.issuer, "der": published.der, "this_update": published.this_update},
     )
-    if not created and row.this_update < published.this_update:
+    if not created and row.this_update <= published.this_update:
         row.der = published.der
         row.this_update = published.this_update
         row.save(update_fields=["der", "this_update"])

@@ -1,0 +1,164 @@
+"""The contract of documents, on all four sides of the seam."""
+
+import hashlib
+from uuid import uuid4
+
+import pytest
+
+from apps.contracts.interface import CONTRACTS, ContractNotFound, ContractStatus
+from apps.core.seam.errors import Forbidden, InvalidArguments
+from apps.core.seam.registry import call
+from apps.documents.interface import (
+    DOCUMENTS,
+    ContractClosedForDocuments,
+    DocumentNotFound,
+    DocumentStatus,
+    DocumentType,
+    FileDiffers,
+    FileEmpty,
+    FileNotUploaded,
+    FileTooLarge,
+    FileTypeMismatch,
+    FileTypeNotAllowed,
+)
+from tests.world import World, pdf
+
+
+@pytest.fixture
+def sale(world: World):
+    seller, buyer = world.person(), world.person()
+    return seller, buyer, world.contract(seller, buyer)
+
+
+def test_a_document_is_announced_put_checked_and_downloaded(world: World, sale):
+    seller, buyer, contract = sale
+    ticket = world.ticket(seller, contract, pdf())
+    assert ticket.document.status is DocumentStatus.PENDING
+    with pytest.raises(FileNotUploaded):
+        call(DOCUMENTS).complete_upload(ctx=world.ctx(seller), document_id=ticket.document.id)
+    assert world.put(ticket, pdf()) == 200
+    document = call(DOCUMENTS).complete_upload(ctx=world.ctx(seller), document_id=ticket.document.id)
+    assert document.status is DocumentStatus.UPLOADED
+    assert (document.original_filename, document.file_size) == ("Договор.pdf", len(pdf()))
+    link = call(DOCUMENTS).download(ctx=world.ctx(buyer), document_id=document.id)
+    assert world.bytes_behind(link.url) == pdf()
+    assert call(DOCUMENTS).for_contracts(ctx=world.ctx(buyer), contract_ids=(contract.id,)) == (document,)
+
+
+def test_completing_twice_is_one_document(world: World, sale):
+    seller, _, contract = sale
+    document = world.document(seller, contract, pdf())
+    assert call(DOCUMENTS).complete_upload(ctx=world.ctx(seller), document_id=document.id) == document
+
+
+def test_the_same_key_announces_one_document(world: World, sale):
+    seller, _, contract = sale
+    ctx = world.ctx(seller, key="one-upload")
+    start = lambda: call(DOCUMENTS).start_upload(
+        ctx=ctx,
+        contract_id=contract.id,
+        document_type=DocumentType.OTHER,
+        original_filename="a.pdf",
+        mime_type="application/pdf",
+        file_size=1,
+        sha256="0" * 64,
+    )
+    assert start().document == start().document
+
+
+def test_other_bytes_than_announced_are_refused_with_both_digests(world: World, sale):
+    seller, _, contract = sale
+    body = pdf()
+    changed = body[:-3] + bytes([body[-3] ^ 1]) + body[-2:]
+    ticket = world.ticket(seller, contract, body)
+    world.put(ticket, changed)
+    with pytest.raises(FileDiffers) as refusal:
+        call(DOCUMENTS).complete_upload(ctx=world.ctx(seller), document_id=ticket.document.id)
+    assert refusal.value.expected_sha256 == hashlib.sha256(body).hexdigest()
+    assert refusal.value.found_sha256 == hashlib.sha256(changed).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "body"),
+    [
+        ("application/pdf", b"\x89PNG\r\n\x1a\n" + b"0" * 64 + b"IEND\xaeB`\x82"),
+        ("application/pdf", b"%PDF-1.7\nnothing else\n%%EOF\n"),
+        ("application/pdf", b"MZ" + b"%PDF-1.7"),
+        ("image/png", b"%PDF-1.7\n%%EOF\n"),
+        ("image/jpeg", b"\xff\xd8\xff" + b"0" * 64),
+    ],
+)
+def test_declared_and_real_type_agree(world: World, sale, mime_type: str, body: bytes):
+    seller, _, contract = sale
+    ticket = world.ticket(seller, contract, body, DocumentType.OTHER, mime_type=mime_type)
+    world.put(ticket, body)
+    with pytest.raises(FileTypeMismatch) as refusal:
+        call(DOCUMENTS).complete_upload(ctx=world.ctx(seller), document_id=ticket.document.id)
+    assert refusal.value.declared == mime_type
+
+
+def test_a_pdf_with_another_file_behind_it_is_refused(world: World, sale):
+    seller, _, contract = sale
+    polyglot = pdf() + b"PK\x03\x04" + b"\0" * 4096
+    ticket = world.ticket(seller, contract, polyglot)
+    world.put(ticket, polyglot)
+    with pytest.raises(FileTypeMismatch):
+        call(DOCUMENTS).complete_upload(ctx=world.ctx(seller), document_id=ticket.document.id)
+
+
+def test_what_is_not_acceptable_gets_no_ticket(world: World, sale):
+    seller, _, contract = sale
+    with pytest.raises(FileTypeNotAllowed) as refusal:
+        world.ticket(seller, contract, b"x", mime_type="text/html")
+    assert "application/pdf" in refusal.value.allowed
+    with pytest.raises(FileEmpty):
+        world.ticket(seller, contract, b"")
+    with pytest.raises(FileTooLarge) as refusal:
+        world.ticket(seller, contract, b"x", file_size=2**33)
+    assert refusal.value.limit == 50 * 1024 * 1024
+    for name in ("../../etc/passwd", "a\0b.pdf", "a\nb.pdf", ""):
+        with pytest.raises(InvalidArguments):
+            world.ticket(seller, contract, b"x", original_filename=name)
+
+
+def test_a_stranger_sees_neither_contract_nor_document(world: World, sale):
+    seller, _, contract = sale
+    document, stranger = world.document(seller, contract, pdf()), world.person()
+    with pytest.raises(ContractNotFound):
+        world.ticket(stranger, contract, pdf())
+    for ask in (call(DOCUMENTS).get, call(DOCUMENTS).download, call(DOCUMENTS).complete_upload):
+        with pytest.raises(DocumentNotFound):
+            ask(ctx=world.ctx(stranger), document_id=document.id)
+    assert call(DOCUMENTS).for_contracts(ctx=world.ctx(stranger), contract_ids=(contract.id,)) == ()
+    with pytest.raises(DocumentNotFound):
+        call(DOCUMENTS).get(ctx=world.ctx(seller), document_id=uuid4())
+
+
+def test_an_announced_file_is_seen_by_its_uploader_only(world: World, sale):
+    seller, buyer, contract = sale
+    ticket = world.ticket(seller, contract, pdf())
+    assert call(DOCUMENTS).get(ctx=world.ctx(seller), document_id=ticket.document.id).status is DocumentStatus.PENDING
+    with pytest.raises(DocumentNotFound):
+        call(DOCUMENTS).get(ctx=world.ctx(buyer), document_id=ticket.document.id)
+    with pytest.raises(DocumentNotFound):
+        call(DOCUMENTS).download(ctx=world.ctx(seller), document_id=ticket.document.id)
+
+
+def test_a_version_supersedes_another(world: World, sale):
+    seller, _, contract = sale
+    first = world.document(seller, contract, pdf())
+    second = world.document(seller, contract, pdf("v2"), supersedes=first.id)
+    assert (second.version, second.supersedes) == (2, first.id)
+
+
+def test_a_contract_that_is_over_takes_no_documents(world: World, sale):
+    seller, _, contract = sale
+    call(CONTRACTS).change_status(ctx=world.ctx(seller), contract_id=contract.id, status=ContractStatus.CANCELLED)
+    with pytest.raises(ContractClosedForDocuments):
+        world.ticket(seller, contract, pdf())
+
+
+def test_only_system_work_sweeps(world: World, sale):
+    with pytest.raises(Forbidden):
+        call(DOCUMENTS).sweep(ctx=world.ctx(sale[0]))
+    assert call(DOCUMENTS).sweep(ctx=world.ctx()).removed >= 0

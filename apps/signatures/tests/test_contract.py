@@ -1,0 +1,170 @@
+"""The contract of signatures, on all four sides of the seam."""
+
+import base64
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from apps.core.seam.errors import Forbidden
+from apps.core.seam.registry import call
+from apps.documents.interface import DocumentNotFound
+from apps.signatures.interface import (
+    SIGNATURES,
+    Algorithm,
+    BadCertificate,
+    BadRevocationList,
+    NotAnAuthority,
+    NotASigner,
+    SignatureNotFound,
+    SignatureStatus,
+    SubIndication,
+    Verdict,
+)
+from landcontracts.demo.certificates import DAY, Authority
+from tests.world import World, pdf
+
+
+class Signing:
+    """A seller, a buyer, their contract and a document to sign."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.seller, self.buyer = world.person(), world.person()
+        self.contract = world.contract(self.seller, self.buyer)
+        self.document = world.document(self.seller, self.contract, pdf())
+        self.authority = Authority("Test authority")
+        call(SIGNATURES).trust(ctx=world.ctx(), name="test", certificate=self.authority.pem())
+
+    def certificate(self, kind: str = "rsa", **given):
+        return self.authority.issue("Продавец", self.seller.email, kind, **given)
+
+    def submit(self, signer, value: bytes, *, person=None, certificate: str | None = None):
+        return call(SIGNATURES).sign(
+            ctx=self.world.ctx(person or self.seller),
+            document_id=self.document.id,
+            signature_data=value,
+            certificate=certificate or signer.pem(),
+        )
+
+
+@pytest.fixture
+def signing(world: World) -> Signing:
+    return Signing(world)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pss", "algorithm"),
+    [
+        ("rsa", False, Algorithm.RSA_PKCS1_SHA256),
+        ("rsa", True, Algorithm.RSA_PSS_SHA256),
+        ("ec", False, Algorithm.ECDSA_SHA256),
+        ("ed25519", False, Algorithm.ED25519),
+    ],
+)
+def test_a_right_signature_passes(signing: Signing, kind: str, pss: bool, algorithm: Algorithm):
+    signer = signing.certificate(kind)
+    signature = signing.submit(signer, signer.sign(pdf(), pss=pss))
+    assert signature.verification_result.reason == ""
+    assert (signature.status, signature.algorithm) == (SignatureStatus.SIGNED, algorithm)
+    assert signature.verification_result.verdict is Verdict.PASSED
+    assert signature.certificate.subject == "CN=Продавец"
+    ctx = signing.world.ctx(signing.buyer)
+    assert call(SIGNATURES).get(ctx=ctx, signature_id=signature.id) == signature
+    assert call(SIGNATURES).verify(ctx=ctx, signature_id=signature.id).verdict is Verdict.PASSED
+    assert call(SIGNATURES).for_documents(ctx=ctx, document_ids=(signing.document.id,)) == (signature,)
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ec", "ed25519"])
+def test_a_signature_over_other_bytes_is_kept_as_refused(signing: Signing, kind: str):
+    signer = signing.certificate(kind)
+    signature = signing.submit(signer, signer.sign(pdf() + b" "))
+    assert signature.status is SignatureStatus.REFUSED
+    assert signature.verification_result.sub_indication is SubIndication.SIG_CRYPTO_FAILURE
+    assert call(SIGNATURES).get(ctx=signing.world.ctx(signing.seller), signature_id=signature.id) == signature
+
+
+@pytest.mark.parametrize("value", [b"\0", b"x" * 64, b"x" * 256, b"x" * 8192])
+def test_rubbish_is_refused_and_not_an_error(signing: Signing, value: bytes):
+    for kind in ("rsa", "ec", "ed25519"):
+        refused = signing.submit(signing.certificate(kind), value)
+        assert refused.verification_result.verdict is Verdict.FAILED
+
+
+def test_a_certificate_of_an_unknown_authority_does_not_pass(signing: Signing):
+    signer = Authority("Nobody knows me").issue("Продавец", signing.seller.email, "ec")
+    result = signing.submit(signer, signer.sign(pdf())).verification_result
+    assert (result.verdict, result.sub_indication) == (Verdict.FAILED, SubIndication.NO_CERTIFICATE_CHAIN_FOUND)
+
+
+def test_an_impostor_authority_of_the_same_name_does_not_pass(signing: Signing):
+    signer = Authority("Test authority").issue("Продавец", signing.seller.email, "ec")
+    result = signing.submit(signer, signer.sign(pdf())).verification_result
+    assert result.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "why"),
+    [(-30 * DAY, -DAY, SubIndication.EXPIRED), (timedelta(hours=1), 30 * DAY, SubIndication.NOT_YET_VALID)],
+)
+def test_a_certificate_outside_its_dates_does_not_pass(signing: Signing, begins, ends, why):
+    signer = signing.certificate("ec", begins=begins, ends=ends)
+    assert signing.submit(signer, signer.sign(pdf())).verification_result.sub_indication is why
+
+
+def test_a_revoked_certificate_does_not_pass_any_more(signing: Signing):
+    signer = signing.certificate("ec")
+    signature = signing.submit(signer, signer.sign(pdf()))
+    assert signature.status is SignatureStatus.SIGNED
+    assert call(SIGNATURES).publish_revocations(
+        ctx=signing.world.ctx(), revocation_list=signing.authority.revoke(signer.certificate)
+    ) == 1
+    again = call(SIGNATURES).verify(ctx=signing.world.ctx(signing.buyer), signature_id=signature.id)
+    assert again.sub_indication is SubIndication.REVOKED
+    with pytest.raises(BadRevocationList):
+        call(SIGNATURES).publish_revocations(ctx=signing.world.ctx(), revocation_list=Authority("Nobody").revoke())
+
+
+def test_somebody_elses_certificate_does_not_pass(signing: Signing):
+    signer = signing.certificate("ec")  # names the seller's address
+    result = signing.submit(signer, signer.sign(pdf()), person=signing.buyer).verification_result
+    assert result.sub_indication is SubIndication.SIGNER_MISMATCH
+
+
+def test_a_certificate_is_pem_or_base64_of_der_and_nothing_else(signing: Signing):
+    signer = signing.certificate("ec")
+    der = base64.b64encode(signer.certificate.public_bytes(Encoding.DER)).decode()
+    assert signing.submit(signer, signer.sign(pdf()), certificate=der).status is SignatureStatus.SIGNED
+    for rubbish in ("nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", der[:-40], "Я" * 40):
+        with pytest.raises(BadCertificate):
+            signing.submit(signer, signer.sign(pdf()), certificate=rubbish)
+
+
+def test_only_the_parties_sign_and_strangers_see_nothing(signing: Signing):
+    signer, stranger = signing.certificate("ec"), signing.world.person()
+    with pytest.raises(DocumentNotFound):
+        signing.submit(signer, signer.sign(pdf()), person=stranger)
+    signature = signing.submit(signer, signer.sign(pdf()))
+    for ask in (call(SIGNATURES).get, call(SIGNATURES).verify):
+        with pytest.raises(SignatureNotFound):
+            ask(ctx=signing.world.ctx(stranger), signature_id=signature.id)
+    stranger_ctx = signing.world.ctx(stranger)
+    assert call(SIGNATURES).for_documents(ctx=stranger_ctx, document_ids=(signing.document.id,)) == ()
+    with pytest.raises(NotASigner):  # an administrator sees the document and is no party
+        call(SIGNATURES).sign(
+            ctx=signing.world.ctx(stranger, "administrator"),
+            document_id=signing.document.id,
+            signature_data=b"x",
+            certificate=signer.pem(),
+        )
+
+
+def test_only_administrators_trust_and_only_authorities_are_trusted(signing: Signing):
+    with pytest.raises(Forbidden):
+        call(SIGNATURES).trust(
+            ctx=signing.world.ctx(signing.seller), name="mine", certificate=signing.authority.pem()
+        )
+    with pytest.raises(NotAnAuthority):
+        call(SIGNATURES).trust(ctx=signing.world.ctx(), name="x", certificate=signing.certificate("ec").pem())
+    names = {anchor.certificate.subject for anchor in call(SIGNATURES).trust_anchors(ctx=signing.world.ctx())}
+    assert "CN=Test authority" in names

@@ -1,0 +1,150 @@
+"""The contract of workflow, on all four sides of the seam."""
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from apps.authentication.interface import Role
+from apps.contracts.interface import ContractCreated, ContractNotFound
+from apps.core.ids import new_id
+from apps.core.seam.errors import Forbidden
+from apps.core.seam.events import EventEnvelope
+from apps.core.seam.registry import call
+from apps.workflow.interface import (
+    WORKFLOW,
+    BadActualDate,
+    IllegalStageMove,
+    StageDecidedByEvent,
+    StageNotFound,
+    StageNotYours,
+    StageStatus,
+    WorkflowExists,
+    WorkflowNotFound,
+    WorkflowStatus,
+)
+from tests.world import World
+
+S = StageStatus
+
+
+class Course:
+    def __init__(self, world: World, *, with_lawyer: bool = True) -> None:
+        self.world = world
+        self.seller, self.buyer = world.person(), world.person()
+        self.lawyer = world.person(Role.LAWYER) if with_lawyer else None
+        self.contract = world.contract(self.seller, self.buyer, lawyer=self.lawyer)
+        self.workflow = call(WORKFLOW).start(ctx=world.ctx(self.seller), contract_id=self.contract.id)
+
+    def move(self, person, stage: int, status: StageStatus, **given):
+        return call(WORKFLOW).update_stage(
+            ctx=self.world.ctx(person),
+            workflow_id=self.workflow.id,
+            stage_id=self.workflow.stages[stage].id,
+            status=status,
+            **given,
+        )
+
+
+@pytest.fixture
+def course(world: World) -> Course:
+    return Course(world)
+
+
+def test_a_course_has_its_stages_in_order_and_the_first_under_way(course: Course):
+    stages = course.workflow.stages
+    assert [stage.name for stage in stages] == ["preparation", "signing", "payment", "registration", "handover"]
+    assert [stage.order for stage in stages] == [1, 2, 3, 4, 5]
+    assert [stage.status for stage in stages] == [S.IN_PROGRESS, S.PENDING, S.PENDING, S.PENDING, S.PENDING]
+    planned = [stage.planned_date for stage in stages]
+    assert planned == sorted(planned)
+    ctx = course.world.ctx(course.buyer)
+    assert call(WORKFLOW).get(ctx=ctx, workflow_id=course.workflow.id) == course.workflow
+    assert call(WORKFLOW).for_contracts(ctx=ctx, contract_ids=(course.contract.id,)) == (course.workflow,)
+
+
+def test_a_completed_stage_starts_the_next(course: Course):
+    after = course.move(course.lawyer, 0, S.COMPLETED, comment="Документы собраны")
+    assert (after.stages[0].status, after.stages[0].comment) == (S.COMPLETED, "Документы собраны")
+    assert after.stages[0].actual_date is not None
+    assert (after.stages[1].status, after.current_stage) == (S.IN_PROGRESS, "signing")
+
+
+def test_a_stage_is_blocked_and_unblocked(course: Course):
+    assert course.move(course.seller, 0, S.BLOCKED, comment="Нет выписки").current_stage == "preparation"
+    assert course.move(course.seller, 0, S.IN_PROGRESS).stages[0].status is S.IN_PROGRESS
+
+
+def test_illegal_moves_are_refused_with_the_legal_ones(course: Course):
+    with pytest.raises(IllegalStageMove) as refusal:
+        course.move(course.seller, 2, S.COMPLETED)  # not its turn
+    assert (refusal.value.current, refusal.value.legal) == (S.PENDING, ())
+    with pytest.raises(IllegalStageMove) as refusal:
+        course.move(course.seller, 0, S.PENDING)
+    assert set(refusal.value.legal) == {S.COMPLETED, S.BLOCKED}
+
+
+def test_each_stage_has_its_people_and_signing_has_nobody(course: Course):
+    with pytest.raises(StageNotYours) as refusal:
+        course.move(course.buyer, 0, S.COMPLETED)
+    assert "seller" in refusal.value.responsible
+    course.move(course.seller, 0, S.COMPLETED)
+    with pytest.raises(StageDecidedByEvent):
+        course.move(course.seller, 1, S.COMPLETED)
+
+
+@pytest.mark.parametrize("days", [-2, 2])
+def test_a_stage_is_not_done_in_the_future_nor_before_the_course_began(course: Course, days: int):
+    with pytest.raises(BadActualDate):
+        course.move(course.seller, 0, S.COMPLETED, actual_date=date.today() + timedelta(days=days))
+
+
+def test_strangers_and_unknown_stages(course: Course):
+    stranger = course.world.person()
+    with pytest.raises(WorkflowNotFound):
+        call(WORKFLOW).get(ctx=course.world.ctx(stranger), workflow_id=course.workflow.id)
+    with pytest.raises(WorkflowNotFound):
+        course.move(stranger, 0, S.COMPLETED)
+    with pytest.raises(ContractNotFound):
+        call(WORKFLOW).start(ctx=course.world.ctx(stranger), contract_id=course.contract.id)
+    with pytest.raises(StageNotFound):
+        call(WORKFLOW).update_stage(
+            ctx=course.world.ctx(course.seller), workflow_id=course.workflow.id, stage_id=uuid4(), status=S.COMPLETED
+        )
+    ctx = course.world.ctx(stranger)
+    assert call(WORKFLOW).for_contracts(ctx=ctx, contract_ids=(course.contract.id,)) == ()
+
+
+def test_a_contract_has_one_course(course: Course):
+    with pytest.raises(WorkflowExists) as refusal:
+        call(WORKFLOW).start(ctx=course.world.ctx(course.seller), contract_id=course.contract.id)
+    assert refusal.value.workflow_id == course.workflow.id
+    with pytest.raises(Forbidden):
+        call(WORKFLOW).start(ctx=course.world.ctx(course.buyer), contract_id=course.contract.id)
+
+
+def test_a_new_contract_starts_its_course_by_event_once(world: World):
+    seller, buyer = world.person(), world.person()
+    contract = world.contract(seller, buyer)
+    created = ContractCreated(contract_id=contract.id, number=contract.number, participants=())
+    event = EventEnvelope(
+        event_id=new_id(),
+        type=created.TYPE,
+        aggregate_id=contract.id,
+        sequence=1,
+        occurred_at=datetime.now(UTC),
+        actor_id=None,
+        payload=msgspec.Raw(msgspec.json.encode(created)),
+    )
+    ctx = world.ctx(key=str(event.event_id))
+    first = call(WORKFLOW).receive(ctx=ctx, event=event)
+    assert call(WORKFLOW).receive(ctx=ctx, event=event) == first
+    (workflow,) = call(WORKFLOW).for_contracts(ctx=world.ctx(seller), contract_ids=(contract.id,))
+    assert workflow.status is WorkflowStatus.ACTIVE
+
+
+def test_only_system_work_looks_for_overdue_stages(course: Course):
+    with pytest.raises(Forbidden):
+        call(WORKFLOW).find_overdue(ctx=course.world.ctx(course.seller))
+    assert call(WORKFLOW).find_overdue(ctx=course.world.ctx()).found >= 0
