@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,9 +96,24 @@ def start(processes: Processes, folder: Path, secrets: dict[str, str], *, durabl
     )
     wait_for_port(port, process, log)
     server = Server(port)
+    _wait_until_ready(server, secrets["DB_SUPERUSER_PASSWORD"])
     if fresh:
         _create_roles(server, secrets)
     return server
+
+
+def _wait_until_ready(server: Server, password: str, seconds: float = 30) -> None:
+    """A server that listens may still be starting up. Raises: psycopg.OperationalError."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg.connect(server.url(SUPERUSER, password, SUPERUSER)).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _bare_environment() -> dict[str, str]:

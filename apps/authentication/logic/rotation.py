@@ -32,7 +32,9 @@ def rotate(token_id: uuid.UUID | None, now: datetime) -> tuple[User, uuid.UUID] 
     family = RefreshToken.objects.filter(id=token_id).values_list("family", flat=True).first()
     if family is None:
         return Refused(reason=Refusal.TOKEN_INVALID)
-    members = list(RefreshToken.objects.select_for_update().filter(family=family).order_by("id"))
+    # The lock and the look are two statements: the second one's snapshot has what others did while we waited for the first.
+    list(RefreshToken.objects.select_for_update().filter(family=family).order_by("id")[:1])
+    members = list(RefreshToken.objects.select_related("user").filter(family=family))
     token = next(member for member in members if member.id == token_id)
     user = token.user
     if token.revoked_at is not None or token.expires_at <= now or not user.is_active:

@@ -18,7 +18,7 @@ class Spec(NamedTuple):
     query: type[msgspec.Struct] | None
     path: dict[str, Any]
     result: Any
-    multipart: bool
+    multipart: type[msgspec.Struct] | None
     summary: str
 
 

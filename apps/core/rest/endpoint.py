@@ -28,8 +28,13 @@ class View(APIView):
     """The base of every REST view."""
 
 
-def endpoint(*, status: int = 200, public: bool = False, multipart: bool = False) -> Callable[[F], F]:
-    """Make a view method an endpoint. `public` ones may be called by strangers."""
+def endpoint(
+    *, status: int = 200, public: bool = False, multipart: type[msgspec.Struct] | None = None
+) -> Callable[[F], F]:
+    """Make a view method an endpoint. `public` ones may be called by strangers.
+
+    `multipart` describes the fields beside the file of a form that the method reads itself.
+    """
 
     def decorate(function: F) -> F:
         @wraps(function)

@@ -122,10 +122,7 @@ def _describe(error: Exception, path: str) -> tuple[Problem, dict[str, str], dic
 
 def in_words(error: DomainError) -> str:
     """An error's sentence in the active language."""
-    words = gettext(error.message)
-    values = {name: getattr(error, name) for name in dir(type(error)) if isinstance(getattr(type(error), name), property)}
-    values |= {name: getattr(error.fields, name) for name in error.fields.__struct_fields__}
-    return words.format(**values) if values else words
+    return gettext(error.message).format(**error.words())
 
 
 def _problem(

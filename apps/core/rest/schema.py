@@ -40,9 +40,25 @@ class StructSchema(AutoSchema):
             "security": [{}] if spec.public else [{"bearer": []}, {"session": []}],
         }
         if spec.body is not None:
-            media = "multipart/form-data" if spec.multipart else "application/json"
-            operation["requestBody"] = {"required": True, "content": {media: {"schema": _schema(spec.body)}}}
+            content = {"application/json": {"schema": _schema(spec.body)}}
+            operation["requestBody"] = {"required": True, "content": content}
+        elif spec.multipart is not None:
+            content = {"multipart/form-data": {"schema": _form(spec.multipart)}}
+            operation["requestBody"] = {"required": True, "content": content}
         return operation
+
+
+def _form(fields: type[msgspec.Struct]) -> dict[str, Any]:
+    """A form of one file and some fields."""
+    described = msgspec.structs.fields(fields)
+    return {
+        "type": "object",
+        "properties": {
+            "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+            **{field.encode_name: _schema(field.type) for field in described},
+        },
+        "required": ["file", *(field.encode_name for field in described if field.required)],
+    }
 
 
 def _path_parameters(path: str, spec: Spec) -> list[dict[str, Any]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from string import Formatter
 from typing import Any, get_type_hints
 
 from django.core.checks import CheckMessage, Error
 
 from apps.core.seam import topology
 from apps.core.seam.dto import shape_faults
+from apps.core.seam.errors import DomainError, fields_type, known_errors
 from apps.core.seam.events import EventEnvelope, ReceivesEvents
 from apps.core.seam.service import Operation, ServiceKey, is_context
 
@@ -25,7 +27,18 @@ def check_services(**_: Any) -> list[CheckMessage]:
             if handled != set(entry.consumes):
                 faults.append(f"topology says it consumes {sorted(entry.consumes)}, it handles {sorted(handled)}")
         found += [Error(f"{service}: {fault}", id="seam.E001") for fault in faults]
+    found += [Error(fault, id="seam.E002") for error in known_errors().values() for fault in error_faults(error)]
     return found
+
+
+def error_faults(error: type[DomainError]) -> Iterator[str]:
+    """What keeps a refusal from surviving the wire, or from being put into words."""
+    fields = fields_type(error)
+    yield from shape_faults(fields, error.__name__)
+    places = {name.split(".")[0] for _, name, _, _ in Formatter().parse(error.message) if name}
+    missing = {place for place in places if place not in fields.__struct_fields__ and not hasattr(error, place)}
+    if missing:
+        yield f"{error.__name__}: its message speaks of {sorted(missing)}, which it does not have"
 
 
 def interface_faults(key: ServiceKey[Any]) -> Iterator[str]:

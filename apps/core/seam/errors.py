@@ -79,8 +79,13 @@ class DomainError(Exception):
         super().__init__(self.code)
 
     def __str__(self) -> str:
-        given = {name: getattr(self.fields, name) for name in self.fields.__struct_fields__}
-        return self.message.format(**given) if given else self.message
+        return self.message.format(**self.words())
+
+    def words(self) -> dict[str, Any]:
+        """What the message's places may name: the fields, and the properties that put them into words."""
+        kind = type(self)
+        properties = [name for name in dir(kind) if isinstance(getattr(kind, name), property)]
+        return {name: getattr(self, name) for name in (*properties, *self.fields.__struct_fields__)}
 
 
 @cache

@@ -6,6 +6,7 @@ a status line, headers, and a body by Content-Length or chunks.
 
 from __future__ import annotations
 
+import atexit
 import socket
 import threading
 import time
@@ -48,6 +49,13 @@ def post(url: str, path: str, headers: dict[str, str], body: bytes, timeout: flo
         return _exchange(fresh, (host, port), request, deadline)
     except _Stale as error:
         raise RemoteCallFailed("the connection was closed without an answer", may_have_executed=True) from error
+
+
+@atexit.register
+def close_idle() -> None:
+    """Close the kept connections of this thread."""
+    for sock in _pool.__dict__.pop("idle", {}).values():
+        sock.close()
 
 
 def _take(host: str, port: int) -> socket.socket | None:
@@ -152,7 +160,8 @@ class _Reader:
             if total > MAX_BODY:
                 raise ValueError("the body is too long")
             parts.append(self._exactly(size))
-            self._line()
+            if self._line():
+                raise ValueError("a chunk is longer than it says")
         while self._line():
             pass
         return b"".join(parts)

@@ -36,15 +36,6 @@ class NewUpload(RequestBody):
     supersedes: UUID | None = None
 
 
-class UploadForm(Dto):
-    """A file sent through the server, as multipart/form-data."""
-
-    file: bytes
-    contract_id: UUID
-    document_type: DocumentType
-    supersedes: UUID | None = None
-
-
 class UploadFields(RequestBody):
     """The fields beside the file."""
 
@@ -72,7 +63,7 @@ class Upload(View):
 
     parser_classes = (MultiPartParser,)
 
-    @endpoint(status=201, multipart=True)
+    @endpoint(status=201, multipart=UploadFields)
     def post(self, ctx: CallContext) -> Uploaded:
         """Send a file through the server; its bytes go on to storage in pieces."""
         with read_upload(self.request, UploadFields) as upload:

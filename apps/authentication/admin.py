@@ -1,0 +1,64 @@
+"""People and access in the admin: looked at here, blocked and granted roles through the interface."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from apps.authentication.interface import AUTHENTICATION
+from apps.authentication.models import Command, LogInFailure, Outbox, RefreshToken, User
+from apps.core.rest import edge
+from apps.core.rest.admin import CommandAdmin, OutboxAdmin, ReadOnly
+from apps.core.seam.registry import call
+
+
+@admin.register(User)
+class UserAdmin(ReadOnly):
+    """People. Actions go through the interface, so that a block also revokes tokens."""
+
+    list_display = ("email", "full_name", "roles", "locale", "is_active", "is_staff", "created_at")
+    list_filter = ("is_active", "is_staff", "locale")
+    search_fields = ("email", "full_name")
+    fields = ("email", "full_name", "phone", "roles", "locale", "is_active", "is_staff", "last_login", "created_at")
+    ordering = ("-created_at",)
+    actions = ("block", "unblock")
+
+    @admin.action(description=_("Block the selected people"), permissions=["view"])
+    def block(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._set_active(request, queryset, is_active=False)
+
+    @admin.action(description=_("Unblock the selected people"), permissions=["view"])
+    def unblock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._set_active(request, queryset, is_active=True)
+
+    def _set_active(self, request: HttpRequest, queryset: QuerySet[User], *, is_active: bool) -> None:
+        ctx = edge.context(request, request.user)
+        people = [row.id for row in queryset if row.id != ctx.actor.id]
+        for user_id in people:
+            call(AUTHENTICATION).set_active(ctx=ctx.step(str(user_id)), user_id=user_id, is_active=is_active)
+        self.message_user(request, _("Changed: %(count)d") % {"count": len(people)}, messages.SUCCESS)
+
+
+@admin.register(RefreshToken)
+class RefreshTokenAdmin(ReadOnly):
+    """Refresh tokens; the tokens themselves are nowhere."""
+
+    list_display = ("created_at", "user", "expires_at", "replaced_at", "revoked_at")
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    ordering = ("-created_at",)
+
+
+@admin.register(LogInFailure)
+class LogInFailureAdmin(ReadOnly):
+    """Failed log-ins of the last quarter of an hour."""
+
+    list_display = ("at", "email")
+    search_fields = ("email",)
+    ordering = ("-at",)
+
+
+admin.site.register(Command, CommandAdmin)
+admin.site.register(Outbox, OutboxAdmin)

@@ -1,0 +1,54 @@
+"""Plots and contracts in the admin: looked at here, changed through the interface."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from apps.contracts.models import Command, Contract, LandPlot, Outbox, Party, SeenSignature, StatusChange
+from apps.core.rest.admin import CommandAdmin, OutboxAdmin, ReadOnly, ReadOnlyInline
+
+
+@admin.register(LandPlot)
+class LandPlotAdmin(ReadOnly):
+    """Plots."""
+
+    list_display = ("cadastral_number", "address", "area_m2", "category", "created_at")
+    list_filter = ("category",)
+    search_fields = ("cadastral_number", "address")
+    ordering = ("-created_at",)
+
+
+class Parties(ReadOnlyInline):
+    """Who takes part."""
+
+    model = Party
+    fields = ("role", "user_id")
+
+
+class History(ReadOnlyInline):
+    """Every status it has had."""
+
+    model = StatusChange
+    fields = ("status", "at", "by", "comment")
+
+
+class Signatures(ReadOnlyInline):
+    """Signatures that were accepted."""
+
+    model = SeenSignature
+    fields = ("document_id", "signer_id")
+
+
+@admin.register(Contract)
+class ContractAdmin(ReadOnly):
+    """Contracts."""
+
+    list_display = ("number", "status", "cadastral_number", "price", "currency", "created_at")
+    list_filter = ("status", "currency")
+    search_fields = ("number", "cadastral_number")
+    inlines = (Parties, History, Signatures)
+    ordering = ("-created_at",)
+
+
+admin.site.register(Command, CommandAdmin)
+admin.site.register(Outbox, OutboxAdmin)

@@ -1,0 +1,63 @@
+"""The base of every app's admin: records are looked at here; what rules guard is changed through the interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import EmptyFieldListFilter
+from django.db import models
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+
+
+class ReadOnly(ModelAdmin):
+    """Shows records and changes none: a change here would pass by a rule, an event and a command key."""
+
+    list_per_page = 50
+    show_full_result_count = False  # count(*) over a large table takes a second
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+
+class ReadOnlyInline(TabularInline):
+    """Shows the records that belong to one."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class CommandAdmin(ReadOnly):
+    """Executed commands of an app. The stored answer is not shown: it is its caller's."""
+
+    list_display = ("created_at", "method", "actor_id", "key")
+    list_filter = ("method",)
+    search_fields = ("key",)
+    fields = ("method", "actor_id", "key", "created_at")
+    ordering = ("-created_at",)
+
+
+class OutboxAdmin(ReadOnly):
+    """Events of an app and where each stands."""
+
+    list_display = ("occurred_at", "type", "consumer", "sequence", "delivered_at", "attempts", "last_error")
+    list_filter = ("consumer", "type", ("delivered_at", EmptyFieldListFilter))
+    search_fields = ("aggregate_id", "trace", "request_id")
+    fields = (
+        *("type", "consumer", "aggregate_id", "sequence", "actor_id", "request_id", "trace"),
+        *("occurred_at", "delivered_at", "leased_until", "attempts", "last_error"),
+    )
+    ordering = ("-occurred_at",)

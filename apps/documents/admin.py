@@ -1,0 +1,22 @@
+"""Documents in the admin: looked at, never changed."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from apps.core.rest.admin import CommandAdmin, OutboxAdmin, ReadOnly
+from apps.documents.models import Command, Document, Outbox
+
+
+@admin.register(Document)
+class DocumentAdmin(ReadOnly):
+    """Documents."""
+
+    list_display = ("created_at", "original_filename", "document_type", "status", "version", "file_size", "sha256")
+    list_filter = ("document_type", "status")
+    search_fields = ("original_filename", "sha256", "contract_id")
+    ordering = ("-created_at",)
+
+
+admin.site.register(Command, CommandAdmin)
+admin.site.register(Outbox, OutboxAdmin)

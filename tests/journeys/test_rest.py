@@ -1,0 +1,270 @@
+"""The public REST API as programs meet it: problems, tokens, keys, limits, the schema."""
+
+import json
+import os
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+
+import jwt
+import pytest
+import urllib3
+
+from landcontracts.demo.client import Refused
+from tests.journeys.people import Person
+from tests.world import cadastral_number, pdf
+
+http = urllib3.PoolManager()
+
+
+def raw(method: str, path: str, body: bytes | None = None, **headers: str):
+    return http.request(method, f"{os.environ['WEB_URL']}{path}", body=body, headers=headers, redirect=False)
+
+
+def problem(answer) -> dict:
+    assert answer.headers["Content-Type"] == "application/problem+json", answer.data
+    found = json.loads(answer.data)
+    assert {"type", "title", "status", "detail", "code", "instance"} <= set(found)
+    assert found["status"] == answer.status
+    return found
+
+
+@pytest.fixture
+def person() -> Person:
+    return Person()
+
+
+def plot(person: Person) -> dict:
+    return person.post("land-plots", {"cadastral_number": cadastral_number(), "address": "Поле", "area_m2": "10"})
+
+
+def test_tokens_are_checked_with_the_published_key_alone(person: Person):
+    tokens = person.post("auth/login", {"email": person.email, "password": person.password})
+    assert (tokens["token_type"], tokens["expires_in"]) == ("bearer", 300)
+    assert set(tokens) == {"access_token", "refresh_token", "token_type", "expires_in"}
+    keys = json.loads(raw("GET", "/.well-known/jwks.json").data)["keys"]
+    header = jwt.get_unverified_header(tokens["access_token"])
+    (key,) = [key for key in keys if key["kid"] == header["kid"]]
+    claims = jwt.decode(
+        tokens["access_token"],
+        jwt.PyJWK(key).key,
+        algorithms=["RS256"],
+        audience="landcontracts-api",
+        issuer="landcontracts",
+    )
+    assert claims["sub"] == person.user["id"]
+    assert "d" not in key
+
+
+@pytest.mark.parametrize("change", ["none", "hs256", "other_key", "other_audience", "expired", "cut", "no_kid"])
+def test_a_token_that_we_did_not_issue_is_refused(person: Person, change: str):
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    tokens = person.post("auth/login", {"email": person.email, "password": person.password})
+    good = tokens["access_token"]
+    claims = jwt.decode(good, options={"verify_signature": False})
+    kid = jwt.get_unverified_header(good)["kid"]
+    ours = os.environ["JWT_SIGNING_KEY"]
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = json.loads(raw("GET", "/.well-known/jwks.json").data)["keys"][0]["n"]
+    token = {
+        "none": lambda: jwt.encode(claims, None, algorithm="none", headers={"kid": kid}),
+        "hs256": lambda: jwt.encode(claims, public, algorithm="HS256", headers={"kid": kid}),
+        "other_key": lambda: jwt.encode(claims, other, algorithm="RS256", headers={"kid": kid}),
+        "other_audience": lambda: jwt.encode({**claims, "aud": "x"}, ours, algorithm="RS256", headers={"kid": kid}),
+        "expired": lambda: jwt.encode({**claims, "exp": 1}, ours, algorithm="RS256", headers={"kid": kid}),
+        "cut": lambda: good[:-4],
+        "no_kid": lambda: jwt.encode(claims, ours, algorithm="RS256"),
+    }[change]()
+    answer = raw("GET", "/api/v1/auth/me", Authorization=f"Bearer {token}")
+    assert problem(answer)["status"] == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_rotation_reuse_and_log_out(person: Person):
+    first = person.post("auth/login", {"email": person.email, "password": person.password})
+    refresh = lambda token: person.post("auth/refresh", {"refresh_token": token})
+    second = refresh(first["refresh_token"])
+    third = refresh(second["refresh_token"])
+    with pytest.raises(Refused) as refusal:
+        refresh(first["refresh_token"])
+    assert refusal.value.problem["code"] == "refresh_token_reused"
+    with pytest.raises(Refused) as refusal:
+        refresh(third["refresh_token"])
+    assert refusal.value.problem["code"] == "refresh_token_invalid"
+
+
+def test_ten_refreshes_at_once_give_one_successor(person: Person):
+    first = person.post("auth/login", {"email": person.email, "password": person.password})
+    body = json.dumps({"refresh_token": first["refresh_token"]}).encode()
+    send = lambda _: raw("POST", "/api/v1/auth/refresh", body, **{"Content-Type": "application/json"})
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(send, range(10)))
+    assert {answer.status for answer in answers} == {200}
+    assert len({json.loads(answer.data)["refresh_token"] for answer in answers}) == 1
+
+
+def test_guessing_a_password_is_slowed_down(person: Person):
+    for _ in range(5):
+        with pytest.raises(Refused) as refusal:
+            person.post("auth/login", {"email": person.email, "password": "wrong-password"})
+        assert refusal.value.problem["code"] == "bad_credentials"
+    with pytest.raises(Refused) as refusal:
+        person.post("auth/login", {"email": person.email, "password": person.password})
+    assert refusal.value.problem["status"] == 429
+    assert refusal.value.problem["retry_after_seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "pointer"),
+    [
+        (b"{", 400, ""),
+        (b"[" * 100_000, 422, ""),
+        (b"\xff", 400, ""),
+        (b"[]", 422, ""),
+        (b"{}", 422, "/cadastral_number"),
+        (b'{"cadastral_number": 1, "address": "x", "area_m2": "1"}', 422, "/cadastral_number"),
+        (b'{"cadastral_number": "x", "address": "x", "area_m2": "1", "adress": "x"}', 422, "/adress"),
+        (b'{"cadastral_number": "x", "address": "a\\u0000b", "area_m2": "1"}', 422, "/address"),
+        (b'{"cadastral_number": "x", "address": "x", "area_m2": "many"}', 422, "/area_m2"),
+    ],
+)
+def test_a_wrong_body_is_refused_with_a_pointer(person: Person, body: bytes, status: int, pointer: str):
+    headers = {"Content-Type": "application/json", **person._headers}
+    found = problem(raw("POST", "/api/v1/land-plots", body, **headers))
+    assert found["status"] == status
+    assert pointer in [item["pointer"] for item in found["errors"]]
+
+
+def test_all_wrong_fields_are_told_at_once(person: Person):
+    with pytest.raises(Refused) as refusal:
+        person.post("contracts", {"buyer_id": "x", "price": "y", "currency": "rubles"})
+    pointers = {item["pointer"] for item in refusal.value.problem["errors"]}
+    assert pointers == {"/buyer_id", "/price", "/currency", "/land_plot_id"}
+
+
+def test_a_wrong_cadastral_number_names_the_rule_in_the_readers_language(person: Person):
+    body = json.dumps({"cadastral_number": "50:20", "address": "x", "area_m2": "1"}).encode()
+    english = raw("POST", "/api/v1/land-plots", body, **{**person._headers, "Content-Type": "application/json"})
+    assert "six or seven digits" in problem(english)["detail"]
+    headers = {**person._headers, "Content-Type": "application/json", "Accept-Language": "ru"}
+    assert "шесть или семь цифр" in problem(raw("POST", "/api/v1/land-plots", body, **headers))["detail"]
+
+
+def test_a_price_is_exact_and_never_a_float(person: Person):
+    buyer, mine = Person(), plot(person)
+    for price in ("12345678901234.57", "0.10"):
+        contract = person.post("contracts", {"buyer_id": buyer.user["id"], "land_plot_id": mine["id"], "price": price})
+        assert contract["price"] == price
+    found = person.get("contracts?limit=1")
+    assert (found["items"][0]["price"], bool(found["next_cursor"])) == ("0.10", True)
+
+
+def test_an_idempotency_key_makes_a_repeat_harmless(person: Person):
+    buyer, mine = Person(), plot(person)
+    body = json.dumps({"buyer_id": buyer.user["id"], "land_plot_id": mine["id"], "price": "5"}).encode()
+    key = {"Idempotency-Key": secrets.token_hex(8), "Content-Type": "application/json", **person._headers}
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: raw("POST", "/api/v1/contracts", body, **key), range(4)))
+    assert {answer.status for answer in answers} == {201}
+    assert len({json.loads(answer.data)["id"] for answer in answers}) == 1
+    other = body.replace(b'"5"', b'"6"')
+    assert problem(raw("POST", "/api/v1/contracts", other, **key))["code"] == "idempotency_key_reused"
+    bad = problem(raw("POST", "/api/v1/contracts", body, **{**key, "Idempotency-Key": "x" * 201}))
+    assert bad["code"] == "bad_idempotency_key"
+
+
+def test_illegal_moves_list_the_legal_ones(person: Person):
+    buyer, mine = Person(), plot(person)
+    contract = person.post("contracts", {"buyer_id": buyer.user["id"], "land_plot_id": mine["id"], "price": "5"})
+    with pytest.raises(Refused) as refusal:
+        person.patch(f"contracts/{contract['id']}/status", {"status": "completed"})
+    assert refusal.value.problem["status"] == 409
+    assert set(refusal.value.problem["legal"]) == {"awaiting_signatures", "cancelled"}
+
+
+def test_what_one_may_not_see_is_404_everywhere(person: Person):
+    stranger, buyer, mine = Person(), Person(), plot(person)
+    contract = person.post("contracts", {"buyer_id": buyer.user["id"], "land_plot_id": mine["id"], "price": "5"})
+    for path in (f"contracts/{contract['id']}", f"contracts/{contract['id']}/history", f"land-plots/{mine['id']}"):
+        with pytest.raises(Refused) as refusal:
+            stranger.get(path)
+        assert refusal.value.problem["status"] == 404
+    assert stranger.get(f"documents?contract_id={contract['id']}") == []
+    assert stranger.get("contracts")["items"] == []
+
+
+def upload(person: Person, contract: dict, content: bytes, mime: str = "application/pdf", name: str = "a.pdf"):
+    return person.upload(name, content, mime, contract_id=contract["id"], document_type="other")
+
+
+def test_uploads_are_checked(person: Person):
+    buyer, mine = Person(), plot(person)
+    contract = person.post("contracts", {"buyer_id": buyer.user["id"], "land_plot_id": mine["id"], "price": "5"})
+    answer = upload(person, contract, pdf(), name="Выписка «№ 1».pdf")
+    assert (answer["status"], answer["document"]["original_filename"]) == ("uploaded", "Выписка «№ 1».pdf")
+    for content, mime, code in (
+        (b"<html>", "application/pdf", "file_type_mismatch"),
+        (b"<html>", "text/html", "file_type_not_allowed"),
+        (b"", "application/pdf", "file_empty"),
+        (b"0" * (50 * 1024 * 1024 + 1), "application/pdf", "upload_too_large"),
+    ):
+        with pytest.raises(Refused) as refusal:
+            upload(person, contract, content, mime)
+        assert refusal.value.problem["code"] == code
+    with pytest.raises(Refused) as refusal:
+        person.upload("a.pdf", pdf(), "application/pdf", contract_id="x", document_type="other")
+    assert refusal.value.problem["status"] == 422
+
+
+def test_nothing_there_and_wrong_methods_are_problems_too(person: Person):
+    assert problem(raw("GET", "/api/v1/nothing"))["code"] == "not_found"
+    assert problem(raw("DELETE", "/api/v1/contracts", **person._headers))["status"] == 405
+    assert problem(raw("POST", "/api/v1/contracts", b"a=1", **person._headers))["status"] == 415
+    assert problem(raw("GET", "/api/v1/contracts"))["status"] == 401
+    assert problem(raw("GET", "/api/v1/contracts?limit=many", **person._headers))["status"] == 422
+    assert raw("GET", "/api/v1/contracts/", **person._headers).status == 200
+
+
+def test_a_request_keeps_its_identity(person: Person):
+    answer = raw("GET", "/api/v1/contracts", **{**person._headers, "X-Request-ID": "my-request-1"})
+    assert answer.headers["X-Request-ID"] == "my-request-1"
+    assert answer.headers["X-Answered-By"] == "contracts=monolith"
+    strange = raw("GET", "/healthz", **{"X-Request-ID": "<script>"})
+    assert "<" not in strange.headers["X-Request-ID"]
+
+
+def test_the_schema_is_openapi_3_1_and_describes_every_path():
+    schema = json.loads(raw("GET", "/api/v1/schema?format=json").data)
+    assert schema["openapi"] == "3.1.0"
+    for path in (
+        "auth/register", "auth/login", "auth/refresh", "auth/logout", "auth/me", "users/me", "users/{user_id}",
+        "land-plots", "land-plots/{land_plot_id}", "contracts", "contracts/{contract_id}",
+        "contracts/{contract_id}/status", "contracts/{contract_id}/history", "documents", "documents/upload",
+        "documents/uploads", "documents/{document_id}", "documents/{document_id}/complete",
+        "documents/{document_id}/download", "signatures/sign", "signatures/{signature_id}",
+        "signatures/{signature_id}/verify", "workflows/start", "workflows/{workflow_id}",
+        "workflows/{workflow_id}/stages/{stage_id}/update", "notifications", "notifications/{notification_id}/read",
+    ):  # fmt: skip
+        assert f"/api/v1/{path}" in schema["paths"], path
+    upload_body = schema["paths"]["/api/v1/documents/upload"]["post"]["requestBody"]["content"]
+    assert "multipart/form-data" in upload_body
+    names = set(schema["components"]["schemas"])
+    refs = {text.split('"')[0] for text in json.dumps(schema).split('"#/components/schemas/')[1:]}
+    assert refs <= names
+
+
+def test_the_schema_is_valid_without_a_warning(tmp_path):
+    from django.core.management import call_command
+
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yaml"))
+
+
+def test_health_readiness_metrics_and_docs():
+    assert raw("GET", "/healthz").status == 200
+    ready = json.loads(raw("GET", "/readyz").data)
+    assert ready["status"] == "ready"
+    assert set(ready["checks"]) == {"database", "redis", "storage"}
+    text = raw("GET", "/metrics").data.decode()
+    for name in ("http_requests_total", "seam_call_seconds_bucket", "seam_served_total"):
+        assert name in text
+    assert raw("GET", "/api/v1/docs").status == 200

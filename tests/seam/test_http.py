@@ -1,0 +1,208 @@
+"""The seam over HTTP: who may call, what is refused, and what a caller learns when no whole answer comes."""
+
+import os
+import socket
+import threading
+import time
+
+import msgspec
+import pytest
+
+from apps.authentication.interface import AUTHENTICATION
+from apps.contracts.interface import CONTRACTS
+from apps.core.seam import http_client, registry, signing
+from apps.core.seam.errors import RemoteCallFailed
+from apps.core.seam.registry import call
+from apps.core.seam.transports import OverHttp
+from tests.world import World
+
+PATH = "/internal/seam/contracts/list"
+
+
+def body(world: World) -> bytes:
+    return msgspec.json.encode(
+        {
+            "context": {
+                "actor": {"id": None, "roles": ["system"]},
+                "request_id": "r",
+                "trace": world.trace,
+                "locale": "ru",
+                "remaining_ms": 3000,
+            },
+            "arguments": {"limit": 1},
+        }
+    )
+
+
+def send(path: str, content: bytes, **changes: str) -> tuple[int, bytes]:
+    at, signature = signing.seal(caller="test", callee="contracts", method="POST", path=path, body=content)
+    headers = {"X-Seam-Caller": "test", "X-Seam-Time": at, "X-Seam-Signature": signature}
+    headers.update(changes)
+    return http_client.post(os.environ["WEB_URL"], path, headers, content, 10)
+
+
+def test_an_authentic_call_is_answered(here: World):
+    status, answer = send(PATH, body(here))
+    assert status == 200
+    assert "items" in msgspec.json.decode(answer)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"X-Seam-Caller": "somebody-else"},
+        {"X-Seam-Signature": "v1=" + "0" * 64},
+        {"X-Seam-Signature": ""},
+        {"X-Seam-Time": str(time.time_ns() // 1_000_000 - 31_000)},
+        {"X-Seam-Time": str(time.time_ns() // 1_000_000 + 31_000)},
+        {"X-Seam-Time": "now"},
+        {"X-Seam-Time": "9" * 40},
+    ],
+)
+def test_a_call_that_is_not_authentic_is_refused(here: World, changes):
+    assert send(PATH, body(here), **changes)[0] == 401
+
+
+def test_a_changed_body_or_path_is_refused(here: World):
+    content = body(here)
+    at, signature = signing.seal(caller="test", callee="contracts", method="POST", path=PATH, body=content)
+    headers = {"X-Seam-Caller": "test", "X-Seam-Time": at, "X-Seam-Signature": signature}
+    web = os.environ["WEB_URL"]
+    assert http_client.post(web, PATH, headers, content.replace(b"system", b"sistem"), 10)[0] == 401
+    assert http_client.post(web, PATH.replace("list", "get"), headers, content, 10)[0] == 401
+    assert http_client.post(web, PATH.replace("contracts", "documents"), headers, content, 10)[0] == 401
+
+
+def test_an_end_users_token_does_not_open_the_seam(here: World):
+    person = here.person()
+    pair = call(AUTHENTICATION).log_in(ctx=here.ctx(), email=person.email, password="correct-horse-battery")
+    headers = {"Authorization": f"Bearer {pair.access_token}"}
+    assert http_client.post(os.environ["WEB_URL"], PATH, headers, body(here), 10)[0] == 401
+    encoded = "/internal%2Fseam/contracts/list"
+    assert http_client.post(os.environ["WEB_URL"], encoded, headers, body(here), 10)[0] in {401, 404}
+
+
+def test_a_rotated_master_secret_is_accepted_beside_the_new_one(here: World, settings):
+    old = settings.SEAM_MASTER_SECRETS[0]
+    sealed = {"caller": "a", "callee": "b", "method": "POST", "path": "/x", "body": b"y"}
+    at, signature = signing.seal(**sealed)
+    settings.SEAM_MASTER_SECRETS = ["new-secret", old]
+    signing.check(**sealed, at=at, signature=signature)
+    settings.SEAM_MASTER_SECRETS = ["new-secret"]
+    with pytest.raises(signing.BadSeal):
+        signing.check(**sealed, at=at, signature=signature)
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status"),
+    [
+        ("/internal/seam/contracts/nothing", b"{}", 404),
+        ("/internal/seam/contracts/__init__", b"{}", 404),
+        (PATH, b"not json", 400),
+        (PATH, b"[" * 100_000, 400),
+        (PATH, b'{"context": {}, "arguments": {}}', 400),
+    ],
+)
+def test_what_is_no_call_is_a_fault_and_never_a_result(here: World, path, content, status):
+    assert send(path, content)[0] == status
+
+
+def test_unknown_fields_of_a_newer_caller_are_ignored(here: World):
+    content = body(here).replace(b'"limit":1', b'"limit":1,"from_the_future":true')
+    assert send(PATH, content)[0] == 200
+
+
+class Misbehaving:
+    """A server that answers one request as it is told to."""
+
+    def __init__(self, answer: bytes, *, hang: bool = False) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._answer, self._hang = answer, hang
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self._socket.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(self._answer)
+            if self._hang:
+                self._done.wait(10)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._done.set()
+        self._thread.join(10)
+        self._socket.close()
+
+
+def ask(here: World, url: str, timeout_ms: int = 2_000):
+    from apps.core.seam.context import SYSTEM, new_context
+
+    ctx = new_context(actor=SYSTEM, timeout_ms=timeout_ms)
+    with registry.routed_by({"contracts": OverHttp(url, caller="test")}):
+        return call(CONTRACTS).list(ctx=ctx)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnull",
+        b"HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\n<htm>",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}",
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_anything_but_a_whole_parsed_answer_may_have_been_executed(here: World, answer: bytes):
+    with Misbehaving(answer) as server, pytest.raises(RemoteCallFailed) as failure:
+        ask(here, server.url)
+    assert failure.value.may_have_executed
+
+
+def test_a_chunked_answer_of_a_foreign_server_is_read(here: World):
+    answer = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{"items": [], "next_cursor":null\r\n1\r\n}\r\n0\r\n\r\n'
+    with Misbehaving(answer) as server:
+        assert ask(here, server.url).items == ()
+
+
+def test_a_refusal_of_a_foreign_server_is_raised_as_ours(here: World):
+    from apps.contracts.interface import BadCursor
+
+    content = b'{"code":"bad_cursor","category":"invalid"}'
+    answer = b"HTTP/1.1 422 Unprocessable Content\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content)
+    with Misbehaving(answer) as server, pytest.raises(BadCursor):
+        ask(here, server.url)
+
+
+def test_nobody_there_means_nothing_was_done(here: World):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(RemoteCallFailed) as failure:
+        ask(here, url)
+    assert not failure.value.may_have_executed
+
+
+def test_a_hanging_server_takes_half_of_the_time_so_that_home_can_still_answer(here: World):
+    with Misbehaving(b"HTTP/1.1 200", hang=True) as server:
+        started = time.monotonic()
+        with pytest.raises(RemoteCallFailed):
+            ask(here, server.url, timeout_ms=600)
+        assert time.monotonic() - started < 0.6
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_made_again(here: World):
+    content = b'{"items":[],"next_cursor":null}'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content)
+    with Misbehaving(answer) as server:  # closes after one answer and accepts no second
+        assert ask(here, server.url).items == ()
+        with pytest.raises(RemoteCallFailed):
+            ask(here, server.url, timeout_ms=300)
