@@ -10,7 +10,7 @@ ARGS ?=
 PYTEST_WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test run check bench format lint types boundaries docs lock clean setup setup-dev messages
+.PHONY: help blueprint demo test run check bench format lint types boundaries docs lock clean setup setup-dev messages
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -39,10 +39,13 @@ types: setup-dev
 	@$(BIN)/mypy
 
 boundaries: setup-dev
-	@$(BIN)/lint-imports --no-cache | tail -n 12
+	@$(BIN)/lint-imports --no-cache --no-timing
 
 docs: setup-dev
 	@$(BIN)/python -m landcontracts.blueprint --check
+
+blueprint: setup-dev ## Draw docs/architecture.md from the code
+	@$(BIN)/python -m landcontracts.blueprint
 
 messages: setup-dev ## Collect and compile the translations (needs Debian's gettext)
 	@$(BIN)/python -m landcontracts.embedded exec --name messages -- $(BIN)/python manage.py makemessages -l ru -l en --no-location --no-obsolete -i .venv -i build -i var

@@ -89,7 +89,9 @@ class World:
             ctx=self.ctx(owner), cadastral_number=cadastral_number(), address="Поле", area_m2=Decimal("600.5")
         )
 
-    def contract(self, seller: User, buyer: User, *, lawyer: User | None = None, plot: LandPlot | None = None) -> Contract:
+    def contract(
+        self, seller: User, buyer: User, *, lawyer: User | None = None, plot: LandPlot | None = None
+    ) -> Contract:
         """A draft."""
         return call(CONTRACTS).create(
             ctx=self.ctx(seller),
@@ -100,7 +102,12 @@ class World:
         )
 
     def ticket(
-        self, person: User, contract: Contract, body: bytes, kind: DocumentType = DocumentType.SALE_CONTRACT, **given: object
+        self,
+        person: User,
+        contract: Contract,
+        body: bytes,
+        kind: DocumentType = DocumentType.SALE_CONTRACT,
+        **given: object,
     ) -> UploadTicket:
         """A ticket for bytes."""
         arguments = {
@@ -145,7 +152,9 @@ class World:
             return _by_name(_fakes(self._fake_documents))
         over_http = {service: OverHttp(os.environ["WEB_URL"], caller="test") for service in topology.entries()}
         if self.side == "http_twice":
-            return _by_name({service: Twice(transport, made_afresh=MADE_AFRESH) for service, transport in over_http.items()})
+            return _by_name(
+                {service: Twice(transport, made_afresh=MADE_AFRESH) for service, transport in over_http.items()}
+            )
         return _by_name(over_http)
 
 
@@ -182,7 +191,9 @@ def _waits(service: str, trace: str) -> bool:
 
 
 def _errors(service: str, trace: str) -> object:
-    return _outbox(service, "SELECT type, consumer, last_error FROM {outbox} WHERE trace = %s AND delivered_at IS NULL", trace)
+    return _outbox(
+        service, "SELECT type, consumer, last_error FROM {outbox} WHERE trace = %s AND delivered_at IS NULL", trace
+    )
 
 
 def _outbox(service: str, sql: str, trace: str) -> list[tuple[object, ...]]:

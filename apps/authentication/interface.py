@@ -80,8 +80,8 @@ class Refusal(enum.StrEnum):
 
     BAD_CREDENTIALS = "bad_credentials"
     LOCKED_OUT = "locked_out"
-    TOKEN_INVALID = "token_invalid"  # noqa: S105 - a reason, not a secret
-    TOKEN_REUSED = "token_reused"  # noqa: S105
+    TOKEN_INVALID = "token_invalid"
+    TOKEN_REUSED = "token_reused"
 
 
 class Refused(Dto, tag="refused"):
@@ -174,7 +174,12 @@ class AuthenticationService(Protocol):
 
     @command
     def update_profile(
-        self, *, ctx: CallContext, full_name: Line | None = None, phone: Phone | None = None, locale: Locale | None = None
+        self,
+        *,
+        ctx: CallContext,
+        full_name: Line | None = None,
+        phone: Phone | None = None,
+        locale: Locale | None = None,
     ) -> User:
         """Change one's own account; None leaves a field as it is. Raises: UserNotFound."""
 

@@ -27,7 +27,6 @@ from apps.authentication.interface import (
     UserNotFound,
 )
 from apps.authentication.logic import lockout, passwords, rotation, tokens
-from apps.authentication.models import RefreshToken
 from apps.authentication.models import User as UserRow
 from apps.core.seam.commands import answers_from, command
 from apps.core.seam.context import CallContext
@@ -91,9 +90,8 @@ class Authentication:
     def log_out(self, *, ctx: CallContext, refresh_token: Line) -> None:
         token_id = tokens.read_refresh_token(refresh_token)
         with command(ctx) as work:
-            family = RefreshToken.objects.filter(id=token_id).values_list("family", flat=True).first()
-            if family is not None:
-                rotation.revoke_family(family, timezone.now())
+            if token_id is not None:
+                rotation.revoke_family_of(token_id, timezone.now())
             return work.finish(None)
 
     def get(self, *, ctx: CallContext, user_id: UUID) -> User:
@@ -116,12 +114,17 @@ class Authentication:
         return tuple(mapping.recipient(row) for row in UserRow.objects.filter(id__in=user_ids, is_active=True))
 
     def update_profile(
-        self, *, ctx: CallContext, full_name: Line | None = None, phone: Phone | None = None, locale: Locale | None = None
+        self,
+        *,
+        ctx: CallContext,
+        full_name: Line | None = None,
+        phone: Phone | None = None,
+        locale: Locale | None = None,
     ) -> User:
         given = {"full_name": full_name, "phone": phone, "locale": locale}
         changes = {name: value for name, value in given.items() if value is not None}
         with command(ctx) as work:
-            row = _locked(ctx.actor.id)
+            row = _locked(ctx.actor.person)
             for name, value in changes.items():
                 setattr(row, name, value)
             if changes:
@@ -183,7 +186,7 @@ def _row(user_id: UUID) -> UserRow:
     return row
 
 
-def _locked(user_id: UUID | None) -> UserRow:
+def _locked(user_id: UUID) -> UserRow:
     row = UserRow.objects.select_for_update().filter(id=user_id).first()
     if row is None:
         raise UserNotFound

@@ -124,7 +124,12 @@ class FakeAuthentication:
         )
 
     def update_profile(
-        self, *, ctx: CallContext, full_name: Line | None = None, phone: Phone | None = None, locale: Locale | None = None
+        self,
+        *,
+        ctx: CallContext,
+        full_name: Line | None = None,
+        phone: Phone | None = None,
+        locale: Locale | None = None,
     ) -> User:
         given = {"full_name": full_name, "phone": phone, "locale": locale}
         return self._change(ctx.actor.id, **{name: value for name, value in given.items() if value is not None})

@@ -280,9 +280,7 @@ class ContractsService(EventConsumer, Protocol):
         """A plot, for its owner and for the parties of its contracts. Raises: LandPlotNotFound."""
 
     @query
-    def list_plots(
-        self, *, ctx: CallContext, limit: PageSize = 50, cursor: CursorText | None = None
-    ) -> LandPlotPage:
+    def list_plots(self, *, ctx: CallContext, limit: PageSize = 50, cursor: CursorText | None = None) -> LandPlotPage:
         """One's own plots, or all for those whose role sees everything. Raises: BadCursor."""
 
     @command

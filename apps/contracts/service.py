@@ -84,7 +84,7 @@ class Contracts(ReceivesEvents):
                 row.save(force_insert=True)
                 return work.finish(mapping.plot(row))
         except IntegrityError as error:
-            known = LandPlotRow.objects.filter(owner_id=ctx.actor.id, cadastral_number=number).first()
+            known = LandPlotRow.objects.filter(owner_id=ctx.actor.person, cadastral_number=number).first()
             if known is None:
                 raise
             raise LandPlotTaken(land_plot_id=known.id) from error
@@ -98,7 +98,7 @@ class Contracts(ReceivesEvents):
     def list_plots(self, *, ctx: CallContext, limit: PageSize = 50, cursor: CursorText | None = None) -> LandPlotPage:
         found = LandPlotRow.objects.order_by("-created_at", "-id")
         if not ctx.actor.has(*visibility.SEES_ALL):
-            found = found.filter(owner_id=ctx.actor.id)
+            found = found.filter(owner_id=ctx.actor.person)
         if cursor is not None:
             at, last = keyset.decode(cursor)
             found = found.filter(Q(created_at__lte=at), ~Q(created_at=at, id__gte=last))
@@ -141,9 +141,7 @@ class Contracts(ReceivesEvents):
         row.cadastral_number = _plot_of(seller, land_plot_id)
         with command(ctx) as work:
             creation.insert(row, by=ctx.actor.id, at=timezone.now(), alias=work.alias)
-            created = ContractCreated(
-                contract_id=row.id, number=row.number, participants=creation.participants(row)
-            )
+            created = ContractCreated(contract_id=row.id, number=row.number, participants=creation.participants(row))
             work.emit(created, aggregate_id=row.id)
             return work.finish(mapping.contract(row))
 
@@ -217,7 +215,7 @@ class Contracts(ReceivesEvents):
 def _sees_plot(actor: Actor, plot: LandPlotRow) -> bool:
     if actor.has(*visibility.SEES_ALL) or (actor.id is not None and plot.owner_id == actor.id):
         return True
-    return ContractRow.objects.filter(land_plot=plot, parties__user_id=actor.id).exists()
+    return ContractRow.objects.filter(land_plot=plot, parties__user_id=actor.person).exists()
 
 
 def _visible(ctx: CallContext, contract_id: UUID) -> ContractRow:
@@ -250,5 +248,3 @@ def _require_known(row: ContractRow, cards: builtins.tuple[PersonCard, ...]) -> 
         card = by_id.get(participant.user_id)
         if card is None or (participant.role in PROFESSIONS and participant.role.value not in card.roles):
             raise UnknownParty(role=participant.role)
-
-

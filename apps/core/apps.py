@@ -17,7 +17,7 @@ class CoreConfig(AppConfig):
         register(check_services)
 
 
-class WaffleConfig(BaseWaffleConfig):  # type: ignore[misc]  # waffle is not typed
+class WaffleConfig(BaseWaffleConfig):
     """Waffle connects signals that want a flag model with users and groups; ours has neither."""
 
     def ready(self) -> None:

@@ -9,7 +9,7 @@ from waffle.models import AbstractBaseFlag
 from apps.core.flags import snapshot
 
 
-class Flag(AbstractBaseFlag):  # type: ignore[misc]  # waffle is not typed
+class Flag(AbstractBaseFlag):
     """A feature flag. Superusers, staff and languages are not special: each would skew a canary."""
 
     percent = models.DecimalField(
@@ -23,12 +23,12 @@ class Flag(AbstractBaseFlag):  # type: ignore[misc]  # waffle is not typed
     actors = ArrayField(
         models.UUIDField(), verbose_name=_("People"), default=list, blank=True, help_text=_("Ids, comma-separated.")
     )
-    superusers = None
-    staff = None
-    authenticated = None
-    languages = None
-    rollout = None
-    testing = None
+    superusers = None  # type: ignore[assignment]  # how Django leaves an inherited column out
+    staff = None  # type: ignore[assignment]  # how Django leaves an inherited column out
+    authenticated = None  # type: ignore[assignment]  # how Django leaves an inherited column out
+    languages = None  # type: ignore[assignment]  # how Django leaves an inherited column out
+    rollout = None  # type: ignore[assignment]  # how Django leaves an inherited column out
+    testing = None  # type: ignore[assignment]  # how Django leaves an inherited column out
 
     class Meta(AbstractBaseFlag.Meta):
         abstract = False

@@ -63,9 +63,7 @@ class FakeDatasync:
         if sync.status != SyncStatus.RUNNING:
             return sync
         if sync.records_processed == sync.records_total:
-            return self._keep(
-                msgspec.structs.replace(sync, status=SyncStatus.COMPLETED, finished_at=datetime.now(UTC))
-            )
+            return self._keep(msgspec.structs.replace(sync, status=SyncStatus.COMPLETED, finished_at=datetime.now(UTC)))
         self._copied[sync.source_table] = sync.records_total
         return self._keep(msgspec.structs.replace(sync, records_processed=sync.records_total))
 

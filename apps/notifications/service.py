@@ -104,4 +104,4 @@ def _send(mail_id: UUID, to: str, subject: str, body: str) -> str | None:
 
 
 def _own(ctx: CallContext) -> QuerySet[NotificationRow]:
-    return NotificationRow.objects.filter(recipient_id=ctx.actor.id)
+    return NotificationRow.objects.filter(recipient_id=ctx.actor.person)

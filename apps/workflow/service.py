@@ -99,9 +99,7 @@ class Workflows(ReceivesEvents):
     def find_overdue(self, *, ctx: CallContext) -> OverdueReport:
         if not ctx.actor.has("system"):
             raise Forbidden
-        due = StageRow.objects.filter(
-            status__in=course.OPEN, overdue_told=False, planned_date__lt=timezone.localdate()
-        )
+        due = StageRow.objects.filter(status__in=course.OPEN, overdue_told=False, planned_date__lt=timezone.localdate())
         with command(ctx) as work:
             ids = list(due.order_by("workflow_id").values_list("workflow_id", flat=True)[:200])
             list(WorkflowRow.objects.select_for_update().filter(id__in=ids).order_by("id"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-DAY = datetime.timedelta(days=1)
+DAY = timedelta(days=1)
 
 
 def new_key(kind: str) -> Key:
@@ -73,8 +73,8 @@ class Authority:
         email: str | None,
         kind: str,
         *,
-        begins: datetime.timedelta = -DAY,
-        ends: datetime.timedelta = 365 * DAY,
+        begins: timedelta = -DAY,
+        ends: timedelta = 365 * DAY,
     ) -> Signer:
         """A certificate for a person; `begins` and `ends` are from now."""
         key = new_key(kind)
@@ -97,16 +97,14 @@ class Authority:
             builder = builder.add_revoked_certificate(entry.revocation_date(now - DAY).build())
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
-    def _builder(
-        self, subject: x509.Name, key: object, begins: datetime.datetime, ends: datetime.datetime
-    ) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: object, begins: datetime, ends: datetime) -> x509.CertificateBuilder:
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.subject)
         builder = builder.public_key(key).serial_number(x509.random_serial_number())  # type: ignore[arg-type]
         return builder.not_valid_before(begins).not_valid_after(ends)
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _usage(*, authority: bool) -> x509.KeyUsage:

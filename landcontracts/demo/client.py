@@ -14,7 +14,9 @@ class Refused(Exception):
     """The API answered with a problem (RFC 9457)."""
 
     def __init__(self, problem: dict[str, Any]) -> None:
-        super().__init__(f"{problem.get('status')} {problem.get('code')}: {problem.get('detail')} {problem.get('errors', '')}")
+        super().__init__(
+            f"{problem.get('status')} {problem.get('code')}: {problem.get('detail')} {problem.get('errors', '')}"
+        )
         self.problem = problem
 
 
@@ -54,7 +56,7 @@ class Client:
 
     def upload(self, filename: str, content: bytes, mime_type: str, **fields: str) -> Any:
         """POST a file as multipart/form-data. Raises: Refused."""
-        form = {**fields, "file": (filename, content, mime_type)}
+        form: dict[str, Any] = {**fields, "file": (filename, content, mime_type)}
         answer = self._http.request("POST", f"{self.url}/api/v1/documents/upload", fields=form, headers=self._headers)
         return self._read(answer)
 

@@ -65,7 +65,10 @@ def play(url: str, administrator: Account, output: Path) -> int:
     unknown = stranger.issue(buyer.user["full_name"], buyer.user["email"], "ed25519")
     sale = Sale(seller, buyer, lawyer)
     number = f"50:20:{secrets.randbelow(10**7):07d}:{secrets.randbelow(9000) + 1000}"
-    tell("The seller records the plot", lambda: sale.record_plot(f"{number[:6]} {number[6:]}", "Одинцово, поле 7", "1200.50"))
+    tell(
+        "The seller records the plot",
+        lambda: sale.record_plot(f"{number[:6]} {number[6:]}", "Одинцово, поле 7", "1200.50"),
+    )
     tell("The seller draws up the contract", lambda: sale.draw_up("4750000.00"))
     tell("The workflow starts by itself", sale.wait_for_workflow)
     tell("The seller puts a register extract straight into storage", sale.upload_extract)
@@ -84,7 +87,9 @@ def play(url: str, administrator: Account, output: Path) -> int:
     report = _report(sale, people, tell.steps, answered)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
-    print(f"\nDone: contract {report['contract']['number']} is {report['contract']['status']}. See {output.name} in build/.")
+    print(
+        f"\nDone: contract {report['contract']['number']} is {report['contract']['status']}. See {output.name} in build/."
+    )
     return 0
 
 

@@ -53,8 +53,7 @@ def demo() -> int:
         with stack.step("Worker"):
             stack.start_worker()
         account = story.make_administrator(stack)
-        code = story.play(url, account, BASE / "build" / "demo.json")
-    return code
+        return story.play(url, account, BASE / "build" / "demo.json")
 
 
 def run(port: int) -> int:

@@ -163,9 +163,13 @@ def _create_roles(server: Server, secrets: dict[str, str]) -> None:
     with psycopg.connect(server.url(OWNER, secrets["DB_OWNER_PASSWORD"]), autocommit=True) as owner:
         for role, rights in ((APP, "SELECT, INSERT, UPDATE, DELETE"), (REPLICATOR, "SELECT"), (CONTROL, "SELECT")):
             owner.execute(
-                sql.SQL("ALTER DEFAULT PRIVILEGES GRANT {} ON TABLES TO {}").format(sql.SQL(rights), sql.Identifier(role))
+                sql.SQL("ALTER DEFAULT PRIVILEGES GRANT {} ON TABLES TO {}").format(
+                    sql.SQL(rights), sql.Identifier(role)
+                )
             )
-        owner.execute(sql.SQL("ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT ON SEQUENCES TO {}").format(sql.Identifier(APP)))
+        owner.execute(
+            sql.SQL("ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT ON SEQUENCES TO {}").format(sql.Identifier(APP))
+        )
 
 
 def create_target(server: Server, secrets: dict[str, str]) -> None:

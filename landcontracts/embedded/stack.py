@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from landcontracts.embedded import engines, postgres, secrets
 from landcontracts.embedded.processes import Processes, StartFailed, free_port, wait_for_url
@@ -38,7 +39,7 @@ class Stack:
         self.env: dict[str, str] = {}
         self.secrets: dict[str, str] = {}
 
-    def __enter__(self) -> Stack:
+    def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(self.folder.parent / f"{self.folder.name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:

@@ -25,7 +25,10 @@ PLANTED = {
     "a model looked up by name": ("documents/service.py", "apps.get_model('contracts', 'Contract')"),
     "a signal": ("documents/service.py", "from django.db.models.signals import post_save"),
     "a connected signal": ("documents/service.py", "post_save.connect(print)"),
-    "a join in raw SQL": ("documents/logic/x.py", "SQL = 'SELECT 1 FROM documents_document d JOIN contracts_contract c'"),
+    "a join in raw SQL": (
+        "documents/logic/x.py",
+        "SQL = 'SELECT 1 FROM documents_document d JOIN contracts_contract c'",
+    ),
     "a transaction across apps": ("documents/service.py", "with transaction.atomic():\n    pass"),
     "a page that reads tables": ("portal/views.py", "from apps.contracts.models import Contract"),
 }

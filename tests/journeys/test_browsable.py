@@ -6,8 +6,8 @@ import secrets
 import pytest
 from django.test import Client
 
-from apps.core.seam.registry import call
 from apps.authentication.interface import AUTHENTICATION
+from apps.core.seam.registry import call
 from tests.world import PASSWORD, World, cadastral_number
 
 

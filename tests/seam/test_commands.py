@@ -103,7 +103,7 @@ def test_a_command_is_entered_only_through_the_seam(here: World):
 
 
 def test_a_command_that_stores_no_answer_leaves_nothing(here: World, order, monkeypatch):
-    monkeypatch.setattr(commands.Work, "finish", lambda self, answer: answer)
+    monkeypatch.setattr(commands.Work, "finish", lambda _, answer: answer)
     with pytest.raises(CommandNotFinished):
         create(here, order)
     assert made(order) == 0
@@ -147,9 +147,10 @@ def test_a_known_key_is_replayed_before_any_check(here: World, order):
 
 
 def test_a_refusal_is_not_stored(here: World, order):
+    from uuid import UUID
+
     from apps.authentication.interface import AUTHENTICATION
     from apps.contracts.interface import UnknownParty
-    from uuid import UUID
 
     buyer = UUID(order["buyer"])
     call(AUTHENTICATION).set_active(ctx=here.ctx(), user_id=buyer, is_active=False)

@@ -13,7 +13,9 @@ WINDOW = timedelta(minutes=15)
 def seconds_left(email: str, now: datetime) -> int:
     """How long the address stays closed; 0 when it is open."""
     recent = list(
-        LogInFailure.objects.filter(email=email, at__gt=now - WINDOW).order_by("-at").values_list("at", flat=True)[:LIMIT]
+        LogInFailure.objects.filter(email=email, at__gt=now - WINDOW)
+        .order_by("-at")
+        .values_list("at", flat=True)[:LIMIT]
     )
     if len(recent) < LIMIT:
         return 0

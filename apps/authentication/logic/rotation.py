@@ -29,7 +29,7 @@ def rotate(token_id: uuid.UUID | None, now: datetime) -> tuple[User, uuid.UUID] 
 
     The family is locked by its first row, so that two uses at once come one after the other.
     """
-    family = RefreshToken.objects.filter(id=token_id).values_list("family", flat=True).first()
+    family = None if token_id is None else _family_of(token_id)
     if family is None:
         return Refused(reason=Refusal.TOKEN_INVALID)
     # The lock and the look are two statements: the second one's snapshot has what others did while we waited for the first.
@@ -55,6 +55,17 @@ def _replace(token: RefreshToken, now: datetime) -> uuid.UUID:
     token.successor = successor
     token.save(update_fields=["replaced_at", "successor"])
     return successor.id
+
+
+def _family_of(token_id: uuid.UUID) -> uuid.UUID | None:
+    return RefreshToken.objects.filter(id=token_id).values_list("family", flat=True).first()
+
+
+def revoke_family_of(token_id: uuid.UUID, now: datetime) -> None:
+    """No token that came from the same log-in works any more."""
+    family = _family_of(token_id)
+    if family is not None:
+        revoke_family(family, now)
 
 
 def revoke_family(family: uuid.UUID, now: datetime) -> None:

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import math
 import uuid
 from datetime import timedelta
 
@@ -47,7 +48,7 @@ def pair(issued: Issued) -> interface.TokenPair:
         user_id=issued.user_id,
         access_token=str(token),
         refresh_token=refresh_token(issued.refresh_id),
-        expires_in=max(round(left), 0),
+        expires_in=max(math.ceil(left), 0),
     )
 
 

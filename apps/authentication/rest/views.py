@@ -100,7 +100,7 @@ def _tokens(answer: TokenPair | Refused) -> Tokens:
         return Tokens(
             access_token=answer.access_token,
             refresh_token=answer.refresh_token,
-            token_type="bearer",  # noqa: S106 - the type's name
+            token_type="bearer",
             expires_in=answer.expires_in,
         )
     match answer.reason:

@@ -32,9 +32,7 @@ def test_a_registered_person_is_known_by_normalised_address(world: World):
 def test_an_address_is_registered_once_whatever_its_case(world: World):
     user = world.person()
     with pytest.raises(EmailTaken):
-        call(AUTHENTICATION).register(
-            ctx=world.ctx(), email=user.email.upper(), password=PASSWORD, full_name="Другой"
-        )
+        call(AUTHENTICATION).register(ctx=world.ctx(), email=user.email.upper(), password=PASSWORD, full_name="Другой")
 
 
 def test_a_weak_password_is_refused_with_its_problems(world: World):
@@ -143,9 +141,7 @@ def test_a_block_ends_log_in_and_refresh(world: World):
     with pytest.raises(Forbidden):
         call(AUTHENTICATION).set_active(ctx=world.ctx(person), user_id=person.id, is_active=False)
     assert not call(AUTHENTICATION).set_active(ctx=world.ctx(), user_id=person.id, is_active=False).is_active
-    assert isinstance(
-        call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=pair.refresh_token), Refused
-    )
+    assert isinstance(call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=pair.refresh_token), Refused)
     assert isinstance(call(AUTHENTICATION).log_in(ctx=world.ctx(), email=person.email, password=PASSWORD), Refused)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db import connections
 
@@ -52,7 +53,7 @@ def insert(contract: Contract, *, by: object, at: datetime, alias: str) -> None:
     parts = participants(contract)
     contract.created_at = contract.updated_at = at
     contract.status = ContractStatus.DRAFT
-    parameters = {
+    parameters: dict[str, Any] = {
         "id": contract.id,
         "prefix": f"LC-{at:%Y}-",
         "status": contract.status,

@@ -53,4 +53,5 @@ def rows(
     sql = f"SELECT {COLUMNS} FROM {source} {where} ORDER BY {at} DESC, {row_id} DESC LIMIT %s"
     with connections[alias].cursor() as db:
         db.execute(sql, [*parameters, limit])
-        return db.fetchall()
+        found: list[tuple[Any, ...]] = db.fetchall()
+        return found

@@ -43,8 +43,7 @@ def blockers(*, sale_document: bool, by_seller: bool, by_buyer: bool) -> tuple[B
 
 
 def _recount(contract: Contract) -> None:
-    signers = set(
-        contract.signatures.filter(document_id=contract.sale_document_id).values_list("signer_id", flat=True)
-    )
+    accepted = contract.signatures.values_list("document_id", "signer_id")
+    signers = {signer for document, signer in accepted if document == contract.sale_document_id}
     contract.signed_by_seller = contract.seller_id in signers
     contract.signed_by_buyer = contract.buyer_id in signers

@@ -75,7 +75,7 @@ def signature_accepted(contract, document_id, signer):
 
 def test_a_plot_is_recorded_once_by_its_owner_with_a_normalised_number(world: World):
     owner, number = world.person(), cadastral_number()
-    record = lambda text: call(CONTRACTS).record_plot(  # noqa: E731
+    record = lambda text: call(CONTRACTS).record_plot(
         ctx=world.ctx(owner), cadastral_number=text, address="Поле", area_m2=Decimal("600.5")
     )
     plot = record(f" {number[:6]} {number[6:]} ")
@@ -86,8 +86,18 @@ def test_a_plot_is_recorded_once_by_its_owner_with_a_normalised_number(world: Wo
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "50:20:00102:1187", "50:20:00102031:1", "5:20:0010203:1", "50:20:0010203:", "50:20:0010203:1x",
-            "٥0:20:0010203:1", "50:20:0010203:1187\n50", "50-20-0010203-1187"],
+    "bad",
+    [
+        "",
+        "50:20:00102:1187",
+        "50:20:00102031:1",
+        "5:20:0010203:1",
+        "50:20:0010203:",
+        "50:20:0010203:1x",
+        "٥0:20:0010203:1",
+        "50:20:0010203:1187\n50",
+        "50-20-0010203-1187",
+    ],
 )
 def test_anything_else_than_a_cadastral_number_is_refused_with_the_rule(here: World, bad: str):
     with pytest.raises(BadCadastralNumber) as refusal:
@@ -247,8 +257,6 @@ def test_a_signature_on_another_document_does_not_count(world: World):
 def test_a_repeated_key_makes_one_contract(world: World):
     seller, buyer = world.person(), world.person()
     plot, ctx = world.plot(seller), world.ctx(seller, key=secrets.token_hex(8))
-    create = lambda: call(CONTRACTS).create(  # noqa: E731
-        ctx=ctx, buyer_id=buyer.id, land_plot_id=plot.id, price=Decimal(1)
-    )
+    create = lambda: call(CONTRACTS).create(ctx=ctx, buyer_id=buyer.id, land_plot_id=plot.id, price=Decimal(1))
     assert create() == create()
     assert len(call(CONTRACTS).list(ctx=world.ctx(seller)).items) == 1

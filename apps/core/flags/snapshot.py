@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from django.db import Error as DatabaseError
@@ -67,11 +67,11 @@ def _reload() -> None:
         return
     from apps.core.models import Flag
 
-    rows = Flag.objects.values_list("name", "everyone", "percent", "actors")
+    rows: Any = Flag._default_manager.all()
     try:
         _flags = {
             name: FlagState(everyone, float(percent or 0), frozenset(map(str, actors)))
-            for name, everyone, percent, actors in rows
+            for name, everyone, percent, actors in rows.values_list("name", "everyone", "percent", "actors")
         }
     except DatabaseError as error:
         log.warning("flags_kept", error=str(error))

@@ -81,7 +81,7 @@ def read_body(request: Request, body_type: type[msgspec.Struct]) -> Any:
 def _every_problem(
     raw: bytes, body_type: type[msgspec.Struct], first: msgspec.ValidationError
 ) -> tuple[FieldProblem, ...]:
-    """msgspec stops at the first error: ask once per field, so that a person sees all of them at once."""
+    """Msgspec stops at the first error: ask once per field, so that a person sees all of them at once."""
     found: list[FieldProblem] = []
     try:
         given = msgspec.json.decode(raw)
@@ -122,5 +122,3 @@ def _read_query(request: Request, query_type: type[msgspec.Struct]) -> Any:
 def fields_of(body: msgspec.Struct) -> dict[str, Any]:
     """A body's fields as keyword arguments, for passing on what was asked as it was asked."""
     return {name: getattr(body, name) for name in body.__struct_fields__}
-
-

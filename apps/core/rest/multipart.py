@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import IO, Any, NamedTuple
 
 import msgspec
-from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
 from django.conf import settings
+from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
 from rest_framework.request import Request
 
 from apps.core.rest.problems import FieldProblem, Unfit
@@ -88,7 +88,8 @@ def read_upload(request: Request, fields_type: type[msgspec.Struct]) -> Iterator
 
 
 def _fields(request: Request, fields_type: type[msgspec.Struct]) -> Any:
-    given = {name: value for name, value in request.data.items() if isinstance(value, str) and value != ""}
+    form: Any = request.data
+    given = {name: value for name, value in form.items() if isinstance(value, str) and value != ""}
     given.pop("csrfmiddlewaretoken", None)
     try:
         return msgspec.convert(given, fields_type, strict=False)

@@ -81,7 +81,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     request = context["request"]
     problem, headers, extra = _describe(error, request.path)
     if problem.status >= 500:
-        log.exception("request_failed", path=request.path, exc_info=error)
+        log.error("request_failed", path=request.path, exc_info=error)
     body = {**msgspec.to_builtins(problem), **extra}
     if not problem.errors:
         body.pop("errors")
@@ -125,9 +125,7 @@ def in_words(error: DomainError) -> str:
     return gettext(error.message).format(**error.words())
 
 
-def _problem(
-    status: int, code: str, detail: str, path: str, errors: tuple[FieldProblem, ...] = ()
-) -> Problem:
+def _problem(status: int, code: str, detail: str, path: str, errors: tuple[FieldProblem, ...] = ()) -> Problem:
     title = gettext(TITLES.get(status, "Error"))
     kind = f"urn:landcontracts:problem:{code}"
     return Problem(type=kind, title=title, status=status, detail=detail, code=code, instance=path, errors=errors)

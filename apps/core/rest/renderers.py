@@ -51,10 +51,16 @@ class StructBrowsableRenderer(BrowsableAPIRenderer):
 
         class RawForm(forms.Form):
             _content_type = forms.ChoiceField(
-                label=_("Media type:"), choices=[choice], initial=choice[0], widget=forms.Select(attrs={"data-override": "content-type"})
+                label=_("Media type:"),
+                choices=[choice],
+                initial=choice[0],
+                widget=forms.Select(attrs={"data-override": "content-type"}),
             )
             _content = forms.CharField(
-                label=_("Content:"), widget=forms.Textarea(attrs={"data-override": "content"}), initial=content, required=False
+                label=_("Content:"),
+                widget=forms.Textarea(attrs={"data-override": "content"}),
+                initial=content,
+                required=False,
             )
 
         return RawForm()

@@ -37,12 +37,12 @@ class _Claimed(Exception):
 class Remake:
     """How an answer that holds secrets is made again from what was stored. Set by `answers_from`."""
 
-    def __init__(self, stored_type: type[Any], make: Callable[[Any], Any]) -> None:
+    def __init__(self, stored_type: Any, make: Callable[[Any], Any]) -> None:
         self.decode = msgspec.json.Decoder(stored_type).decode
         self.make = make
 
 
-def answers_from(stored_type: type[Any], make: Callable[[Any], Any]) -> Callable[[T], T]:
+def answers_from(stored_type: Any, make: Callable[[Any], Any]) -> Callable[[T], T]:
     """Mark a service method whose stored record is not its answer: `make(record)` gives the answer, now and on replay."""
 
     def mark(method: T) -> T:

@@ -14,11 +14,19 @@ from apps.core.seam.dto import Dto
 DEFAULT_TIMEOUT_MS = 5_000
 
 
+NOBODY = UUID(int=0)
+
+
 class Actor(Dto):
     """The person or system at the beginning of a chain of calls. `id` is None for system work and for strangers."""
 
     id: UUID | None = None
     roles: tuple[str, ...] = ()
+
+    @property
+    def person(self) -> UUID:
+        """The person's id for look-ups; where there is no person, an id that no row has."""
+        return self.id or NOBODY
 
     def has(self, *roles: str) -> bool:
         """Whether the actor holds one of the roles."""

@@ -23,14 +23,14 @@ Text = Annotated[str, Meta(max_length=20_000, pattern=NO_NUL)]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
-class _DtoMeta(type(msgspec.Struct)):  # type: ignore[misc]  # msgspec's metaclass has no public name with a type
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class _DtoMeta(msgspec.StructMeta):
     """Makes `frozen` and `kw_only` the default: msgspec inherits the first and not the second."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> Any:
         return super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **config})
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Dto(msgspec.Struct, metaclass=_DtoMeta):
     """A value that crosses the seam. Unknown fields are ignored, so that an older reader understands a newer writer."""
 

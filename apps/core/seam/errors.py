@@ -7,7 +7,6 @@ again as the same class on the caller's side. One table turns a category into an
 from __future__ import annotations
 
 import enum
-from functools import cache
 from typing import Any, ClassVar, dataclass_transform, get_type_hints
 
 import msgspec
@@ -45,6 +44,7 @@ HTTP_STATUS: dict[Category, int] = {
 }
 
 _by_code: dict[str, type[DomainError]] = {}
+_fields_of: dict[type[DomainError], type[msgspec.Struct]] = {}
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -88,9 +88,14 @@ class DomainError(Exception):
         return {name: getattr(self, name) for name in (*properties, *self.fields.__struct_fields__)}
 
 
-@cache
 def fields_type(cls: type[DomainError]) -> type[msgspec.Struct]:
     """The struct of an error's declared fields: its constructor check, its codec and its OpenAPI schema."""
+    if cls not in _fields_of:
+        _fields_of[cls] = _declared_fields(cls)
+    return _fields_of[cls]
+
+
+def _declared_fields(cls: type[DomainError]) -> type[msgspec.Struct]:
     hints = get_type_hints(cls, include_extras=True)
     base = get_type_hints(DomainError, include_extras=True)
     fields = [(name, kind) for name, kind in hints.items() if name not in base]

@@ -65,6 +65,6 @@ class ReceivesEvents:
         Raises: LookupError when no handler takes this event; it stays undelivered and is seen in the admin.
         """
         for event_type, handler in self.handlers.items():
-            if event_type.TYPE == event.type:
+            if event.type == event_type.TYPE:
                 return handler(ctx, event, msgspec.json.decode(event.payload, type=event_type))
         raise LookupError(f"no handler takes {event.type}")

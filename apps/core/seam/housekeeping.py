@@ -19,7 +19,8 @@ def purge(service: str) -> tuple[int, int]:
     """Delete old commands and old delivered events of a service; how many of each."""
     with connections[database_of(service)].cursor() as cursor:
         cursor.execute(
-            f"DELETE FROM {service}_command WHERE created_at < clock_timestamp() - %s", [settings.COMMAND_KEPT]
+            f"DELETE FROM {service}_command WHERE created_at < clock_timestamp() - make_interval(secs => %s)",
+            [settings.COMMAND_KEPT.total_seconds()],
         )
         commands = cursor.rowcount
         cursor.execute(DELIVERED.format(outbox=f"{service}_outbox"))

@@ -63,9 +63,7 @@ def _take(host: str, port: int) -> socket.socket | None:
     return idle.pop((host, port), None)
 
 
-def _exchange(
-    sock: socket.socket, address: tuple[str, int], request: bytes, deadline: float
-) -> tuple[int, bytes]:
+def _exchange(sock: socket.socket, address: tuple[str, int], request: bytes, deadline: float) -> tuple[int, bytes]:
     reader = _Reader(sock, deadline)
     try:
         reader.arm()

@@ -99,7 +99,7 @@ class Operation:
         Raises: InvalidArguments when the JSON does not fit the signature.
         """
         try:
-            decoded = self._decoder(body)  # type: ignore[arg-type]  # Raw has the buffer protocol
+            decoded = self._decoder(body)
         except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
             raise InvalidArguments(problem=str(error)) from None
         return {name: getattr(decoded, name) for name in self.parameters}

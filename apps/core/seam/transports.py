@@ -59,9 +59,7 @@ class OverHttp:
         wire = self._encode(context.to_wire(ctx, allowed))
         body = b'{"context":' + wire + b',"arguments":' + arguments + b"}"
         path = f"{PATH}/{operation.service}/{operation.name}"
-        at, signature = signing.seal(
-            caller=self._caller, callee=operation.service, method="POST", path=path, body=body
-        )
+        at, signature = signing.seal(caller=self._caller, callee=operation.service, method="POST", path=path, body=body)
         headers = {"X-Seam-Caller": self._caller, "X-Seam-Time": at, "X-Seam-Signature": signature}
         status, answer = http_client.post(self._url, path, headers, body, allowed / 1000)
         if status == OK:
@@ -99,5 +97,3 @@ def _refusal(status: int, body: bytes) -> errors.DomainError:
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise RemoteCallFailed(f"HTTP {status} without a typed refusal", may_have_executed=True) from error
     return refusal
-
-

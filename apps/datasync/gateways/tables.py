@@ -93,14 +93,16 @@ def copy_piece(
     with origin.transaction(), destination.transaction():
         origin.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         last = origin.execute(
-            sql.SQL(
-                "SELECT count(*) OVER (), {key}::text FROM ({piece}) AS piece ORDER BY {key} DESC LIMIT 1"
-            ).format(key=key, piece=piece)
+            sql.SQL("SELECT count(*) OVER (), {key}::text FROM ({piece}) AS piece ORDER BY {key} DESC LIMIT 1").format(
+                key=key, piece=piece
+            )
         ).fetchone()
         if last is None:
             return 0, after
         destination.execute(
-            sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(staging, columns, name)
+            sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
+                staging, columns, name
+            )
         )
         _pipe(origin, destination, piece, staging)
         destination.execute(_upsert(table, staging, columns))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterable
-from typing import IO
+from typing import IO, Any, Self
 
 import pikepdf
 import puremagic
@@ -28,7 +28,7 @@ class Received:
     """The bytes of an upload, on disk when they are many, with their digest."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - closed on the way out
+        self.file: Any = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - closed on the way out
         digest = hashlib.sha256()
         self.size = 0
         for chunk in chunks:
@@ -40,9 +40,10 @@ class Received:
     def rewound(self) -> IO[bytes]:
         """The bytes from the beginning."""
         self.file.seek(0)
-        return self.file
+        rewound: IO[bytes] = self.file
+        return rewound
 
-    def __enter__(self) -> Received:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

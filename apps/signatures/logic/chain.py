@@ -25,7 +25,6 @@ from pyhanko_certvalidator.errors import (
 from apps.signatures.interface import SubIndication
 
 
-
 class ChainFailure(Exception):
     """The certificate is not accepted."""
 

@@ -53,7 +53,12 @@ def keep_newest(published: Published) -> None:
     """Store the list unless a newer one of the same issuer is stored."""
     row, created = RevocationList.objects.select_for_update().get_or_create(
         authority=published.authority,
-        defaults={"id": new_id(), "issuer": published.issuer, "der": published.der, "this_update": published.this_update},
+        defaults={
+            "id": new_id(),
+            "issuer": published.issuer,
+            "der": published.der,
+            "this_update": published.this_update,
+        },
     )
     if not created and row.this_update <= published.this_update:
         row.der = published.der

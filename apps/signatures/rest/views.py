@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import msgspec
+from django.utils.translation import gettext
 from rest_framework.response import Response
 
 from apps.core.rest.endpoint import View, endpoint
@@ -21,7 +22,6 @@ from apps.signatures.interface import (
     TrustAnchor,
     VerificationResult,
 )
-from django.utils.translation import gettext
 
 REFUSED = gettext_noop("The signature did not pass verification and was not accepted.")
 

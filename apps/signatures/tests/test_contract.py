@@ -116,9 +116,12 @@ def test_a_revoked_certificate_does_not_pass_any_more(signing: Signing):
     signer = signing.certificate("ec")
     signature = signing.submit(signer, signer.sign(pdf()))
     assert signature.status is SignatureStatus.SIGNED
-    assert call(SIGNATURES).publish_revocations(
-        ctx=signing.world.ctx(), revocation_list=signing.authority.revoke(signer.certificate)
-    ) == 1
+    assert (
+        call(SIGNATURES).publish_revocations(
+            ctx=signing.world.ctx(), revocation_list=signing.authority.revoke(signer.certificate)
+        )
+        == 1
+    )
     again = call(SIGNATURES).verify(ctx=signing.world.ctx(signing.buyer), signature_id=signature.id)
     assert again.sub_indication is SubIndication.REVOKED
     with pytest.raises(BadRevocationList):
@@ -161,9 +164,7 @@ def test_only_the_parties_sign_and_strangers_see_nothing(signing: Signing):
 
 def test_only_administrators_trust_and_only_authorities_are_trusted(signing: Signing):
     with pytest.raises(Forbidden):
-        call(SIGNATURES).trust(
-            ctx=signing.world.ctx(signing.seller), name="mine", certificate=signing.authority.pem()
-        )
+        call(SIGNATURES).trust(ctx=signing.world.ctx(signing.seller), name="mine", certificate=signing.authority.pem())
     with pytest.raises(NotAnAuthority):
         call(SIGNATURES).trust(ctx=signing.world.ctx(), name="x", certificate=signing.certificate("ec").pem())
     names = {anchor.certificate.subject for anchor in call(SIGNATURES).trust_anchors(ctx=signing.world.ctx())}

@@ -57,7 +57,9 @@ def locked(contract_id: UUID) -> Workflow | None:
 
 def satisfy(work: Work, workflow: Workflow, stage_name: str) -> None:
     """An event fulfilled a stage's condition, perhaps before its turn."""
-    Stage.objects.filter(workflow=workflow, name=stage_name, satisfied_on=None).update(satisfied_on=timezone.localdate())
+    Stage.objects.filter(workflow=workflow, name=stage_name, satisfied_on=None).update(
+        satisfied_on=timezone.localdate()
+    )
     go_on(work, workflow)
 
 

@@ -1,0 +1,93 @@
+"""Draws the architecture from the code: who calls whom, who hears what, what each service offers.
+
+`python -m landcontracts.blueprint` writes the generated part of `docs/architecture.md`; `--check` fails when it is stale.
+It reads source and interfaces only, so it needs no database and no settings.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.utils.module_loading import import_string
+
+from apps.core.seam.service import ServiceKey
+from landcontracts.topology import SERVICES
+
+BASE = Path(__file__).resolve().parent.parent
+PAGE = BASE / "docs" / "architecture.md"
+BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
+
+
+def calls(service: str) -> Iterator[tuple[str, str]]:
+    """Every `call(KEY).operation` in an app's source, as (other service, operation)."""
+    for file in sorted((BASE / "apps" / service).rglob("*.py")):
+        if {"tests", "migrations"} & set(file.parts) or file.name == "testing.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call)):
+                continue
+            function, arguments = node.value.func, node.value.args
+            if isinstance(function, ast.Name) and function.id == "call" and isinstance(arguments[0], ast.Name):
+                yield arguments[0].id.lower(), node.attr
+
+
+def diagram() -> str:
+    """Calls as full arrows, events as dotted ones."""
+    lines = ["```mermaid", "flowchart LR", "    portal([portal: pages]):::face"]
+    lines += [f"    {service}[{service}]" for service in SERVICES]
+    for service in ("portal", *SERVICES):
+        others = sorted({other for other, _ in calls(service) if other != service and other in SERVICES})
+        lines += [f"    {service} --> {other}" for other in others]
+    heard = {
+        (event.split(".")[0], service): [name for name in entry.consumes if name.split(".")[0] == event.split(".")[0]]
+        for service, entry in SERVICES.items()
+        for event in entry.consumes
+    }
+    for (source, service), events in sorted(heard.items()):
+        label = "<br/>".join(sorted(event.split(".")[1] for event in events))
+        lines.append(f'    {source} -. "{label}" .-> {service}')
+    return "\n".join([*lines, "    classDef face fill:#eef,stroke:#88a", "```"])
+
+
+def canvas(service: str) -> str:
+    """One service: what it offers, what it asks of others, what it hears."""
+    entry = SERVICES[service]
+    key: ServiceKey[object] = import_string(entry.key)
+    offered = ", ".join(f"`{name}`{'' if op.kind == 'query' else ' ✎'}" for name, op in key.operations.items())
+    asked = sorted({f"`{other}.{name}`" for other, name in calls(service) if other != service and other in SERVICES})
+    hears = ", ".join(f"`{event}`" for event in entry.consumes)
+    return f"| {service} | {offered} | {', '.join(asked) or '—'} | {hears or '—'} |"
+
+
+def generated() -> str:
+    """The generated part of the page."""
+    rows = "\n".join(canvas(service) for service in SERVICES)
+    table = f"| service | offers (✎ is a command) | asks | hears |\n|---|---|---|---|\n{rows}"
+    return f"{BEGIN}\n{diagram()}\n\n{table}\n{END}"
+
+
+def current(page: str) -> str:
+    """The page with its generated part as it should be."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{generated()}{after}"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or check it."""
+    page = PAGE.read_text()
+    wanted = current(page)
+    if "--check" in arguments:
+        if page != wanted:
+            print("docs/architecture.md is stale: run `make blueprint`", file=sys.stderr)
+            return 1
+        return 0
+    PAGE.write_text(wanted)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
