@@ -1,0 +1,12 @@
+FROM python:3.11-slim
+WORKDIR /app
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY . .
+RUN SECRET_KEY=build DATABASE_URL=postgres://x/x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TOKEN_SECRET=x \
+    S3_ACCESS_KEY=x S3_SECRET_KEY=x REDIS_URL=redis://x JWT_SIGNING_KEY=x python manage.py collectstatic --noinput \
+    && useradd --system app
+USER app
+EXPOSE 8000
+CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--blocking-threads", "16", "--no-ws", \
+     "landcontracts.wsgi:application"]
