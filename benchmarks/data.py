@@ -19,7 +19,7 @@ from apps.core.seam.context import SYSTEM, Actor, new_context
 from apps.core.seam.registry import call
 
 CONTRACTS_MADE = 200
-TERMS = "Расчёты через аккредитив; участок передаётся по акту в течение десяти дней после регистрации перехода права."
+TERMS = "Расчёты через аккредитив; участок передаётся по акту после регистрации перехода права."
 PRICE = Decimal("3450000.00")
 
 
@@ -94,5 +94,6 @@ def our_token(actor: Actor) -> str:
 def tutorial_token(actor: Actor) -> str:
     """The same for the tutorial's simplejwt with its default claims and algorithm (HS256)."""
     now = int(time.time())
-    claims = {"token_type": "access", "iat": now, "exp": now + 300, "jti": secrets.token_hex(16), "user_id": str(actor.id)}
+    claims = {"token_type": "access", "iat": now, "exp": now + 300, "jti": secrets.token_hex(16)}
+    claims["user_id"] = str(actor.id)
     return jwt.encode(claims, os.environ["SECRET_KEY"], algorithm="HS256")

@@ -1,6 +1,6 @@
 """A bounded HTTP/1.1 client for rates: a few keep-alive connections, one thread, a fixed number of prepared requests.
 
-It has to cost little beside the servers, which share the machine's cores with it; so it reads only the status and the length.
+It has to cost little, because the servers share the machine's cores with it: it reads only the status and the length.
 """
 
 from __future__ import annotations

@@ -26,25 +26,13 @@ class Peers(NamedTuple):
         return median(one - two for one, two in zip(self.first, self.second, strict=True))
 
 
-def calls(first: Timed, second: Timed, *, rounds: int, pairs: int) -> Peers:
-    """The median seconds of a call of each side per round; the sides take turns call by call and in going first."""
-    _warm(first, second)
-    found = Peers([], [])
-    for _ in range(rounds):
-        spent: tuple[list[float], list[float]] = ([], [])
-        for turn in range(pairs):
-            order = ((0, first), (1, second)) if turn % 2 else ((1, second), (0, first))
-            for side, function in order:
-                started = time.perf_counter()
-                function()
-                spent[side].append(time.perf_counter() - started)
-        found.first.append(median(spent[0]))
-        found.second.append(median(spent[1]))
-    return found
+def calls(first: Timed, second: Timed, *, rounds: int, block: int) -> Peers:
+    """The median seconds of a call per round. The sides take turns in blocks, long enough to be in stride."""
+    return batches(lambda: _typical(first, block), lambda: _typical(second, block), rounds=rounds)
 
 
 def batches(first: Callable[[], float], second: Callable[[], float], *, rounds: int) -> Peers:
-    """The rate that each side reports for a batch of its own, A B B A and so on; one unmeasured batch of each first."""
+    """What each side reports for a batch of its own, A B B A and so on; one unmeasured batch of each goes first."""
     first()
     second()
     found = Peers([], [])
@@ -58,7 +46,10 @@ def batches(first: Callable[[], float], second: Callable[[], float], *, rounds: 
     return found
 
 
-def _warm(*sides: Timed) -> None:
-    for _ in range(100):
-        for side in sides:
-            side()
+def _typical(function: Timed, block: int) -> float:
+    spent: list[float] = []
+    for _ in range(block):
+        started = time.perf_counter()
+        function()
+        spent.append(time.perf_counter() - started)
+    return median(spent)

@@ -1,4 +1,4 @@
-"""Our public REST beside the tutorial's, on the same table and the same kind of server: a list of 50, and a new contract."""
+"""Our public REST beside the tutorial's, on the same table and kind of server: a list of 50, and a new contract."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ SERVER = f"granian, 1 worker, {THREADS} threads, {load.CONNECTIONS} connections"
 
 def listing(market: Market, servers: Servers) -> Figure:
     """GET of 50 contracts."""
-    ours = load.request(
-        "GET", servers.ours, f"/api/v1/contracts?limit={PAGE}", _bearer(our_token(market.seller))
-    )
+    ours = load.request("GET", servers.ours, f"/api/v1/contracts?limit={PAGE}", _bearer(our_token(market.seller)))
     theirs = load.request("GET", servers.tutorial, "/contracts/", _bearer(tutorial_token(market.seller)))
     with _clients(servers, expected=200) as (us, them):
         found = measure.batches(
@@ -37,8 +35,8 @@ def listing(market: Market, servers: Servers) -> Figure:
         goal=4,
         least=True,
         unit="times the requests/s",
-        against=f"GET /api/v1/contracts?limit=50 of a party, {median(found.first):.0f}/s, beside a DRF ModelViewSet with "
-        f"PageNumberPagination of 50 and simplejwt, {median(found.second):.0f}/s; {SERVER}; "
+        against=f"GET /api/v1/contracts?limit=50 of a party, {median(found.first):.0f}/s, beside a DRF ModelViewSet "
+        f"with PageNumberPagination of 50 and simplejwt, {median(found.second):.0f}/s; {SERVER}; "
         "the tutorial with CONN_MAX_AGE=None, its better setting",
     )
 
@@ -57,8 +55,8 @@ def creation(market: Market, servers: Servers) -> Figure:
         goal=1,
         least=True,
         unit="times the requests/s",
-        against=f"POST /api/v1/contracts with command key, history, parties and outbox, {median(found.first):.0f}/s, beside a "
-        f"DRF ModelViewSet's bare insert with its validations, {median(found.second):.0f}/s; {SERVER}; "
+        against=f"POST /api/v1/contracts with command key, history, parties and outbox, {median(found.first):.0f}/s, "
+        f"beside a DRF ModelViewSet's bare insert with its validations, {median(found.second):.0f}/s; {SERVER}; "
         "the tutorial with CONN_MAX_AGE=None, its better setting",
     )
 
@@ -91,9 +89,7 @@ def _our_posts(market: Market, port: int) -> Sequence[bytes]:
 
 def _their_posts(market: Market, port: int) -> Sequence[bytes]:
     bearer = _bearer(tutorial_token(market.seller))
-    return [
-        load.request("POST", port, "/contracts/", bearer, _their_body(market)) for _ in range(CREATE_BATCH)
-    ]
+    return [load.request("POST", port, "/contracts/", bearer, _their_body(market)) for _ in range(CREATE_BATCH)]
 
 
 def _their_body(market: Market) -> bytes:

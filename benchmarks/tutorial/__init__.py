@@ -1,1 +1,1 @@
-"""The peer: what the Django, DRF and simplejwt tutorials would write for the same tables. Nothing of ours is imported."""
+"""The peer: what the tutorials of Django, DRF and simplejwt would write for our tables. Imports nothing of ours."""

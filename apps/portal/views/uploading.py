@@ -1,0 +1,99 @@
+"""Taking a document from the browser: ticket, bytes, completion.
+
+Here: the browser's file on its way to its presigned PUT, never held whole. Not here: programs' uploads, which have ways
+of their own in the public API. The file is the body itself, so that nothing is parsed or kept on disk on the way; the
+browser has computed its digest, and completion checks the stored bytes against it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+from uuid import UUID
+
+import msgspec
+import urllib3
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.utils.translation import gettext
+from urllib3.exceptions import HTTPError
+
+from apps.core.rest import edge, problems
+from apps.core.seam.dto import Dto, Line
+from apps.core.seam.errors import HTTP_STATUS, DomainError
+from apps.core.seam.registry import call
+from apps.documents.interface import (
+    DOCUMENTS,
+    DocumentType,
+    FileName,
+    FileSize,
+    Sha256,
+    StorageUnavailable,
+    UploadTicket,
+)
+from apps.portal import words
+from apps.portal.views.page import Page
+
+STORED = (200, 201, 204)
+_pool = urllib3.PoolManager(maxsize=8, retries=False, timeout=urllib3.Timeout(connect=5.0, read=30.0))
+
+
+class Announced(Dto):
+    """What the browser says of the file, in headers and the address."""
+
+    document_type: DocumentType
+    original_filename: FileName
+    mime_type: Line
+    file_size: FileSize
+    sha256: Sha256
+    supersedes: UUID | None = None
+
+
+class Upload(Page):
+    """POST: the file as the body, its name (percent-encoded) and digest as headers, its type in the address."""
+
+    http_method_names = ["post", "options"]
+
+    def post(self, request: HttpRequest, contract_id: UUID) -> HttpResponseBase:
+        """Store the file. Refusals are problems (RFC 9457), because a script asks."""
+        try:
+            announced = msgspec.convert(_given(request), Announced, strict=False)
+        except msgspec.ValidationError:
+            return problems.response(422, "invalid_request", gettext("Choose a file and say what it is."), request)
+        try:
+            ticket = call(DOCUMENTS).start_upload(
+                ctx=self.ctx, contract_id=contract_id, **msgspec.structs.asdict(announced)
+            )
+            _put(ticket, request)
+            # Receiving may have taken longer than a call may take: completion has its own time.
+            ctx = edge.context(request, request.user)
+            document = call(DOCUMENTS).complete_upload(ctx=ctx, document_id=ticket.document.id)
+        except DomainError as error:
+            return _problem(request, error)
+        return JsonResponse({"document_id": str(document.id), "sha256": document.sha256}, status=201)
+
+
+def _given(request: HttpRequest) -> dict[str, Any]:
+    given = {
+        "document_type": request.GET.get("type", ""),
+        "original_filename": unquote(request.headers.get("X-File-Name", "")),
+        "mime_type": request.content_type or "",
+        "file_size": request.headers.get("Content-Length") or "0",
+        "sha256": request.headers.get("X-File-Sha256", ""),
+        "supersedes": request.GET.get("supersedes", ""),
+    }
+    return {name: value for name, value in given.items() if value != ""}
+
+
+def _put(ticket: UploadTicket, request: HttpRequest) -> None:
+    """The request's body to its presigned PUT, in pieces. Raises: StorageUnavailable."""
+    headers = {header.name: header.value for header in ticket.headers}
+    try:
+        answer = _pool.request("PUT", ticket.url, body=request, headers=headers)  # a request reads as a file
+    except (HTTPError, OSError) as error:
+        raise StorageUnavailable from error
+    if answer.status not in STORED:
+        raise StorageUnavailable
+
+
+def _problem(request: HttpRequest, error: DomainError) -> HttpResponse:
+    return problems.response(HTTP_STATUS[error.category], error.code, words.of_refusal(error), request)
