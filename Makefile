@@ -48,8 +48,8 @@ blueprint: setup-dev ## Draw docs/architecture.md from the code
 	@$(BIN)/python -m landcontracts.blueprint
 
 messages: setup-dev ## Collect and compile the translations (needs Debian's gettext)
-	@$(BIN)/python -m landcontracts.embedded exec --name messages -- $(BIN)/python manage.py makemessages -l ru -l en --no-location --no-obsolete -i .venv -i build -i var
-	@$(BIN)/python -m landcontracts.embedded exec --name messages -- $(BIN)/python manage.py compilemessages -i .venv
+	@$(BIN)/python -m landcontracts.embedded exec --name messages -- $(BIN)/python manage.py makemessages -l ru -l en --no-location --no-obsolete -i .venv -i build -i var -i tests
+	@$(BIN)/python -m landcontracts.embedded exec --name messages -- $(BIN)/python manage.py compilemessages -i .venv -i var
 
 lock: $(UV) ## Renew the locked requirements
 	@$(UV) pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements/base.in -o requirements.txt

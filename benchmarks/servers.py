@@ -70,7 +70,8 @@ def _start(
 def _granian(port: int, target: str) -> list[str]:
     return [
         *(_program("granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)),
-        *("--workers", "1", "--blocking-threads", str(THREADS), "--no-ws", "--log-level", "warning", target),
+        *("--workers", "1", "--blocking-threads", str(THREADS), "--no-ws", "--log-level", "warning"),
+        *("--http", "1", "--runtime-mode", "mt", target),
     ]
 
 

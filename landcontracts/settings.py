@@ -58,7 +58,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "apps.core.rest.csp.PagesPolicy",
 ]
 ROOT_URLCONF = "landcontracts.urls"
 WSGI_APPLICATION = "landcontracts.wsgi.application"
@@ -99,7 +99,7 @@ def _database(url: str) -> dict[str, Any]:
     if not IS_LONG_COMMAND:
         options["options"] = " ".join(f"-c {name}={value}" for name, value in TIMEOUTS.items())
         options["pool"] = {"min_size": 1, "max_size": env.int("DB_POOL_SIZE", 16), "timeout": 5}
-    database["CONN_HEALTH_CHECKS"] = True
+    database["ENGINE"] = "apps.core.database"
     database["ATOMIC_REQUESTS"] = False
     return database
 
@@ -197,8 +197,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
         "form-action": ["'self'"],
     },
-    # The browsable API and Swagger's page carry inline scripts of their own.
-    "EXCLUDE_URL_PREFIXES": ["/api/", "/admin/"],
+    # The admin and Swagger's page carry inline scripts of their own.
+    "EXCLUDE_URL_PREFIXES": ["/admin/"],
 }
 
 # --- Files -----------------------------------------------------------------------------------------------------------

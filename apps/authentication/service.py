@@ -26,12 +26,13 @@ from apps.authentication.interface import (
     User,
     UserNotFound,
 )
-from apps.authentication.logic import lockout, passwords, rotation, tokens
+from apps.authentication.logic import directory, lockout, passwords, rotation, tokens
 from apps.authentication.models import User as UserRow
 from apps.core.seam.commands import answers_from, command
 from apps.core.seam.context import CallContext
 from apps.core.seam.dto import Line
 from apps.core.seam.errors import Forbidden
+from apps.core.seam.topology import database_of
 
 
 class Authentication:
@@ -100,7 +101,7 @@ class Authentication:
         return mapping.user(_row(user_id))
 
     def cards(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[PersonCard, ...]:
-        return tuple(mapping.card(row) for row in UserRow.objects.filter(id__in=user_ids, is_active=True))
+        return tuple(mapping.listed_card(row) for row in directory.active(database_of("authentication"), user_ids))
 
     def find_by_email(self, *, ctx: CallContext, email: Email) -> PersonCard:
         row = UserRow.objects.filter(email=_normalised(email), is_active=True).first()

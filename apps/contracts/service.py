@@ -234,7 +234,7 @@ def _locked(ctx: CallContext, contract_id: UUID) -> ContractRow:
 
 def _plot_of(seller: UUID, land_plot_id: UUID) -> str:
     """The cadastral number of a plot that the seller recorded. Raises: LandPlotNotFound, NotYourPlot."""
-    found = LandPlotRow.objects.filter(id=land_plot_id).values_list("owner_id", "cadastral_number").first()
+    found = creation.plot(database_of("contracts"), land_plot_id)
     if found is None:
         raise LandPlotNotFound
     if found[0] != seller:

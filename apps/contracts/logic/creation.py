@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connections
 
@@ -39,6 +40,14 @@ def participants(contract: Contract) -> tuple[Participant, ...]:
         (contract.lawyer_id, PartyRole.LAWYER),
     )
     return tuple(Participant(user_id=user_id, role=role) for user_id, role in parts if user_id is not None)
+
+
+def plot(alias: str, land_plot_id: UUID) -> tuple[UUID, str] | None:
+    """The owner and the cadastral number of a plot."""
+    with connections[alias].cursor() as db:
+        db.execute("SELECT owner_id, cadastral_number FROM contracts_landplot WHERE id = %s", [land_plot_id])
+        found: tuple[UUID, str] | None = db.fetchone()
+        return found
 
 
 def require_different_people(contract: Contract) -> None:

@@ -10,8 +10,11 @@ from typing import IO, Any, NamedTuple
 import msgspec
 from django.conf import settings
 from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
+from django.http import HttpRequest
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 
+from apps.core.rest.endpoint import View
 from apps.core.rest.problems import FieldProblem, Unfit
 from apps.core.seam.errors import Category, DomainError, gettext_noop
 
@@ -35,6 +38,17 @@ class ReceivedUpload(NamedTuple):
     sha256: str
     file: IO[bytes]
     fields: Any
+
+
+class UploadView(View):
+    """A view that takes one file. The handler is set before anything reads the form: a session's CSRF check already does."""
+
+    parser_classes = (MultiPartParser,)
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Hash the file on its way to disk."""
+        request.upload_handlers = [_Hashing(settings.DOCUMENT_MAX_BYTES)]
+        return super().initialize_request(request, *args, **kwargs)
 
 
 class _Hashing(TemporaryFileUploadHandler):
@@ -63,8 +77,7 @@ def read_upload(request: Request, fields_type: type[msgspec.Struct]) -> Iterator
     Raises: UploadTooLarge, Unfit.
     """
     limit: int = settings.DOCUMENT_MAX_BYTES
-    handler = _Hashing(limit)
-    request._request.upload_handlers = [handler]
+    handler = next(item for item in request._request.upload_handlers if isinstance(item, _Hashing))
     if int(request.META.get("CONTENT_LENGTH") or 0) > limit + OVERHEAD:
         raise UploadTooLarge(limit=limit)
     files = request.FILES.getlist("file")

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from django.db import Error as DatabaseError
 
-from apps.core.seam import commands, errors
+from apps.core.seam import commands, errors, faults
 from apps.core.seam.commands import Ledger
 from apps.core.seam.context import CallContext
 from apps.core.seam.service import Kind, Operation, ServiceKey
@@ -37,9 +38,19 @@ class Binding:
             decoded = operation.decode_arguments(arguments)
             method = self._methods[operation.name]
             if operation.kind is Kind.QUERY:
-                return Answer(operation.encode_result(method(ctx=ctx, **decoded)))
+                return Answer(operation.encode_result(self._query(method, ctx, decoded)))
             if self.ledger is None:  # a fake keeps its own memory of keys
                 return Answer(operation.encode_result(method(ctx=ctx, **decoded)))
             return Answer(commands.run_command(self.ledger, operation, method, ctx, decoded))
         except errors.DomainError as refusal:
             return Answer(errors.to_wire(refusal), refusal)
+
+    def _query(self, method: Callable[..., Any], ctx: CallContext, arguments: dict[str, Any]) -> Any:
+        """Run a query; one that the database ended is run once more, as a whole."""
+        try:
+            return method(ctx=ctx, **arguments)
+        except DatabaseError as error:
+            if self.ledger is None or not faults.is_passing(error) or ctx.remaining_ms() <= 0:
+                raise
+            faults.discard_broken(self.ledger.alias)
+            return method(ctx=ctx, **arguments)

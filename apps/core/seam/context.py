@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import time
 from uuid import UUID
@@ -59,6 +60,10 @@ class CallContext(Dto):
         key = hashlib.sha256(f"{self.command_key}\0{name}".encode()).hexdigest()[:40]
         return msgspec.structs.replace(self, command_key=key)
 
+    def renewed(self, *, timeout_ms: int) -> CallContext:
+        """The same call with time of its own, after an edge has waited for its client."""
+        return msgspec.structs.replace(self, expires_at=time.monotonic_ns() + timeout_ms * 1_000_000)
+
     def as_actor(self, actor: Actor) -> CallContext:
         """The same call on behalf of another actor: a handler that acts for the system."""
         return msgspec.structs.replace(self, actor=actor)
@@ -92,13 +97,14 @@ def new_context(
     away: tuple[str, ...] = (),
 ) -> CallContext:
     """A context made at an edge: a web request, a task, a command. A command key is made up where none is given."""
+    fresh = os.urandom(16 + 24).hex()  # one system call for whatever was not given
     return CallContext(
         actor=actor,
-        request_id=request_id or secrets.token_hex(8),
-        trace=trace or new_trace(),
+        request_id=request_id or fresh[32:48],
+        trace=trace or f"00-{fresh[32:64]}-{fresh[64:80]}-01",
         locale=locale,
         expires_at=time.monotonic_ns() + timeout_ms * 1_000_000,
-        command_key=command_key or secrets.token_hex(16),
+        command_key=command_key or fresh[:32],
         away=away,
     )
 

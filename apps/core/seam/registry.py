@@ -84,10 +84,10 @@ def _decode(operation: Operation, body: bytes) -> Any:
 
 def refuse_open_transaction(operation: Operation) -> None:
     """Raise SeamCallInTransaction when this thread is inside a transaction: the other side could not be part of it."""
-    for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block:
+    for alias in settings.DATABASES:
+        if connections[alias].in_atomic_block:
             raise SeamCallInTransaction(
-                f"{operation.service}.{operation.name} was called inside an open transaction on {connection.alias}"
+                f"{operation.service}.{operation.name} was called inside an open transaction on {alias}"
             )
 
 

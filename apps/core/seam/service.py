@@ -102,7 +102,7 @@ class Operation:
             decoded = self._decoder(body)
         except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
             raise InvalidArguments(problem=str(error)) from None
-        return {name: getattr(decoded, name) for name in self.parameters}
+        return msgspec.structs.asdict(decoded)
 
 
 class ServiceKey(Generic[P]):

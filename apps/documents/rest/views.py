@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from rest_framework.parsers import MultiPartParser
-
 from apps.core.rest.endpoint import View, endpoint, fields_of
-from apps.core.rest.multipart import read_upload
+from apps.core.rest.multipart import UploadView, read_upload
 from apps.core.seam.context import CallContext
 from apps.core.seam.dto import Dto, Line, RequestBody
 from apps.core.seam.registry import call
@@ -22,6 +20,9 @@ from apps.documents.interface import (
     UploadTicket,
 )
 from apps.documents.rest.relay import put
+
+
+RELAY_TIMEOUT_MS = 60_000
 
 
 class NewUpload(RequestBody):
@@ -58,15 +59,14 @@ class Uploaded(Dto):
     document: Document
 
 
-class Upload(View):
+class Upload(UploadView):
     """POST documents/upload."""
-
-    parser_classes = (MultiPartParser,)
 
     @endpoint(status=201, multipart=UploadFields)
     def post(self, ctx: CallContext) -> Uploaded:
         """Send a file through the server; its bytes go on to storage in pieces."""
         with read_upload(self.request, UploadFields) as upload:
+            ctx = ctx.renewed(timeout_ms=RELAY_TIMEOUT_MS)  # receiving the file took time of its own
             ticket = call(DOCUMENTS).start_upload(
                 ctx=ctx,
                 original_filename=upload.filename,
