@@ -21,7 +21,6 @@ from apps.documents.interface import (
 )
 from apps.documents.rest.relay import put
 
-
 RELAY_TIMEOUT_MS = 60_000
 
 
