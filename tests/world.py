@@ -145,6 +145,16 @@ class World:
         """Return when every event that this test caused is delivered."""
         settle(self.trace)
 
+    def settle_after(self, wake: Callable[[], None]) -> None:
+        """The same, where events were put off: `wake` makes them due again."""
+        for _ in range(20):
+            wake()
+            for service in topology.entries():
+                pump(service)
+            if not any(_waits(service, self.trace) for service in topology.entries()):
+                return
+        self.settle()
+
     def _resolver(self) -> Callable[[str, CallContext], Transport]:
         if self.side == "in_process":
             return lambda service, _: registry.home(service)

@@ -12,6 +12,7 @@ from apps.authentication.interface import (
     DECLARED_ROLES,
     Email,
     EmailTaken,
+    ForgetReport,
     Locale,
     Password,
     PersonCard,
@@ -21,6 +22,7 @@ from apps.authentication.interface import (
     Refused,
     Role,
     RoleNotDeclarable,
+    Roles,
     SignedIn,
     TokenPair,
     User,
@@ -46,7 +48,7 @@ class Authentication:
         password: Password,
         full_name: Line,
         phone: Phone = "",
-        roles: tuple[Role, ...] = (Role.SELLER, Role.BUYER),
+        roles: Roles = (Role.SELLER, Role.BUYER),
         locale: Locale = "ru",
     ) -> User:
         address = _normalised(email)
@@ -63,7 +65,7 @@ class Authentication:
         except IntegrityError as error:
             raise EmailTaken from error
 
-    @answers_from(tokens.Issued | Refused, tokens.outcome)
+    @answers_from(tokens.Issued | Refused, tokens.again)
     def log_in(self, *, ctx: CallContext, email: Email, password: Password) -> TokenPair | Refused:
         attempt = _Attempt(email, password)
         with command(ctx) as work:
@@ -80,7 +82,7 @@ class Authentication:
                 return work.finish(refusal or Refused(reason=Refusal.BAD_CREDENTIALS))
             return work.finish(SignedIn(user=mapping.user(attempt.row)))
 
-    @answers_from(tokens.Issued | Refused, tokens.outcome)
+    @answers_from(tokens.Issued | Refused, tokens.again)
     def refresh(self, *, ctx: CallContext, refresh_token: Line) -> TokenPair | Refused:
         token_id = tokens.read_refresh_token(refresh_token)
         with command(ctx) as work:
@@ -132,13 +134,20 @@ class Authentication:
                 row.save(update_fields=list(changes))
             return work.finish(mapping.user(row))
 
-    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: tuple[Role, ...]) -> User:
+    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles) -> User:
         _administrators_only(ctx)
         with command(ctx) as work:
             row = _locked(user_id)
             row.roles = list(roles)
             row.save(update_fields=["roles"])
             return work.finish(mapping.user(row))
+
+    def forget(self, *, ctx: CallContext) -> ForgetReport:
+        if not ctx.actor.has("system"):
+            raise Forbidden
+        now = timezone.now()
+        with command(ctx) as work:
+            return work.finish(ForgetReport(tokens=rotation.forget(now), failures=lockout.forget_old(now)))
 
     def set_active(self, *, ctx: CallContext, user_id: UUID, is_active: bool) -> User:
         _administrators_only(ctx)
@@ -162,6 +171,8 @@ class _Attempt:
         self._matches = not self._closed and passwords.matches(self.row, password)
 
     def refusal(self) -> Refused | None:
+        # Others may have tried meanwhile: they are counted again, one after the other.
+        self._closed = self._closed or lockout.seconds_left_exclusively(self._address, self.now)
         if self._closed:
             return Refused(reason=Refusal.LOCKED_OUT, retry_after_seconds=self._closed)
         if not self._matches:

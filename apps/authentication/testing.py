@@ -11,6 +11,7 @@ from apps.authentication.interface import (
     DECLARED_ROLES,
     Email,
     EmailTaken,
+    ForgetReport,
     Locale,
     Password,
     PersonCard,
@@ -20,6 +21,7 @@ from apps.authentication.interface import (
     Refused,
     Role,
     RoleNotDeclarable,
+    Roles,
     SignedIn,
     TokenPair,
     User,
@@ -52,7 +54,7 @@ class FakeAuthentication:
         password: Password,
         full_name: Line,
         phone: Phone = "",
-        roles: tuple[Role, ...] = (Role.SELLER, Role.BUYER),
+        roles: Roles = (Role.SELLER, Role.BUYER),
         locale: Locale = "ru",
     ) -> User:
         address = email.strip().lower()
@@ -134,9 +136,14 @@ class FakeAuthentication:
         given = {"full_name": full_name, "phone": phone, "locale": locale}
         return self._change(ctx.actor.id, **{name: value for name, value in given.items() if value is not None})
 
-    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: tuple[Role, ...]) -> User:
+    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles) -> User:
         _administrators_only(ctx)
         return self._change(user_id, roles=roles)
+
+    def forget(self, *, ctx: CallContext) -> ForgetReport:
+        if not ctx.actor.has("system"):
+            raise Forbidden
+        return ForgetReport(tokens=0, failures=0)
 
     def set_active(self, *, ctx: CallContext, user_id: UUID, is_active: bool) -> User:
         _administrators_only(ctx)

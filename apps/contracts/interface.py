@@ -20,7 +20,7 @@ from apps.core.seam.service import ServiceKey, command, query
 
 PageSize = Annotated[int, Meta(ge=1, le=200)]
 CursorText = Annotated[str, Meta(max_length=200)]
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
 CadastralNumber = Annotated[str, Meta(max_length=60)]
 MAX_PRICE = Decimal("999999999999999.99")
 MAX_AREA = Decimal("9999999999.99")
@@ -52,6 +52,7 @@ class Blocker(enum.StrEnum):
     NO_SALE_CONTRACT = "no_sale_contract"
     SELLER_SIGNATURE_MISSING = "seller_signature_missing"
     BUYER_SIGNATURE_MISSING = "buyer_signature_missing"
+    PLOT_UNDER_CONTRACT = "plot_under_contract"
 
 
 class LandCategory(enum.StrEnum):

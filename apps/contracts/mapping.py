@@ -25,7 +25,10 @@ def contract(row: models.Contract) -> interface.Contract:
         currency=row.currency,
         terms=row.terms,
         blockers=signing.blockers(
-            sale_document=row.sale_document_id is not None, by_seller=row.signed_by_seller, by_buyer=row.signed_by_buyer
+            sale_document=row.sale_document_id is not None,
+            by_seller=row.signed_by_seller,
+            by_buyer=row.signed_by_buyer,
+            plot_taken=row.plot_taken,
         ),
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -47,9 +50,9 @@ def listed(row: tuple[Any, ...]) -> interface.Contract:
         price=row[9],
         currency=row[10],
         terms=row[11],
-        blockers=signing.blockers(sale_document=row[12], by_seller=row[13], by_buyer=row[14]),
-        created_at=row[15],
-        updated_at=row[16],
+        blockers=signing.blockers(sale_document=row[12], by_seller=row[13], by_buyer=row[14], plot_taken=row[15]),
+        created_at=row[16],
+        updated_at=row[17],
     )
 
 

@@ -61,6 +61,7 @@ class Contract(models.Model):
     sale_document_at = models.DateTimeField(_("contract of sale added"), null=True)
     signed_by_seller = models.BooleanField(_("signed by the seller"), default=False)
     signed_by_buyer = models.BooleanField(_("signed by the buyer"), default=False)
+    plot_taken = models.BooleanField(_("plot under another contract"), default=False, db_default=False)
     created_at = models.DateTimeField(_("created"))
     updated_at = models.DateTimeField(_("updated"))
 

@@ -37,8 +37,9 @@ from apps.contracts.interface import (
     TermsFrozen,
     UnknownParty,
 )
-from apps.contracts.logic import amounts, cadastral, creation, keyset, listing, moving, visibility
+from apps.contracts.logic import amounts, cadastral, creation, keyset, listing, moving, signing, visibility
 from apps.contracts.logic import status as moves
+from apps.contracts.models import UNDER_WAY
 from apps.contracts.models import Contract as ContractRow
 from apps.contracts.models import LandPlot as LandPlotRow
 from apps.core.ids import new_id
@@ -138,7 +139,7 @@ class Contracts(ReceivesEvents):
             raise NotAParty
         people = tuple(participant.user_id for participant in creation.participants(row))
         _require_known(row, call(AUTHENTICATION).cards(ctx=ctx, user_ids=people))
-        row.cadastral_number = _plot_of(seller, land_plot_id)
+        row.cadastral_number = _plot_of(ctx, seller, land_plot_id)
         with command(ctx) as work:
             creation.insert(row, by=ctx.actor.id, at=timezone.now(), alias=work.alias)
             created = ContractCreated(contract_id=row.id, number=row.number, participants=creation.participants(row))
@@ -196,6 +197,7 @@ class Contracts(ReceivesEvents):
             row.price = row.price if amount is None else amount
             row.terms = row.terms if terms is None else terms
             row.updated_at = timezone.now()
+            signing.void_document(row, row.updated_at)
             row.save()
             return work.finish(mapping.contract(row))
 
@@ -206,7 +208,10 @@ class Contracts(ReceivesEvents):
             with command(ctx) as work:
                 row = _locked(ctx, contract_id)
                 moves.require_legal(row, status, ctx.actor)
+                was_under_way = row.status in UNDER_WAY
                 moving.move(work, row, status, by=ctx.actor.id, comment=comment)
+                if was_under_way and status == ContractStatus.CANCELLED:
+                    moving.release_plot(work, row)
                 return work.finish(mapping.contract(row))
         except IntegrityError as error:  # two contracts for one plot moved at the same moment
             raise PlotUnderContract from error
@@ -232,12 +237,17 @@ def _locked(ctx: CallContext, contract_id: UUID) -> ContractRow:
     return row
 
 
-def _plot_of(seller: UUID, land_plot_id: UUID) -> str:
-    """The cadastral number of a plot that the seller recorded. Raises: LandPlotNotFound, NotYourPlot."""
+def _plot_of(ctx: CallContext, seller: UUID, land_plot_id: UUID) -> str:
+    """The cadastral number of a plot that the seller recorded.
+
+    Raises: LandPlotNotFound; NotYourPlot for somebody else's plot that the actor may see.
+    """
     found = creation.plot(database_of("contracts"), land_plot_id)
     if found is None:
         raise LandPlotNotFound
     if found[0] != seller:
+        if found[0] != ctx.actor.id and not ctx.actor.has(*visibility.SEES_ALL):
+            raise LandPlotNotFound
         raise NotYourPlot
     return str(found[1])
 

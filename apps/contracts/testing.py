@@ -36,7 +36,7 @@ from apps.contracts.interface import (
     TermsFrozen,
     UnknownParty,
 )
-from apps.contracts.logic import amounts, cadastral, creation, keyset, visibility
+from apps.contracts.logic import amounts, cadastral, creation, keyset, signing, visibility
 from apps.contracts.logic import status as moves
 from apps.contracts.models import UNDER_WAY
 from apps.contracts.models import Contract as ContractRow
@@ -139,7 +139,7 @@ class FakeContracts:
         if plot is None:
             raise LandPlotNotFound
         if plot.owner_id != seller:
-            raise NotYourPlot
+            raise NotYourPlot if plot.owner_id == ctx.actor.id else LandPlotNotFound
         row.cadastral_number = plot.cadastral_number
         self._contracts[row.id], self._signers[row.id] = row, set()
         self._history[row.id] = []
@@ -190,6 +190,7 @@ class FakeContracts:
         row.price = row.price if amount is None else amount
         row.terms = row.terms if terms is None else terms
         row.updated_at = datetime.now(UTC)
+        signing.void_document(row, row.updated_at)
         return mapping.contract(row)
 
     def change_status(

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.core.checks import register
+from django.utils.translation import gettext_lazy as _
 from waffle.apps import WaffleConfig as BaseWaffleConfig
 
 
@@ -9,7 +10,7 @@ class CoreConfig(AppConfig):
     """The seam, flags and command keys."""
 
     name = "apps.core"
-    verbose_name = "Platform"
+    verbose_name = _("Platform")
 
     def ready(self) -> None:
         from apps.core.seam.checks import check_services

@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from apps.core.ids import new_id
 
@@ -25,6 +26,8 @@ class CommandRecord(models.Model):
 
     class Meta:
         abstract = True
+        verbose_name = _("executed command")
+        verbose_name_plural = _("executed commands")
 
     def __str__(self) -> str:
         return f"{self.method} {self.key}"
@@ -51,6 +54,8 @@ class OutboxRecord(models.Model):
 
     class Meta:
         abstract = True
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
         constraints = (
             models.UniqueConstraint(fields=("aggregate_id", "consumer", "sequence"), name="%(app_label)s_out_order"),
         )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 
+import structlog
 from celery import shared_task
+from django.db import Error as DatabaseError
 
 from apps.core.seam import housekeeping, topology
 from apps.core.seam.context import SYSTEM, new_context
 from apps.core.seam.pump import measure_age, pump
 from apps.core.seam.registry import call
+
+log = structlog.get_logger(__name__)
 
 
 @shared_task(name="core.pump")
@@ -22,8 +26,11 @@ def pump_one(service: str) -> None:
 def pump_all() -> None:
     """The clock: every outbox, and the age of what waits."""
     for service in topology.entries():
-        pump(service)
-        measure_age(service)
+        try:
+            pump(service)
+            measure_age(service)
+        except DatabaseError as error:  # one service's database is away; the others' events go on
+            log.warning("outbox_not_pumped", service=service, error=str(error))
 
 
 @shared_task(name="core.periodic")

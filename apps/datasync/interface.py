@@ -16,8 +16,8 @@ from apps.core.seam.dto import Dto, Instant
 from apps.core.seam.errors import Category, DomainError, gettext_noop
 from apps.core.seam.service import ServiceKey, command, query
 
-TableName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-ServiceName = Annotated[str, Meta(pattern=r"^[a-z]{1,32}$")]
+TableName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$(?!\n)")]
+ServiceName = Annotated[str, Meta(pattern=r"^[a-z]{1,32}$(?!\n)")]
 PageSize = Annotated[int, Meta(ge=1, le=200)]
 
 

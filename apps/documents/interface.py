@@ -17,8 +17,8 @@ from apps.core.seam.errors import Category, DomainError, gettext_noop
 from apps.core.seam.events import Event
 from apps.core.seam.service import ServiceKey, command, query
 
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", min_length=64, max_length=64)]
-FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\u0000-\u001f\u007f/\\]+$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", min_length=64, max_length=64)]
+FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\u0000-\u001f\u007f/\\]+$(?!\n)")]
 FileSize = Annotated[int, Meta(ge=0, le=2**40)]
 
 
@@ -150,6 +150,12 @@ class SignedVersion(DomainError, code="document_is_signed", category=Category.CO
     message = gettext_noop("A signed document cannot be superseded.")
 
 
+class NotNewestVersion(DomainError, code="not_newest_version", category=Category.CONFLICT):
+    """Another upload supersedes this version already."""
+
+    message = gettext_noop("There is a newer version of this document already.")
+
+
 class StorageUnavailable(DomainError, code="storage_unavailable", category=Category.UNAVAILABLE):
     """Object storage does not answer."""
 
@@ -193,7 +199,7 @@ class DocumentsService(Protocol):
         """Announce a file and get a ticket for its bytes.
 
         Raises: contracts' ContractNotFound, ContractClosedForDocuments, FileTooLarge, FileEmpty, FileTypeNotAllowed,
-        DocumentNotFound, SignedVersion.
+        DocumentNotFound, SignedVersion, NotNewestVersion.
         """
 
     @command

@@ -31,6 +31,7 @@ from apps.documents.interface import (
     FileSize,
     FileTooLarge,
     FileTypeNotAllowed,
+    NotNewestVersion,
     Sha256,
     SignedVersion,
     SweepReport,
@@ -41,6 +42,8 @@ from apps.documents.models import Document as DocumentRow
 from apps.signatures.interface import SIGNATURES
 
 ABANDONED_AFTER = timedelta(days=1)
+# Later than the last moment at which a completion may begin, so that none is under way when its bytes are removed.
+SWEPT_AFTER = ABANDONED_AFTER + timedelta(hours=1)
 
 
 def incoming_key(document_id: UUID, sha256: str) -> str:
@@ -91,8 +94,10 @@ class Documents:
         )
         row.supersedes = earlier
         with command(ctx) as work:
-            if earlier is not None and DocumentRow.objects.filter(supersedes=earlier).exists():
-                raise DocumentNotFound  # only the newest version is superseded
+            if earlier is not None:
+                _locked(earlier.id)
+                if DocumentRow.objects.filter(supersedes=earlier).exists():
+                    raise NotNewestVersion
             row.save(force_insert=True)
             return _ticket(work.finish(mapping.document(row)))
 
@@ -101,9 +106,11 @@ class Documents:
         if not _rights(ctx, row.contract_id).may_upload:
             raise ContractClosedForDocuments
         if row.status == DocumentStatus.PENDING:
+            if row.created_at < timezone.now() - ABANDONED_AFTER:
+                raise DocumentNotFound  # it may be swept at any moment
             _accept_bytes(row)
         with command(ctx) as work:
-            row = DocumentRow.objects.select_for_update().get(id=document_id)
+            row = _locked(document_id)
             if row.status == DocumentStatus.PENDING:
                 row.status = DocumentStatus.UPLOADED
                 row.save(update_fields=["status"])
@@ -131,13 +138,13 @@ class Documents:
         if not ctx.actor.has("system"):
             raise Forbidden
         now = timezone.now()
-        old = DocumentRow.objects.filter(created_at__lt=now - ABANDONED_AFTER)
+        old = DocumentRow.objects.filter(created_at__lt=now - SWEPT_AFTER)
         abandoned = old.filter(status=DocumentStatus.PENDING)
         rows = list(abandoned[:500])
         for row in rows:
             object_storage.remove(incoming_key(row.id, row.sha256))
             object_storage.remove(row.storage_key)
-        for row in old.filter(status=DocumentStatus.UPLOADED, created_at__gt=now - 2 * ABANDONED_AFTER)[:5000]:
+        for row in old.filter(status=DocumentStatus.UPLOADED, created_at__gt=now - 2 * SWEPT_AFTER)[:5000]:
             object_storage.remove(incoming_key(row.id, row.sha256))
         with command(ctx) as work:
             removed, _ = abandoned.filter(id__in=[row.id for row in rows]).delete()
@@ -165,6 +172,13 @@ def _visible(ctx: CallContext, document_id: UUID) -> DocumentRow:
     if row is None or not call(CONTRACTS).rights(ctx=ctx, contract_ids=(row.contract_id,)):
         raise DocumentNotFound
     if row.status == DocumentStatus.PENDING and row.uploaded_by != ctx.actor.id and not ctx.actor.has("system"):
+        raise DocumentNotFound
+    return row
+
+
+def _locked(document_id: UUID) -> DocumentRow:
+    row = DocumentRow.objects.select_for_update().filter(id=document_id).first()
+    if row is None:
         raise DocumentNotFound
     return row
 

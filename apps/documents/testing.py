@@ -28,6 +28,7 @@ from apps.documents.interface import (
     FileTooLarge,
     FileTypeNotAllowed,
     Header,
+    NotNewestVersion,
     Sha256,
     SweepReport,
     UploadTicket,
@@ -69,6 +70,8 @@ class FakeDocuments:
         if not self._rights(ctx, contract_id).may_upload or ctx.actor.id is None:
             raise ContractClosedForDocuments
         earlier = None if supersedes is None else self._visible(ctx, supersedes)
+        if earlier is not None and any(item.supersedes == earlier.id for item in self._documents.values()):
+            raise NotNewestVersion
         document = Document(
             id=new_id(),
             contract_id=contract_id,

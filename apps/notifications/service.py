@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import smtplib
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -14,6 +13,7 @@ from apps.core.seam.context import CallContext
 from apps.core.seam.errors import Forbidden
 from apps.core.seam.events import ReceivesEvents
 from apps.core.seam.registry import call
+from apps.core.seam.topology import database_of
 from apps.notifications import handlers, mapping
 from apps.notifications.gateways import mail as mail_gateway
 from apps.notifications.interface import (
@@ -77,7 +77,7 @@ class Notifications(ReceivesEvents):
     def send_mail(self, *, ctx: CallContext) -> MailReport:
         if not ctx.actor.has("system"):
             raise Forbidden
-        waiting = mailing.due()
+        waiting = mailing.take(database_of("notifications"))
         ids = tuple({mail.notification.recipient_id for mail in waiting})
         people = {person.id: person for person in call(AUTHENTICATION).recipients(ctx=ctx, user_ids=ids)} if ids else {}
         outcomes = []
@@ -98,7 +98,7 @@ class Notifications(ReceivesEvents):
 def _send(mail_id: UUID, to: str, subject: str, body: str) -> str | None:
     try:
         mail_gateway.send(mail_id=mail_id, to=to, subject=subject, body=body)
-    except (OSError, smtplib.SMTPException) as error:
+    except Exception as error:  # noqa: BLE001 - one bad address or one broken mail must not hold up the others
         return repr(error)
     return None
 

@@ -68,6 +68,7 @@ TABLES: dict[type[enum.Enum], Mapping[str, str]] = {
         Blocker.NO_SALE_CONTRACT: gettext_noop("The contract of sale has not been uploaded"),
         Blocker.SELLER_SIGNATURE_MISSING: gettext_noop("The seller has not signed"),
         Blocker.BUYER_SIGNATURE_MISSING: gettext_noop("The buyer has not signed"),
+        Blocker.PLOT_UNDER_CONTRACT: gettext_noop("Another contract for this plot is signed or in registration"),
     },
     LandCategory: {
         LandCategory.AGRICULTURAL: gettext_noop("Agricultural land"),
@@ -127,6 +128,9 @@ TABLES: dict[type[enum.Enum], Mapping[str, str]] = {
         SubIndication.NOT_YET_VALID: gettext_noop("The certificate is not valid yet."),
         SubIndication.EXPIRED: gettext_noop("The certificate has expired."),
         SubIndication.REVOKED: gettext_noop("The certificate was revoked by its authority."),
+        SubIndication.TRY_LATER: gettext_noop(
+            "The authority's revocation list is out of date; it cannot be decided now."
+        ),
         SubIndication.SIGNER_MISMATCH: gettext_noop("The certificate belongs to another person."),
     },
 }

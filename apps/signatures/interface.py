@@ -18,6 +18,8 @@ from apps.core.seam.events import Event
 from apps.core.seam.service import ServiceKey, command, query
 
 SignatureBytes = Annotated[bytes, Meta(min_length=1, max_length=8192)]
+AuthorityName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f]*$(?!\n)")]
+RevocationText = Annotated[str, Meta(min_length=1, max_length=700_000)]
 CertificateText = Annotated[str, Meta(min_length=1, max_length=60_000)]
 
 
@@ -42,6 +44,7 @@ class SubIndication(enum.StrEnum):
     NOT_YET_VALID = "NOT_YET_VALID"
     EXPIRED = "EXPIRED"
     REVOKED = "REVOKED"
+    TRY_LATER = "TRY_LATER"
     SIGNER_MISMATCH = "SIG_CONSTRAINTS_FAILURE"
 
 
@@ -199,11 +202,11 @@ class SignaturesService(Protocol):
         """The authorities trusted now."""
 
     @command
-    def trust(self, *, ctx: CallContext, name: str, certificate: CertificateText) -> TrustAnchor:
+    def trust(self, *, ctx: CallContext, name: AuthorityName, certificate: CertificateText) -> TrustAnchor:
         """Trust an authority; administrators only. Raises: Forbidden, BadCertificate, NotAnAuthority."""
 
     @command
-    def publish_revocations(self, *, ctx: CallContext, revocation_list: CertificateText) -> int:
+    def publish_revocations(self, *, ctx: CallContext, revocation_list: RevocationText) -> int:
         """Store an authority's CRL (PEM or base64 of DER); the count of revoked serials. Administrators only.
 
         Raises: Forbidden, BadRevocationList.

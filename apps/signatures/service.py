@@ -18,9 +18,11 @@ from apps.documents.interface import DOCUMENTS
 from apps.signatures import mapping
 from apps.signatures.gateways import document_bytes
 from apps.signatures.interface import (
+    AuthorityName,
     CertificateText,
     NotAnAuthority,
     NotASigner,
+    RevocationText,
     Signature,
     SignatureAccepted,
     SignatureBytes,
@@ -118,7 +120,7 @@ class Signatures:
     def trust_anchors(self, *, ctx: CallContext) -> tuple[TrustAnchor, ...]:
         return tuple(_anchor(row) for row in TrustAnchorRow.objects.filter(is_active=True).order_by("name"))
 
-    def trust(self, *, ctx: CallContext, name: str, certificate: CertificateText) -> TrustAnchor:
+    def trust(self, *, ctx: CallContext, name: AuthorityName, certificate: CertificateText) -> TrustAnchor:
         _administrators_only(ctx)
         authority = certificates.read_chain(certificate)[0]
         if not certificates.is_authority(authority):
@@ -130,7 +132,7 @@ class Signatures:
             )
             return work.finish(_anchor(row))
 
-    def publish_revocations(self, *, ctx: CallContext, revocation_list: CertificateText) -> int:
+    def publish_revocations(self, *, ctx: CallContext, revocation_list: RevocationText) -> int:
         _administrators_only(ctx)
         published = revocation.read(revocation_list, _authorities())
         with command(ctx) as work:

@@ -17,9 +17,11 @@ from apps.core.seam.registry import call
 from apps.documents.interface import DOCUMENTS
 from apps.signatures.interface import (
     Algorithm,
+    AuthorityName,
     CertificateText,
     NotAnAuthority,
     NotASigner,
+    RevocationText,
     Signature,
     SignatureBytes,
     SignatureNotFound,
@@ -83,7 +85,7 @@ class FakeSignatures:
     def trust_anchors(self, *, ctx: CallContext) -> tuple[TrustAnchor, ...]:
         return tuple(anchor for anchor, _ in self._anchors.values())
 
-    def trust(self, *, ctx: CallContext, name: str, certificate: CertificateText) -> TrustAnchor:
+    def trust(self, *, ctx: CallContext, name: AuthorityName, certificate: CertificateText) -> TrustAnchor:
         _administrators_only(ctx)
         authority = certificates.read_chain(certificate)[0]
         if not certificates.is_authority(authority):
@@ -92,7 +94,7 @@ class FakeSignatures:
         self._anchors[anchor.certificate.fingerprint] = (anchor, authority)
         return anchor
 
-    def publish_revocations(self, *, ctx: CallContext, revocation_list: CertificateText) -> int:
+    def publish_revocations(self, *, ctx: CallContext, revocation_list: RevocationText) -> int:
         _administrators_only(ctx)
         published = revocation.read(revocation_list, [authority for _, authority in self._anchors.values()])
         self._revocations.append(published.der)

@@ -27,7 +27,7 @@ def on_contract_created(ctx: CallContext, envelope: EventEnvelope, event: Contra
 def on_document_stored(ctx: CallContext, envelope: EventEnvelope, event: DocumentStored) -> EventReceipt:
     """The contract of sale is there: preparation is done."""
     with command(ctx) as work:
-        workflow = course.locked(event.contract_id)
+        workflow = course.started(event.contract_id)
         effect = "ignored"
         if workflow is not None and event.document_type == DocumentType.SALE_CONTRACT:
             course.satisfy(work, workflow, PREPARATION)
@@ -38,7 +38,7 @@ def on_document_stored(ctx: CallContext, envelope: EventEnvelope, event: Documen
 def on_status_changed(ctx: CallContext, envelope: EventEnvelope, event: ContractStatusChanged) -> EventReceipt:
     """The course follows the contract: signed, in registration, completed or cancelled."""
     with command(ctx) as work:
-        workflow = course.locked(event.contract_id)
+        workflow = course.started(event.contract_id)
         if workflow is not None:
             _follow(work, workflow, event.status)
         effect = "ignored" if workflow is None else event.status.value

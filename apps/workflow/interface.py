@@ -85,6 +85,12 @@ class WorkflowExists(DomainError, code="workflow_exists", category=Category.CONF
     workflow_id: UUID
 
 
+class ContractIsOver(DomainError, code="contract_is_over", category=Category.CONFLICT):
+    """A contract that is completed or cancelled starts no workflow."""
+
+    message = gettext_noop("The contract is completed or cancelled.")
+
+
 class IllegalStageMove(DomainError, code="illegal_stage_move", category=Category.CONFLICT):
     """The stage cannot go there from where it stands."""
 
@@ -174,7 +180,7 @@ class WorkflowService(EventConsumer, Protocol):
     def start(
         self, *, ctx: CallContext, contract_id: UUID, workflow_type: WorkflowType = WorkflowType.LAND_SALE
     ) -> Workflow:
-        """Start a workflow by hand. Raises: contracts' ContractNotFound, Forbidden, WorkflowExists."""
+        """Start a workflow by hand. Raises: contracts' ContractNotFound, Forbidden, WorkflowExists, ContractIsOver."""
 
     @query
     def get(self, *, ctx: CallContext, workflow_id: UUID) -> Workflow:

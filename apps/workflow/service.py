@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.db.utils import IntegrityError
 from django.utils import timezone
 
-from apps.contracts.interface import CONTRACTS, ContractNotFound, ContractRights, PartyRole
+from apps.contracts.interface import CONTRACTS, ContractNotFound, ContractRights, ContractStatus, PartyRole
 from apps.core.seam.commands import command
 from apps.core.seam.context import CallContext
 from apps.core.seam.dto import Text
@@ -18,6 +18,7 @@ from apps.core.seam.events import ReceivesEvents
 from apps.core.seam.registry import call
 from apps.workflow import handlers, mapping
 from apps.workflow.interface import (
+    ContractIsOver,
     OverdueReport,
     StageNotFound,
     StageOverdue,
@@ -32,6 +33,8 @@ from apps.workflow.logic import course, moves
 from apps.workflow.models import Stage as StageRow
 from apps.workflow.models import Workflow as WorkflowRow
 
+OVER = (ContractStatus.COMPLETED, ContractStatus.CANCELLED)
+
 
 class Workflows(ReceivesEvents):
     """Implements `WorkflowService`."""
@@ -41,8 +44,11 @@ class Workflows(ReceivesEvents):
     def start(
         self, *, ctx: CallContext, contract_id: UUID, workflow_type: WorkflowType = WorkflowType.LAND_SALE
     ) -> Workflow:
-        if not _rights(ctx, contract_id).may_manage:
+        rights = _rights(ctx, contract_id)
+        if not rights.may_manage:
             raise Forbidden
+        if rights.status in OVER:
+            raise ContractIsOver
         try:
             with command(ctx) as work:
                 workflow = course.start(work, contract_id, workflow_type)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from apps.contracts.interface import CONTRACTS, ContractCreated, ContractNotFound, PartyRole
+from apps.contracts.interface import CONTRACTS, ContractCreated, ContractNotFound, ContractStatus, PartyRole
 from apps.core.ids import new_id
 from apps.core.seam.context import CallContext
 from apps.core.seam.dto import Text
@@ -15,6 +15,7 @@ from apps.core.seam.errors import Forbidden
 from apps.core.seam.events import EventEnvelope, EventReceipt
 from apps.core.seam.registry import call
 from apps.workflow.interface import (
+    ContractIsOver,
     OverdueReport,
     Stage,
     StageNotFound,
@@ -45,6 +46,8 @@ class FakeWorkflow:
             raise ContractNotFound
         if not rights[0].may_manage:
             raise Forbidden
+        if rights[0].status in {ContractStatus.COMPLETED, ContractStatus.CANCELLED}:
+            raise ContractIsOver
         for known in self._workflows.values():
             if known.contract_id == contract_id and known.status != WorkflowStatus.CANCELLED:
                 raise WorkflowExists(workflow_id=known.id)

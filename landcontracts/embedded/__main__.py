@@ -27,6 +27,7 @@ def main() -> int:
     arguments = parser.parse_args()
     # A terminated run stops its servers as a Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us in the background ignores it
     try:
         if arguments.verb == "run":
             return run(arguments.port)

@@ -46,10 +46,11 @@ def reachable_copy(parts: list[Path], name: str) -> Path:
     done = target / ".complete"
     if target.exists() and (_is_ours(target) and done.exists()):
         return target
-    if target.exists() or target.is_symlink():
+    try:
+        target.mkdir(mode=0o755)  # fails where somebody was quicker, whatever they put there
+    except FileExistsError:
         target = Path(tempfile.mkdtemp(prefix=f"landcontracts-{name}-"))
         done = target / ".complete"
-    target.mkdir(mode=0o755, exist_ok=True)
     target.chmod(0o755)
     for part in parts:
         if part.exists():

@@ -40,7 +40,7 @@ class Stack:
         self.secrets: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = os.open(self.folder.parent / f"{self.folder.name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +49,7 @@ class Stack:
         self.processes = Processes(self.folder)
         if self._fresh:
             shutil.rmtree(self.folder)
-            self.folder.mkdir(parents=True)
+            self.folder.mkdir(parents=True, mode=0o700)
         try:
             self._start_engines()
         except BaseException:

@@ -268,3 +268,83 @@ def test_health_readiness_metrics_and_docs():
     for name in ("http_requests_total", "seam_call_seconds_bucket", "seam_served_total"):
         assert name in text
     assert raw("GET", "/api/v1/docs").status == 200
+
+
+def test_a_token_that_was_used_before_still_expires(monkeypatch: pytest.MonkeyPatch):
+    from datetime import UTC, datetime, timedelta
+
+    from rest_framework_simplejwt.exceptions import TokenError
+
+    from apps.core.rest import authentication
+    from apps.core.rest.keys import AccessToken
+
+    token = AccessToken()
+    token["sub"] = "x"
+    raw = str(token).encode()
+    kept = authentication._Verified()
+    kept.read(raw)
+    later = datetime.now(UTC) + timedelta(minutes=6)
+    monkeypatch.setattr(authentication, "aware_utcnow", lambda: later)
+    with pytest.raises(TokenError):
+        kept.read(raw)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "users/me", {"locale": "ru\n"}),
+        ("PATCH", "users/me", {"full_name": "abc\n"}),
+        ("POST", "auth/register", {"email": "\u0130" * 200 + "@a.bc", "password": "x" * 9, "full_name": "x"}),
+        ("POST", "auth/register", {"email": "a@b.cd", "password": "x" * 9, "full_name": "x", "roles": ["buyer"] * 60_000}),
+        ("GET", "contracts?cursor=MDAwMS0wMS0wMVQwMDowMDowMCsyMzowMHwwMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDA", None),
+        ("GET", "land-plots?cursor=MDAwMS0wMS0wMVQwMDowMDowMCsyMzowMHwwMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDA", None),
+    ],
+)  # fmt: skip
+def test_odd_input_is_refused_and_never_an_error_of_ours(person: Person, method: str, path: str, body):
+    encoded = None if body is None else json.dumps(body).encode()
+    headers = {**person._headers, "Content-Type": "application/json"}
+    assert problem(raw(method, f"/api/v1/{path}", encoded, **headers))["status"] == 422
+
+
+def test_a_huge_body_is_not_read(person: Person):
+    headers = {**person._headers, "Content-Type": "application/json"}
+    answer = raw("POST", "/api/v1/auth/login", b" " * (2 * 1024 * 1024 + 1), **headers)
+    assert problem(answer)["status"] == 413
+    form = (
+        b"".join(b'--x\r\nContent-Disposition: form-data; name="f%d"\r\n\r\n1\r\n' % i for i in range(1200))
+        + b"--x--\r\n"
+    )
+    headers["Content-Type"] = "multipart/form-data; boundary=x"
+    assert problem(raw("POST", "/api/v1/documents/upload", form, **headers))["status"] == 400
+
+
+def test_strangers_keys_are_apart():
+    first, second = Person(), Person()
+    key = {"Idempotency-Key": "1", "Content-Type": "application/json"}
+    for somebody in (first, second):
+        tokens = somebody.post("auth/login", {"email": somebody.email, "password": somebody.password})
+        body = json.dumps({"refresh_token": tokens["refresh_token"]}).encode()
+        assert raw("POST", "/api/v1/auth/refresh", body, **key).status == 200
+        raw("POST", "/api/v1/auth/logout", body, **key)
+        assert raw("POST", "/api/v1/auth/refresh", body, **key).status == 401  # a replay gives no revoked token back
+
+
+def test_schemas_made_at_once_are_whole():
+    with ThreadPoolExecutor(6) as pool:
+        sizes = {len(raw("GET", "/api/v1/schema?format=json").data) for _ in pool.map(lambda _: None, range(1))}
+        sizes |= set(pool.map(lambda _: len(raw("GET", "/api/v1/schema?format=json").data), range(6)))
+    assert len(sizes) == 1
+
+
+def test_contract_numbers_go_on_beyond_six_digits(here):
+    from decimal import Decimal
+
+    from django.db import connection
+
+    from apps.contracts.logic import creation
+
+    assert "greatest(6, length(count))" in creation.INSERT
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT lpad(count, greatest(6, length(count)), '0') FROM (VALUES ('7'), ('1000000')) n (count)")
+        assert [row[0] for row in cursor.fetchall()] == ["000007", "1000000"]
+    assert here.contract(here.person(), here.person()).price == Decimal(1500000)

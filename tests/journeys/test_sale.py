@@ -117,8 +117,10 @@ def test_a_plot_is_not_sold_twice(authority: Authority):
         second = authority.issue("Другой", other.buyer.user["email"], "ed25519")
         other.sign(other.buyer, second)
         path = f"contracts/{other.contract['id']}"
-        other.buyer.wait_for(path, lambda found: found["blockers"] == [])
-    assert other.buyer.get(path)["status"] == "awaiting_signatures"
+        other.buyer.wait_for(path, lambda found: found["blockers"] == ["plot_under_contract"])
+        assert other.buyer.get(path)["status"] == "awaiting_signatures"
+        sale.lawyer.patch(f"contracts/{sale.contract['id']}/status", {"status": "cancelled"})
+        assert other.buyer.get(path)["status"] == "signed"  # the plot is free again
 
 
 def test_a_signed_document_is_not_superseded(authority: Authority):

@@ -159,3 +159,48 @@ def test_old_commands_are_forgotten_by_the_databases_clock(here: World, sale):
     housekeeping.purge("contracts")
     assert outbox("SELECT count(*) FROM contracts_command WHERE method = 'old'") == [(0,)]
     assert outbox("SELECT count(*) FROM contracts_command WHERE method = 'create'")[0][0] > 0
+
+
+def test_an_event_that_overtakes_the_one_that_starts_the_workflow_is_kept(here: World):
+    from tests.world import pdf
+
+    seller, buyer = here.person(), here.person()
+    contract = here.contract(seller, buyer)
+    here.document(seller, contract, pdf())
+    pump("documents")  # before the contract's own event
+    here.settle_after(lambda: expire_leases_of("documents", here.trace))
+    (workflow,) = call(WORKFLOW).for_contracts(ctx=here.ctx(seller), contract_ids=(contract.id,))
+    assert workflow.current_stage == "signing"
+
+
+def expire_leases_of(service: str, trace: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {service}_outbox SET leased_until = NULL WHERE trace = %s AND delivered_at IS NULL", [trace]
+        )
+
+
+def test_one_bad_address_holds_up_no_other_mail(here: World, monkeypatch: pytest.MonkeyPatch):
+    from apps.notifications.gateways import mail
+    from apps.notifications.models import Mail
+
+    seller, buyer = here.person(), here.person()
+    here.contract(seller, buyer)
+    here.settle()
+    sent = []
+
+    def send(*, mail_id, to, subject, body):
+        if to == buyer.email:
+            raise UnicodeError("planted")
+        sent.append(to)
+
+    monkeypatch.setattr(mail, "send", send)
+    mine = Mail.objects.filter(notification__recipient_id__in=(seller.id, buyer.id))
+    for _ in range(40):
+        call(NOTIFICATIONS).send_mail(ctx=here.ctx())
+        if not mine.filter(attempts=0).exists():
+            break
+    assert (
+        sent.count(seller.email) == mine.filter(notification__recipient_id=seller.id, sent_at__isnull=False).count() > 0
+    )
+    assert mine.filter(notification__recipient_id=buyer.id, sent_at=None, last_error__contains="planted").exists()

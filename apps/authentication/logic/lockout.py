@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.db import connection
+
 from apps.authentication.models import LogInFailure
 
 LIMIT = 5
@@ -22,10 +24,22 @@ def seconds_left(email: str, now: datetime) -> int:
     return max(int((recent[-1] + WINDOW - now).total_seconds()), 1)
 
 
+def seconds_left_exclusively(email: str, now: datetime) -> int:
+    """The same inside the command's transaction, with no other attempt at this address under way."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"log-in {email}"])
+    return seconds_left(email, now)
+
+
 def record_failure(email: str, now: datetime) -> None:
     """Count a failure, and forget those that no longer matter."""
     LogInFailure.objects.filter(email=email, at__lte=now - WINDOW).delete()
     LogInFailure.objects.create(email=email)
+
+
+def forget_old(now: datetime) -> int:
+    """Delete failures that no longer count, of addresses that nobody tries any more; how many."""
+    return LogInFailure.objects.filter(at__lte=now - WINDOW).delete()[0]
 
 
 def forget(email: str) -> None:

@@ -29,9 +29,10 @@ def rotate(token_id: uuid.UUID | None, now: datetime) -> tuple[User, uuid.UUID] 
 
     The family is locked by its first row, so that two uses at once come one after the other.
     """
-    family = None if token_id is None else _family_of(token_id)
-    if family is None:
+    if token_id is None or (family := _family_of(token_id)) is None:
         return Refused(reason=Refusal.TOKEN_INVALID)
+    # The person's row first, as a block locks it, then the family: a block or a log-out comes before or after, never between.
+    list(User.objects.select_for_update(of=("self",)).filter(refreshtoken__id=token_id))
     # The lock and the look are two statements: the second one's snapshot has what others did while we waited for the first.
     list(RefreshToken.objects.select_for_update().filter(family=family).order_by("id")[:1])
     members = list(RefreshToken.objects.select_related("user").filter(family=family))
@@ -70,7 +71,13 @@ def revoke_family_of(token_id: uuid.UUID, now: datetime) -> None:
 
 def revoke_family(family: uuid.UUID, now: datetime) -> None:
     """No token of the family works any more."""
+    list(RefreshToken.objects.select_for_update().filter(family=family).order_by("id")[:1])
     RefreshToken.objects.filter(family=family, revoked_at=None).update(revoked_at=now)
+
+
+def forget(now: datetime) -> int:
+    """Delete tokens that expired a day ago; how many."""
+    return RefreshToken.objects.filter(expires_at__lt=now - timedelta(days=1)).delete()[0]
 
 
 def revoke_all(user_id: uuid.UUID, now: datetime) -> None:

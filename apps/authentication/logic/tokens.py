@@ -9,7 +9,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import math
 import uuid
 from datetime import timedelta
 
@@ -43,18 +42,27 @@ def pair(issued: Issued) -> interface.TokenPair:
     token["sub"] = str(issued.user_id)
     token["roles"] = list(issued.roles)
     token["locale"] = issued.locale
-    left = (issued.issued_at + lifetime - timezone.now()).total_seconds()
     return interface.TokenPair(
         user_id=issued.user_id,
         access_token=str(token),
         refresh_token=refresh_token(issued.refresh_id),
-        expires_in=max(math.ceil(left), 0),
+        expires_in=int(lifetime.total_seconds()),
     )
 
 
 def outcome(stored: Issued | interface.Refused) -> interface.TokenPair | interface.Refused:
     """What is answered for what was stored."""
     return pair(stored) if isinstance(stored, Issued) else stored
+
+
+def again(stored: Issued | interface.Refused) -> interface.TokenPair | interface.Refused:
+    """What a repeated request is answered: the same tokens, unless they were revoked meanwhile."""
+    if (
+        isinstance(stored, Issued)
+        and models.RefreshToken.objects.filter(id=stored.refresh_id, revoked_at__isnull=False).exists()
+    ):
+        return interface.Refused(reason=interface.Refusal.TOKEN_INVALID)
+    return outcome(stored)
 
 
 def issue(user: models.User, refresh_id: uuid.UUID) -> Issued:

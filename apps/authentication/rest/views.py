@@ -17,6 +17,7 @@ from apps.authentication.interface import (
     Refusal,
     Refused,
     Role,
+    Roles,
     TokenPair,
     User,
     UserNotFound,
@@ -36,7 +37,7 @@ class Registration(RequestBody):
     password: Password
     full_name: Line
     phone: Phone = ""
-    roles: tuple[Role, ...] = (Role.SELLER, Role.BUYER)
+    roles: Roles = (Role.SELLER, Role.BUYER)
     locale: Locale = "ru"
 
 

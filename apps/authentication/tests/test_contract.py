@@ -135,6 +135,12 @@ def test_only_system_work_reads_addresses(world: World):
     assert recipient.email == person.email
 
 
+def test_only_system_work_forgets(world: World):
+    with pytest.raises(Forbidden):
+        call(AUTHENTICATION).forget(ctx=world.ctx(world.person()))
+    assert call(AUTHENTICATION).forget(ctx=world.ctx()).tokens >= 0
+
+
 def test_a_block_ends_log_in_and_refresh(world: World):
     person = world.person()
     pair = call(AUTHENTICATION).log_in(ctx=world.ctx(), email=person.email, password=PASSWORD)
@@ -158,6 +164,6 @@ def test_a_profile_changes_only_what_is_given_and_roles_only_by_administrators(w
 
 
 def test_arguments_of_another_shape_are_refused_alike_on_every_side(world: World):
-    for address in ("no-at-sign", "a@b", "nul\0@test.example", ""):
+    for address in ("no-at-sign", "a@b", "nul\0@test.example", "", "a@b.c\n", "a@b..co", "a,b@c.dd", "İ@test.example"):
         with pytest.raises(InvalidArguments):
             call(AUTHENTICATION).log_in(ctx=world.ctx(), email=address, password=PASSWORD)

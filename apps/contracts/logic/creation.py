@@ -14,7 +14,7 @@ from apps.core.ids import new_id
 
 # One round trip: a contract is four rows, and four ORM inserts cost more than the commit.
 INSERT = """
-WITH parts AS (
+WITH numbered AS (SELECT nextval('contracts_number')::text AS count), parts AS (
     INSERT INTO contracts_party (id, contract_id, user_id, role, created_at)
     SELECT part.id, %(id)s, part.user_id, part.role, %(created_at)s
     FROM unnest(%(part_ids)s::uuid[], %(users)s::uuid[], %(roles)s::text[]) AS part (id, user_id, role)
@@ -24,9 +24,9 @@ WITH parts AS (
 )
 INSERT INTO contracts_contract (id, number, status, seller_id, buyer_id, agent_id, lawyer_id, land_plot_id,
     cadastral_number, price, currency, terms, signed_by_seller, signed_by_buyer, created_at, updated_at)
-VALUES (%(id)s, %(prefix)s || lpad(nextval('contracts_number')::text, 6, '0'), %(status)s, %(seller_id)s, %(buyer_id)s,
+SELECT %(id)s, %(prefix)s || lpad(count, greatest(6, length(count)), '0'), %(status)s, %(seller_id)s, %(buyer_id)s,
     %(agent_id)s, %(lawyer_id)s, %(land_plot_id)s, %(cadastral_number)s, %(price)s, %(currency)s, %(terms)s, false, false,
-    %(created_at)s, %(created_at)s)
+    %(created_at)s, %(created_at)s FROM numbered
 RETURNING number
 """
 

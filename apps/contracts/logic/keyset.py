@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from apps.contracts.interface import BadCursor
@@ -23,6 +23,6 @@ def decode(cursor: str) -> tuple[datetime, UUID]:
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is None:
             raise ValueError("a time without a zone")
-        return moment, UUID(row_id)
-    except (ValueError, binascii.Error, UnicodeError):
+        return moment.astimezone(UTC), UUID(row_id)
+    except (ValueError, OverflowError, binascii.Error, UnicodeError):
         raise BadCursor from None

@@ -16,7 +16,7 @@ from apps.contracts.logic import keyset
 
 COLUMNS = (
     "c.id, c.number, c.status, c.seller_id, c.buyer_id, c.agent_id, c.lawyer_id, c.land_plot_id, c.cadastral_number, "
-    "c.price, c.currency, c.terms, c.sale_document_id IS NOT NULL, c.signed_by_seller, c.signed_by_buyer, "
+    "c.price, c.currency, c.terms, c.sale_document_id IS NOT NULL, c.signed_by_seller, c.signed_by_buyer, c.plot_taken, "
     "c.created_at, c.updated_at"
 )
 

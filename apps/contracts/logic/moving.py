@@ -57,7 +57,8 @@ def advance_by_signatures(work: Work, contract: Contract) -> str:
     if contract.status not in SIGNABLE:
         contract.save()
         return "noted"
-    if is_signed(contract) and not plot_is_taken(contract):
+    contract.plot_taken = is_signed(contract) and plot_is_taken(contract)
+    if is_signed(contract) and not contract.plot_taken:
         move(work, contract, ContractStatus.SIGNED, by=None)
         return "signed"
     if contract.status == ContractStatus.DRAFT and (contract.signed_by_seller or contract.signed_by_buyer):
@@ -65,3 +66,16 @@ def advance_by_signatures(work: Work, contract: Contract) -> str:
         return "awaiting_signatures"
     contract.save()
     return "noted"
+
+
+def release_plot(work: Work, cancelled: Contract) -> None:
+    """A contract under way was called off: the oldest other one that both parties have signed becomes signed."""
+    waiting = Contract.objects.select_for_update().filter(
+        cadastral_number=cancelled.cadastral_number,
+        status__in=SIGNABLE,
+        signed_by_seller=True,
+        signed_by_buyer=True,
+    )
+    contract = waiting.order_by("created_at", "id").first()
+    if contract is not None:
+        advance_by_signatures(work, contract)

@@ -17,6 +17,13 @@ def note_document(contract: Contract, document_id: UUID, created_at: datetime) -
         _recount(contract)
 
 
+def void_document(contract: Contract, now: datetime) -> None:
+    """Other terms want another contract of sale: what was uploaded and signed until now does not count any more."""
+    contract.sale_document_id = None
+    contract.sale_document_at = now
+    contract.signed_by_seller = contract.signed_by_buyer = False
+
+
 def note_signature(contract: Contract, *, signature_id: UUID, document_id: UUID, signer_id: UUID) -> None:
     """A signature was accepted, whichever of the two events came first."""
     SeenSignature.objects.get_or_create(
@@ -30,7 +37,7 @@ def is_signed(contract: Contract) -> bool:
     return contract.signed_by_seller and contract.signed_by_buyer
 
 
-def blockers(*, sale_document: bool, by_seller: bool, by_buyer: bool) -> tuple[Blocker, ...]:
+def blockers(*, sale_document: bool, by_seller: bool, by_buyer: bool, plot_taken: bool) -> tuple[Blocker, ...]:
     """What still keeps a contract from being signed."""
     if not sale_document:
         return (Blocker.NO_SALE_CONTRACT,)
@@ -39,6 +46,8 @@ def blockers(*, sale_document: bool, by_seller: bool, by_buyer: bool) -> tuple[B
         missing.append(Blocker.SELLER_SIGNATURE_MISSING)
     if not by_buyer:
         missing.append(Blocker.BUYER_SIGNATURE_MISSING)
+    if plot_taken:
+        missing.append(Blocker.PLOT_UNDER_CONTRACT)
     return tuple(missing)
 
 

@@ -156,8 +156,10 @@ def test_a_contract_with_the_wrong_people_or_plot_is_refused(world: World):
         create(other, seller_id=seller.id)
     with pytest.raises(LandPlotNotFound):
         create(seller, land_plot_id=uuid4())
-    with pytest.raises(NotYourPlot):
+    with pytest.raises(LandPlotNotFound):  # somebody else's plot is told from none only to its owner
         create(seller, land_plot_id=world.plot(other).id)
+    with pytest.raises(NotYourPlot):
+        create(seller, seller_id=other.id, buyer_id=seller.id)
 
 
 def test_what_one_may_not_see_does_not_exist(world: World):
@@ -231,6 +233,18 @@ def test_terms_change_in_a_draft_only_and_not_by_the_buyer(world: World):
     call(CONTRACTS).change_status(ctx=world.ctx(seller), contract_id=contract.id, status=S.AWAITING_SIGNATURES)
     with pytest.raises(TermsFrozen):
         call(CONTRACTS).change_terms(ctx=world.ctx(seller), contract_id=contract.id, terms="x")
+
+
+def test_new_terms_want_a_new_document_and_new_signatures(world: World):
+    seller, buyer = world.person(), world.person()
+    contract, document = world.contract(seller, buyer), new_id()
+    deliver(world, document_stored(contract, document, seller))
+    deliver(world, signature_accepted(contract, document, buyer))
+    call(CONTRACTS).change_status(ctx=world.ctx(seller), contract_id=contract.id, status=S.DRAFT)
+    changed = call(CONTRACTS).change_terms(ctx=world.ctx(seller), contract_id=contract.id, price=Decimal(99_000_000))
+    assert changed.blockers == (Blocker.NO_SALE_CONTRACT,)
+    deliver(world, signature_accepted(contract, document, seller))
+    assert call(CONTRACTS).get(ctx=world.ctx(buyer), contract_id=contract.id).status is not S.SIGNED
 
 
 def test_both_signatures_make_it_signed_whichever_event_comes_first(world: World):

@@ -12,6 +12,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.utils import aware_utcnow
 
 from apps.core.rest.keys import AccessToken
 from apps.core.seam.context import STRANGER, Actor
@@ -54,7 +55,8 @@ class _Verified:
         digest = hashlib.sha256(raw).digest()
         token = self._tokens.get(digest)
         if token is not None:
-            token.check_exp()
+            # The token remembers when it was made; whether it has expired is a question of now.
+            token.check_exp(current_time=aware_utcnow())
             return token
         token = AccessToken(raw)  # type: ignore[arg-type]  # bytes are what it takes
         with self._lock:

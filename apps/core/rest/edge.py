@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -22,8 +23,10 @@ class BadIdempotencyKey(DomainError, code="bad_idempotency_key", category=Catego
     message = gettext_noop("An idempotency key is 1 to 200 printable ASCII characters.")
 
 
-def context(request: HttpRequest, user: Any, *, aggregate: str = "") -> CallContext:
+def context(request: HttpRequest, user: Any, *, aggregate: str = "", namespace: str = "") -> CallContext:
     """The context of a request. `aggregate` decides the route where there is no actor yet: the normalised e-mail.
+
+    `namespace` keeps strangers' idempotency keys apart: a key is its actor's, and strangers are all nobody.
 
     Raises: BadIdempotencyKey.
     """
@@ -34,16 +37,17 @@ def context(request: HttpRequest, user: Any, *, aggregate: str = "") -> CallCont
         request_id=getattr(request, "request_id", ""),
         trace=getattr(request, "trace", ""),
         locale=language[:2],
-        command_key=_idempotency_key(request),
+        command_key=_idempotency_key(request, "" if actor.id else namespace or aggregate),
         away=routes.decide(str(actor.id) if actor.id else aggregate),
     )
 
 
-def _idempotency_key(request: HttpRequest) -> str | None:
+def _idempotency_key(request: HttpRequest, namespace: str) -> str | None:
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return None
     found = _KEY.fullmatch(given.strip())
     if found is None:
         raise BadIdempotencyKey
-    return found.group(1)
+    key = found.group(1)
+    return hashlib.sha256(f"{namespace}\0{key}".encode()).hexdigest() if namespace else key

@@ -47,8 +47,10 @@ def endpoint(
                 arguments["body"] = read_body(request, known.body)
             if known.query is not None:
                 arguments["query"] = _read_query(request, known.query)
-            aggregate = str(getattr(arguments.get("body"), "email", "")).strip().lower()
-            ctx = edge.context(request._request, request.user, aggregate=aggregate)
+            body = arguments.get("body")
+            aggregate = str(getattr(body, "email", "")).strip().lower()
+            namespace = str(getattr(body, "refresh_token", ""))
+            ctx = edge.context(request._request, request.user, aggregate=aggregate, namespace=namespace)
             result = function(self, ctx=ctx, **arguments)
             return result if isinstance(result, Response) else Response(result, status=status)
 

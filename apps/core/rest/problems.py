@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext, gettext_noop
 from rest_framework import exceptions
@@ -108,6 +108,8 @@ def _describe(error: Exception, path: str) -> tuple[Problem, dict[str, str], dic
             return _problem(404, "not_found", gettext("There is nothing here."), path), headers, {}
         case PermissionDenied():
             return _problem(403, "forbidden", gettext("Your role does not allow this."), path), headers, {}
+        case SuspiciousOperation() if not isinstance(error, RequestDataTooBig):
+            return _problem(400, "malformed_request", gettext("The request is malformed."), path), headers, {}
         case RequestDataTooBig():
             return _problem(413, "body_too_large", gettext("The body is too large."), path), headers, {}
         case exceptions.APIException():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any
 
 import msgspec
@@ -12,12 +13,20 @@ from apps.core.rest.contract import Spec, spec_of
 from apps.core.rest.problems import MEDIA_TYPE, Problem
 
 REF = "#/components/schemas/{name}"
-# Types seen while one document is generated; the hook writes their components and forgets them.
-_seen: list[Any] = [Problem]
+
+
+class _Seen(threading.local):
+    """Types seen while this thread generates a document; the hook writes their components and forgets them."""
+
+    def __init__(self) -> None:
+        self.types: list[Any] = [Problem]
+
+
+_seen = _Seen()
 
 
 def _schema(annotation: Any) -> dict[str, Any]:
-    _seen.append(annotation)
+    _seen.types.append(annotation)
     (schema,), _ = msgspec.json.schema_components([annotation], ref_template=REF)
     return schema
 
@@ -99,12 +108,12 @@ def _responses(spec: Spec) -> dict[str, Any]:
 
 def add_components(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """Post-processing hook: the schemas of every type seen, and the two ways to sign in."""
-    _, schemas = msgspec.json.schema_components(_seen, ref_template=REF)
+    _, schemas = msgspec.json.schema_components(_seen.types, ref_template=REF)
     components = result.setdefault("components", {})
     components["schemas"] = dict(sorted(schemas.items()))
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         "session": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
     }
-    del _seen[1:]
+    del _seen.types[1:]
     return result

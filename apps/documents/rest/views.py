@@ -75,6 +75,7 @@ class Upload(UploadView):
                 **fields_of(upload.fields),
             )
             put(ticket, upload.file)
+        ctx = ctx.renewed(timeout_ms=RELAY_TIMEOUT_MS)
         document = call(DOCUMENTS).complete_upload(ctx=ctx, document_id=ticket.document.id)
         return Uploaded(document_id=document.id, status=document.status.value, document=document)
 

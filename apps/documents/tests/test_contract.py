@@ -1,6 +1,8 @@
 """The contract of documents, on all four sides of the seam."""
 
 import hashlib
+import resource
+import zlib
 from uuid import uuid4
 
 import pytest
@@ -20,6 +22,7 @@ from apps.documents.interface import (
     FileTooLarge,
     FileTypeMismatch,
     FileTypeNotAllowed,
+    NotNewestVersion,
 )
 from tests.world import World, pdf
 
@@ -149,6 +152,27 @@ def test_a_version_supersedes_another(world: World, sale):
     first = world.document(seller, contract, pdf())
     second = world.document(seller, contract, pdf("v2"), supersedes=first.id)
     assert (second.version, second.supersedes) == (2, first.id)
+    with pytest.raises(NotNewestVersion):
+        world.ticket(seller, contract, pdf("v3"), supersedes=first.id)
+
+
+def test_a_small_pdf_that_unfolds_without_end_is_refused(here: World):
+    seller, buyer = here.person(), here.person()
+    contract = here.contract(seller, buyer)
+    inner = zlib.compressobj(9)
+    bomb = zlib.compress(b"".join(inner.compress(bytes(2**20)) for _ in range(3072)) + inner.flush(), 9)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    body = (
+        b"%%PDF-1.7\n1 0 obj\n<</Type/XRef/Size 2/W[1 2 1]/Root 1 0 R/Filter[/FlateDecode/FlateDecode]/Length %d>>\n"
+        % (len(bomb))
+    )
+    body += b"stream\n" + bomb + b"\nendstream\nendobj\nstartxref\n9\n%%EOF\n"
+    ticket = here.ticket(seller, contract, body)
+    here.put(ticket, body)
+    with pytest.raises(FileTypeMismatch):
+        call(DOCUMENTS).complete_upload(ctx=here.ctx(seller), document_id=ticket.document.id)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after - before < 100_000, "KiB; what unfolded did so in this process"
 
 
 def test_a_contract_that_is_over_takes_no_documents(world: World, sale):

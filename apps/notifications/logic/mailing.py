@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import connections
 from django.utils import timezone, translation
 
 from apps.authentication.interface import Recipient
@@ -13,15 +14,26 @@ from apps.notifications.logic.texts import in_words
 from apps.notifications.models import Mail
 
 BATCH = 50
+LEASE_SECONDS = 300
 MAX_ATTEMPTS = 8
 
 
-def due() -> list[Mail]:
-    """The next e-mails to send."""
-    waiting = Mail.objects.select_related("notification").filter(
-        sent_at=None, gave_up_at=None, next_attempt_at__lte=timezone.now()
-    )
-    return list(waiting.order_by("next_attempt_at")[:BATCH])
+# The next attempt is put off before the mail is sent: two rounds at once take different mails, and a round that dies leaves its own
+# for later.
+TAKE = """
+UPDATE notifications_mail SET next_attempt_at = clock_timestamp() + make_interval(secs => %s) WHERE id IN (
+    SELECT id FROM notifications_mail
+    WHERE sent_at IS NULL AND gave_up_at IS NULL AND next_attempt_at <= clock_timestamp()
+    ORDER BY next_attempt_at LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id
+"""
+
+
+def take(alias: str) -> list[Mail]:
+    """The next e-mails to send, taken for this round."""
+    with connections[alias].cursor() as db:
+        db.execute(TAKE, [LEASE_SECONDS, BATCH])
+        ids = [row[0] for row in db.fetchall()]
+    return list(Mail.objects.select_related("notification").filter(id__in=ids).order_by("created_at"))
 
 
 def words(mail: Mail, recipient: Recipient) -> tuple[str, str]:
@@ -36,11 +48,17 @@ def record(mail: Mail, error: str | None) -> None:
     """Write down how sending went: sent, tried again later, or given up."""
     now = timezone.now()
     mail.attempts += 1
+    unsent = Mail.objects.filter(id=mail.id, sent_at=None)
     if error is None:
         mail.sent_at = now
     elif mail.attempts >= MAX_ATTEMPTS:
         mail.gave_up_at = now
     else:
         mail.next_attempt_at = now + timedelta(seconds=30 * 2**mail.attempts)
-    mail.last_error = error or ""
-    mail.save(update_fields=["attempts", "sent_at", "gave_up_at", "next_attempt_at", "last_error"])
+    unsent.update(
+        attempts=mail.attempts,
+        sent_at=mail.sent_at,
+        gave_up_at=mail.gave_up_at,
+        next_attempt_at=mail.next_attempt_at,
+        last_error=error or "",
+    )

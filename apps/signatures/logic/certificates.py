@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 from apps.signatures.interface import BadCertificate, CertificateInfo
 
 _MAX_CHAIN = 6
+_MAX_SERIAL_BITS = 160
 
 
 def read_chain(text: str) -> list[x509.Certificate]:
@@ -36,6 +37,8 @@ def read_chain(text: str) -> list[x509.Certificate]:
 def _touch(certificate: x509.Certificate) -> None:
     # The library parses lazily: what is broken inside shows only when it is read.
     _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.extensions
+    if certificate.serial_number.bit_length() > _MAX_SERIAL_BITS:
+        raise ValueError("a serial number of more than 20 octets (RFC 5280, section 4.1.2.2)")
 
 
 def info(certificate: x509.Certificate) -> CertificateInfo:

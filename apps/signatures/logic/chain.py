@@ -22,14 +22,15 @@ from pyhanko_certvalidator.errors import (
     ValidationError,
 )
 
-from apps.signatures.interface import SubIndication
+from apps.signatures.interface import SubIndication, Verdict
 
 
 class ChainFailure(Exception):
     """The certificate is not accepted."""
 
-    def __init__(self, sub_indication: SubIndication, reason: str) -> None:
+    def __init__(self, sub_indication: SubIndication, reason: str, verdict: Verdict = Verdict.FAILED) -> None:
         super().__init__(reason)
+        self.verdict = verdict
         self.sub_indication = sub_indication
         self.reason = reason
 
@@ -41,6 +42,15 @@ def require_trusted(
 
     Raises: ChainFailure.
     """
+    try:
+        _require_trusted(chain, anchors=anchors, revocations=revocations, at=at)
+    except (ValueError, TypeError, KeyError) as error:  # a certificate that breaks the parsers in its depths
+        raise ChainFailure(SubIndication.FORMAT_FAILURE, "the certificate cannot be read") from error
+
+
+def _require_trusted(
+    chain: list[x509.Certificate], *, anchors: list[x509.Certificate], revocations: list[bytes], at: datetime
+) -> None:
     signer, *intermediates = (_asn1(certificate) for certificate in chain)
     if chain[0].not_valid_before_utc > at:
         raise ChainFailure(SubIndication.NOT_YET_VALID, "the certificate is not valid yet")
@@ -54,7 +64,7 @@ def require_trusted(
     )
     validator = CertificateValidator(signer, intermediate_certs=intermediates, validation_context=context)
     _require_use(chain[0])
-    _require_not_revoked(chain, revocations)
+    _require_not_revoked(chain, revocations, at)
     try:
         asyncio.run(validator.async_validate_path())
     except ExpiredError as error:
@@ -81,7 +91,7 @@ def _require_use(certificate: x509.Certificate) -> None:
         raise ChainFailure(SubIndication.CHAIN_CONSTRAINTS_FAILURE, "the certificate is not meant for signing")
 
 
-def _require_not_revoked(chain: list[x509.Certificate], revocations: list[bytes]) -> None:
+def _require_not_revoked(chain: list[x509.Certificate], revocations: list[bytes], at: datetime) -> None:
     lists = [x509.load_der_x509_crl(der) for der in revocations]
     for certificate in chain:
         for crl in lists:
@@ -89,3 +99,6 @@ def _require_not_revoked(chain: list[x509.Certificate], revocations: list[bytes]
                 continue
             if crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
                 raise ChainFailure(SubIndication.REVOKED, "the certificate was revoked by its authority")
+            if crl.next_update_utc is not None and crl.next_update_utc < at:
+                reason = "the authority's revocation list is out of date"
+                raise ChainFailure(SubIndication.TRY_LATER, reason, Verdict.INDETERMINATE)

@@ -48,7 +48,9 @@ def validate(submission: Submission, chain: list[x509.Certificate], body: bytes,
     try:
         require_trusted(chain, anchors=_anchors(), revocations=_revocations(), at=at)
     except ChainFailure as error:
-        return _failed(error.sub_indication, error.reason, algorithm)
+        return Finding(
+            verdict=error.verdict, sub_indication=error.sub_indication, reason=error.reason, algorithm=algorithm
+        )
     if (reason := _belongs_to_another(submission, chain[0])) is not None:
         return _failed(S.SIGNER_MISMATCH, reason, algorithm)
     return Finding(verdict=Verdict.PASSED, sub_indication=S.NONE, reason="", algorithm=algorithm)

@@ -16,7 +16,9 @@ from apps.core.seam.errors import HTTP_STATUS, Category, gettext_noop
 from apps.core.seam.registry import call
 from apps.signatures.interface import (
     SIGNATURES,
+    AuthorityName,
     CertificateText,
+    RevocationText,
     Signature,
     SignatureBytes,
     TrustAnchor,
@@ -118,7 +120,7 @@ class Verify(View):
 class NewTrustAnchor(RequestBody):
     """An authority to trust."""
 
-    name: str
+    name: AuthorityName
     certificate: CertificateText
 
 
@@ -139,7 +141,7 @@ class TrustAnchors(View):
 class NewRevocationList(RequestBody):
     """A certificate revocation list, PEM or base64 of DER."""
 
-    revocation_list: CertificateText
+    revocation_list: RevocationText
 
 
 class RevocationCount(Dto):

@@ -55,6 +55,18 @@ def locked(contract_id: UUID) -> Workflow | None:
     return found.first()
 
 
+class NotStartedYet(Exception):
+    """An event overtook the one that starts the workflow; it is delivered again."""
+
+
+def started(contract_id: UUID) -> Workflow | None:
+    """The workflow that is under way, or None when it has ended. Raises: NotStartedYet."""
+    workflow = locked(contract_id)
+    if workflow is None and not Workflow.objects.filter(contract_id=contract_id).exists():
+        raise NotStartedYet(f"the workflow of contract {contract_id} has not started yet")
+    return workflow
+
+
 def satisfy(work: Work, workflow: Workflow, stage_name: str) -> None:
     """An event fulfilled a stage's condition, perhaps before its turn."""
     Stage.objects.filter(workflow=workflow, name=stage_name, satisfied_on=None).update(

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from apps.authentication.interface import Role
-from apps.contracts.interface import ContractCreated, ContractNotFound
+from apps.contracts.interface import CONTRACTS, ContractCreated, ContractNotFound, ContractStatus
 from apps.core.ids import new_id
 from apps.core.seam.errors import Forbidden
 from apps.core.seam.events import EventEnvelope
@@ -15,6 +15,7 @@ from apps.core.seam.registry import call
 from apps.workflow.interface import (
     WORKFLOW,
     BadActualDate,
+    ContractIsOver,
     IllegalStageMove,
     StageDecidedByEvent,
     StageNotFound,
@@ -125,6 +126,14 @@ def test_a_contract_has_one_course(course: Course):
     assert refusal.value.workflow_id == course.workflow.id
     with pytest.raises(Forbidden):
         call(WORKFLOW).start(ctx=course.world.ctx(course.buyer), contract_id=course.contract.id)
+
+
+def test_a_contract_that_is_over_starts_no_course(world: World):
+    seller, buyer = world.person(), world.person()
+    contract = world.contract(seller, buyer)
+    call(CONTRACTS).change_status(ctx=world.ctx(seller), contract_id=contract.id, status=ContractStatus.CANCELLED)
+    with pytest.raises(ContractIsOver):
+        call(WORKFLOW).start(ctx=world.ctx(seller), contract_id=contract.id)
 
 
 def test_a_new_contract_starts_its_course_by_event_once(world: World):
