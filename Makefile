@@ -9,6 +9,9 @@ ARGS ?=
 # On a machine with two cores two test processes; PYTEST_WORKERS=0 runs them in one.
 PYTEST_WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
+# For commands that import the settings and connect to nothing.
+NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TOKEN_SECRET=x JWT_SIGNING_KEY=x \
+	DATABASE_URL=postgres://x/x REDIS_URL=redis://x S3_ACCESS_KEY=x S3_SECRET_KEY=x
 
 .PHONY: help blueprint demo test run check bench format lint types boundaries docs lock clean setup setup-dev messages
 
@@ -19,7 +22,7 @@ demo: setup ## Play one whole land sale through the public API and write build/d
 	@$(BIN)/python -m landcontracts.embedded demo
 
 test: setup-dev ## Run all tests (ARGS="-k name" for some)
-	@$(BIN)/python -m landcontracts.embedded exec -- $(BIN)/pytest -n $(PYTEST_WORKERS) $(ARGS)
+	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 $(BIN)/python -m landcontracts.embedded exec --web -- $(BIN)/pytest -n $(PYTEST_WORKERS) $(ARGS)
 
 run: setup ## Start everything with demo people and sales in it; Ctrl-C stops it (PORT=8000)
 	@$(BIN)/python -m landcontracts.embedded run --port $(PORT)
@@ -36,10 +39,10 @@ lint: setup-dev
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
 
 types: setup-dev
-	@$(BIN)/mypy
+	@$(NOWHERE) $(BIN)/mypy
 
 boundaries: setup-dev
-	@$(BIN)/lint-imports --no-cache --no-timing
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 docs: setup-dev
 	@$(BIN)/python -m landcontracts.blueprint --check
@@ -48,8 +51,8 @@ blueprint: setup-dev ## Draw docs/architecture.md from the code
 	@$(BIN)/python -m landcontracts.blueprint
 
 messages: setup-dev ## Collect and compile the translations (needs Debian's gettext)
-	@$(BIN)/python -m landcontracts.embedded exec --name messages -- $(BIN)/python manage.py makemessages -l ru -l en --no-location --no-obsolete -i .venv -i build -i var -i tests
-	@$(BIN)/python -m landcontracts.embedded exec --name messages -- $(BIN)/python manage.py compilemessages -i .venv -i var
+	@$(NOWHERE) $(BIN)/python manage.py makemessages -l ru -l en --no-location --no-obsolete -i .venv -i build -i var -i tests
+	@$(NOWHERE) $(BIN)/python manage.py compilemessages -i .venv -i var
 
 lock: $(UV) ## Renew the locked requirements
 	@$(UV) pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header requirements/base.in -o requirements.txt

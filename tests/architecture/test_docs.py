@@ -1,0 +1,48 @@
+"""The pages say what is true: the drawn part is current, links lead somewhere, targets and paths exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from landcontracts import blueprint
+
+BASE = Path(__file__).resolve().parent.parent.parent
+PAGES = [
+    page
+    for page in sorted(BASE.rglob("*.md"))
+    if not {".venv", ".tools", "var", "build", "node_modules"} & set(page.relative_to(BASE).parts)
+]
+
+
+def test_the_architecture_page_is_drawn_from_this_code():
+    page = blueprint.PAGE.read_text()
+    assert page == blueprint.current(page), "run `make blueprint`"
+
+
+def test_a_stale_page_is_noticed():
+    page = blueprint.PAGE.read_text().replace("documents --> contracts", "documents --> nowhere")
+    assert page != blueprint.current(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(BASE)))
+def test_links_lead_somewhere(page: Path):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_target_that_a_page_names_exists():
+    makefile = (BASE / "Makefile").read_text()
+    told = re.compile(r"(?:`|^)make ([a-z][a-z-]*)", re.MULTILINE)
+    named = {name for page in PAGES for name in told.findall(page.read_text())}
+    known = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    assert named - known == set()
+
+
+def test_the_two_readmes_have_the_same_commands():
+    commands = [
+        re.findall(r"```sh\n(.*?)```", (BASE / name).read_text(), re.DOTALL) for name in ("README.md", "README.ru.md")
+    ]
+    bare = [[re.sub(r"\s+#.*", "", line) for block in page for line in block.splitlines()] for page in commands]
+    assert bare[0] == bare[1]

@@ -1,0 +1,72 @@
+"""The embedded stack: one at a time on the same data, no trust in what others left in a shared folder, no secret in the open."""
+
+import os
+import signal
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from landcontracts.embedded import ownership, secrets
+from landcontracts.embedded.processes import Processes, StartFailed
+from landcontracts.embedded.stack import Stack
+
+
+def test_secrets_are_made_once_and_read_by_their_owner_only(tmp_path: Path):
+    first = secrets.load(tmp_path)
+    assert secrets.load(tmp_path) == first
+    assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+    assert len(set(first.values())) == len(first)
+
+
+def test_a_folder_that_somebody_else_put_there_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(ownership, "is_root", lambda: True)
+    source = tmp_path / "wheel" / "part"
+    source.mkdir(parents=True)
+    (source / "server").write_text("the real one")
+    planted = tmp_path / "landcontracts-x"
+    planted.symlink_to(tmp_path / "elsewhere")
+    copy = ownership.reachable_copy([source], "x")
+    assert copy != planted
+    assert (copy / "part" / "server").read_text() == "the real one"
+
+
+def test_two_stacks_do_not_share_data():
+    with Stack("test-lock", fresh=True, durable=False, quiet=True) as first:
+        assert first.env["DATABASE_URL"]
+        with pytest.raises(StartFailed, match="another process uses"), Stack("test-lock", fresh=False, durable=False):
+            pass
+
+
+def test_what_a_killed_run_left_behind_is_ended_at_the_next_start(tmp_path: Path):
+    first = Processes(tmp_path)
+    process, _ = first.start("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"])
+    assert process.poll() is None
+    Processes(tmp_path)  # the first one never stopped anything
+    assert process.wait(20) == -signal.SIGTERM
+
+
+def test_the_application_owns_no_table_and_is_no_superuser():
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        owned = connection.execute("SELECT count(*) FROM pg_tables WHERE tableowner = current_user").fetchone()
+        special = connection.execute(
+            "SELECT rolsuper, rolreplication, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+        )
+        assert owned == (0,)
+        assert special.fetchone() == (False, False, False)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("DROP TABLE contracts_contract")
+
+
+def test_a_stack_that_cannot_start_says_why(tmp_path: Path):
+    processes = Processes(tmp_path)
+    process, log = processes.start("broken", [sys.executable, "-c", "raise SystemExit('no such engine')"])
+    process.wait(20)
+    from landcontracts.embedded.processes import wait_for_port
+
+    with pytest.raises(StartFailed, match="no such engine"):
+        wait_for_port(1, process, log, seconds=5)
