@@ -147,7 +147,11 @@ class Contracts(ReceivesEvents):
             return work.finish(mapping.contract(row))
 
     def get(self, *, ctx: CallContext, contract_id: UUID) -> Contract:
-        return mapping.contract(_visible(ctx, contract_id))
+        row = listing.one(database_of("contracts"), contract_id)
+        contract = None if row is None else mapping.listed(row)
+        if contract is None or not visibility.sees(contract, ctx.actor):
+            raise ContractNotFound
+        return contract
 
     def list(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from apps.contracts import interface
 from apps.contracts.interface import ContractStatus, PartyRole
 from apps.contracts.models import Contract
 from apps.core.seam.context import Actor
@@ -14,7 +15,7 @@ OVER = (ContractStatus.COMPLETED, ContractStatus.CANCELLED)
 SIGNABLE = (ContractStatus.DRAFT, ContractStatus.AWAITING_SIGNATURES)
 
 
-def role_of(contract: Contract, user_id: UUID | None) -> PartyRole | None:
+def role_of(contract: Contract | interface.Contract, user_id: UUID | None) -> PartyRole | None:
     """The part that a person has in a contract."""
     if user_id is None:
         return None
@@ -27,7 +28,7 @@ def role_of(contract: Contract, user_id: UUID | None) -> PartyRole | None:
     return PartyRole.LAWYER if user_id == contract.lawyer_id else None
 
 
-def sees(contract: Contract, actor: Actor) -> bool:
+def sees(contract: Contract | interface.Contract, actor: Actor) -> bool:
     """Whether the contract exists for the actor."""
     return actor.has(*SEES_ALL) or role_of(contract, actor.id) is not None
 

@@ -1,11 +1,14 @@
-"""Pooled connections that are checked only when they have rested, and times read by the standard library.
+"""Pooled connections that a busy thread keeps, that are checked only when they have rested, and times read by the standard library.
 
 A check is a round trip before every request; of a connection that answered a second ago it finds nothing. Should such a
-connection be dead after all, commands and queries are repeated (`seam/commands.py`, `seam/bindings.py`).
+connection be dead after all, commands and queries are repeated (`seam/commands.py`, `seam/bindings.py`). Taking a connection from
+the pool and giving it back costs a tenth of a small call, so a thread that is asked again within the second keeps its own; the
+pool must be as large as the server has threads.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime
 from functools import cache
@@ -19,6 +22,7 @@ from psycopg.types.datetime import TimestamptzLoader
 from psycopg_pool import ConnectionPool
 
 RESTED_SECONDS = 1.0
+_thread = threading.local()
 
 
 class UtcLoader(TimestamptzLoader):
@@ -57,8 +61,23 @@ def check_rested(connection: Connection[Any]) -> None:
         ConnectionPool.check_connection(connection)
 
 
+class _Kept:
+    """The connection that a thread keeps. When the thread ends, so does this, and the pool gets it back."""
+
+    def __init__(self) -> None:
+        self.connection: Connection[Any] | None = None
+        self.pool: RestedPool | None = None
+
+    def __del__(self) -> None:
+        if self.connection is not None and self.pool is not None:
+            self.pool.putconn(self.connection)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """PostgreSQL through a pool of ours."""
+
+    _taken = 0.0
+    _asked = 0.0
 
     @property
     def pool(self) -> Any:
@@ -91,6 +110,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
             pool.open()
             self.connection = pool.getconn()
         self.autocommit = True
+        self._taken = self._asked = time.monotonic()
+        kept: _Kept = _thread.__dict__.setdefault(f"kept_{self.alias}", _Kept())
+        kept.connection, kept.pool = self.connection, pool
+
+    def _close(self) -> None:
+        _thread.__dict__.get(f"kept_{self.alias}", _Kept()).connection = None
+        super()._close()  # type: ignore[misc]  # Django has it and its stubs have not
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Give the connection back, unless this thread is likely to want it again at once and nobody else waits."""
+        now = time.monotonic()
+        rested, self._asked = now - self._asked > RESTED_SECONDS, now
+        if rested or self.connection is None or self.errors_occurred or self.in_atomic_block or not self.autocommit:
+            super().close_if_unusable_or_obsolete()
+            return
+        pool = self.pool
+        if pool is None or now - self._taken > RESTED_SECONDS or pool.get_stats().get("requests_waiting"):
+            super().close_if_unusable_or_obsolete()
 
     def get_connection_params(self) -> dict[str, Any]:
         """Django's, with our loader."""
