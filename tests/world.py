@@ -20,8 +20,8 @@ from apps.core.seam import registry, topology
 from apps.core.seam.context import SYSTEM, Actor, CallContext, new_context, new_trace
 from apps.core.seam.pump import pump
 from apps.core.seam.registry import call
-from apps.core.seam.testing import transport_to
-from apps.core.seam.transports import OverHttp, Transport, Twice
+from apps.core.seam.testing import Twice, transport_to
+from apps.core.seam.transports import OverHttp, Transport
 from apps.datasync.interface import DATASYNC
 from apps.datasync.testing import FakeDatasync
 from apps.documents.interface import DOCUMENTS, Document, DocumentType, UploadTicket

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import structlog
 from django.db import Error as DatabaseError
 from django.db import connection
+from waffle import get_waffle_flag_model
 
 MAX_AGE_NS = 500_000_000
 log = structlog.get_logger(__name__)
@@ -65,9 +66,7 @@ def _reload() -> None:
     global _flags, _loaded_at
     if connection.in_atomic_block:
         return
-    from apps.core.models import Flag
-
-    rows: Any = Flag._default_manager.all()
+    rows: Any = get_waffle_flag_model()._default_manager.all()
     try:
         _flags = {
             name: FlagState(everyone, float(percent or 0), frozenset(map(str, actors)))

@@ -1,4 +1,4 @@
-"""For other apps' tests: bindings over fakes, which pass the same contract tests as the real services."""
+"""For tests: bindings over fakes, which pass the same contract tests as the real services, and a transport that delivers twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.core.seam.commands import record_id
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import CommandKeyReused, DomainError
 from apps.core.seam.service import Kind, Operation, ServiceKey
-from apps.core.seam.transports import InProcess
+from apps.core.seam.transports import InProcess, Transport
 
 
 class FakeBinding(Binding):
@@ -44,3 +44,27 @@ class FakeBinding(Binding):
 def transport_to(key: ServiceKey[Any], fake: Any) -> InProcess:
     """A transport that `registry.routed_by` takes for a service."""
     return InProcess(FakeBinding(key, fake), process="fake")
+
+
+class Twice:
+    """Delivers every command twice and gives the second answer; a contract test double for lost acknowledgements.
+
+    `made_afresh` names operations whose answers carry something signed with the time, which differs honestly.
+
+    Raises: AssertionError when the answers differ.
+    """
+
+    def __init__(self, inner: Transport, *, made_afresh: frozenset[str] = frozenset()) -> None:
+        self._inner = inner
+        self._made_afresh = made_afresh
+        self.side = inner.side
+        self.process = inner.process
+
+    def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
+        first = self._inner.send(operation, ctx, arguments)
+        if operation.kind != "command" or first.refusal is not None:
+            return first
+        second = self._inner.send(operation, ctx, arguments)
+        if second.body != first.body and f"{operation.service}.{operation.name}" not in self._made_afresh:
+            raise AssertionError(f"{operation.service}.{operation.name} is not idempotent: {first} {second}")
+        return second

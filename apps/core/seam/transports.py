@@ -67,30 +67,6 @@ class OverHttp:
         return Answer(answer, _refusal(status, answer))
 
 
-class Twice:
-    """Delivers every command twice and gives the second answer; a contract test double for lost acknowledgements.
-
-    `made_afresh` names operations whose answers carry something signed with the time, which differs honestly.
-
-    Raises: AssertionError when the answers differ.
-    """
-
-    def __init__(self, inner: Transport, *, made_afresh: frozenset[str] = frozenset()) -> None:
-        self._inner = inner
-        self._made_afresh = made_afresh
-        self.side = inner.side
-        self.process = inner.process
-
-    def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
-        first = self._inner.send(operation, ctx, arguments)
-        if operation.kind != "command" or first.refusal is not None:
-            return first
-        second = self._inner.send(operation, ctx, arguments)
-        if second.body != first.body and f"{operation.service}.{operation.name}" not in self._made_afresh:
-            raise AssertionError(f"{operation.service}.{operation.name} is not idempotent: {first} {second}")
-        return second
-
-
 def _refusal(status: int, body: bytes) -> errors.DomainError:
     try:
         refusal = errors.from_wire(body)
