@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from apps.contracts.interface import ContractStatus, LandCategory, PartyRole
+from apps.core.choices import named
 from apps.core.ids import new_id
 from apps.core.ledgers import CommandRecord, OutboxRecord
 
@@ -22,7 +23,7 @@ class LandPlot(models.Model):
     cadastral_number = models.CharField(_("cadastral number"), max_length=40, db_index=True)
     address = models.CharField(_("address"), max_length=300)
     area_m2 = models.DecimalField(_("area, m²"), max_digits=12, decimal_places=2)
-    category = models.CharField(_("category"), max_length=20, choices=[(item, item) for item in LandCategory])
+    category = models.CharField(_("category"), max_length=20, choices=named(LandCategory))
     owner_id = models.UUIDField(_("owner"))
     created_at = models.DateTimeField(_("recorded"), db_default=Now(), editable=False)
 
@@ -47,7 +48,7 @@ class Contract(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     number = models.CharField(_("number"), max_length=30, unique=True)
-    status = models.CharField(_("status"), max_length=24, choices=[(item, item) for item in ContractStatus])
+    status = models.CharField(_("status"), max_length=24, choices=named(ContractStatus))
     seller_id = models.UUIDField(_("seller"))
     buyer_id = models.UUIDField(_("buyer"))
     agent_id = models.UUIDField(_("agent"), null=True)
@@ -87,7 +88,7 @@ class Party(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     contract = models.ForeignKey(Contract, on_delete=models.CASCADE, related_name="parties")
     user_id = models.UUIDField(_("person"))
-    role = models.CharField(_("role"), max_length=10, choices=[(item, item) for item in PartyRole])
+    role = models.CharField(_("role"), max_length=10, choices=named(PartyRole))
     created_at = models.DateTimeField()
 
     class Meta:

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.choices import named
 from apps.core.ids import new_id
 from apps.core.ledgers import CommandRecord, OutboxRecord
 from apps.documents.interface import DocumentStatus, DocumentType
@@ -17,8 +18,8 @@ class Document(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     contract_id = models.UUIDField(_("contract"))
-    document_type = models.CharField(_("type"), max_length=24, choices=[(item, item) for item in DocumentType])
-    status = models.CharField(_("status"), max_length=10, choices=[(item, item) for item in DocumentStatus])
+    document_type = models.CharField(_("type"), max_length=24, choices=named(DocumentType))
+    status = models.CharField(_("status"), max_length=10, choices=named(DocumentStatus))
     version = models.PositiveIntegerField(_("version"), default=1)
     supersedes = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="superseded_by")
     original_filename = models.CharField(_("file name"), max_length=255)

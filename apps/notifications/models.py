@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.choices import named
 from apps.core.ids import new_id
 from apps.core.ledgers import CommandRecord, OutboxRecord
 from apps.notifications.interface import NotificationKind
@@ -18,7 +19,7 @@ class Notification(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     event_id = models.UUIDField()
     recipient_id = models.UUIDField(_("recipient"))
-    kind = models.CharField(_("kind"), max_length=24, choices=[(item, item) for item in NotificationKind])
+    kind = models.CharField(_("kind"), max_length=24, choices=named(NotificationKind))
     contract_id = models.UUIDField(_("contract"))
     parameters = models.JSONField(_("parameters"), default=dict)
     created_at = models.DateTimeField(_("created"))

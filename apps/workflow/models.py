@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.choices import named
 from apps.core.ids import new_id
 from apps.core.ledgers import CommandRecord, OutboxRecord
 from apps.workflow.interface import StageStatus, WorkflowStatus, WorkflowType
@@ -16,8 +17,8 @@ class Workflow(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     contract_id = models.UUIDField(_("contract"))
-    workflow_type = models.CharField(_("type"), max_length=20, choices=[(item, item) for item in WorkflowType])
-    status = models.CharField(_("status"), max_length=10, choices=[(item, item) for item in WorkflowStatus])
+    workflow_type = models.CharField(_("type"), max_length=20, choices=named(WorkflowType))
+    status = models.CharField(_("status"), max_length=10, choices=named(WorkflowStatus))
     created_at = models.DateTimeField(_("started"))
 
     class Meta:
@@ -40,7 +41,7 @@ class Stage(models.Model):
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="stages")
     name = models.CharField(_("name"), max_length=40)
     order = models.PositiveSmallIntegerField(_("order"))
-    status = models.CharField(_("status"), max_length=12, choices=[(item, item) for item in StageStatus])
+    status = models.CharField(_("status"), max_length=12, choices=named(StageStatus))
     planned_date = models.DateField(_("planned"))
     actual_date = models.DateField(_("done"), null=True)
     satisfied_on = models.DateField(_("condition met"), null=True)
