@@ -6,6 +6,11 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 PORT ?= 8000
 ARGS ?=
+# The machine's certificates first, as pip does; uv's own where the machine has none.
+define install
+	@UV_SYSTEM_CERTS=1 $(UV) pip install --python $(BIN)/python --require-hashes $(1) \
+		|| $(UV) pip install --python $(BIN)/python --require-hashes $(1)
+endef
 # On a machine with two cores two test processes; PYTEST_WORKERS=0 runs them in one.
 PYTEST_WORKERS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
@@ -77,10 +82,10 @@ setup-dev: .venv/.dev
 
 .venv/.stack: requirements.txt requirements/stack.txt | .venv/bin/python
 	@echo "Installing packages"
-	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements.txt -r requirements/stack.txt
+	$(call install,-r requirements.txt -r requirements/stack.txt)
 	@touch .venv/.stack
 
 .venv/.dev: requirements.txt requirements/stack.txt requirements/dev.txt | .venv/bin/python
 	@echo "Installing packages for development"
-	@$(UV) pip install --python $(BIN)/python --require-hashes -r requirements.txt -r requirements/stack.txt -r requirements/dev.txt
+	$(call install,-r requirements.txt -r requirements/stack.txt -r requirements/dev.txt)
 	@touch .venv/.dev .venv/.stack
