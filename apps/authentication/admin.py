@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from apps.authentication.interface import AUTHENTICATION
+from apps.authentication.interface import AUTHENTICATION, Role
 from apps.authentication.models import Command, LogInFailure, Outbox, RefreshToken, User
 from apps.core.rest import edge
 from apps.core.rest.admin import CommandAdmin, OutboxAdmin, ReadOnly
@@ -23,7 +23,7 @@ class UserAdmin(ReadOnly):
     search_fields = ("email", "full_name")
     fields = ("email", "full_name", "phone", "roles", "locale", "is_active", "is_staff", "last_login", "created_at")
     ordering = ("-created_at",)
-    actions = ("block", "unblock")
+    actions = ("block", "unblock", "make_registrar", "unmake_registrar")
 
     @admin.action(description=_("Block the selected people"), permissions=["view"])
     def block(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -32,6 +32,22 @@ class UserAdmin(ReadOnly):
     @admin.action(description=_("Unblock the selected people"), permissions=["view"])
     def unblock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._set_active(request, queryset, is_active=True)
+
+    @admin.action(description=_("Make the selected people registrars"), permissions=["view"])
+    def make_registrar(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._set_registrar(request, queryset, granted=True)
+
+    @admin.action(description=_("Take the registrar's role from the selected people"), permissions=["view"])
+    def unmake_registrar(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._set_registrar(request, queryset, granted=False)
+
+    def _set_registrar(self, request: HttpRequest, queryset: QuerySet[User], *, granted: bool) -> None:
+        ctx = edge.context(request, request.user)
+        for row in queryset:
+            others = [Role(role) for role in row.roles if role != Role.REGISTRAR]
+            roles = (*others, Role.REGISTRAR) if granted else tuple(others)
+            call(AUTHENTICATION).set_roles(ctx=ctx.step(str(row.id)), user_id=row.id, roles=roles)
+        self.message_user(request, _("Changed: %(count)d") % {"count": len(queryset)}, messages.SUCCESS)
 
     def _set_active(self, request: HttpRequest, queryset: QuerySet[User], *, is_active: bool) -> None:
         ctx = edge.context(request, request.user)

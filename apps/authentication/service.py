@@ -56,7 +56,9 @@ class Authentication:
             if role not in DECLARED_ROLES and not ctx.actor.has("system", Role.ADMINISTRATOR):
                 raise RoleNotDeclarable(role=role)
         secret = passwords.hashed(password, email=address, full_name=full_name)
-        row = UserRow(email=address, full_name=full_name.strip(), phone=phone, roles=list(roles), locale=locale)
+        row = UserRow(
+            email=address, full_name=full_name.strip(), phone=phone, roles=list(dict.fromkeys(roles)), locale=locale
+        )
         row.password = secret
         try:
             with command(ctx) as work:
@@ -138,7 +140,7 @@ class Authentication:
         _administrators_only(ctx)
         with command(ctx) as work:
             row = _locked(user_id)
-            row.roles = list(roles)
+            row.roles = list(dict.fromkeys(roles))
             row.save(update_fields=["roles"])
             return work.finish(mapping.user(row))
 

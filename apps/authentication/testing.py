@@ -70,7 +70,7 @@ class FakeAuthentication:
             email=address,
             full_name=full_name.strip(),
             phone=phone,
-            roles=roles,
+            roles=tuple(dict.fromkeys(roles)),
             locale=locale,
             is_active=True,
             created_at=datetime.now(UTC),
@@ -138,7 +138,7 @@ class FakeAuthentication:
 
     def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles) -> User:
         _administrators_only(ctx)
-        return self._change(user_id, roles=roles)
+        return self._change(user_id, roles=tuple(dict.fromkeys(roles)))
 
     def forget(self, *, ctx: CallContext) -> ForgetReport:
         if not ctx.actor.has("system"):

@@ -34,6 +34,7 @@ class SyncStatus(enum.StrEnum):
     PAUSED = "paused"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
+    FAILED = "failed"
 
 
 class Sync(Dto):
@@ -48,6 +49,7 @@ class Sync(Dto):
     records_total: int
     started_at: Instant
     finished_at: Instant | None
+    error: str
 
 
 class Comparison(Dto):

@@ -15,4 +15,5 @@ def sync(row: models.Sync) -> interface.Sync:
         records_total=row.records_total,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        error=row.error,
     )

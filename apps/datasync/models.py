@@ -22,6 +22,7 @@ class Sync(models.Model):
     records_total = models.BigIntegerField(_("rows at the start"), default=0)
     last_key = models.TextField(_("last key"), null=True)
     started_at = models.DateTimeField(_("started"), db_default=Now(), editable=False)
+    error = models.TextField(_("error"), blank=True)
     finished_at = models.DateTimeField(_("ended"), null=True)
 
     class Meta:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from uuid import UUID
 
+import psycopg
 from django.utils import timezone
 
 from apps.core.seam.commands import command
@@ -58,18 +59,25 @@ class Datasync:
     def advance(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         _administrators_only(ctx)
         row = _row(sync_id)
-        copied, last = 0, row.last_key
+        copied, last, problem = 0, row.last_key, ""
         if row.status == SyncStatus.RUNNING:
             with tables.target(row.target_service) as destination, tables.source(row.target_service) as origin:
                 table = tables.describe(origin, row.target_service, row.source_table)
-                copied, last = tables.copy_piece(origin, destination, table, row.last_key)
+                try:
+                    copied, last = tables.copy_piece(origin, destination, table, row.last_key)
+                except (
+                    psycopg.IntegrityError
+                ) as error:  # a row that the target cannot hold; trying again would not help
+                    problem = str(error).split("\n")[0]
         with command(ctx) as work:
             current = SyncRow.objects.select_for_update().get(id=sync_id)
             # Somebody else copied this piece, or paused or cancelled meanwhile: their word stands.
             if current.status == SyncStatus.RUNNING and current.last_key == row.last_key:
                 current.records_processed += copied
                 current.last_key = last
-                if not copied:
+                if problem:
+                    current.status, current.error, current.finished_at = SyncStatus.FAILED, problem, timezone.now()
+                elif not copied:
                     current.status, current.finished_at = SyncStatus.COMPLETED, timezone.now()
                 current.save()
             return work.finish(mapping.sync(current))

@@ -55,6 +55,7 @@ class FakeDatasync:
             records_total=self._tables[source_table],
             started_at=datetime.now(UTC),
             finished_at=None,
+            error="",
         )
         return self._keep(sync)
 

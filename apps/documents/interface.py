@@ -128,6 +128,12 @@ class FileTypeMismatch(DomainError, code="file_type_mismatch", category=Category
     found: str
 
 
+class FileDamaged(DomainError, code="file_damaged", category=Category.INVALID):
+    """The bytes begin as what was declared and are not a whole file of that kind, or have something else behind them."""
+
+    message = gettext_noop("The file is damaged, incomplete, or has something else appended to it.")
+
+
 class FileNotUploaded(DomainError, code="file_not_uploaded", category=Category.CONFLICT):
     """Nothing was put under the ticket yet."""
 
@@ -206,7 +212,7 @@ class DocumentsService(Protocol):
     def complete_upload(self, *, ctx: CallContext, document_id: UUID) -> Document:
         """Check the stored bytes (size, SHA-256, real type) and accept them.
 
-        Raises: DocumentNotFound, FileNotUploaded, FileDiffers, FileTypeMismatch, StorageUnavailable.
+        Raises: DocumentNotFound, FileNotUploaded, FileDiffers, FileTypeMismatch, FileDamaged, StorageUnavailable.
         """
 
     @query

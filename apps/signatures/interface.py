@@ -17,7 +17,8 @@ from apps.core.seam.errors import Category, DomainError, gettext_noop
 from apps.core.seam.events import Event
 from apps.core.seam.service import ServiceKey, command, query
 
-SignatureBytes = Annotated[bytes, Meta(min_length=1, max_length=8192)]
+MAX_SIGNATURE_BYTES = 8192
+SignatureBytes = Annotated[bytes, Meta(min_length=1, max_length=MAX_SIGNATURE_BYTES)]
 AuthorityName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f]*$(?!\n)")]
 RevocationText = Annotated[str, Meta(min_length=1, max_length=700_000)]
 CertificateText = Annotated[str, Meta(min_length=1, max_length=60_000)]

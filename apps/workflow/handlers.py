@@ -40,18 +40,18 @@ def on_status_changed(ctx: CallContext, envelope: EventEnvelope, event: Contract
     with command(ctx) as work:
         workflow = course.started(event.contract_id)
         if workflow is not None:
-            _follow(work, workflow, event.status)
+            _follow(work, workflow, event.status, event.comment)
         effect = "ignored" if workflow is None else event.status.value
         return work.finish(EventReceipt(event_id=envelope.event_id, effect=effect))
 
 
-def _follow(work: Work, workflow: Workflow, status: ContractStatus) -> None:
+def _follow(work: Work, workflow: Workflow, status: ContractStatus, comment: str) -> None:
     if status == ContractStatus.SIGNED:
         course.satisfy(work, workflow, SIGNING)
     elif status == ContractStatus.IN_REGISTRATION:
-        course.complete_through(work, workflow, REGISTRATION)
+        course.complete_through(work, workflow, REGISTRATION, comment=comment)
     elif status == ContractStatus.COMPLETED:
-        course.complete_through(work, workflow, None)
+        course.complete_through(work, workflow, None, comment=comment)
     elif status == ContractStatus.CANCELLED:
         course.cancel(workflow)
 

@@ -53,3 +53,22 @@ def test_a_blocked_person_cannot_sign_in(here: World):
     call(AUTHENTICATION).set_active(ctx=here.ctx(), user_id=person.id, is_active=False)
     assert not Client().login(username=person.email, password=PASSWORD)
     assert not Client().login(username=secrets.token_hex(4), password=PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "path", ["documents/upload", "signatures/sign", "contracts/00000000-0000-0000-0000-000000000000"]
+)
+def test_a_refusal_inside_a_page_is_a_page(browser, path: str):
+    client, _ = browser
+    page = client.get(f"/api/v1/{path}")
+    assert page.status_code in {404, 405}
+    assert page["Content-Type"].startswith("text/html")
+    assert "<!DOCTYPE html>" in page.content.decode()
+
+
+def test_the_upload_page_has_a_form_for_a_file(browser):
+    client, _ = browser
+    text = client.get("/api/v1/documents/upload").content.decode()
+    assert 'type="file"' in text
+    assert 'name="contract_id"' in text
+    assert "multipart/form-data" in text

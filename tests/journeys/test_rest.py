@@ -348,3 +348,50 @@ def test_contract_numbers_go_on_beyond_six_digits(here):
         cursor.execute("SELECT lpad(count, greatest(6, length(count)), '0') FROM (VALUES ('7'), ('1000000')) n (count)")
         assert [row[0] for row in cursor.fetchall()] == ["000007", "1000000"]
     assert here.contract(here.person(), here.person()).price == Decimal(1500000)
+
+
+@pytest.mark.parametrize("price", ["1_000", " 5 ", "1e5", "\u0661\u0662", "+5", "0x10", "5."])
+def test_a_price_is_written_plainly(person: Person, price: str):
+    body = {"buyer_id": Person().user["id"], "land_plot_id": plot(person)["id"], "price": price}
+    with pytest.raises(Refused) as refusal:
+        person.post("contracts", body)
+    assert refusal.value.problem["errors"][0]["pointer"] == "/price"
+
+
+def test_everyone_in_a_contract_reads_its_plot(person: Person):
+    buyer, mine = Person(), plot(person)
+    person.post("contracts", {"buyer_id": buyer.user["id"], "land_plot_id": mine["id"], "price": "5"})
+    assert buyer.get(f"land-plots/{mine['id']}")["cadastral_number"] == mine["cadastral_number"]
+
+
+def test_a_file_name_keeps_its_quotation_marks(person: Person):
+    buyer, mine = Person(), plot(person)
+    contract = person.post("contracts", {"buyer_id": buyer.user["id"], "land_plot_id": mine["id"], "price": "5"})
+    answer = upload(person, contract, pdf(), name="Акт %222%22.pdf")  # as browsers write it
+    assert answer["document"]["original_filename"] == 'Акт "2".pdf'
+
+
+def test_administrators_grant_roles(person: Person, here):
+    from apps.authentication.interface import AUTHENTICATION, Role
+    from apps.core.seam.registry import call
+
+    with pytest.raises(Refused) as refusal:
+        person.patch(f"users/{person.user['id']}", {"roles": ["registrar"]})
+    assert refusal.value.problem["status"] == 403
+    chief = Person()
+    from uuid import UUID
+
+    call(AUTHENTICATION).set_roles(ctx=here.ctx(), user_id=UUID(chief.user["id"]), roles=(Role.ADMINISTRATOR,))
+    chief.log_in(chief.email, chief.password)
+    assert chief.patch(f"users/{person.user['id']}", {"roles": ["registrar", "registrar"]})["roles"] == ["registrar"]
+
+
+def test_a_signature_may_be_base64_in_lines(person: Person):
+    body = {"document_id": person.user["id"], "certificate": "x"}
+    for value in ("QUJD\nREVG\n", "QUJDREVG"):
+        with pytest.raises(Refused) as refusal:
+            person.post("signatures/sign", {**body, "signature_data": value})
+        assert refusal.value.problem["code"] == "document_not_found"  # the value was read
+    with pytest.raises(Refused) as refusal:
+        person.post("signatures/sign", {**body, "signature_data": "not base64!"})
+    assert refusal.value.problem["errors"][0]["pointer"] == "/signature_data"

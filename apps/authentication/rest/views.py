@@ -62,6 +62,13 @@ class ProfileChange(RequestBody):
     locale: Locale | None = None
 
 
+class AccessChange(RequestBody):
+    """What an administrator changes of somebody's account."""
+
+    roles: Roles | None = None
+    is_active: bool | None = None
+
+
 class Tokens(Dto):
     """Tokens (RFC 6749, section 5.1). `expires_in` is the access token's life in seconds."""
 
@@ -186,7 +193,7 @@ class MyProfile(View):
 
 
 class PersonDetail(View):
-    """GET users/{id}."""
+    """GET and PATCH users/{id}."""
 
     @endpoint()
     def get(self, ctx: CallContext, user_id: UUID) -> PersonCard:
@@ -195,6 +202,16 @@ class PersonDetail(View):
         if not cards:
             raise UserNotFound
         return cards[0]
+
+    @endpoint()
+    def patch(self, ctx: CallContext, user_id: UUID, body: AccessChange) -> User:
+        """Grant roles, block or unblock; administrators only."""
+        user = None
+        if body.roles is not None:
+            user = call(AUTHENTICATION).set_roles(ctx=ctx, user_id=user_id, roles=body.roles)
+        if body.is_active is not None:
+            user = call(AUTHENTICATION).set_active(ctx=ctx, user_id=user_id, is_active=body.is_active)
+        return user or call(AUTHENTICATION).get(ctx=ctx, user_id=user_id)
 
 
 class ByEmail(Dto):

@@ -23,7 +23,8 @@ MOVES: dict[tuple[ContractStatus, ContractStatus], frozenset[PartyRole]] = {
     (S.AWAITING_SIGNATURES, S.DRAFT): _OWNERS,
     (S.AWAITING_SIGNATURES, S.CANCELLED): _EVERYONE,
     (S.AWAITING_SIGNATURES, S.SIGNED): frozenset(),
-    (S.SIGNED, S.IN_REGISTRATION): _PROFESSIONAL | {PartyRole.SELLER},
+    # Past the payment: whoever answers for it professionally, or the seller where nobody was named (`legal_moves`).
+    (S.SIGNED, S.IN_REGISTRATION): _PROFESSIONAL,
     (S.SIGNED, S.CANCELLED): frozenset({PartyRole.LAWYER}),
     (S.IN_REGISTRATION, S.COMPLETED): frozenset({PartyRole.LAWYER}),
     (S.IN_REGISTRATION, S.SIGNED): frozenset(),
@@ -38,6 +39,8 @@ def legal_moves(contract: Contract, actor: Actor) -> tuple[ContractStatus, ...]:
     for (start, end), roles in MOVES.items():
         if start != contract.status:
             continue
+        if end == S.IN_REGISTRATION and contract.lawyer_id is None and contract.agent_id is None:
+            roles = roles | {PartyRole.SELLER}
         by_office = actor.has("administrator") or (actor.has("registrar") and start == S.IN_REGISTRATION)
         if role in roles or (by_office and end != S.SIGNED):
             found.append(end)

@@ -6,9 +6,11 @@ is encoded. The same hints make the OpenAPI document.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from decimal import Decimal
 from functools import cache, wraps
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from rest_framework.exceptions import NotAuthenticated
@@ -22,10 +24,18 @@ from apps.core.rest.problems import FieldProblem, Unfit
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MAX_PROBLEMS = 20
+_PLAIN_DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
 class View(APIView):
     """The base of every REST view."""
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """A problem inside DRF's page is a page, and not `application/problem+json`."""
+        finished = super().finalize_response(request, response, *args, **kwargs)
+        if getattr(getattr(finished, "accepted_renderer", None), "media_type", "") == "text/html":
+            finished.content_type = None
+        return finished
 
 
 def endpoint(
@@ -73,11 +83,32 @@ def read_body(request: Request, body_type: type[msgspec.Struct]) -> Any:
     """Decode a JSON body. Raises: Unfit."""
     raw = request.data if isinstance(request.data, bytes) else b"{}"
     try:
-        return msgspec.json.decode(raw or b"{}", type=body_type)
+        body = msgspec.json.decode(raw or b"{}", type=body_type)
+        _require_plain_decimals(raw, body_type)
+        return body
     except msgspec.ValidationError as error:
         raise Unfit(_every_problem(raw, body_type, error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Unfit((FieldProblem(pointer="", detail=str(error)),), malformed=True) from None
+
+
+@cache
+def _decimals(body_type: type[msgspec.Struct]) -> tuple[str, ...]:
+    hints = get_type_hints(body_type)
+    return tuple(name for name, hint in hints.items() if hint is Decimal or Decimal in get_args(hint))
+
+
+def _require_plain_decimals(raw: bytes, body_type: type[msgspec.Struct]) -> None:
+    """Python's Decimal also takes "1_000", " 5 ", "1e3" and digits of other scripts; a document of money does not."""
+    names = _decimals(body_type)
+    given = msgspec.json.decode(raw) if names else {}
+    problems = [
+        FieldProblem(pointer=f"/{name}", detail="Expected a decimal number such as 1500000.00")
+        for name in names
+        if isinstance(given.get(name), str) and _PLAIN_DECIMAL.fullmatch(given[name]) is None
+    ]
+    if problems:
+        raise Unfit(tuple(problems))
 
 
 def _every_problem(

@@ -88,7 +88,8 @@ def read_upload(request: Request, fields_type: type[msgspec.Struct]) -> Iterator
             raise Unfit((FieldProblem(pointer="/file", detail="one file is required"),))
         file = files[0]
         yield ReceivedUpload(
-            filename=file.name or "",
+            # Browsers and curl write a quotation mark as %22 (WHATWG HTML, multipart/form-data encoding algorithm).
+            filename=(file.name or "").replace("%22", '"'),
             mime_type=file.content_type or "",
             size=file.size or 0,
             sha256=handler.digest.hexdigest(),

@@ -7,10 +7,21 @@ from typing import Any
 
 import msgspec
 from django import forms
+from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 
 from apps.core.rest.contract import example, spec_of
+
+
+def _file_form(fields: type[msgspec.Struct]) -> str:
+    """The inside of a form with one file and its fields; DRF's page has the form around it, with its CSRF token."""
+    inputs = [("file", "file"), *((field.encode_name, "text") for field in msgspec.structs.fields(fields))]
+    row = (
+        '<div class="form-group"><label class="col-sm-2 control-label" for="{0}">{0}</label>'
+        '<div class="col-sm-10"><input class="form-control" id="{0}" name="{0}" type="{1}"></div></div>'
+    )
+    return format_html_join("", row, inputs)
 
 
 class StructRenderer(JSONRenderer):
@@ -36,7 +47,10 @@ class StructBrowsableRenderer(BrowsableAPIRenderer):
         return StructRenderer()
 
     def get_rendered_html_form(self, data: Any, view: Any, method: str, request: Any) -> Any:
-        """Only the buttons for methods without a body; there are no serializers to make forms of."""
+        """A form for a file, the buttons for methods without a body; there are no serializers to make other forms of."""
+        spec = spec_of(view, method)
+        if spec is not None and spec.multipart is not None and method in view.allowed_methods:
+            return _file_form(spec.multipart)
         if method in {"DELETE", "OPTIONS"} and method in view.allowed_methods:
             return True
         return None
@@ -44,7 +58,7 @@ class StructBrowsableRenderer(BrowsableAPIRenderer):
     def get_raw_data_form(self, data: Any, view: Any, method: str, request: Any) -> forms.Form | None:
         """The raw JSON form of a method that takes a body."""
         spec = spec_of(view, method)
-        if spec is None or (spec.body is None and method not in {"POST", "PUT", "PATCH"}):
+        if spec is None or spec.multipart is not None or (spec.body is None and method not in {"POST", "PUT", "PATCH"}):
             return None
         content = "" if spec.body is None else msgspec.json.format(msgspec.json.encode(example(spec.body))).decode()
         choice = ("application/json", "application/json")

@@ -18,7 +18,7 @@ MAX_INLINE_BYTES = 64 * 1024
 
 # JSON admits U+0000 in a string and PostgreSQL does not: refused here, where the caller gets a typed error.
 NO_NUL = r"^[^\u0000]*$"
-Line = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"^[^\u0000-\u001f]*$(?!\n)")]
+Line = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"^(?=.*\S)[^\u0000-\u001f]*$(?!\n)")]
 Text = Annotated[str, Meta(max_length=20_000, pattern=NO_NUL)]
 Instant = Annotated[datetime, Meta(tz=True)]
 

@@ -69,3 +69,11 @@ def test_administrators_only(world: World):
         call(DATASYNC).start(ctx=world.ctx(person), source_table=TABLE, target_service="contracts")
     with pytest.raises(SyncNotFound):
         call(DATASYNC).get(ctx=world.ctx(person, "administrator"), sync_id=uuid4())
+
+
+def test_a_table_that_the_target_cannot_hold_fails_and_says_why(here: World):
+    here.contract(here.person(), here.person())  # its plot is not on the other side
+    sync = call(DATASYNC).start(ctx=here.ctx(), source_table="contracts_party", target_service="contracts")
+    sync = call(DATASYNC).advance(ctx=here.ctx(), sync_id=sync.sync_id)
+    assert sync.status is SyncStatus.FAILED
+    assert "foreign key" in sync.error

@@ -16,7 +16,7 @@ from typing import IO, Any, Self
 
 import puremagic
 
-from apps.documents.interface import FileTypeMismatch
+from apps.documents.interface import FileDamaged, FileTypeMismatch
 
 PDF = "application/pdf"
 PNG = "image/png"
@@ -55,14 +55,17 @@ class Received:
 
 
 def require_type(received: Received, declared: str) -> None:
-    """Raises: FileTypeMismatch when the bytes are not a whole file of the declared type."""
+    """Raises: FileTypeMismatch, FileDamaged."""
     received.file.seek(0)
     head = received.file.read(4096)
     received.file.seek(max(received.size - _TAIL, 0))
     tail = received.file.read(_TAIL)
     check = {PDF: _is_pdf, PNG: _is_png, JPEG: _is_jpeg}[declared]
     if not check(received, head, tail):
-        raise FileTypeMismatch(declared=declared, found=_found(head))
+        found = _found(head)
+        if found == declared:
+            raise FileDamaged
+        raise FileTypeMismatch(declared=declared, found=found)
 
 
 def _found(head: bytes) -> str:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from django.utils.translation import gettext
+from msgspec import Meta
 from rest_framework.response import Response
 
 from apps.core.rest.endpoint import View, endpoint
-from apps.core.rest.problems import MEDIA_TYPE
+from apps.core.rest.problems import MEDIA_TYPE, FieldProblem, Unfit
 from apps.core.seam.context import CallContext
 from apps.core.seam.dto import Dto, RequestBody
 from apps.core.seam.errors import HTTP_STATUS, Category, gettext_noop
 from apps.core.seam.registry import call
 from apps.signatures.interface import (
+    MAX_SIGNATURE_BYTES,
     SIGNATURES,
     AuthorityName,
     CertificateText,
     RevocationText,
     Signature,
-    SignatureBytes,
     TrustAnchor,
     VerificationResult,
 )
@@ -32,7 +36,7 @@ class NewSignature(RequestBody):
     """A detached signature over the document's exact bytes, base64; the certificate as PEM or as base64 of DER."""
 
     document_id: UUID
-    signature_data: SignatureBytes
+    signature_data: Annotated[str, Meta(min_length=1, max_length=16_384)]
     certificate: CertificateText
 
 
@@ -58,7 +62,10 @@ class Sign(View):
     def post(self, ctx: CallContext, body: NewSignature) -> SignatureAnswer:
         """Sign a document. A signature that does not pass is kept as evidence and answered with 422."""
         signature = call(SIGNATURES).sign(
-            ctx=ctx, document_id=body.document_id, signature_data=body.signature_data, certificate=body.certificate
+            ctx=ctx,
+            document_id=body.document_id,
+            signature_data=_unwrapped(body.signature_data),
+            certificate=body.certificate,
         )
         answer = SignatureAnswer(
             signature_id=signature.id,
@@ -69,6 +76,17 @@ class Sign(View):
         if signature.counts:
             return answer
         return _refused(answer, self.request.path)  # type: ignore[return-value]  # a finished response passes through
+
+
+def _unwrapped(text: str) -> bytes:
+    """Base64 as `base64` and `openssl base64` write it, in lines (RFC 2045, section 6.8). Raises: Unfit."""
+    try:
+        value = base64.b64decode("".join(text.split()), validate=True)
+    except (ValueError, binascii.Error):
+        value = b""
+    if not 0 < len(value) <= MAX_SIGNATURE_BYTES:
+        raise Unfit((FieldProblem(pointer="/signature_data", detail="Invalid base64 encoded string"),))
+    return value
 
 
 def _refused(answer: SignatureAnswer, path: str) -> Response:

@@ -81,12 +81,13 @@ def complete(work: Work, workflow: Workflow, stage: Stage, *, on: date) -> None:
     go_on(work, workflow)
 
 
-def complete_through(work: Work, workflow: Workflow, last: str | None) -> None:
-    """The contract has got further by hand: everything before `last` (or everything) is done."""
+def complete_through(work: Work, workflow: Workflow, last: str | None, *, comment: str) -> None:
+    """The contract has got further by hand: everything before `last` (or everything) is done, with the mover's comment."""
     for stage in workflow.stages.all():
         if stage.name == last:
             break
         if stage.status != StageStatus.COMPLETED:
+            stage.comment = stage.comment or comment
             _close(work, workflow, stage, timezone.localdate())
     go_on(work, workflow)
 
