@@ -26,7 +26,7 @@ from apps.core.seam.errors import (
     SeamError,
     ServiceBusy,
 )
-from apps.core.seam.registry import call, home
+from apps.core.seam.registry import call, home, routed_by
 from tests.world import World
 
 
@@ -119,8 +119,6 @@ def test_two_deliveries_at_once_have_one_effect_and_one_answer(here: World, orde
         finally:
             connection.close()
 
-    from apps.core.seam.registry import routed_by
-
     def in_thread(index):
         with routed_by(here.resolve):
             return deliver(index)
@@ -129,6 +127,49 @@ def test_two_deliveries_at_once_have_one_effect_and_one_answer(here: World, orde
         answers = list(pool.map(in_thread, range(6)))
     assert len({answer.id for answer in answers}) == 1
     assert made(order) == 1
+
+
+def test_a_second_delivery_waits_for_the_first_and_replays_its_answer(here: World, order, monkeypatch):
+    original, inside, go = creation.insert, threading.Event(), threading.Event()
+
+    def holding(*arguments, **named):
+        original(*arguments, **named)
+        if not inside.is_set():
+            inside.set()
+            go.wait(1.5)
+
+    monkeypatch.setattr(creation, "insert", holding)
+
+    def deliver():
+        with routed_by(here.resolve):
+            try:
+                return create(here, order)
+            finally:
+                connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(deliver)
+        assert inside.wait(10)
+        second = pool.submit(deliver)
+        _wait_until_a_claim_waits()
+        assert not second.done()
+        go.set()
+        assert first.result(10) == second.result(10)
+    assert made(order) == 1
+
+
+def _wait_until_a_claim_waits() -> None:
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO contracts_command%%'"
+    )
+    deadline = time.monotonic() + 10
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(waiting)
+            if cursor.fetchone():
+                return
+            assert time.monotonic() < deadline, "nobody waits for the key"
+            time.sleep(0.01)
 
 
 def test_the_same_key_with_other_arguments_is_refused(here: World, order):
