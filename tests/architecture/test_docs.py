@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from landcontracts import blueprint
+from landcontracts.embedded import stack
 
 BASE = Path(__file__).resolve().parent.parent.parent
 PAGES = [
@@ -46,3 +48,13 @@ def test_the_two_readmes_have_the_same_commands():
     ]
     bare = [[re.sub(r"\s+#.*", "", line) for block in page for line in block.splitlines()] for page in commands]
     assert bare[0] == bare[1]
+
+
+def test_the_compose_file_has_every_queue_and_the_image_the_same_server():
+    compose = yaml.safe_load((BASE / "docker-compose.yml").read_text())
+    worker = compose["services"]["worker"]["command"]
+    assert worker[worker.index("-Q") + 1] == stack.QUEUES
+    assert {"postgres", "valkey", "s3", "migrate", "web", "worker", "clock"} <= set(compose["services"])
+    named = set(re.findall(r"\$\{(\w+)", (BASE / "docker-compose.yml").read_text()))
+    known = set(re.findall(r"^#? ?(\w+)=", (BASE / ".env.example").read_text(), re.MULTILINE))
+    assert named <= known, named - known

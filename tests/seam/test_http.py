@@ -195,8 +195,8 @@ def test_a_hanging_server_takes_half_of_the_time_so_that_home_can_still_answer(h
     with Misbehaving(b"HTTP/1.1 200", hang=True) as server:
         started = time.monotonic()
         with pytest.raises(RemoteCallFailed):
-            ask(here, server.url, timeout_ms=600)
-        assert time.monotonic() - started < 0.6
+            ask(here, server.url, timeout_ms=3_000)
+        assert time.monotonic() - started < 3
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_made_again(here: World):
