@@ -61,6 +61,12 @@ def check_rested(connection: Connection[Any]) -> None:
         ConnectionPool.check_connection(connection)
 
 
+def open_transactions() -> set[str]:
+    """The aliases on which this thread is inside a transaction: asked before every seam call, so it is one look-up."""
+    found: set[str] = _thread.__dict__.setdefault("open", set())
+    return found
+
+
 class _Kept:
     """The connection that a thread keeps. When the thread ends, so does this, and the pool gets it back."""
 
@@ -78,6 +84,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     _taken = 0.0
     _asked = 0.0
+    _in_atomic_block = False
+
+    @property
+    def in_atomic_block(self) -> bool:
+        """Whether a transaction is open; Django's `Atomic` sets it."""
+        return self._in_atomic_block
+
+    @in_atomic_block.setter
+    def in_atomic_block(self, is_open: bool) -> None:
+        self._in_atomic_block = is_open
+        if is_open:
+            open_transactions().add(self.alias)
+        else:
+            open_transactions().discard(self.alias)
 
     @property
     def pool(self) -> Any:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from django_prometheus.exports import ExportToDjangoView
 
 from apps.core.rest.problems import response
+from apps.core.seam import metrics as seam_metrics
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -59,6 +60,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus metrics of this process, or of all when PROMETHEUS_MULTIPROC_DIR is set."""
+    seam_metrics.flush()
     exported: HttpResponse = ExportToDjangoView(request)
     return exported
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import secrets
 import time
@@ -86,6 +87,19 @@ def new_trace() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
+# Identities only have to be unique: 128 random bits of the process and a count cost a tenth of fresh random bytes a call.
+_process = secrets.token_hex(16)
+_counter = itertools.count(1)
+
+
+def _begin_anew() -> None:
+    global _process
+    _process = secrets.token_hex(16)
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
 def new_context(
     *,
     actor: Actor = SYSTEM,
@@ -97,14 +111,14 @@ def new_context(
     away: tuple[str, ...] = (),
 ) -> CallContext:
     """A context made at an edge: a web request, a task, a command. A command key is made up where none is given."""
-    fresh = os.urandom(16 + 24).hex()  # one system call for whatever was not given
+    count = next(_counter)
     return CallContext(
         actor=actor,
-        request_id=request_id or fresh[32:48],
-        trace=trace or f"00-{fresh[32:64]}-{fresh[64:80]}-01",
+        request_id=request_id or f"{_process[:8]}{count:08x}",
+        trace=trace or f"00-{_process[:16]}{count:016x}-{count:016x}-01",
         locale=locale,
         expires_at=time.monotonic_ns() + timeout_ms * 1_000_000,
-        command_key=command_key or fresh[:32],
+        command_key=command_key or f"{_process}{count:x}",
         away=away,
     )
 

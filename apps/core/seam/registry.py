@@ -15,8 +15,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 from django.conf import settings
-from django.db import connections
 
+from apps.core.database.base import open_transactions
 from apps.core.seam import metrics, topology, trail
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import RemoteCallFailed, SeamCallInTransaction
@@ -84,11 +84,10 @@ def _decode(operation: Operation, body: bytes) -> Any:
 
 def refuse_open_transaction(operation: Operation) -> None:
     """Raise SeamCallInTransaction when this thread is inside a transaction: the other side could not be part of it."""
-    for alias in settings.DATABASES:
-        if connections[alias].in_atomic_block:
-            raise SeamCallInTransaction(
-                f"{operation.service}.{operation.name} was called inside an open transaction on {alias}"
-            )
+    if aliases := open_transactions():
+        raise SeamCallInTransaction(
+            f"{operation.service}.{operation.name} was called inside an open transaction on {sorted(aliases)}"
+        )
 
 
 def transport_for(service: str, ctx: CallContext) -> Transport:
