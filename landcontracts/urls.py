@@ -6,9 +6,9 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.authentication.rest.views import key_set
 from apps.core.rest import health
+from landcontracts.topology import SERVICES
 
 API = "api/v1/"
-SERVICES = ("authentication", "contracts", "documents", "signatures", "workflow", "notifications", "datasync")
 
 urlpatterns = [
     *(path(API, include(f"apps.{service}.rest.urls")) for service in SERVICES),

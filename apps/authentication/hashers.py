@@ -15,6 +15,6 @@ class Argon2(Argon2PasswordHasher):
         return int(settings.ARGON2_TIME_COST)
 
     @property
-    def memory_cost(self) -> int:  # type: ignore[override]
+    def memory_cost(self) -> int:  # type: ignore[override]  # likewise
         """KiB."""
         return int(settings.ARGON2_MEMORY_KIB)

@@ -144,7 +144,7 @@ class RegisterForm(OnceForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["roles"].choices = [(role.value, words.of(role)) for role in DECLARED_ROLES]  # type: ignore[attr-defined]
+        self.fields["roles"].choices = [(role.value, words.of(role)) for role in DECLARED_ROLES]  # type: ignore[attr-defined]  # a choice field
 
 
 class ProfileForm(Form):
@@ -175,7 +175,7 @@ class PlotForm(OnceForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["category"].choices = words.choices(LandCategory)  # type: ignore[attr-defined]
+        self.fields["category"].choices = words.choices(LandCategory)  # type: ignore[attr-defined]  # a choice field
 
 
 class ContractForm(OnceForm):
@@ -210,7 +210,7 @@ class ContractForm(OnceForm):
     def __init__(self, *args: Any, plots: Sequence[LandPlot], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         known = [(str(plot.id), f"{plot.cadastral_number} — {plot.address}") for plot in plots]
-        self.fields["land_plot_id"].choices = [("", gettext("Choose a plot")), *known]  # type: ignore[attr-defined]
+        self.fields["land_plot_id"].choices = [("", gettext("Choose a plot")), *known]  # type: ignore[attr-defined]  # a choice field
 
 
 class TermsForm(Form):
@@ -265,6 +265,6 @@ class UploadForm(Form):
 
     def __init__(self, *args: Any, types: Sequence[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["document_type"].choices = types  # type: ignore[attr-defined]
+        self.fields["document_type"].choices = types  # type: ignore[attr-defined]  # a choice field
         limit = {"limit": filesizeformat(settings.DOCUMENT_MAX_BYTES)}
         self.fields["file"].help_text = gettext("PDF, PNG or JPEG, up to %(limit)s.") % limit

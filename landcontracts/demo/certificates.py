@@ -99,7 +99,7 @@ class Authority:
 
     def _builder(self, subject: x509.Name, key: object, begins: datetime, ends: datetime) -> x509.CertificateBuilder:
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.subject)
-        builder = builder.public_key(key).serial_number(x509.random_serial_number())  # type: ignore[arg-type]
+        builder = builder.public_key(key).serial_number(x509.random_serial_number())  # type: ignore[arg-type]  # any kind of public key
         return builder.not_valid_before(begins).not_valid_after(ends)
 
 

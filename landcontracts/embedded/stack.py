@@ -17,9 +17,9 @@ from typing import Self
 
 from landcontracts.embedded import engines, postgres, secrets
 from landcontracts.embedded.processes import Processes, StartFailed, free_port, wait_for_url
+from landcontracts.topology import SERVICES
 
 BASE = Path(__file__).resolve().parent.parent.parent
-SERVICES = ("authentication", "documents", "signatures", "contracts", "workflow", "notifications", "datasync")
 QUEUES = ",".join(["clock", *(f"events.{service}" for service in SERVICES)])
 BUCKET = "landcontracts"
 

@@ -110,7 +110,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             pool = RestedPool(
                 kwargs={**self.get_connection_params(), "autocommit": True},
                 open=False,
-                configure=self._configure_connection,  # type: ignore[attr-defined]
+                configure=self._configure_connection,  # type: ignore[attr-defined]  # in Django, not in its stubs
                 check=check_rested,
                 **options,
             )

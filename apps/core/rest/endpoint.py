@@ -74,7 +74,7 @@ def endpoint(
             return Spec(status, public, body, query, hints, result, multipart, summary)
 
         setattr(handler, SPEC, spec)
-        return handler  # type: ignore[return-value]
+        return handler  # type: ignore[return-value]  # DRF calls it with a request instead
 
     return decorate
 

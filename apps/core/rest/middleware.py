@@ -30,10 +30,11 @@ class RequestIdentity:
         if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
         given = request.headers.get("X-Request-ID", "")
-        trace = request.headers.get("traceparent", "")
-        request.trace = trace if _TRACEPARENT.fullmatch(trace) else new_trace()  # type: ignore[attr-defined]
-        identity = given if _SAFE_ID.fullmatch(given) else request.trace[3:19]  # type: ignore[attr-defined]
-        request.request_id = identity  # type: ignore[attr-defined]
+        sent = request.headers.get("traceparent", "")
+        trace = sent if _TRACEPARENT.fullmatch(sent) else new_trace()
+        identity = given if _SAFE_ID.fullmatch(given) else trace[3:19]
+        # The edge reads them back; Django's request has no place for them that is typed.
+        request.trace, request.request_id = trace, identity  # type: ignore[attr-defined]
         structlog.contextvars.bind_contextvars(request_id=identity)
         try:
             with trail.recorded() as answered:

@@ -97,7 +97,7 @@ def _describe(error: Exception, path: str) -> tuple[Problem, dict[str, str], dic
         case DomainError():
             status = HTTP_STATUS[error.category]
             if status == 401:
-                headers["WWW-Authenticate"] = BearerAuthentication().authenticate_header(None)  # type: ignore[arg-type]
+                headers["WWW-Authenticate"] = BearerAuthentication().authenticate_header(None)  # type: ignore[arg-type]  # it asks nothing of the request
             if status == 503:
                 headers["Retry-After"] = "1"
             extra = msgspec.to_builtins(error.fields)

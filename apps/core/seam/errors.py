@@ -116,7 +116,7 @@ class UnknownRefusal(DomainError):
     def __init__(self, *, code: str, category: Category) -> None:
         super().__init__()
         self.code = code  # type: ignore[misc]  # an instance speaks for a class that this build does not have
-        self.category = category  # type: ignore[misc]
+        self.category = category  # type: ignore[misc]  # likewise
 
 
 def to_wire(error: DomainError) -> bytes:
