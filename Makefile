@@ -6,6 +6,7 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 PORT ?= 8000
 ARGS ?=
+LIFTED ?=
 # The machine's certificates first, as pip does; uv's own where the machine has none.
 define install
 	@UV_SYSTEM_CERTS=1 $(UV) pip install --python $(BIN)/python --require-hashes $(1) \
@@ -18,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TOKEN_SECRET=x JWT_SIGNING_KEY=x \
 	DATABASE_URL=postgres://x/x REDIS_URL=redis://x S3_ACCESS_KEY=x S3_SECRET_KEY=x
 
-.PHONY: help blueprint demo test run check bench format lint types boundaries docs lock clean setup setup-dev messages
+.PHONY: drill-lift manage help blueprint demo test run check bench format lint types boundaries docs pacts wire lock clean setup setup-dev messages
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -29,13 +30,19 @@ demo: setup ## Play one whole land sale through the public API and write build/d
 test: setup-dev ## Run all tests (ARGS="-k name" for some)
 	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 $(BIN)/python -m landcontracts.embedded exec --web -- $(BIN)/pytest -n $(PYTEST_WORKERS) $(ARGS)
 
-run: setup ## Start everything with demo people and sales in it; Ctrl-C stops it (PORT=8000)
-	@$(BIN)/python -m landcontracts.embedded run --port $(PORT)
+run: setup ## Start everything with demo people and sales in it; Ctrl-C stops it (PORT=8000, LIFTED=documents,signatures)
+	@$(BIN)/python -m landcontracts.embedded run --port $(PORT) --lifted "$(LIFTED)"
+
+manage: setup ## Run a management command on what `make run` started (ARGS="extraction documents remote 5")
+	@$(BIN)/python -m landcontracts.embedded attach -- $(BIN)/python manage.py $(ARGS)
 
 check: setup-dev lint types boundaries docs test ## Everything that CI runs
 
 bench: setup-dev ## Measure, side by side, into build/bench.json
 	@mkdir -p build && $(BIN)/python -m landcontracts.embedded exec --name bench -- $(BIN)/python -m benchmarks
+
+drill-lift: setup-dev ## Lift every service out and back under load, killing it at each step (SERVICE=documents for one)
+	@$(BIN)/python -m tests.drills $(SERVICE)
 
 format: setup-dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
@@ -51,9 +58,16 @@ boundaries: setup-dev
 
 docs: setup-dev
 	@$(BIN)/python -m landcontracts.blueprint --check
+	@$(BIN)/python -m landcontracts.wire --check
+
+pacts: setup-dev ## Write down anew what services ask of each other (tests/pacts)
+	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 QUIET=1 $(BIN)/python -m landcontracts.embedded exec --name pacts -- $(BIN)/python -m tests.pacts
 
 blueprint: setup-dev ## Draw docs/architecture.md from the code
 	@$(BIN)/python -m landcontracts.blueprint
+
+wire: setup-dev ## Write docs/wire, what each service says on the wire, from its interface
+	@$(BIN)/python -m landcontracts.wire --write
 
 messages: setup-dev ## Collect and compile the translations (needs Debian's gettext)
 	@$(NOWHERE) $(BIN)/python manage.py makemessages -l ru -l en --no-location --no-obsolete -i .venv -i build -i var -i tests

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from apps.core.seam import registry
 from tests.world import SIDES, World
+
+VERIFIED = pytest.StashKey[list[tuple[str, list[str], str]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,12 +25,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """In CI nothing is skipped: a skipped test has failed."""
+    """In CI nothing is skipped: a skipped test has failed. Where a service is verified, what each test asked of it is kept."""
     report = yield
+    world = item.funcargs.get("world") if isinstance(item, pytest.Function) else None
+    if world is not None and report.when == "call":
+        problem = call.excinfo.exconly(tryshort=True) if call.excinfo is not None else ""
+        item.config.stash.setdefault(VERIFIED, []).append((item.name, sorted(world.exercised), problem))
     if os.environ.get("FORBID_SKIPS") and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if path := os.environ.get("VERIFY_REPORT"):
+        Path(path).write_text(json.dumps(session.config.stash.get(VERIFIED, [])))
 
 
 @pytest.fixture(scope="session", autouse=True)

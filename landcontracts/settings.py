@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import environ
-import structlog
+
+from landcontracts import logs
+from landcontracts.alone import narrowed
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -39,6 +41,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "pgtrigger",
+    "pghistory",
     "django_prometheus",
     "rest_framework",
     "drf_spectacular",
@@ -46,6 +50,7 @@ INSTALLED_APPS = [
     "apps.core.apps.WaffleConfig",
     "apps.core.apps.CoreConfig",
     *BOUNDED_APPS,
+    "apps.extraction",
     "apps.portal",
 ]
 MIDDLEWARE = [
@@ -113,10 +118,23 @@ MIGRATION_MODULES = {"waffle": None}
 
 # --- The seam --------------------------------------------------------------------------------------------------------
 SEAM_TOPOLOGY = "landcontracts.topology"
-SEAM_PROCESS_NAME = env.str("SEAM_PROCESS_NAME", "monolith")
-SEAM_SERVES = env.list("SEAM_SERVES", default=[name.removeprefix("apps.") for name in BOUNDED_APPS])
+# The one service that this process runs; empty for the whole platform.
+SERVICE = env.str("SERVICE", "")
+SEAM_PROCESS_NAME = env.str("SEAM_PROCESS_NAME", SERVICE or "monolith")
+SEAM_SERVES = [name.removeprefix("apps.") for name in BOUNDED_APPS]
+# Where each service listens once it is lifted out; which calls go there is the flags' business.
 SEAM_AWAY: dict[str, str] = env.json("SEAM_AWAY", default={})
-SEAM_MASTER_SECRETS = env.list("SEAM_MASTER_SECRETS")
+# Where a lifted-out service finds the others.
+SEAM_HOME = env.str("SEAM_HOME", "")
+SEAM_MASTER_SECRETS = env.list("SEAM_MASTER_SECRETS", default=[] if SERVICE else environ.Env.NOTSET)
+SEAM_PAIR_SECRETS: dict[str, list[str]] = env.json("SEAM_PAIR_SECRETS", default={})
+# Calls under way from this process to one service, and to all: below the number of its threads, so that some can answer calls back.
+SEAM_MAX_IN_FLIGHT = env.int("SEAM_MAX_IN_FLIGHT", 8)
+SEAM_MAX_IN_FLIGHT_IN_ALL = env.int("SEAM_MAX_IN_FLIGHT_IN_ALL", 12)
+SEAM_SHADOW_QUEUE = env.int("SEAM_SHADOW_QUEUE", 1_000)
+# Each so many comparisons the primary is asked twice even where nothing differs.
+SEAM_SHADOW_TWICE_EACH = env.int("SEAM_SHADOW_TWICE_EACH", 10)
+READY_CHECKS: tuple[str, ...] = ("database", "redis", "storage")
 COMMAND_DIGEST_SECRET = env.str("COMMAND_DIGEST_SECRET")
 COMMAND_KEPT = timedelta(hours=72)
 
@@ -145,9 +163,11 @@ SECURE_HSTS_SECONDS = 31_536_000 if SECURE_COOKIES else 0
 SECURE_SSL_REDIRECT = False
 X_FRAME_OPTIONS = "DENY"
 
-JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", multiline=True)
+# Issuing tokens is authentication's; any other service alone checks them by JWT_RETIRED_PUBLIC_KEYS.
+ISSUES_TOKENS = SERVICE in {"", "authentication"}
+JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", environ.Env.NOTSET if ISSUES_TOKENS else "", multiline=True)
 JWT_RETIRED_PUBLIC_KEYS = env.json("JWT_RETIRED_PUBLIC_KEYS", default=[])
-REFRESH_TOKEN_SECRET = env.str("REFRESH_TOKEN_SECRET")
+REFRESH_TOKEN_SECRET = env.str("REFRESH_TOKEN_SECRET", environ.Env.NOTSET if ISSUES_TOKENS else "")
 SIMPLE_JWT = {
     "ALGORITHM": "RS256",
     "SIGNING_KEY": JWT_SIGNING_KEY,
@@ -251,6 +271,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": {"task": "core.periodic", "schedule": 3600.0, "args": ("documents", "sweep", 3600)},
     "forget": {"task": "core.periodic", "schedule": 3600.0, "args": ("authentication", "forget", 3600)},
     "purge": {"task": "core.purge", "schedule": 3600.0},
+    "shadows": {"task": "extraction.forget", "schedule": 3600.0},
     "syncs": {"task": "datasync.advance", "schedule": 2.0},
 }
 # A tick that nobody took in its time is not made up for: the next one does its work.
@@ -270,21 +291,8 @@ USE_TZ = True
 UNFOLD = {"SITE_TITLE": "landcontracts", "SITE_HEADER": "landcontracts", "SHOW_LANGUAGES": True}
 
 # --- Logs ------------------------------------------------------------------------------------------------------------
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "WARNING")},
-}
-structlog.configure(
-    processors=[
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso"),
-        # Plain tracebacks: local variables would put passwords into the log.
-        structlog.processors.format_exc_info,
-        structlog.processors.JSONRenderer(ensure_ascii=False),
-    ],
-    wrapper_class=structlog.make_filtering_bound_logger(env.str("LOG_LEVEL", "WARNING")),
-    cache_logger_on_first_use=True,
-)
+LOG_LEVEL = env.str("LOG_LEVEL", "WARNING")
+LOGGING = logs.configure(LOG_LEVEL)
+
+if SERVICE:
+    vars().update(narrowed(vars(), SERVICE))

@@ -4,7 +4,6 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from apps.authentication.rest.views import key_set
 from apps.core.rest import health
 from landcontracts.topology import SERVICES
 
@@ -15,7 +14,7 @@ urlpatterns = [
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/v1", health.root),
-    path(".well-known/jwks.json", key_set),
+    path(".well-known/jwks.json", health.key_set),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),

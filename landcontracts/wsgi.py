@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "landcontracts.settings")
 django_application = get_wsgi_application()
 
 from apps.core.seam import endpoint  # noqa: E402 - needs the settings
-from apps.core.seam.transports import PATH  # noqa: E402 - likewise
+from apps.core.seam.service import PATH  # noqa: E402 - likewise
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

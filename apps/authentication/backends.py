@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from apps.authentication.interface import AUTHENTICATION, Email, Password, SignedIn
 from apps.authentication.models import User
 from apps.core.flags import routes
-from apps.core.seam.context import STRANGER, new_context
+from apps.core.seam.context import STRANGER
 from apps.core.seam.registry import call
 
 
@@ -28,6 +28,6 @@ class SeamBackend(ModelBackend):
             msgspec.convert(password, Password)
         except msgspec.ValidationError:
             return None
-        ctx = new_context(actor=STRANGER, away=routes.decide(email))
+        ctx = routes.system_context(email, actor=STRANGER)
         answer = call(AUTHENTICATION).sign_in(ctx=ctx, email=email, password=str(password))
         return User.objects.filter(id=answer.user.id).first() if isinstance(answer, SignedIn) else None

@@ -171,7 +171,7 @@ class AuthenticationService(Protocol):
     def get(self, *, ctx: CallContext, user_id: UUID) -> User:
         """An account: one's own, or any for an administrator. Raises: UserNotFound."""
 
-    @query
+    @query(any_order=("",))
     def cards(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[PersonCard, ...]:
         """Cards of active people, in any order; unknown ids are left out."""
 
@@ -179,7 +179,7 @@ class AuthenticationService(Protocol):
     def find_by_email(self, *, ctx: CallContext, email: Email) -> PersonCard:
         """The card of the person with exactly this address. Raises: UserNotFound."""
 
-    @query
+    @query(any_order=("",))
     def recipients(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[Recipient, ...]:
         """Addresses of active people, for system work. Raises: Forbidden."""
 
@@ -198,7 +198,7 @@ class AuthenticationService(Protocol):
     def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles) -> User:
         """Grant exactly these roles; administrators only. Raises: Forbidden, UserNotFound."""
 
-    @command
+    @command(timeout_ms=30_000)
     def forget(self, *, ctx: CallContext) -> ForgetReport:
         """Delete refresh tokens long over and failed log-ins that no longer count; system work. Raises: Forbidden."""
 

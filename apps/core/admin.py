@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import pghistory
 from django.contrib import admin
 from django.contrib.admin.exceptions import NotRegistered
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from waffle import get_waffle_flag_model
 from waffle.models import Sample, Switch
 
+from apps.core.flags import history
 from apps.core.models import Flag
 
 
@@ -28,13 +36,58 @@ _forget(get_waffle_flag_model(), Switch, Sample)
 
 @admin.register(Flag)
 class FlagAdmin(ModelAdmin):
-    """Effective in every process within half a second."""
+    """Effective in every process within a second. Every change is recorded with who made it."""
 
     list_display = ("name", "everyone", "percent", "modified", "note")
     search_fields = ("name", "note")
-    fields = ("name", "everyone", "percent", "actors", "note", "created", "modified")
-    readonly_fields = ("created", "modified")
+    fields = ("name", "everyone", "percent", "actors", "note", "created", "modified", "changes")
+    readonly_fields = ("created", "modified", "changes")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A flag keeps its name: people's sides are hashed with it."""
         return ("name", *self.readonly_fields) if obj else self.readonly_fields
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Record who."""
+        with _recorded_as(request):
+            answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        return answer
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Record who, for actions on several."""
+        with _recorded_as(request):
+            answer: HttpResponse = super().changelist_view(request, *args, **kwargs)
+        return answer
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Record who."""
+        with _recorded_as(request):
+            answer: HttpResponse = super().delete_view(request, *args, **kwargs)
+        return answer
+
+    @admin.display(description=_("History"))
+    def changes(self, obj: Flag) -> SafeString:
+        """The latest changes: when, who, what from what to what, why."""
+        rows = format_html_join(
+            "",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            (
+                (
+                    localize(timezone.localtime(change.at)),
+                    change.who or gettext("unknown: by SQL"),
+                    change.words or change.kind,
+                    " ".join(filter(None, (change.where, change.reason))),
+                )
+                for change in history.of_flag(obj.name)
+            ),
+        )
+        heads = (gettext("When"), gettext("Who"), gettext("What"), gettext("Where and why"))
+        return format_html(
+            '<table class="w-full"><tr>{}</tr>{}</table>',
+            format_html_join("", '<th class="text-left">{}</th>', ((head,) for head in heads)),
+            rows,
+        )
+
+
+def _recorded_as(request: HttpRequest) -> pghistory.context:
+    return pghistory.context(who=str(request.user), where=request.path)

@@ -1,5 +1,6 @@
 """Core's own tables: the feature flags. The abstract command and outbox tables are in `ledgers.py`."""
 
+import pghistory
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -10,7 +11,10 @@ from apps.core.flags import snapshot
 
 
 class Flag(AbstractBaseFlag):
-    """A feature flag. Superusers, staff and languages are not special: each would skew a canary."""
+    """A feature flag. Superusers, staff and languages are not special: each would skew a canary.
+
+    Every change is recorded by a trigger of the database, whoever makes it and however, with what it was before.
+    """
 
     percent = models.DecimalField(
         _("Percent"),
@@ -43,3 +47,23 @@ class Flag(AbstractBaseFlag):
     def is_active(self, request: object, read_only: bool = False) -> bool | None:
         """Waffle's question about a request, answered without cookies."""
         return self.is_active_for_user(getattr(request, "user", None))
+
+
+class FlagChange(
+    pghistory.create_event_model(  # type: ignore[misc]  # a base class made at run time
+        Flag,
+        pghistory.InsertEvent(),
+        pghistory.UpdateEvent(),
+        pghistory.DeleteEvent(),
+        fields=["name", "everyone", "percent", "actors", "note"],
+        obj_field=pghistory.ObjForeignKey(related_name="+", related_query_name="+"),
+    )
+):
+    """A flag after one change, written by a trigger; `pgh_context` tells who said that they made it."""
+
+    class Meta:
+        verbose_name = _("change of a flag")
+        verbose_name_plural = _("changes of flags")
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.pgh_label}"

@@ -8,8 +8,8 @@ import structlog
 from celery import shared_task
 from django.db import Error as DatabaseError
 
+from apps.core.flags.routes import system_context
 from apps.core.seam import housekeeping, topology
-from apps.core.seam.context import SYSTEM, new_context
 from apps.core.seam.pump import measure_age, pump
 from apps.core.seam.registry import call
 
@@ -25,7 +25,7 @@ def pump_one(service: str) -> None:
 @shared_task(name="core.pump_all")
 def pump_all() -> None:
     """The clock: every outbox, and the age of what waits."""
-    for service in topology.entries():
+    for service in topology.loaded():
         try:
             pump(service)
             measure_age(service)
@@ -37,12 +37,12 @@ def pump_all() -> None:
 def periodic(service: str, operation: str, seconds: int) -> None:
     """A periodic job as a command keyed by name and time slot: two schedulers do no harm."""
     slot = int(time.time()) // seconds
-    ctx = new_context(actor=SYSTEM, command_key=f"{operation}:{slot}", timeout_ms=60_000)
+    ctx = system_context(f"{service}.{operation}", command_key=f"{operation}:{slot}", timeout_ms=60_000)
     getattr(call(topology.key_of(service)), operation)(ctx=ctx)
 
 
 @shared_task(name="core.purge")
 def purge() -> None:
     """Forget commands after 72 hours and delivered events after 30 days."""
-    for service in topology.entries():
+    for service in topology.loaded():
         housekeeping.purge(service)

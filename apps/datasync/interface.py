@@ -101,7 +101,7 @@ class DatasyncService(Protocol):
     ) -> Sync:
         """Begin to copy a table of a service to that service's target database. Raises: UnknownTable, NoTarget."""
 
-    @command
+    @command(timeout_ms=30_000)
     def advance(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         """Copy the next piece; repeat until it is no longer running. Raises: SyncNotFound, NoTarget."""
 
@@ -125,7 +125,7 @@ class DatasyncService(Protocol):
     def cancel(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         """End it; what was copied stays on the target. Raises: SyncNotFound, IllegalSyncMove."""
 
-    @query
+    @query(timeout_ms=30_000)
     def compare(self, *, ctx: CallContext, source_table: TableName, target_service: ServiceName) -> Comparison:
         """Compare a table on both sides. Raises: UnknownTable, NoTarget."""
 

@@ -6,7 +6,7 @@ import time
 
 from celery import shared_task
 
-from apps.core.seam.context import new_context
+from apps.core.flags.routes import system_context
 from apps.core.seam.registry import call
 from apps.datasync.interface import DATASYNC, SyncStatus
 
@@ -17,7 +17,8 @@ TICK_SECONDS = 1.5
 def advance() -> None:
     """Pieces of each, for as long as a tick of the clock; the next one goes on, also where this one dies."""
     enough = time.monotonic() + TICK_SECONDS
-    for sync in call(DATASYNC).list(ctx=new_context(), limit=200):
+    for sync in call(DATASYNC).list(ctx=system_context("datasync.advance"), limit=200):
         status = sync.status
         while status == SyncStatus.RUNNING and time.monotonic() < enough:
-            status = call(DATASYNC).advance(ctx=new_context(timeout_ms=60_000), sync_id=sync.sync_id).status
+            ctx = system_context(str(sync.sync_id), timeout_ms=60_000)
+            status = call(DATASYNC).advance(ctx=ctx, sync_id=sync.sync_id).status

@@ -189,7 +189,7 @@ class SweepReport(Dto):
 class DocumentsService(Protocol):
     """Documents of contracts."""
 
-    @command
+    @command(varies=("url", "headers", "expires_at"))
     def start_upload(
         self,
         *,
@@ -208,7 +208,7 @@ class DocumentsService(Protocol):
         DocumentNotFound, SignedVersion, NotNewestVersion.
         """
 
-    @command
+    @command(timeout_ms=20_000)  # reads the whole file
     def complete_upload(self, *, ctx: CallContext, document_id: UUID) -> Document:
         """Check the stored bytes (size, SHA-256, real type) and accept them.
 
@@ -223,11 +223,11 @@ class DocumentsService(Protocol):
     def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Document, ...]:
         """The uploaded documents of these contracts, oldest first, as far as the actor may see the contracts."""
 
-    @query
+    @query(varies=("url", "expires_at"))
     def download(self, *, ctx: CallContext, document_id: UUID) -> DownloadLink:
         """A signed URL that expires. Raises: DocumentNotFound."""
 
-    @command
+    @command(timeout_ms=30_000)
     def sweep(self, *, ctx: CallContext) -> SweepReport:
         """Remove uploads that were announced and not completed within a day; system work. Raises: Forbidden."""
 

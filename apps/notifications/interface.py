@@ -99,7 +99,7 @@ class NotificationsService(EventConsumer, Protocol):
     def mark_all_read(self, *, ctx: CallContext) -> int:
         """Mark all of one's own messages as read; how many there were."""
 
-    @command
+    @command(timeout_ms=30_000)
     def send_mail(self, *, ctx: CallContext) -> MailReport:
         """Send waiting e-mails, at least once each with a stable Message-ID; system work. Raises: Forbidden."""
 

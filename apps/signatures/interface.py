@@ -174,7 +174,7 @@ class SignatureRefused(Event):
 class SignaturesService(Protocol):
     """Signatures and the authorities trusted for them."""
 
-    @command
+    @command(timeout_ms=15_000)  # reads the whole document
     def sign(
         self, *, ctx: CallContext, document_id: UUID, signature_data: SignatureBytes, certificate: CertificateText
     ) -> Signature:
@@ -194,7 +194,7 @@ class SignaturesService(Protocol):
     def for_documents(self, *, ctx: CallContext, document_ids: tuple[UUID, ...]) -> tuple[Signature, ...]:
         """The signatures of these documents, oldest first, as far as the actor may see their contracts."""
 
-    @command
+    @command(timeout_ms=15_000)
     def verify(self, *, ctx: CallContext, signature_id: UUID) -> VerificationResult:
         """Check a signature again, now, and keep the result. Raises: SignatureNotFound."""
 
@@ -206,7 +206,7 @@ class SignaturesService(Protocol):
     def trust(self, *, ctx: CallContext, name: AuthorityName, certificate: CertificateText) -> TrustAnchor:
         """Trust an authority; administrators only. Raises: Forbidden, BadCertificate, NotAnAuthority."""
 
-    @command
+    @command(timeout_ms=10_000)
     def publish_revocations(self, *, ctx: CallContext, revocation_list: RevocationText) -> int:
         """Store an authority's CRL (PEM or base64 of DER); the count of revoked serials. Administrators only.
 

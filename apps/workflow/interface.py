@@ -206,7 +206,7 @@ class WorkflowService(EventConsumer, Protocol):
         Raises: WorkflowNotFound, StageNotFound, StageNotYours, StageDecidedByEvent, IllegalStageMove, BadActualDate.
         """
 
-    @command
+    @command(timeout_ms=30_000)
     def find_overdue(self, *, ctx: CallContext) -> OverdueReport:
         """Tell about stages past their planned date; system work. Raises: Forbidden."""
 

@@ -1,8 +1,9 @@
-"""`python -m landcontracts.embedded run | demo | exec -- COMMAND`: the stack for the Makefile's targets."""
+"""`python -m landcontracts.embedded run | demo | exec -- COMMAND | attach -- COMMAND`: the stack for the Makefile's targets."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,8 @@ import sys
 import threading
 
 from landcontracts.embedded.processes import StartFailed
-from landcontracts.embedded.stack import BASE, Stack
+from landcontracts.embedded.stack import BASE, ENVIRONMENT, Stack
+from landcontracts.topology import SERVICES
 
 
 def main() -> int:
@@ -19,21 +21,29 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     running = verbs.add_parser("run", help="the whole stack until Ctrl-C")
     running.add_argument("--port", type=int, default=8000)
+    running.add_argument("--lifted", default="", help="services to run apart, comma-separated")
     verbs.add_parser("demo", help="play one sale and stop")
     executing = verbs.add_parser("exec", help="run a command with the engines")
     executing.add_argument("--name", default="test")
     executing.add_argument("--web", action="store_true", help="start the web server too; its address is in WEB_URL")
+    executing.add_argument("--port", type=int, default=0, help="of the web server")
     executing.add_argument("command", nargs=argparse.REMAINDER)
+    attaching = verbs.add_parser("attach", help="run a command beside a stack that runs already")
+    attaching.add_argument("--name", default="run")
+    attaching.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     # A terminated run stops its servers as a Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us in the background ignores it
     try:
         if arguments.verb == "run":
-            return run(arguments.port)
+            return run(arguments.port, [name for name in arguments.lifted.replace(",", " ").split() if name])
         if arguments.verb == "demo":
             return demo()
-        return execute(arguments.name, [part for part in arguments.command if part != "--"], web=arguments.web)
+        command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+        if arguments.verb == "attach":
+            return attach(arguments.name, command)
+        return execute(arguments.name, command, web=arguments.web, port=arguments.port)
     except StartFailed as error:
         print(f"\nThe stack did not start: {error}", file=sys.stderr)
         return 1
@@ -57,37 +67,65 @@ def demo() -> int:
         return story.play(url, account, BASE / "build" / "demo.json")
 
 
-def run(port: int) -> int:
-    """The whole stack with demo people and sales in it, until Ctrl-C."""
+def run(port: int, lifted: list[str]) -> int:
+    """The whole stack with demo people and sales in it, until Ctrl-C. Raises: StartFailed for a service that there is not."""
     from landcontracts.demo import story
 
+    if unknown := [name for name in lifted if name not in SERVICES]:
+        raise StartFailed(f"there is no service {', '.join(unknown)}; there are {', '.join(SERVICES)}")
     print("Starting the stack (data is kept in var/run)")
     with Stack("run", fresh=False, durable=True) as stack:
         with stack.step("Web server"):
             url = stack.start_web(preferred_port=port)
         with stack.step("Worker"):
-            stack.start_worker()
+            stack.start_worker(without=lifted)
+        for service in lifted:
+            with stack.step(f"{service} apart"):
+                stack.start_lifted(service, url)
+        for service in SERVICES:
+            share = "100" if service in lifted else "0"
+            stack.manage("extraction", service, "remote", share, "--reason=make run")
         with stack.step("Demo people and sales"):
             account = story.make_administrator(stack)
             people = story.furnish(url, account, stack.folder)
         print(f"\n  Pages     {url}/\n  API docs  {url}/api/v1/docs\n  Admin     {url}/admin/\n")
+        for service in lifted:
+            print(f"  {service:<9} {stack.away[service]}/api/v1/schema")
         print(f"  Everyone's password is {account.password}")
         for words, email in people:
             print(f"    {words:<14} {email}")
         print("\n  Demo signing keys and certificates: var/run/certificates/\n  Ctrl-C stops everything.", flush=True)
-        stopped = threading.Event()
-        while not stopped.wait(1):
-            if (name := stack.processes.failed()) is not None:
-                raise StartFailed(f"{name} has ended; see var/run/logs/{name}.log")
+        _watch(stack, lifted)
     return 0
 
 
-def execute(name: str, command: list[str], *, web: bool) -> int:
+def _watch(stack: Stack, lifted: list[str]) -> None:
+    """Until Ctrl-C. A lifted-out service that ends is answered for at home; anything else that ends, ends the stack."""
+    stopped = threading.Event()
+    told: set[str] = set()
+    while not stopped.wait(1):
+        for name in stack.processes.ended():
+            if name not in lifted:
+                raise StartFailed(f"{name} has ended; see var/run/logs/{name}.log")
+            if name not in told:
+                print(f"  {name} has ended; home answers in its place (var/run/logs/{name}.log)", flush=True)
+                told.add(name)
+
+
+def execute(name: str, command: list[str], *, web: bool, port: int) -> int:
     """Run a command with the engines of a throw-away stack."""
     with Stack(name, fresh=True, durable=False, quiet=bool(os.environ.get("QUIET"))) as stack:
         if web:
-            stack.env["WEB_URL"] = stack.start_web()
+            stack.env["WEB_URL"] = stack.start_web(preferred_port=port)
         return subprocess.run(command, env=stack.env, cwd=BASE, check=False).returncode
+
+
+def attach(name: str, command: list[str]) -> int:
+    """Run a command with the environment of a running stack. Raises: StartFailed where none runs."""
+    file = BASE / "var" / name / ENVIRONMENT
+    if not file.exists():
+        raise StartFailed("no stack is running here: `make run` first, in another terminal")
+    return subprocess.run(command, env={**os.environ, **json.loads(file.read_text())}, cwd=BASE, check=False).returncode
 
 
 if __name__ == "__main__":

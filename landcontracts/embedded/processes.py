@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 STOP_SECONDS = 15
+Process = subprocess.Popen[bytes]
 
 
 class StartFailed(Exception):
@@ -95,9 +96,14 @@ class Processes:
         self._save()
         return process, log
 
-    def failed(self) -> str | None:
-        """The name of a process that has ended by itself, if any."""
-        return next((name for name, process, _ in self._running if process.poll() is not None), None)
+    def ended(self) -> list[str]:
+        """The names of processes that have ended by themselves."""
+        return [name for name, process, _ in self._running if process.poll() is not None]
+
+    def forget(self, process: Process) -> None:
+        """A process that is known to have ended, or was ended on purpose."""
+        self._running = [entry for entry in self._running if entry[1] is not process]
+        self._save()
 
     def stop_all(self) -> None:
         """End every process, kindly first."""

@@ -9,19 +9,19 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from landcontracts.embedded import engines, postgres, secrets
-from landcontracts.embedded.processes import Processes, StartFailed, free_port, wait_for_url
+from landcontracts.embedded.processes import Process, Processes, StartFailed, free_port, wait_for_url
 from landcontracts.topology import SERVICES
 
 BASE = Path(__file__).resolve().parent.parent.parent
-QUEUES = ",".join(["clock", *(f"events.{service}" for service in SERVICES)])
 BUCKET = "landcontracts"
+ENVIRONMENT = "environment.json"
 
 
 class Stack:
@@ -38,6 +38,7 @@ class Stack:
         self._lock: int | None = None
         self.env: dict[str, str] = {}
         self.secrets: dict[str, str] = {}
+        self.away: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -61,6 +62,7 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.processes.stop_all()
+        (self.folder / ENVIRONMENT).unlink(missing_ok=True)
         if self._lock is not None:
             os.close(self._lock)
 
@@ -80,6 +82,9 @@ class Stack:
         for name in ("SECRET_KEY", "SEAM_MASTER_SECRETS", "COMMAND_DIGEST_SECRET", "REFRESH_TOKEN_SECRET"):
             self.env.setdefault(name, known[name])
         self.env.setdefault("JWT_SIGNING_KEY", known["JWT_SIGNING_KEY"])
+        # Each service has its address from the start, whether anything listens there or not.
+        self.away = {service: f"http://127.0.0.1:{free_port()}" for service in SERVICES}
+        self.env.setdefault("SEAM_AWAY", json.dumps(self.away))
         self.env.setdefault("EMAIL_URL", f"filemail:///{self.folder / 'mail'}")
         if "DATABASE_URL" not in os.environ:
             with self.step("PostgreSQL"):
@@ -108,6 +113,14 @@ class Stack:
         self.env["S3_ENDPOINT_URL"] = engines.start_s3(
             self.processes, self.folder, known["S3_ACCESS_KEY"], known["S3_SECRET_KEY"], BUCKET
         )
+
+    def _remember(self) -> None:
+        """Keep the way to the running engines for `attach`, for their owner's eyes."""
+        file = self.folder / ENVIRONMENT
+        file.unlink(missing_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as output:
+            json.dump({name: value for name, value in self.env.items() if os.environ.get(name) != value}, output)
 
     @property
     def owner_url(self) -> str:
@@ -139,15 +152,28 @@ class Stack:
             "landcontracts.wsgi:application",
         ]
         self.env.setdefault("PUBLIC_URL", url)
+        self.env.setdefault("WEB_URL", url)
+        self._remember()
         process, log = self.processes.start(name, command, env={**self.env, **environment}, cwd=BASE)
         wait_for_url(f"{url}/readyz", process, log)
         return url
 
-    def start_worker(self) -> None:
-        """Start the Celery worker with its clock."""
+    def start_lifted(self, service: str, home: str) -> Process:
+        """Start one service alone, its web server and its worker, beside the platform at `home`. Raises: StartFailed."""
+        url = self.away[service]
+        command = [sys.executable, "manage.py", "serve", service, "--bind", url.removeprefix("http://")]
+        environment = {**self.env, "SEAM_HOME": home}
+        process, log = self.processes.start(service, command, env=environment, cwd=BASE)
+        wait_for_url(f"{url}/readyz", process, log)
+        return process
+
+    def start_worker(self, *, without: Iterable[str] = ()) -> None:
+        """Start the Celery worker with its clock, for every queue but those of services that have their own."""
+        queues = ["clock", *(f"events.{service}" for service in SERVICES if service not in without)]
         command = [
             *(str(Path(sys.executable).parent / "celery"), "-A", "landcontracts", "worker", "-B"),
-            *("-s", str(self.folder / "beat"), "-P", "threads", "-c", "4", "-Q", QUEUES, "-l", "warning"),
+            *("-s", str(self.folder / "beat"), "-P", "threads", "-c", "4", "-Q", ",".join(queues)),
+            *("-l", "warning"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ]
         self.processes.start("worker", command, env=self.env, cwd=BASE)

@@ -1,13 +1,15 @@
 """The pages say what is true: the drawn part is current, links lead somewhere, targets and paths exist."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from apps.core.seam import signing
 from landcontracts import blueprint
-from landcontracts.embedded import stack
+from landcontracts.topology import SERVICES
 
 BASE = Path(__file__).resolve().parent.parent.parent
 PAGES = [
@@ -50,11 +52,30 @@ def test_the_two_readmes_have_the_same_commands():
     assert bare[0] == bare[1]
 
 
+def test_the_wires_example_is_signed_as_the_page_says():
+    page = (BASE / "docs" / "wire.md").read_text()
+    body = (BASE / "docs" / "wire-example.json").read_bytes()
+    secret = signing._pair_secret("correct horse", "monolith", "documents")
+    seal = signing._seal(secret, "POST", "/internal/seam/documents/sweep", 1767225600000, body)
+    assert f"    {secret.hex()}\n" in page
+    assert f"X-Seam-Signature: {seal}\n" in page
+    assert f"{len(body)} bytes" in page
+
+
 def test_the_compose_file_has_every_queue_and_the_image_the_same_server():
     compose = yaml.safe_load((BASE / "docker-compose.yml").read_text())
     worker = compose["services"]["worker"]["command"]
-    assert worker[worker.index("-Q") + 1] == stack.QUEUES
+    assert worker[worker.index("-Q") + 1].split(",") == ["clock", *(f"events.{service}" for service in SERVICES)]
     assert {"postgres", "valkey", "s3", "migrate", "web", "worker", "clock"} <= set(compose["services"])
+    for service in SERVICES:
+        apart = compose["services"][service]
+        assert apart["profiles"] == [service]
+        assert apart["command"][2:4] == ["serve", service]
+        assert (
+            json.loads(apart["environment"]["SEAM_AWAY"])[service]
+            == f"http://{service}:{apart['command'][-1].split(':')[1]}"
+        )
+        assert apart["image"] == compose["services"]["web"]["image"]
     named = set(re.findall(r"\$\{(\w+)", (BASE / "docker-compose.yml").read_text()))
     known = set(re.findall(r"^#? ?(\w+)=", (BASE / ".env.example").read_text(), re.MULTILINE))
     assert named <= known, named - known

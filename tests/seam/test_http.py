@@ -38,7 +38,12 @@ def send(path: str, content: bytes, **changes: str) -> tuple[int, bytes]:
     at, signature = signing.seal(caller="test", callee="contracts", method="POST", path=path, body=content)
     headers = {"X-Seam-Caller": "test", "X-Seam-Time": at, "X-Seam-Signature": signature}
     headers.update(changes)
-    return http_client.post(os.environ["WEB_URL"], path, headers, content, 10)
+    return post(path, headers, content)
+
+
+def post(path: str, headers: dict[str, str], content: bytes) -> tuple[int, bytes]:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return http_client.post(http_client.Address(os.environ["WEB_URL"]), path, lines, content, 10)
 
 
 def test_an_authentic_call_is_answered(here: World):
@@ -67,19 +72,18 @@ def test_a_changed_body_or_path_is_refused(here: World):
     content = body(here)
     at, signature = signing.seal(caller="test", callee="contracts", method="POST", path=PATH, body=content)
     headers = {"X-Seam-Caller": "test", "X-Seam-Time": at, "X-Seam-Signature": signature}
-    web = os.environ["WEB_URL"]
-    assert http_client.post(web, PATH, headers, content.replace(b"system", b"sistem"), 10)[0] == 401
-    assert http_client.post(web, PATH.replace("list", "get"), headers, content, 10)[0] == 401
-    assert http_client.post(web, PATH.replace("contracts", "documents"), headers, content, 10)[0] == 401
+    assert post(PATH, headers, content.replace(b"system", b"sistem"))[0] == 401
+    assert post(PATH.replace("list", "get"), headers, content)[0] == 401
+    assert post(PATH.replace("contracts", "documents"), headers, content)[0] == 401
 
 
 def test_an_end_users_token_does_not_open_the_seam(here: World):
     person = here.person()
     pair = call(AUTHENTICATION).log_in(ctx=here.ctx(), email=person.email, password="correct-horse-battery")
     headers = {"Authorization": f"Bearer {pair.access_token}"}
-    assert http_client.post(os.environ["WEB_URL"], PATH, headers, body(here), 10)[0] == 401
+    assert post(PATH, headers, body(here))[0] == 401
     encoded = "/internal%2Fseam/contracts/list"
-    assert http_client.post(os.environ["WEB_URL"], encoded, headers, body(here), 10)[0] in {401, 404}
+    assert post(encoded, headers, body(here))[0] in {401, 404}
 
 
 def test_a_rotated_master_secret_is_accepted_beside_the_new_one(here: World, settings):

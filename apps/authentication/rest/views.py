@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import msgspec
-from django.http import HttpRequest, HttpResponse
-
 from apps.authentication.interface import (
     AUTHENTICATION,
     Email,
@@ -23,7 +20,6 @@ from apps.authentication.interface import (
     UserNotFound,
 )
 from apps.core.rest.endpoint import View, endpoint, fields_of
-from apps.core.rest.keys import keyring
 from apps.core.seam.context import CallContext
 from apps.core.seam.dto import Dto, Line, RequestBody
 from apps.core.seam.errors import Category, DomainError, gettext_noop
@@ -227,9 +223,3 @@ class People(View):
     def get(self, ctx: CallContext, query: ByEmail) -> PersonCard:
         """The card of the person with exactly this address."""
         return call(AUTHENTICATION).find_by_email(ctx=ctx, email=query.email)
-
-
-def key_set(request: HttpRequest) -> HttpResponse:
-    """`/.well-known/jwks.json` (RFC 7517)."""
-    body = msgspec.json.encode(keyring.key_set())
-    return HttpResponse(body, content_type="application/jwk-set+json", headers={"Cache-Control": "max-age=300"})

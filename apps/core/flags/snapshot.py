@@ -1,6 +1,7 @@
 """All flags as one value in memory. Waffle's admin writes; every process answers from here, without a query.
 
-Reloaded when older than half a second and no transaction is open. When the store is away the last one is kept.
+Reloaded (one query, 0.4 ms) when older than a quarter of a second and no transaction is open. When the store is away the last
+one is kept.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from waffle import get_waffle_flag_model
 
-MAX_AGE_NS = 500_000_000
+MAX_AGE_NS = 250_000_000
+BUCKETS = 10_000
 log = structlog.get_logger(__name__)
 
 
@@ -36,8 +38,11 @@ class FlagState(NamedTuple):
 
 
 def bucket(name: str, actor: str) -> int:
-    """0 to 9,999, the same for ever. The actor comes first: with the flag first CRC-32 correlates two flags' shares."""
-    return zlib.crc32(f"{actor}:{name}".encode()) % 10_000
+    """0 to 9,999, the same for ever. The actor comes first: with the flag first CRC-32 correlates two flags' shares.
+
+    Nobody in particular is in the last bucket: all strangers together are not a share of people.
+    """
+    return zlib.crc32(f"{actor}:{name}".encode()) % BUCKETS if actor else BUCKETS - 1
 
 
 OFF = FlagState(everyone=False, percent=0, actors=frozenset())

@@ -32,13 +32,15 @@ def context(request: HttpRequest, user: Any, *, aggregate: str = "", namespace: 
     """
     actor = actor_of(user)
     language = get_language() or "ru"
+    route = routes.decide(str(actor.id) if actor.id else aggregate)
     return new_context(
         actor=actor,
         request_id=getattr(request, "request_id", ""),
         trace=getattr(request, "trace", ""),
         locale=language[:2],
         command_key=_idempotency_key(request, "" if actor.id else namespace or aggregate),
-        away=routes.decide(str(actor.id) if actor.id else aggregate),
+        away=route.away,
+        shadow=route.shadow,
     )
 
 

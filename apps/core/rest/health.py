@@ -1,4 +1,4 @@
-"""Liveness, readiness, metrics, and Django's own errors under `/api/`."""
+"""Liveness, readiness, metrics, public keys, and Django's own errors under `/api/`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django_prometheus.exports import ExportToDjangoView
 
+from apps.core.rest.keys import keyring
 from apps.core.rest.problems import response
+from apps.core.seam import http_client
 from apps.core.seam import metrics as seam_metrics
 
 
@@ -39,13 +41,18 @@ def _storage() -> None:
     client.head_bucket(Bucket=settings.DOCUMENTS_BUCKET)
 
 
-CHECKS: dict[str, Callable[[], None]] = {"database": _database, "redis": _broker, "storage": _storage}
+def _home() -> None:
+    if settings.SEAM_HOME:
+        http_client.get(http_client.Address(settings.SEAM_HOME), "/healthz", timeout=2)
+
+
+CHECKS: dict[str, Callable[[], None]] = {"database": _database, "redis": _broker, "storage": _storage, "home": _home}
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
     """Each dependency, asked now: 200 when all answer, else 503 with what does not."""
     checks: dict[str, dict[str, object]] = {}
-    for name, check in CHECKS.items():
+    for name, check in ((name, CHECKS[name]) for name in settings.READY_CHECKS):
         started = time.perf_counter()
         error = ""
         try:
@@ -65,6 +72,12 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return exported
 
 
+def key_set(request: HttpRequest) -> HttpResponse:
+    """`/.well-known/jwks.json` (RFC 7517)."""
+    body = msgspec.json.encode(keyring.key_set())
+    return HttpResponse(body, content_type="application/jwk-set+json", headers={"Cache-Control": "max-age=300"})
+
+
 def root(request: HttpRequest) -> HttpResponse:
     """The API's front door: its documentation."""
     return HttpResponsePermanentRedirect("/api/v1/docs")
@@ -72,13 +85,13 @@ def root(request: HttpRequest) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404, as a problem for programs and as a page for people."""
-    if request.path.startswith("/api/"):
+    if request.path.startswith("/api/") or settings.SERVICE:
         return response(404, "not_found", gettext("There is nothing here."), request)
     return render(request, "404.html", status=404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500, as a problem for programs and as a page for people."""
-    if request.path.startswith("/api/"):
+    if request.path.startswith("/api/") or settings.SERVICE:
         return response(500, "internal_error", gettext("Something went wrong on our side."), request)
     return render(request, "500.html", status=500)

@@ -70,7 +70,8 @@ class Keyring:
 
     @cached_property
     def public(self) -> dict[str, RSAPublicKey]:
-        keys = [self.signing.public_key()]
+        # Only the process that issues tokens holds the signing key; the others know it by its public half.
+        keys = [self.signing.public_key()] if settings.JWT_SIGNING_KEY else []
         for pem in settings.JWT_RETIRED_PUBLIC_KEYS:
             retired = load_pem_public_key(pem.encode())
             if isinstance(retired, RSAPublicKey):

@@ -15,10 +15,16 @@ from apps.core.seam.service import Kind, Operation, ServiceKey
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What executing an operation gave: a result or a refusal, either way already encoded."""
+    """What executing an operation gave: a result or a refusal, either way already encoded.
+
+    `result` is the decoded body where a transport had to decode it to know that it is whole. `by` is who answered where that is
+    not whom the call went to first: (side, process).
+    """
 
     body: bytes
     refusal: errors.DomainError | None = None
+    result: Any = msgspec.UNSET
+    by: tuple[str, str] | None = None
 
 
 class Binding:

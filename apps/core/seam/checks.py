@@ -19,7 +19,8 @@ from apps.core.seam.service import Operation, ServiceKey, is_context
 def check_services(**_: Any) -> list[CheckMessage]:
     """Everything in the topology."""
     found: list[CheckMessage] = []
-    for service, entry in topology.entries().items():
+    for service in topology.loaded():
+        entry = topology.entries()[service]
         implementation = topology.local_binding(service).implementation
         faults = [*interface_faults(topology.key_of(service)), *implementation_faults(service, implementation)]
         if isinstance(implementation, ReceivesEvents):

@@ -40,7 +40,11 @@ STRANGER = Actor()
 
 
 class CallContext(Dto):
-    """Travels with every call. `expires_at` is this process's monotonic clock; only milliseconds left go on the wire."""
+    """Travels with every call. `expires_at` is this process's monotonic clock; only milliseconds left go on the wire.
+
+    `away` lists the services that this call chain reaches away from home, decided once at the edge. `shadow` lists those whose
+    other side is asked as well; it stays in the process that decided, because there the answers are compared.
+    """
 
     actor: Actor
     request_id: str
@@ -49,6 +53,7 @@ class CallContext(Dto):
     expires_at: int
     command_key: str | None = None
     away: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
 
     def remaining_ms(self) -> int:
         """Milliseconds until the caller gives up; negative when it already has."""
@@ -109,6 +114,7 @@ def new_context(
     timeout_ms: int = DEFAULT_TIMEOUT_MS,
     command_key: str | None = None,
     away: tuple[str, ...] = (),
+    shadow: tuple[str, ...] = (),
 ) -> CallContext:
     """A context made at an edge: a web request, a task, a command. A command key is made up where none is given."""
     count = next(_counter)
@@ -120,6 +126,7 @@ def new_context(
         expires_at=time.monotonic_ns() + timeout_ms * 1_000_000,
         command_key=command_key or f"{_process}{count:x}",
         away=away,
+        shadow=shadow,
     )
 
 

@@ -16,11 +16,13 @@ from django.db import close_old_connections
 from apps.core.seam import context, metrics, signing, topology
 from apps.core.seam.context import WireContext
 from apps.core.seam.errors import HTTP_STATUS
-from apps.core.seam.transports import PATH
+from apps.core.seam.service import PATH
 
 MAX_BODY = 1024 * 1024
 StartResponse = Callable[..., Any]
 log = structlog.get_logger(__name__)
+# Services call each other directly. What came through a gateway or a proxy came from outside (RFC 7239, RFC 9110 section 7.6.3).
+FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 REASONS = {
     200: "OK",
     400: "Bad Request",
@@ -73,6 +75,8 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
 def _answer(environ: dict[str, Any]) -> tuple[int, bytes]:
     path = environ["PATH_INFO"]
     service, _, method = path.removeprefix(f"{PATH}/").partition("/")
+    if any(name in environ for name in FORWARDED):
+        raise _Fault(404, "nothing here")
     if environ["REQUEST_METHOD"] != "POST":
         raise _Fault(405, "POST only")
     body = _read(environ)

@@ -180,9 +180,21 @@ class CommandNotFinished(SeamError):
     """A command returned without `work.finish(answer)`, so that nothing was stored under its key."""
 
 
+class FailureKind(enum.StrEnum):
+    """How a remote call failed, for metrics and for whoever reads them."""
+
+    UNREACHABLE = "unreachable"  # no connection
+    TIMEOUT = "timeout"  # no whole answer in time
+    BROKEN = "broken"  # the answer ended early or is no answer
+    FAULT = "fault"  # an HTTP error without a typed refusal: the process is there and something in it is wrong
+    FULL = "full"  # too many calls under way here; nothing was sent
+    OPEN = "open"  # the circuit breaker is open; nothing was sent
+
+
 class RemoteCallFailed(SeamError):
     """No complete, parsed answer came back. `may_have_executed` is False only when nothing was sent."""
 
-    def __init__(self, reason: str, *, may_have_executed: bool) -> None:
+    def __init__(self, reason: str, *, may_have_executed: bool, kind: FailureKind = FailureKind.BROKEN) -> None:
         super().__init__(reason)
         self.may_have_executed = may_have_executed
+        self.kind = kind

@@ -12,7 +12,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from apps.core.seam.errors import RemoteCallFailed
+from apps.core.seam.errors import FailureKind, RemoteCallFailed
 
 MAX_HEADER = 64 * 1024
 MAX_BODY = 64 * 1024 * 1024
@@ -23,30 +23,71 @@ class _Stale(Exception):
     """A kept connection turned out to be closed before a byte of the answer came."""
 
 
-def post(url: str, path: str, headers: dict[str, str], body: bytes, timeout: float) -> tuple[int, bytes]:
-    """Send a request and read its whole answer: status and body.
+class Address:
+    """Where a server listens: `http://host:port`, or `unix:///path` for a socket of this machine."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.url = url
+        self.is_unix = parts.scheme == "unix"
+        if not self.is_unix and (parts.scheme != "http" or not parts.hostname):
+            raise ValueError(f"{url} is no address of a seam: http://host:port or unix:///path")
+        self.path = parts.path
+        self.host, self.port = parts.hostname or "localhost", parts.port or 80
+        # An IPv6 address takes its brackets again (RFC 3986, section 3.2.2).
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self.header = "localhost" if self.is_unix else f"{host}:{self.port}"
+
+    def connect(self, timeout: float) -> socket.socket:
+        """A new connection. Raises: OSError."""
+        if self.is_unix:
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            made.settimeout(timeout)
+            try:
+                made.connect(self.path)
+            except OSError:
+                made.close()
+                raise
+            return made
+        made = socket.create_connection((self.host, self.port), timeout=timeout)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+
+def post(address: Address, path: str, headers: str, body: bytes, timeout: float) -> tuple[int, bytes]:
+    """Send a request and read its whole answer: status and body. `headers` are lines, each with its end.
 
     Raises: RemoteCallFailed, with `may_have_executed` False only when no connection could be made.
     """
     deadline = time.monotonic() + timeout
-    parts = urlsplit(url)
-    host, port = parts.hostname or "127.0.0.1", parts.port or 80
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
-    head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode("latin-1") + body
-    kept = _take(host, port)
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {address.header}\r\nContent-Type: application/json\r\n"
+        f"{headers}Content-Length: {len(body)}\r\n\r\n"
+    )
+    request = head.encode("latin-1") + body
+    kept = _take(address)
     if kept is not None:
         try:
-            return _exchange(kept, (host, port), request, deadline)
+            return _exchange(kept, address, request, deadline)
         except _Stale:
             pass
     try:
-        fresh = socket.create_connection((host, port), timeout=max(deadline - time.monotonic(), 0.001))
+        fresh = address.connect(max(deadline - time.monotonic(), 0.001))
     except OSError as error:
-        raise RemoteCallFailed(f"no connection: {error}", may_have_executed=kept is not None) from error
-    fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        kind = FailureKind.TIMEOUT if isinstance(error, TimeoutError) else FailureKind.UNREACHABLE
+        raise RemoteCallFailed(f"no connection: {error}", may_have_executed=kept is not None, kind=kind) from error
     try:
-        return _exchange(fresh, (host, port), request, deadline)
+        return _exchange(fresh, address, request, deadline)
+    except _Stale as error:
+        raise RemoteCallFailed("the connection was closed without an answer", may_have_executed=True) from error
+
+
+def get(address: Address, path: str, timeout: float) -> tuple[int, bytes]:
+    """Ask once on a connection of its own: status and body. Raises: RemoteCallFailed, OSError."""
+    deadline = time.monotonic() + timeout
+    request = f"GET {path} HTTP/1.1\r\nHost: {address.header}\r\nConnection: close\r\n\r\n".encode("latin-1")
+    try:
+        return _exchange(address.connect(timeout), address, request, deadline)
     except _Stale as error:
         raise RemoteCallFailed("the connection was closed without an answer", may_have_executed=True) from error
 
@@ -58,12 +99,12 @@ def close_idle() -> None:
         sock.close()
 
 
-def _take(host: str, port: int) -> socket.socket | None:
-    idle: dict[tuple[str, int], socket.socket] = _pool.__dict__.setdefault("idle", {})
-    return idle.pop((host, port), None)
+def _take(address: Address) -> socket.socket | None:
+    idle: dict[str, socket.socket] = _pool.__dict__.setdefault("idle", {})
+    return idle.pop(address.url, None)
 
 
-def _exchange(sock: socket.socket, address: tuple[str, int], request: bytes, deadline: float) -> tuple[int, bytes]:
+def _exchange(sock: socket.socket, address: Address, request: bytes, deadline: float) -> tuple[int, bytes]:
     reader = _Reader(sock, deadline)
     try:
         reader.arm()
@@ -78,11 +119,12 @@ def _exchange(sock: socket.socket, address: tuple[str, int], request: bytes, dea
         raise
     except (OSError, ValueError) as error:
         sock.close()
-        raise RemoteCallFailed(f"no complete answer: {error}", may_have_executed=True) from error
+        kind = FailureKind.TIMEOUT if isinstance(error, TimeoutError) else FailureKind.BROKEN
+        raise RemoteCallFailed(f"no complete answer: {error}", may_have_executed=True, kind=kind) from error
     if headers.get("connection", "").lower() == "close":
         sock.close()
     else:
-        _pool.idle[address] = sock
+        _pool.idle[address.url] = sock
     return status, body
 
 

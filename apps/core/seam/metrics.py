@@ -11,6 +11,20 @@ TOGETHER = 64
 LABELS = ("service", "method", "side", "outcome")
 calls = Histogram("seam_call_seconds", "Time of a seam call as its caller sees it", LABELS, buckets=BUCKETS)
 served = Counter("seam_served_total", "Calls answered by the seam endpoint", ("service", "method", "status"))
+remote_failures = Counter(
+    "seam_remote_failures_total", "Attempts without a whole answer", ("service", "method", "kind")
+)
+retries = Counter("seam_retries_total", "Attempts made again", ("service", "method"))
+fallbacks = Counter("seam_fallbacks_total", "Calls that home answered instead", ("service", "method", "kind"))
+breaker_open = Gauge(
+    "seam_breaker_open", "1 while a service's circuit breaker is open", ("service",), multiprocess_mode="livemax"
+)
+breaker_opened = Counter("seam_breaker_opened_total", "Times that a circuit breaker opened", ("service",))
+shadow_compared = Counter("seam_shadow_compared_total", "Queries asked of both sides", ("service", "method", "verdict"))
+shadow_dropped = Counter(
+    "seam_shadow_dropped_total", "Samples dropped because the queue was full", ("service", "method")
+)
+shadow_lost = Counter("seam_shadow_lost_total", "Comparisons that could not be kept")
 delivered = Counter("seam_events_delivered_total", "Deliveries of events", ("service", "consumer", "outcome"))
 outbox_age = Gauge(
     "seam_outbox_oldest_seconds", "Age of the oldest undelivered event", ("service",), multiprocess_mode="mostrecent"

@@ -14,14 +14,14 @@ import msgspec
 import structlog
 from django.db import connections
 
-from apps.core.flags.routes import decide_for_system
+from apps.core.flags.routes import system_context
 from apps.core.seam import metrics, topology
-from apps.core.seam.context import Actor, new_context
+from apps.core.seam.context import Actor
 from apps.core.seam.events import EventEnvelope
 from apps.core.seam.registry import call
 
 BATCH = 50
-LEASE_SECONDS = 30
+LEASE_SECONDS = 10
 DELIVERY_TIMEOUT_MS = 10_000
 MAX_BACKOFF_SECONDS = 300
 log = structlog.get_logger(__name__)
@@ -93,13 +93,13 @@ def _take(service: str) -> list[_Delivery]:
 
 
 def _deliver(service: str, delivery: _Delivery) -> bool:
-    ctx = new_context(
+    ctx = system_context(
+        str(delivery.aggregate_id),
         actor=Actor(id=delivery.actor_id, roles=("system",)),
         request_id=delivery.request_id,
         trace=delivery.trace,
         timeout_ms=DELIVERY_TIMEOUT_MS,
         command_key=str(delivery.event_id),
-        away=decide_for_system(str(delivery.aggregate_id)),
     )
     envelope = EventEnvelope(
         event_id=delivery.event_id,

@@ -17,10 +17,11 @@ import msgspec
 from django.conf import settings
 
 from apps.core.database.base import open_transactions
-from apps.core.seam import metrics, topology, trail
+from apps.core.seam import metrics, shadow, topology, trail
 from apps.core.seam.context import CallContext
-from apps.core.seam.errors import RemoteCallFailed, SeamCallInTransaction
-from apps.core.seam.service import Operation, ServiceKey
+from apps.core.seam.errors import SeamCallInTransaction, SeamError
+from apps.core.seam.protection import Guarded, WithHome
+from apps.core.seam.service import Kind, Operation, ServiceKey
 from apps.core.seam.transports import InProcess, OverHttp, Transport
 
 P = TypeVar("P")
@@ -61,25 +62,25 @@ def _invoke(operation: Operation, meter: metrics.Meter, *, ctx: CallContext, **a
     started = time.perf_counter()
     resolver = _resolver.get()
     transport = transport_for(operation.service, ctx) if resolver is None else resolver(operation.service, ctx)
-    trail.note(operation.service, transport.process)
-    outcome = "fault"
+    side, outcome = transport.side, "fault"
     try:
-        answer = transport.send(operation, ctx, operation.encode_arguments(arguments))
+        sent = operation.encode_arguments(arguments)
+        answer = transport.send(operation, ctx, sent)
+        side, process = answer.by or (side, transport.process)
+        trail.note(operation.service, process)
         if answer.refusal is not None:
             outcome = answer.refusal.category.value
-            raise answer.refusal
-        result = _decode(operation, answer.body)
-        outcome = "ok"
-        return result
+        else:
+            result = operation.decode_result(answer.body) if answer.result is msgspec.UNSET else answer.result
+            outcome = "ok"
     finally:
-        meter.observe(transport.side, outcome, time.perf_counter() - started)
-
-
-def _decode(operation: Operation, body: bytes) -> Any:
-    try:
-        return operation.decode_result(body)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise RemoteCallFailed(f"an answer of another shape: {error}", may_have_executed=True) from error
+        seconds = time.perf_counter() - started
+        meter.observe(side, outcome, seconds)
+    if operation.service in ctx.shadow and operation.kind is Kind.QUERY:
+        shadow.offer(operation, ctx, sent, answer, side, seconds)
+    if answer.refusal is not None:
+        raise answer.refusal
+    return result
 
 
 def refuse_open_transaction(operation: Operation) -> None:
@@ -93,20 +94,38 @@ def refuse_open_transaction(operation: Operation) -> None:
 def transport_for(service: str, ctx: CallContext) -> Transport:
     """The side that the context's route names: away when it lists the service and an address is known."""
     if service in ctx.away and service in settings.SEAM_AWAY:
-        return away(service, settings.SEAM_AWAY[service])
+        return away(service)
     return home(service)
 
 
 @cache
 def home(service: str) -> Transport:
-    """In this process."""
-    return InProcess(topology.local_binding(service), process=settings.SEAM_PROCESS_NAME)
+    """In this process where the service's code is loaded, else the monolith's seam."""
+    if service in settings.SEAM_SERVES:
+        return InProcess(topology.local_binding(service), process=settings.SEAM_PROCESS_NAME)
+    if not settings.SEAM_HOME:
+        raise SeamError(f"{service} is not loaded here, and SEAM_HOME does not say where home is")
+    caller = settings.SEAM_PROCESS_NAME
+    there = OverHttp(settings.SEAM_HOME, caller=caller, process="monolith", side="home", leave_half=False)
+    return Guarded(there, service, attempts=4, patience_seconds=0.2)
 
 
 @cache
-def away(service: str, url: str) -> Transport:
-    """The lifted-out process."""
-    return OverHttp(url, caller=settings.SEAM_PROCESS_NAME)
+def lifted(service: str) -> Guarded:
+    """The lifted-out process alone, without home behind it."""
+    there = OverHttp(settings.SEAM_AWAY[service], caller=settings.SEAM_PROCESS_NAME, process=service)
+    return Guarded(there, service, attempts=2, patience_seconds=0)
+
+
+@cache
+def away(service: str) -> Transport:
+    """The lifted-out process, with home to answer when it does not."""
+    return WithHome(lifted(service), home(service))
+
+
+def side(service: str, name: str) -> Transport:
+    """One side of a service alone: `home`, or `away` without home behind it."""
+    return lifted(service) if name == "away" else home(service)
 
 
 @contextmanager

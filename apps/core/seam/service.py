@@ -10,7 +10,7 @@ import enum
 import inspect
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, get_type_hints, overload
 
 import msgspec
 
@@ -20,7 +20,12 @@ from apps.core.seam.errors import InvalidArguments
 P = TypeVar("P")
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
+PATH = "/internal/seam"
 _MARK = "__seam_operation__"
+# One attempt on one side. A query takes milliseconds; a side that needs a second is as good as gone. A command may first have to
+# wait for a delivery that hangs, which the database ends after two seconds.
+QUERY_TIMEOUT_MS = 1_000
+COMMAND_TIMEOUT_MS = 2_500
 
 
 class Kind(enum.StrEnum):
@@ -30,25 +35,73 @@ class Kind(enum.StrEnum):
     COMMAND = "command"
 
 
-def query(method: Callable[Params, Result]) -> Callable[Params, Result]:
+class Mark(NamedTuple):
+    """What `@query` and `@command` say about a method beside its signature.
+
+    `timeout_ms` bounds one attempt on one side. `varies` names fields of the answer that differ honestly between two askings
+    (a URL signed with the time), `any_order` the lists whose order means nothing; "" is the answer itself.
+    """
+
+    kind: Kind
+    timeout_ms: int
+    varies: tuple[str, ...] = ()
+    any_order: tuple[str, ...] = ()
+
+
+@overload
+def query(method: Callable[Params, Result], /) -> Callable[Params, Result]: ...
+@overload
+def query(
+    *, timeout_ms: int = ..., varies: tuple[str, ...] = ..., any_order: tuple[str, ...] = ...
+) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]: ...
+def query(
+    method: Callable[..., Any] | None = None,
+    /,
+    *,
+    timeout_ms: int = QUERY_TIMEOUT_MS,
+    varies: tuple[str, ...] = (),
+    any_order: tuple[str, ...] = (),
+) -> Any:
     """Mark a Protocol method that only reads."""
-    setattr(method, _MARK, Kind.QUERY)
-    return method
+    return _marked(method, Mark(Kind.QUERY, timeout_ms, varies, any_order))
 
 
-def command(method: Callable[Params, Result]) -> Callable[Params, Result]:
+@overload
+def command(method: Callable[Params, Result], /) -> Callable[Params, Result]: ...
+@overload
+def command(
+    *, timeout_ms: int = ..., varies: tuple[str, ...] = ...
+) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]: ...
+def command(
+    method: Callable[..., Any] | None = None,
+    /,
+    *,
+    timeout_ms: int = COMMAND_TIMEOUT_MS,
+    varies: tuple[str, ...] = (),
+) -> Any:
     """Mark a Protocol method that changes something, exactly once per command key."""
-    setattr(method, _MARK, Kind.COMMAND)
-    return method
+    return _marked(method, Mark(Kind.COMMAND, timeout_ms, varies))
+
+
+def _marked(method: Callable[..., Any] | None, mark: Mark) -> Any:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        setattr(function, _MARK, mark)
+        return function
+
+    return decorate if method is None else decorate(method)
 
 
 class Operation:
     """One method of a service, with its codec."""
 
-    def __init__(self, service: str, name: str, kind: Kind, function: Callable[..., Any]) -> None:
+    def __init__(self, service: str, name: str, mark: Mark, function: Callable[..., Any]) -> None:
         self.service = service
         self.name = name
-        self.kind = kind
+        self.path = f"{PATH}/{service}/{name}"
+        self.kind = mark.kind
+        self.timeout_ms = mark.timeout_ms
+        self.varies = mark.varies
+        self.any_order = mark.any_order
         self.function = function
         hints = get_type_hints(function, include_extras=True)
         self.result_type: Any = hints.pop("return", type(None))
@@ -120,9 +173,9 @@ class ServiceKey(Generic[P]):
         """The marked methods of the Protocol, by name."""
         found: dict[str, Operation] = {}
         for name, function in inspect.getmembers(self.protocol, inspect.isfunction):
-            kind = getattr(function, _MARK, None)
-            if kind is not None:
-                found[name] = Operation(self.name, name, kind, function)
+            mark = getattr(function, _MARK, None)
+            if mark is not None:
+                found[name] = Operation(self.name, name, mark, function)
         return found
 
     def __repr__(self) -> str:

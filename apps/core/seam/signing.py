@@ -1,7 +1,8 @@
 """HMAC between a pair of services, over method, path, body and time (RFC 2104 with SHA-256).
 
-A secret belongs to the ordered pair (caller, callee); it is derived from a master secret. The first master signs; all
-listed ones verify, so a new one can be put in front while the old one is still in use.
+A secret belongs to the ordered pair (caller, callee). The monolith derives each from a master secret; a lifted-out service is
+given the secrets of its own pairs alone, so that it can speak for nobody else. The first secret of a pair signs; all listed
+ones verify, so a new one is first made known everywhere, then put in front, then the old one taken away.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from collections.abc import Iterable
 from functools import cache
 
 from django.conf import settings
+
+from apps.core.seam.errors import SeamError
 
 MAX_AGE_MS = 30_000
 VERSION = "v1"
@@ -26,16 +30,35 @@ def _pair_secret(master: str, caller: str, callee: str) -> bytes:
     return hmac.digest(master.encode(), f"{caller}>{callee}".encode(), "sha256")
 
 
+def secrets_of(caller: str, callee: str) -> tuple[bytes, ...]:
+    """The secrets of a pair, the signing one first; none for a pair that this process knows nothing of."""
+    given = settings.SEAM_PAIR_SECRETS.get(f"{caller}>{callee}")
+    if given is not None:
+        return tuple(bytes.fromhex(secret) for secret in given)
+    return tuple(_pair_secret(master, caller, callee) for master in settings.SEAM_MASTER_SECRETS)
+
+
+def pairs_of(service: str, others: Iterable[str]) -> dict[str, list[str]]:
+    """The secrets that one service needs, as `SEAM_PAIR_SECRETS` takes them: of calls to it and of calls by it, in hex."""
+    pairs = [pair for other in others if other != service for pair in ((other, service), (service, other))]
+    return {f"{one}>{two}": [secret.hex() for secret in secrets_of(one, two)] for one, two in pairs}
+
+
 def _seal(secret: bytes, method: str, path: str, at_ms: int, body: bytes) -> str:
     message = f"{VERSION}\n{method}\n{path}\n{at_ms}\n{hashlib.sha256(body).hexdigest()}"
     return f"{VERSION}={hmac.digest(secret, message.encode(), 'sha256').hex()}"
 
 
-def seal(*, caller: str, callee: str, method: str, path: str, body: bytes) -> tuple[str, str]:
-    """The values of `X-Seam-Time` (Unix milliseconds) and `X-Seam-Signature` for a request."""
-    at_ms = time.time_ns() // 1_000_000
-    secret = _pair_secret(settings.SEAM_MASTER_SECRETS[0], caller, callee)
-    return str(at_ms), _seal(secret, method, path, at_ms, body)
+def seal(*, caller: str, callee: str, method: str, path: str, body: bytes, at_ms: int | None = None) -> tuple[str, str]:
+    """The values of `X-Seam-Time` (Unix milliseconds, now unless given) and `X-Seam-Signature` for a request.
+
+    Raises: SeamError when this process has no secret for the pair.
+    """
+    at_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
+    secrets = secrets_of(caller, callee)
+    if not secrets:
+        raise SeamError(f"no secret is known for calls of {caller} to {callee}")
+    return str(at_ms), _seal(secrets[0], method, path, at_ms, body)
 
 
 def check(*, caller: str, callee: str, method: str, path: str, body: bytes, at: str, signature: str) -> None:
@@ -48,8 +71,8 @@ def check(*, caller: str, callee: str, method: str, path: str, body: bytes, at: 
     at_ms = int(at)
     if abs(time.time_ns() // 1_000_000 - at_ms) > MAX_AGE_MS:
         raise BadSeal
-    for master in settings.SEAM_MASTER_SECRETS:
-        expected = _seal(_pair_secret(master, caller, callee), method, path, at_ms, body)
+    for secret in secrets_of(caller, callee):
+        expected = _seal(secret, method, path, at_ms, body)
         if hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
             return
     raise BadSeal

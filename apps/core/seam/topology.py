@@ -33,6 +33,11 @@ def entries() -> dict[str, Entry]:
     return table
 
 
+def loaded() -> tuple[str, ...]:
+    """The services whose code is in this process: all of them, or the one that is lifted out."""
+    return tuple(service for service in entries() if service in settings.SEAM_SERVES)
+
+
 @cache
 def key_of(service: str) -> ServiceKey[Any]:
     """The key of a service. Raises: KeyError for a service that is not in the table."""

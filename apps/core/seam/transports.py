@@ -9,10 +9,11 @@ import msgspec
 from apps.core.seam import context, errors, http_client, signing
 from apps.core.seam.bindings import Answer, Binding
 from apps.core.seam.context import CallContext
-from apps.core.seam.errors import RemoteCallFailed
-from apps.core.seam.service import Operation
+from apps.core.seam.errors import FailureKind, RemoteCallFailed
+from apps.core.seam.service import (
+    Operation,
+)
 
-PATH = "/internal/seam"
 OK = 200
 
 
@@ -43,33 +44,48 @@ class InProcess:
 
 
 class OverHttp:
-    """Answers elsewhere. `url` is the scheme, host and port of a seam endpoint."""
+    """Answers elsewhere. `url` is the scheme, host and port of a seam endpoint, or `unix:///path` of its socket.
 
-    side = "away"
+    `leave_half` keeps half of the caller's time for somebody else who can answer.
+    """
 
-    def __init__(self, url: str, *, caller: str) -> None:
-        self._url = url
+    def __init__(
+        self, url: str, *, caller: str, process: str = "", side: str = "away", leave_half: bool = True
+    ) -> None:
+        self._address = http_client.Address(url)
         self._caller = caller
-        self.process = url
+        self._leave_half = leave_half
+        self.side = side
+        self.process = process or url
         self._encode = msgspec.json.Encoder().encode
 
+    def allowed_ms(self, operation: Operation, ctx: CallContext) -> int:
+        """How long one attempt may take: the method's own time, within what is left of the caller's."""
+        left = ctx.remaining_ms()
+        return min(left // 2 if self._leave_half else left, operation.timeout_ms)
+
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
-        # Half of the time, so that home can still answer when the remote side does not.
-        allowed = max(ctx.remaining_ms() // 2, 1)
-        wire = self._encode(context.to_wire(ctx, allowed))
-        body = b'{"context":' + wire + b',"arguments":' + arguments + b"}"
-        path = f"{PATH}/{operation.service}/{operation.name}"
+        return self.exchange(operation, ctx, arguments, max(self.allowed_ms(operation, ctx), 1))
+
+    def exchange(self, operation: Operation, ctx: CallContext, arguments: bytes, allowed_ms: int) -> Answer:
+        """One request and its whole, decoded answer. Raises: RemoteCallFailed."""
+        body = b'{"context":%b,"arguments":%b}' % (self._encode(context.to_wire(ctx, allowed_ms)), arguments)
+        path = operation.path
         at, signature = signing.seal(caller=self._caller, callee=operation.service, method="POST", path=path, body=body)
-        headers = {"X-Seam-Caller": self._caller, "X-Seam-Time": at, "X-Seam-Signature": signature}
-        status, answer = http_client.post(self._url, path, headers, body, allowed / 1000)
-        if status == OK:
-            return Answer(answer)
-        return Answer(answer, _refusal(status, answer))
+        headers = f"X-Seam-Caller: {self._caller}\r\nX-Seam-Time: {at}\r\nX-Seam-Signature: {signature}\r\n"
+        status, answer = http_client.post(self._address, path, headers, body, allowed_ms / 1000)
+        if status != OK:
+            return Answer(answer, _refusal(status, answer))
+        try:
+            return Answer(answer, None, operation.decode_result(answer))
+        except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
+            raise RemoteCallFailed(f"an answer of another shape: {error}", may_have_executed=True) from error
 
 
 def _refusal(status: int, body: bytes) -> errors.DomainError:
     try:
-        refusal = errors.from_wire(body)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise RemoteCallFailed(f"HTTP {status} without a typed refusal", may_have_executed=True) from error
-    return refusal
+        return errors.from_wire(body)
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
+        # A proxy in between says so when nobody is behind it (RFC 9110, sections 15.6.3 to 15.6.5).
+        kind = FailureKind.UNREACHABLE if status in {502, 503, 504} else FailureKind.FAULT
+        raise RemoteCallFailed(f"HTTP {status} without a typed refusal", may_have_executed=True, kind=kind) from error

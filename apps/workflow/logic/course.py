@@ -11,6 +11,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from apps.core.seam.commands import Work
+from apps.core.seam.errors import ServiceBusy
 from apps.workflow.interface import (
     StageCompleted,
     StageStarted,
@@ -55,15 +56,15 @@ def locked(contract_id: UUID) -> Workflow | None:
     return found.first()
 
 
-class NotStartedYet(Exception):
-    """An event overtook the one that starts the workflow; it is delivered again."""
+class NotStartedYet(ServiceBusy):
+    """An event overtook the one that starts the workflow: told as busy, so that it is delivered again."""
 
 
 def started(contract_id: UUID) -> Workflow | None:
     """The workflow that is under way, or None when it has ended. Raises: NotStartedYet."""
     workflow = locked(contract_id)
     if workflow is None and not Workflow.objects.filter(contract_id=contract_id).exists():
-        raise NotStartedYet(f"the workflow of contract {contract_id} has not started yet")
+        raise NotStartedYet
     return workflow
 
 

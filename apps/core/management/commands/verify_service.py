@@ -1,0 +1,87 @@
+"""`manage.py verify_service documents http://127.0.0.1:9000`: our contract tests against whatever stands there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.core.seam import conformance, topology
+from apps.core.seam.http_client import Address
+
+
+class Command(BaseCommand):
+    """A row per operation; the exit status is 1 when one does not hold."""
+
+    help = "Check that a service at a URL honours the wire and passes the contract tests of the service it stands for."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Which service, and where."""
+        parser.add_argument("service", choices=tuple(topology.entries()))
+        parser.add_argument("url", help="http://host:port, or unix:///path of a socket")
+        parser.add_argument(
+            "--wire-only", action="store_true", help="without the contract tests, which need the whole platform"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Check, print, judge. Raises: CommandError with the count of operations that do not hold."""
+        service, url = options["service"], options["url"]
+        try:
+            Address(url)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+        problems: dict[str, list[str]] = defaultdict(list)
+        asked: dict[str, int] = defaultdict(int)
+        for check in conformance.check(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME):
+            asked[check.operation] += 1
+            if check.problem:
+                problems[check.operation].append(f"{check.name}: {check.problem}")
+        tests = {} if options["wire_only"] else contract_tests(service, url)
+        for name, exercised, problem in tests.get("rows", []):
+            for operation in exercised:
+                asked[operation] += 1
+                if problem:
+                    problems[operation].append(f"{name}: {problem}")
+        self._tell(service, problems, asked, tests)
+
+    def _tell(self, service: str, problems: dict[str, list[str]], asked: dict[str, int], tests: dict[str, Any]) -> None:
+        operations = topology.key_of(service).operations.values()
+        for operation in operations:
+            found = problems[operation.name]
+            mark = "FAILED" if found else "ok"
+            self.stdout.write(f"  {operation.name:<20} {operation.kind:<8} {asked[operation.name]:>3} checks  {mark}")
+            for words in found[:5]:
+                self.stdout.write(f"      {words}")
+        bad = sum(1 for operation in operations if problems[operation.name])
+        if tests.get("failed") and not bad:
+            raise CommandError(f"the contract tests did not pass:\n{tests['output'][-3000:]}")
+        if bad:
+            raise CommandError(f"{bad} of {len(operations)} operations of {service} do not hold")
+        self.stdout.write(f"{service} holds: {len(operations)} operations, {sum(asked.values())} checks")
+
+
+def contract_tests(service: str, url: str) -> dict[str, Any]:
+    """Run the service's contract tests with the service elsewhere: rows of (test, operations, problem). Raises: CommandError."""
+    folder = settings.BASE_DIR / "apps" / service / "tests"
+    with tempfile.TemporaryDirectory() as place:
+        report = Path(place) / "report.json"
+        variables = {"VERIFY_ELSEWHERE": json.dumps({service: url}), "VERIFY_REPORT": str(report)}
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", str(folder), "-q", "-p", "no:randomly"],
+            cwd=settings.BASE_DIR,
+            env={"WEB_URL": url, **os.environ, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if not report.exists():
+            raise CommandError(f"the contract tests could not be run:\n{(done.stdout + done.stderr)[-3000:]}")
+        return {"rows": json.loads(report.read_text()), "failed": done.returncode != 0, "output": done.stdout}

@@ -1,0 +1,111 @@
+"""Whether something that listens at a URL speaks the wire as `docs/wire.md` says it: the part that needs no data.
+
+Each operation is called with what every implementation has to refuse, whatever it is about.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from apps.core.seam import errors, signing
+from apps.core.seam.context import SYSTEM, new_context, to_wire
+from apps.core.seam.errors import RemoteCallFailed
+from apps.core.seam.http_client import Address, post
+from apps.core.seam.service import Operation, ServiceKey
+from apps.core.seam.signing import MAX_AGE_MS
+
+TIMEOUT_SECONDS = 10.0
+
+
+class Check(NamedTuple):
+    """One thing asked of one operation. `problem` is empty where it is as it has to be."""
+
+    operation: str
+    name: str
+    problem: str
+
+
+def check(key: ServiceKey[Any], url: str, *, caller: str) -> Iterator[Check]:
+    """Every operation of a service. Raises: nothing; a side that does not answer is a problem."""
+    address = Address(url)
+    for operation in key.operations.values():
+        for name, problem in _of_operation(operation, address, caller):
+            yield Check(operation.name, name, problem)
+
+
+def _of_operation(operation: Operation, address: Address, caller: str) -> Iterator[tuple[str, str]]:
+    call = _Caller(operation, address, caller)
+    whole = call.body(b"{}")
+    yield "no signature", call.expect(whole, {401}, seal=None)
+    yield "a signature over another body", call.expect(whole, {401}, seal=whole + b" ")
+    yield "a signature that is too old", call.expect(whole, {401}, aged=True)
+    yield "a pair that does not exist", call.expect(whole, {401}, caller="nobody")
+    yield "a person's token instead", call.expect(whole, {401}, seal=None, extra="Authorization: Bearer x\r\n")
+    yield "no JSON", call.expect(b"{", {400})
+    yield "no context", call.expect(b'{"arguments":{}}', {400})
+    yield "arguments of another shape", call.refused(call.body(b"[]"), "invalid_arguments")
+    for wrong in _wrongly_typed(operation):
+        yield "an argument of another type", call.refused(call.body(wrong), "invalid_arguments")
+
+
+def _wrongly_typed(operation: Operation) -> Iterator[bytes]:
+    """A value that no parameter takes: interfaces have no free objects, and events are the one exception."""
+    for name in list(operation.parameters)[:1]:
+        yield msgspec.json.encode({name: {"no": ["such", "value"]}})
+
+
+class _Caller:
+    def __init__(self, operation: Operation, address: Address, caller: str) -> None:
+        self._operation = operation
+        self._address = address
+        self._caller = caller
+
+    def body(self, arguments: bytes) -> bytes:
+        """A call's body, with a context of the system."""
+        context = msgspec.json.encode(to_wire(new_context(actor=SYSTEM), 5_000))
+        return b'{"context":%b,"arguments":%b}' % (context, arguments)
+
+    def send(
+        self, body: bytes, *, seal: bytes | None = b"", caller: str = "", aged: bool = False, extra: str = ""
+    ) -> tuple[int, bytes]:
+        """Send; `seal` is what is signed, the body itself unless it is given, nothing where it is None."""
+        lines = extra
+        if seal is not None:
+            at, signature = signing.seal(
+                caller=self._caller,
+                callee=self._operation.service,
+                method="POST",
+                path=self._operation.path,
+                body=seal or body,
+                at_ms=time.time_ns() // 1_000_000 - (MAX_AGE_MS + 1_000 if aged else 0),
+            )
+            lines += (
+                f"X-Seam-Caller: {caller or self._caller}\r\nX-Seam-Time: {at}\r\nX-Seam-Signature: {signature}\r\n"
+            )
+        return post(self._address, self._operation.path, lines, body, TIMEOUT_SECONDS)
+
+    def expect(self, body: bytes, statuses: set[int], **how: Any) -> str:
+        """The problem, where the status is another one."""
+        try:
+            status, _ = self.send(body, **how)
+        except RemoteCallFailed as failure:
+            return f"no answer: {failure}"
+        return "" if status in statuses else f"answered {status} instead of {' or '.join(map(str, sorted(statuses)))}"
+
+    def refused(self, body: bytes, code: str) -> str:
+        """The problem, where this is not refused with a code and its category's status."""
+        try:
+            status, answer = self.send(body)
+            refusal = errors.from_wire(answer)
+        except RemoteCallFailed as failure:
+            return f"no answer: {failure}"
+        except (msgspec.ValidationError, msgspec.DecodeError):
+            return f"answered {status} without a typed refusal instead of {code}"
+        if refusal.code != code:
+            return f"refused with {refusal.code} instead of {code}"
+        expected = errors.HTTP_STATUS[refusal.category]
+        return "" if status == expected else f"refused with {code} and status {status} instead of {expected}"

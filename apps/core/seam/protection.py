@@ -1,0 +1,144 @@
+"""What stands between a caller and a remote side: breaker, a bound on calls under way, retry, and home when all fails.
+
+Here: when to send again, when not to send, who answers instead. Not here: how bytes travel (`transports.py`).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from functools import cache
+
+import structlog
+from django.conf import settings
+
+from apps.core.seam import metrics
+from apps.core.seam.bindings import Answer
+from apps.core.seam.breaker import Breaker
+from apps.core.seam.context import CallContext
+from apps.core.seam.errors import FailureKind, RemoteCallFailed, ServiceBusy
+from apps.core.seam.service import Kind, Operation
+from apps.core.seam.transports import OverHttp, Transport
+
+PROBE_MS = 300
+JITTER_SECONDS = 0.02
+# A failure that took longer than this part of the time allowed is not tried again: the other side is slow, not gone.
+QUICK = 0.25
+log = structlog.get_logger(__name__)
+
+
+@cache
+def _process_slots(pid_limit: int) -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(pid_limit)
+
+
+class Guarded:
+    """A remote side behind a breaker, a bound and a bounded retry.
+
+    Away from home there is somebody else who can answer, so that little is tried and half of the time is left; towards home
+    there is nobody, so that more is tried.
+    """
+
+    def __init__(self, inner: OverHttp, service: str, *, attempts: int, patience_seconds: float) -> None:
+        self._inner = inner
+        self._service = service
+        self._attempts = attempts
+        self._patience = patience_seconds
+        self.side = inner.side
+        self.process = inner.process
+        self.breaker = Breaker(service if inner.side == "away" else f"home of {service}")
+        # All threads of a process may not wait for other services: one that calls back here would find nobody.
+        self._slots = threading.BoundedSemaphore(settings.SEAM_MAX_IN_FLIGHT)
+        self._shared = _process_slots(settings.SEAM_MAX_IN_FLIGHT_IN_ALL)
+
+    def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
+        """The answer, after one attempt or several.
+
+        Raises: RemoteCallFailed; ServiceBusy when the caller's time is over before anything was sent.
+        """
+        allowed = self._inner.allowed_ms(operation, ctx)
+        may_have_executed = False
+        for attempt in range(1, self._attempts + 1):
+            started = time.monotonic()
+            try:
+                return self._once(operation, ctx, arguments, allowed)
+            except RemoteCallFailed as failure:
+                may_have_executed = may_have_executed or failure.may_have_executed
+                metrics.remote_failures.labels(self._service, operation.name, failure.kind).inc()
+                spent_ms = (time.monotonic() - started) * 1000
+                if attempt == self._attempts or not _is_worth_another(operation, ctx, failure, spent_ms, allowed):
+                    failure.may_have_executed = may_have_executed
+                    raise
+            metrics.retries.labels(self._service, operation.name).inc()
+            time.sleep(random.uniform(0.1, 1) * JITTER_SECONDS * 2**attempt)
+            allowed = self._inner.allowed_ms(operation, ctx)
+        raise ServiceBusy
+
+    def _once(self, operation: Operation, ctx: CallContext, arguments: bytes, allowed_ms: int) -> Answer:
+        if allowed_ms <= 0:
+            raise ServiceBusy
+        breaker = self.breaker
+        if not breaker.admits():
+            raise RemoteCallFailed("the circuit breaker is open", may_have_executed=False, kind=FailureKind.OPEN)
+        if breaker.is_open:
+            allowed_ms = min(allowed_ms, PROBE_MS)
+        if not self._take(self._slots):
+            raise _full()
+        try:
+            if not self._take(self._shared):
+                raise _full()
+            try:
+                answer = self._inner.exchange(operation, ctx, arguments, allowed_ms)
+            except RemoteCallFailed as failure:
+                # A fault is one call's; it came quickly, and the next call may do well.
+                if failure.kind is not FailureKind.FAULT:
+                    breaker.failed()
+                raise
+            finally:
+                self._shared.release()
+        finally:
+            self._slots.release()
+        breaker.succeeded()
+        return answer
+
+    def _take(self, slots: threading.BoundedSemaphore) -> bool:
+        return slots.acquire(blocking=False) or (self._patience > 0 and slots.acquire(timeout=self._patience))
+
+
+def _full() -> RemoteCallFailed:
+    return RemoteCallFailed("too many calls are under way", may_have_executed=False, kind=FailureKind.FULL)
+
+
+def _is_worth_another(
+    operation: Operation, ctx: CallContext, failure: RemoteCallFailed, spent_ms: float, allowed_ms: int
+) -> bool:
+    """Whether the same call may be sent again: it is a query or has a key, and what went wrong went wrong quickly."""
+    if failure.kind in {FailureKind.OPEN, FailureKind.FULL, FailureKind.TIMEOUT, FailureKind.FAULT}:
+        return False
+    safe = operation.kind is Kind.QUERY or ctx.command_key is not None or not failure.may_have_executed
+    return safe and spent_ms < allowed_ms * QUICK
+
+
+class WithHome:
+    """A lifted-out service, with home to answer when it does not: the same query, or the same command under the same key.
+
+    Allowed while home holds the grants on the service's data; then a command runs exactly once, whichever side came first.
+    """
+
+    side = "away"
+
+    def __init__(self, away: Guarded, home: Transport) -> None:
+        self._away = away
+        self._home = home
+        self.process = away.process
+
+    def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
+        """The away side's answer, else home's. Raises: RemoteCallFailed when home is remote and fails as well."""
+        try:
+            return self._away.send(operation, ctx, arguments)
+        except RemoteCallFailed as failure:
+            metrics.fallbacks.labels(operation.service, operation.name, failure.kind).inc()
+            log.info("answered_at_home", service=operation.service, method=operation.name, because=str(failure))
+            answer = self._home.send(operation, ctx, arguments)
+            return Answer(answer.body, answer.refusal, answer.result, (self._home.side, self._home.process))

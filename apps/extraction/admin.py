@@ -1,0 +1,88 @@
+"""What shadowing found: every comparison, and above the list what differs, by service, method and field."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.rest.admin import ReadOnly
+from apps.extraction import mismatches
+from apps.extraction.models import ShadowComparison
+
+
+class DifferingField(admin.SimpleListFilter):
+    """Comparisons that differ in one field."""
+
+    title = _("field")
+    parameter_name = "field"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The fields that ever differed."""
+        return [(name, name) for name in sorted({found.field for found in mismatches.fields()})]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Those that differ in it."""
+        return queryset.filter(fields__contains=[self.value()]) if self.value() else queryset
+
+
+@admin.register(ShadowComparison)
+class ShadowComparisonAdmin(ReadOnly):
+    """Answers are masked: free text shows as a digest, so that two can be compared and none can be read."""
+
+    list_display = (
+        *("compared_at", "service", "method", "verdict", "differing", "primary_side", "primary_ms", "other_ms"),
+        "same_request",
+    )
+    list_filter = ("verdict", "service", "method", DifferingField)
+    search_fields = ("request_id", "trace")
+    list_before_template = "admin/extraction/shadow_tallies.html"
+    fields = (
+        *("compared_at", "service", "method", "verdict", "differing", "noise", "asked_twice", "primary_side"),
+        *("primary_ms", "other_ms", "same_request", "trace", "shown_arguments", "side_by_side"),
+    )
+    readonly_fields = fields
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The list, below the tallies."""
+        service = request.GET.get("service__exact", request.GET.get("service", ""))
+        tallied = {"tallies": mismatches.tallies(service), "differing_fields": mismatches.fields(service)}
+        answer: TemplateResponse = super().changelist_view(request, {**(extra_context or {}), **tallied})
+        return answer
+
+    @admin.display(description=_("fields that differ"))
+    def differing(self, obj: ShadowComparison) -> str:
+        """The fields in one line."""
+        return ", ".join(obj.fields) or "—"
+
+    @admin.display(description=_("request"))
+    def same_request(self, obj: ShadowComparison) -> SafeString:
+        """The request, with everything that was compared in it."""
+        there = reverse("admin:extraction_shadowcomparison_changelist")
+        return format_html('<a href="{}?q={}">{}</a>', there, obj.request_id, obj.request_id)
+
+    @admin.display(description=_("arguments, masked"))
+    def shown_arguments(self, obj: ShadowComparison) -> SafeString:
+        """As JSON."""
+        return format_html("<pre>{}</pre>", _shown(obj.arguments))
+
+    @admin.display(description=_("answers, masked"))
+    def side_by_side(self, obj: ShadowComparison) -> SafeString:
+        """Both answers beside each other."""
+        other = "away" if obj.primary_side == "home" else "home"
+        cells = ((obj.primary_side, _shown(obj.primary_answer)), (other, _shown(obj.other_answer)))
+        columns = format_html_join(
+            "", "<td style='vertical-align:top;padding-right:2em'><b>{}</b><pre>{}</pre></td>", cells
+        )
+        return format_html("<table><tr>{}</tr></table>", columns)
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)

@@ -1,0 +1,283 @@
+"""`make drill-lift`: each service leaves the process and comes back under load, is killed and hung at every step, and nobody notices.
+
+Prints a table as it goes and writes `build/drill-lift.json`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import urllib3
+
+from landcontracts.embedded.processes import Process
+from landcontracts.embedded.stack import Stack
+from tests.drills import audit, sales
+from tests.drills.clients import DrillClient, Tally
+from tests.drills.people import People
+from tests.drills.report import Report, ServiceReport, Step
+
+SHARES = (5, 50, 100)
+NOBODY = "00000000-0000-4000-8000-000000000000"
+# A request of the public API that this service has a part in.
+ASKED: dict[str, str] = {
+    "authentication": "auth/me",
+    "documents": f"documents?contract_id={NOBODY}",
+    "signatures": f"signatures?document_id={NOBODY}",
+    "contracts": "contracts?limit=1",
+    "workflow": f"workflows?contract_id={NOBODY}",
+    "notifications": "notifications?limit=1",
+    "datasync": "sync",
+}
+
+
+class Scale(NamedTuple):
+    """How much of everything."""
+
+    actors: int = 2_000
+    sellers: int = 4
+    census_threads: int = 4
+    shares: tuple[int, ...] = SHARES
+    after_fault_seconds: float = 2.0
+
+
+class Drill:
+    """One stack with its people; services are lifted out one after the other."""
+
+    def __init__(self, stack: Stack, url: str, scale: Scale, report: Report) -> None:
+        from apps.extraction import routing  # Django is set up by now
+
+        self._routing = routing
+        self.stack, self.url, self.scale, self.report = stack, url, scale, report
+        self.people = People(url, scale.actors)
+        self.told: Counter[str] = Counter()
+
+    def rehearse(self) -> None:
+        """One sale in calm, to know what a sale leaves behind."""
+        trio, tally = self.people.trios(1)[0], Tally()
+        with sales.Load(self.url, tally, [trio], self.people.pdf) as load:
+            pass
+        audit.settle()
+        if load.broken or not load.facts:
+            raise RuntimeError(f"a sale in calm does not succeed: {load.broken}")
+        contract = load.facts[0].contract_id
+        self.told = audit.messages_of([contract])[contract]
+
+    def lift(self, service: str) -> ServiceReport:
+        """Everything with one service."""
+        run = Run(self, service)
+        found = run.play()
+        self.report.add(found)
+        return found
+
+    def share(self, service: str, kind: str, percent: int) -> None:
+        """Turn a flag."""
+        with self._routing.by("drill", where="make drill-lift"):
+            self._routing.set_share(service, kind, percent)
+
+
+class Run:
+    """One service's way out and back."""
+
+    def __init__(self, drill: Drill, service: str) -> None:
+        self.drill, self.service = drill, service
+        self.tally = Tally()
+        self.found = ServiceReport(service)
+        self.process: Process | None = None
+        self._percent = 0
+
+    def play(self) -> ServiceReport:
+        """All steps under load, then the audit."""
+        from apps.extraction.models import ShadowComparison
+
+        drill, started = self.drill, audit.now()
+        chosen = drill.people.trios(drill.scale.sellers, first_for=f"{self.service}_remote")
+        answered_at_home = self._answered_at_home()
+        with self._administrator() as syncs, sales.Load(drill.url, self.tally, chosen, drill.people.pdf) as load:
+            with self._step("in process"):
+                self._census()
+            with self._step("apart"):
+                self.process = drill.stack.start_lifted(self.service, drill.url)
+                self._census()
+            self._shadowed()
+            for percent in drill.scale.shares:
+                self._shared(percent)
+            self._hung()
+            self._back()
+        self.found.answered_at_home = int(self._answered_at_home() - answered_at_home)
+        self._audit(load, syncs)
+        compared = ShadowComparison.objects.filter(service=self.service, compared_at__gte=started)
+        self.found.compared = compared.count()
+        self.found.mismatched = compared.filter(verdict="mismatch").count()
+        return self.found
+
+    def _shadowed(self) -> None:
+        from apps.extraction.models import ShadowComparison
+
+        with self._step("shadow", 0) as step:
+            sent: dict[str, float] = {}
+            self.drill.share(self.service, "shadow", 100)
+            started = time.monotonic()
+
+            def seen() -> bool:
+                sent[f"{self.service}-{len(sent)}"] = time.monotonic() - started
+                self._is_remote(self.drill.people.everybody[0], identity=list(sent)[-1])
+                return ShadowComparison.objects.filter(request_id__in=sent).exists()
+
+            self._until(seen)
+            found = ShadowComparison.objects.filter(request_id__in=sent).values_list("request_id", flat=True)
+            step.seconds_to_effect = min(sent[identity] for identity in found)
+            self._census()
+        self._killed("shadow")
+        self.drill.share(self.service, "shadow", 0)
+
+    def _shared(self, percent: int) -> None:
+        with self._step(f"{percent} %", percent) as step:
+            step.seconds_to_effect = self._turn(percent)
+            step.remote_share, step.actors = self._census()
+        self._killed(f"{percent} %")
+
+    def _killed(self, during: str) -> None:
+        """Kill -9 in the middle of writes; start it again and wait until it is used again."""
+        with self._step(f"{during}, kill -9", self._percent):
+            self._signal(signal.SIGKILL)
+            time.sleep(self.drill.scale.after_fault_seconds)
+        with self._step(f"{during}, again", self._percent):
+            self.process = self.drill.stack.start_lifted(self.service, self.drill.url)
+            self._until(lambda: not self._percent or self._is_remote(self._covered(1)[0]))
+
+    def _hung(self) -> None:
+        with self._step(f"{self._percent} %, hung", self._percent):
+            self._signal(signal.SIGSTOP)
+            time.sleep(self.drill.scale.after_fault_seconds * 2)
+        with self._step(f"{self._percent} %, awake", self._percent):
+            self._signal(signal.SIGCONT)
+            self._until(lambda: self._is_remote(self._covered(1)[0]))
+
+    def _back(self) -> None:
+        with self._step("0 %", 0) as step:
+            step.seconds_to_effect = self._turn(0)
+            step.remote_share, step.actors = self._census()
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, kind: signal.Signals) -> None:
+        if self.process is None:
+            raise RuntimeError("nothing is apart")
+        os.killpg(self.process.pid, kind)
+        if kind in {signal.SIGKILL, signal.SIGTERM}:
+            self.process.wait(30)
+            self.drill.stack.processes.forget(self.process)
+
+    @contextmanager
+    def _step(self, name: str, percent: int = 0) -> Iterator[Step]:
+        step = Step(name, percent)
+        self.tally.step = name
+        yield step
+        step.p50_ms, step.p99_ms = self.tally.percentiles(name)
+        step.failed = self.tally.failed_in(name)
+        self.found.steps.append(step)
+        self.drill.report.tell(self.service, step)
+
+    def _turn(self, percent: int) -> float:
+        """Turn the flag and watch people whose side changes; the seconds until the last of them was seen on the old side."""
+        before, self._percent = self._percent, percent
+        low, high = sorted((before, percent))
+        watched = self.drill.people.between(f"{self.service}_remote", low, high)[:5]
+        remote = percent > before
+        self.drill.share(self.service, "remote", percent)
+        started = time.monotonic()
+        last_wrong = 0.0
+        while time.monotonic() - started < 1.5:
+            for person in watched:
+                sent = time.monotonic() - started
+                if self._is_remote(person) is not remote:
+                    last_wrong = sent
+        return last_wrong
+
+    def _covered(self, count: int) -> list[sales.Person]:
+        return self.drill.people.between(f"{self.service}_remote", 0, self._percent)[:count]
+
+    def _is_remote(self, person: sales.Person, *, identity: str = "") -> bool:
+        client = DrillClient(self.drill.url, self.tally, pause=sales.PAUSE_SECONDS)
+        client.bear(self._token(person), {}, identity=identity)
+        client.get(ASKED[self.service])
+        return client.answered_by.get(self.service) == self.service
+
+    def _token(self, person: sales.Person) -> str:
+        return self.drill.people.administrators_token(person) if self.service == "datasync" else person.token
+
+    def _until(self, good: Callable[[], bool], seconds: float = 60) -> None:
+        """Keep asking until something is so. Raises: TimeoutError."""
+        deadline = time.monotonic() + seconds
+        while not good():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.service}: {self.tally.step} does not come to its end")
+
+    def _census(self) -> tuple[float, int]:
+        """Everybody asks once: the share of them that the lifted-out process answered."""
+        waiting = list(self.drill.people.everybody)
+        remote: list[bool] = []
+
+        def ask() -> None:
+            while True:
+                try:
+                    person = waiting.pop()
+                except IndexError:
+                    return
+                remote.append(self._is_remote(person))
+
+        threads = [threading.Thread(target=ask, name="census") for _ in range(self.drill.scale.census_threads)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(remote) / len(remote), len(remote)
+
+    def _answered_at_home(self) -> float:
+        """Calls to the service that home answered because the lifted-out process did not, as the web server counts them."""
+        metrics = urllib3.request("GET", f"{self.drill.url}/metrics").data.decode().splitlines()
+        ours = (
+            line for line in metrics if line.startswith("seam_fallbacks_total{") and f'service="{self.service}"' in line
+        )
+        return sum(float(line.rsplit(" ", 1)[1]) for line in ours)
+
+    @contextmanager
+    def _administrator(self) -> Iterator[list[str]]:
+        started: list[str] = []
+        stop = threading.Event()
+        token = self.drill.people.administrators_token(self.drill.people.everybody[0])
+        given = (self.drill.url, self.tally, token, stop, started)
+        thread = threading.Thread(target=sales.administrators_work, args=given, name="administrator")
+        if self.service == "datasync":
+            thread.start()
+        try:
+            yield started
+        finally:
+            stop.set()
+            if thread.ident is not None:
+                thread.join()
+
+    def _audit(self, load: sales.Load, syncs: list[str]) -> None:
+        verdict = audit.check(load.facts, self.tally.keys, syncs, self.drill.told)
+        found: dict[str, Any] = {
+            "requests": self.tally.requests,
+            "failed": len(self.tally.failures),
+            "commands": len(self.tally.keys),
+            "sales": len(load.facts),
+            "lost": len(verdict.lost),
+            "doubled": len(verdict.doubled),
+        }
+        for name, value in found.items():
+            setattr(self.found, name, value)
+        self.found.complaints = [
+            *(words for _, words in self.tally.failures),
+            *load.broken,
+            *verdict.lost,
+            *verdict.doubled,
+        ]

@@ -1,0 +1,72 @@
+"""A lifted-out service that hangs, dies, comes back and stops."""
+
+import os
+import signal
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from apps.extraction import routing
+from landcontracts.demo.paper import sale_contract
+from tests.seam.sales import answered_by, until
+from tests.seam.servers import lifted
+
+
+@pytest.fixture
+def remote():
+    yield lambda percent: routing.set_share("documents", "remote", Decimal(percent))
+    routing.set_share("documents", "remote", Decimal(0))
+
+
+def test_nobody_notices_when_it_hangs_dies_and_comes_back(remote, sale):
+    seller, contract = sale
+    remote(100)
+    with lifted("documents") as (_, process):
+        until(seller, contract, "documents")
+        os.killpg(process.pid, signal.SIGSTOP)
+        started = time.monotonic()
+        hung = [answered_by(seller, contract) for _ in range(20)]
+        assert set(hung) == {"monolith"}
+        assert time.monotonic() - started < 12  # five that waited for it, and then nobody did
+        os.killpg(process.pid, signal.SIGCONT)
+        until(seller, contract, "documents", seconds=10)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        assert [answered_by(seller, contract) for _ in range(10)] == ["monolith"] * 10
+    with lifted("documents"):
+        until(seller, contract, "documents", seconds=10)
+
+
+def test_its_events_are_pumped_by_its_own_worker(sale):
+    """The monolith of this stack has no worker, so that whatever is delivered was delivered by the service itself."""
+    seller, contract = sale
+    body = sale_contract(
+        {"number": "1", "price": "1", "cadastral_number": "-", "currency": "RUB", "terms": ""},
+        {"address": "-", "area_m2": "1"},
+        seller="А",
+        buyer="Б",
+    )
+    with lifted("documents"):
+        seller.upload("Договор.pdf", body, "application/pdf", contract_id=contract, document_type="sale_contract")
+        found = seller.wait_for(
+            f"contracts/{contract}", lambda seen: "no_sale_contract" not in seen["blockers"], seconds=20
+        )
+    assert found["status"] == "draft"
+
+
+def test_it_stops_when_told_and_leaves_nothing_behind():
+    with lifted("notifications") as (_, process):
+        group = process.pid
+        process.terminate()
+        assert process.wait(20) == 0
+        left = [path for path in Path("/proc").glob("[0-9]*/stat") if _group(path) == group]
+        assert left == []
+
+
+def _group(path: Path) -> int:
+    try:
+        return int(path.read_text().rpartition(")")[2].split()[2])
+    except OSError:
+        return 0

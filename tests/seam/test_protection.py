@@ -1,0 +1,371 @@
+"""What a caller is spared when a lifted-out service is gone, slow, full or wrong, and that nothing happens twice for it."""
+
+import os
+import secrets
+import threading
+import time
+from decimal import Decimal
+
+import msgspec
+import pytest
+from prometheus_client import REGISTRY
+
+from apps.contracts.interface import CONTRACTS
+from apps.contracts.models import Contract as ContractRow
+from apps.core.seam import breaker as breakers
+from apps.core.seam import http_client, registry
+from apps.core.seam.breaker import Breaker
+from apps.core.seam.context import SYSTEM, new_context
+from apps.core.seam.errors import FailureKind, RemoteCallFailed, ServiceBusy
+from apps.core.seam.protection import Guarded, WithHome
+from apps.core.seam.registry import call
+from apps.core.seam.transports import OverHttp
+from tests.seam.servers import Behaving, answer_of, forwarding, read_request
+from tests.world import World
+
+EMPTY = b'{"items":[],"next_cursor":null}'
+
+
+def guarded(url: str, *, attempts: int = 2) -> Guarded:
+    return Guarded(OverHttp(url, caller="test", process="lifted"), "contracts", attempts=attempts, patience_seconds=0)
+
+
+def listing(transport, timeout_ms: int = 4_000):
+    ctx = new_context(actor=SYSTEM, timeout_ms=timeout_ms)
+    with registry.routed_by({"contracts": transport}):
+        return call(CONTRACTS).list(ctx=ctx, limit=1)
+
+
+def answering(connection, number):
+    while read_request(connection):
+        connection.sendall(answer_of(EMPTY))
+
+
+def silent(server):
+    def behave(connection, number):
+        read_request(connection)
+        server[0].done.wait(20)
+
+    return behave
+
+
+def hanging():
+    holder = []
+    server = Behaving(silent(holder))
+    holder.append(server)
+    return server
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def closed_address() -> str:
+    with Behaving(answering) as server:
+        return server.url
+
+
+def test_a_query_whose_connection_broke_is_sent_again():
+    def behave(connection, number):
+        read_request(connection)
+        if number > 1:
+            connection.sendall(answer_of(EMPTY))
+
+    before = counted("seam_retries_total", service="contracts", method="list")
+    with Behaving(behave) as server:
+        assert listing(guarded(server.url)).items == ()
+        assert server.accepted == 2
+    assert counted("seam_retries_total", service="contracts", method="list") == before + 1
+
+
+def test_attempts_are_bounded():
+    with Behaving(lambda connection, _: read_request(connection) and None) as server:
+        with pytest.raises(RemoteCallFailed):
+            listing(guarded(server.url, attempts=3))
+        assert server.accepted == 3
+
+
+def test_a_slow_side_is_asked_once_and_given_its_methods_time_only():
+    with hanging() as server:
+        started = time.monotonic()
+        with pytest.raises(RemoteCallFailed) as failure:
+            listing(guarded(server.url), timeout_ms=10_000)
+        assert failure.value.kind is FailureKind.TIMEOUT
+        assert time.monotonic() - started < 2  # a query's own second, not half of ten
+        assert server.accepted == 1
+
+
+def test_a_fault_of_the_other_side_is_not_asked_for_again():
+    with Behaving(
+        lambda connection, _: read_request(connection) and connection.sendall(answer_of(b"{}", "500 Oops"))
+    ) as server:
+        with pytest.raises(RemoteCallFailed) as failure:
+            listing(guarded(server.url))
+        assert failure.value.kind is FailureKind.FAULT
+        assert server.accepted == 1
+
+
+def test_time_left_shrinks_on_the_way_and_half_of_it_stays_here():
+    seen = []
+
+    def behave(connection, number):
+        request = read_request(connection)
+        seen.append(msgspec.json.decode(request.partition(b"\r\n\r\n")[2])["context"]["remaining_ms"])
+        connection.sendall(answer_of(EMPTY))
+
+    with Behaving(behave) as server:
+        listing(guarded(server.url), timeout_ms=800)
+        listing(guarded(server.url), timeout_ms=60_000)
+    assert 0 < seen[0] <= 400
+    assert seen[1] == CONTRACTS.operations["list"].timeout_ms
+
+
+def test_a_caller_whose_time_is_over_sends_nothing():
+    with Behaving(answering) as server:
+        with pytest.raises(ServiceBusy):
+            listing(guarded(server.url), timeout_ms=0)
+        assert server.accepted == 0
+
+
+def test_more_calls_than_the_bound_fail_fast():
+    with hanging() as server:
+        transport = guarded(server.url)
+        failures = []
+
+        def ask():
+            try:
+                listing(transport)
+            except RemoteCallFailed as failure:
+                failures.append(failure.kind)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 5
+        while server.accepted < 8 and time.monotonic() < deadline:
+            threads[0].join(0.01)
+        started = time.monotonic()
+        with pytest.raises(RemoteCallFailed) as failure:
+            listing(transport)
+        assert failure.value.kind is FailureKind.FULL
+        assert not failure.value.may_have_executed
+        assert time.monotonic() - started < 0.2
+        server.done.set()
+        for thread in threads:
+            thread.join(10)
+    assert len(failures) == 8
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(breakers.time, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def opened(breaker: Breaker) -> Breaker:
+    for _ in range(5):
+        assert breaker.admits()
+        breaker.failed()
+    return breaker
+
+
+def test_five_failures_in_a_row_open_the_breaker_and_one_caller_tries_after_a_pause(clock: Clock):
+    breaker = opened(Breaker("t"))
+    assert breaker.is_open
+    assert not breaker.admits()
+    clock.now += breakers.FIRST_PAUSE
+    assert breaker.admits()
+    assert not breaker.admits()  # only one at a time
+    breaker.succeeded()
+    assert breaker.admits()
+    assert not breaker.is_open
+
+
+def test_each_failed_trial_doubles_the_pause_up_to_a_bound(clock: Clock):
+    breaker = opened(Breaker("t"))
+    pauses = []
+    for _ in range(5):
+        waited = 0.0
+        while not breaker.admits():
+            clock.now += 0.25
+            waited += 0.25
+        pauses.append(waited)
+        breaker.failed()
+    assert pauses == [0.5, 1.0, 2.0, 2.0, 2.0]
+
+
+def test_a_trial_that_never_ends_does_not_keep_the_breaker_open_for_ever(clock: Clock):
+    breaker = opened(Breaker("t"))
+    clock.now += breakers.FIRST_PAUSE
+    assert breaker.admits()  # and its thread dies
+    clock.now += breakers.FIRST_PAUSE
+    assert breaker.admits()
+
+
+def test_a_side_that_fails_every_second_time_opens_it_too(clock: Clock):
+    breaker = Breaker("t")
+    for _ in range(10):
+        breaker.failed()
+        if not breaker.is_open:
+            breaker.succeeded()
+    assert breaker.is_open
+
+
+def test_single_failures_among_successes_do_not(clock: Clock):
+    breaker = Breaker("t")
+    for _ in range(30):
+        breaker.failed()
+        for _ in range(4):
+            breaker.succeeded()
+    assert not breaker.is_open
+
+
+def test_an_open_breaker_sends_nothing_and_is_seen_in_the_metrics():
+    url = closed_address()
+    transport = guarded(url, attempts=1)
+    for _ in range(5):
+        with pytest.raises(RemoteCallFailed):
+            listing(transport)
+    with pytest.raises(RemoteCallFailed) as failure:
+        listing(transport)
+    assert failure.value.kind is FailureKind.OPEN
+    assert counted("seam_breaker_open", service="contracts") == 1
+    assert counted("seam_remote_failures_total", service="contracts", method="list", kind="open") >= 1
+
+
+def test_a_service_that_comes_back_is_used_again():
+    broken = threading.Event()
+    broken.set()
+
+    def behave(connection, number):
+        while read_request(connection) and not broken.is_set():
+            connection.sendall(answer_of(EMPTY))
+
+    with Behaving(behave) as server:
+        transport = guarded(server.url, attempts=1)
+        for _ in range(5):
+            with pytest.raises(RemoteCallFailed):
+                listing(transport)
+        broken.clear()
+        deadline = time.monotonic() + 10
+        while transport.breaker.is_open and time.monotonic() < deadline:
+            try:
+                listing(transport)
+            except RemoteCallFailed:
+                threading.Event().wait(0.02)
+        assert not transport.breaker.is_open
+
+
+def with_home(url: str) -> WithHome:
+    return WithHome(guarded(url), registry.home("contracts"))
+
+
+def test_home_answers_a_query_whose_remote_call_failed(here: World):
+    seller = here.person()
+    plot = here.plot(seller)
+    before = counted("seam_fallbacks_total", service="contracts", method="get_plot", kind="unreachable")
+    with registry.routed_by({"contracts": with_home(closed_address())}):
+        assert call(CONTRACTS).get_plot(ctx=here.ctx(seller), land_plot_id=plot.id) == plot
+    assert counted("seam_fallbacks_total", service="contracts", method="get_plot", kind="unreachable") == before + 1
+
+
+def test_an_answer_of_another_shape_is_answered_at_home_instead(here: World):
+    with Behaving(
+        lambda connection, _: read_request(connection) and connection.sendall(answer_of(b'{"items":7}'))
+    ) as server:
+        page = listing(with_home(server.url))
+    assert isinstance(page.items, tuple)
+
+
+def make_contract(here: World, transport, seller, buyer, plot, key):
+    with registry.routed_by({"contracts": transport, "authentication": registry.home("authentication")}):
+        return call(CONTRACTS).create(
+            ctx=here.ctx(seller, key=key), buyer_id=buyer.id, land_plot_id=plot.id, price=Decimal("7.00")
+        )
+
+
+@pytest.fixture
+def sale(here: World):
+    seller, buyer = here.person(), here.person()
+    return seller, buyer, here.plot(seller), secrets.token_hex(8)
+
+
+def test_a_command_that_the_remote_side_carried_out_before_its_answer_was_lost_happens_once(here: World, sale):
+    seller, buyer, plot, key = sale
+    answers = []
+
+    def behave(connection, number):
+        answers.append(forwarding(os.environ["WEB_URL"], read_request(connection)))  # done, and never told
+
+    with Behaving(behave) as server:
+        contract = make_contract(here, with_home(server.url), seller, buyer, plot, key)
+    assert len(answers) == 2  # sent, and sent again under the same key
+    assert all(str(contract.id).encode() in answer for answer in answers)
+    assert ContractRow.objects.filter(land_plot_id=plot.id).count() == 1
+
+
+def test_a_command_that_never_reached_the_remote_side_happens_once(here: World, sale):
+    seller, buyer, plot, key = sale
+    contract = make_contract(here, with_home(closed_address()), seller, buyer, plot, key)
+    assert ContractRow.objects.get(land_plot_id=plot.id).id == contract.id
+
+
+def test_a_command_whose_remote_side_wakes_up_after_home_has_answered_happens_once(here: World, sale):
+    seller, buyer, plot, key = sale
+    late = []
+    woken = threading.Event()
+
+    def behave(connection, number):
+        request = read_request(connection)
+        woken.wait(20)
+        late.append(forwarding(os.environ["WEB_URL"], request))
+
+    with Behaving(behave) as server:
+        contract = make_contract(here, with_home(server.url), seller, buyer, plot, key)
+        woken.set()
+    assert str(contract.id).encode() in late[0]  # it found the answer under the key
+    assert ContractRow.objects.filter(land_plot_id=plot.id).count() == 1
+
+
+def test_a_refusal_is_an_answer_and_not_a_failure(here: World):
+    from apps.contracts.interface import ContractNotFound
+
+    before = counted("seam_fallbacks_total", service="contracts", method="get", kind="fault")
+    transport = WithHome(guarded(os.environ["WEB_URL"]), None)  # home would not survive being asked
+    with registry.routed_by({"contracts": transport}), pytest.raises(ContractNotFound):
+        call(CONTRACTS).get(ctx=here.ctx(), contract_id=__import__("uuid").uuid4())
+    assert counted("seam_fallbacks_total", service="contracts", method="get", kind="fault") == before
+
+
+def test_an_address_is_checked_when_it_is_read():
+    assert http_client.Address("unix:///run/contracts.sock").path == "/run/contracts.sock"
+    assert http_client.Address("http://[::1]:81").header == "[::1]:81"
+    for wrong in ("https://contracts", "contracts:80", "", "ftp://contracts"):
+        with pytest.raises(ValueError, match="no address"):
+            http_client.Address(wrong)
+
+
+def test_a_seam_may_listen_on_a_unix_socket(tmp_path, here: World):
+    import socket
+
+    path = tmp_path / "seam.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(forwarding(os.environ["WEB_URL"], read_request(connection)))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        page = listing(OverHttp(f"unix://{path}", caller="test"))
+        thread.join(10)
+    assert len(page.items) <= 1
+    http_client.close_idle()
