@@ -7,6 +7,7 @@ from typing import Any
 import pghistory
 from django.contrib import admin
 from django.contrib.admin.exceptions import NotRegistered
+from django.db.models import Field
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.formats import localize
@@ -46,6 +47,13 @@ class FlagAdmin(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A flag keeps its name: people's sides are hashed with it."""
         return ("name", *self.readonly_fields) if obj else self.readonly_fields
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        """Short boxes for what is short."""
+        found = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name in {"actors", "note"} and found is not None:
+            found.widget.attrs["rows"] = 3
+        return found
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Record who."""

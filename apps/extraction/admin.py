@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -38,8 +39,7 @@ class ShadowComparisonAdmin(ReadOnly):
     """Answers are masked: free text shows as a digest, so that two can be compared and none can be read."""
 
     list_display = (
-        *("compared_at", "service", "method", "verdict", "differing", "primary_side", "primary_ms", "other_ms"),
-        "same_request",
+        *("compared_at", "service", "method", "verdict", "differing", "primary_side", "milliseconds", "same_request"),
     )
     list_filter = ("verdict", "service", "method", DifferingField)
     search_fields = ("request_id", "trace")
@@ -61,6 +61,11 @@ class ShadowComparisonAdmin(ReadOnly):
     def differing(self, obj: ShadowComparison) -> str:
         """The fields in one line."""
         return ", ".join(obj.fields) or "—"
+
+    @admin.display(description=_("primary, other, ms"))
+    def milliseconds(self, obj: ShadowComparison) -> str:
+        """How long each side took."""
+        return f"{localize(round(obj.primary_ms, 1))} / {localize(round(obj.other_ms, 1))}"
 
     @admin.display(description=_("request"))
     def same_request(self, obj: ShadowComparison) -> SafeString:

@@ -21,13 +21,12 @@ class Step:
     failed: int = 0
     seconds_to_effect: float | None = None
 
-    @property
-    def is_within_three_sigma(self) -> bool:
+    def is_within(self, sigmas: float) -> bool:
         """Whether the share is the percent, as far as so many people can tell."""
         if self.remote_share is None:
             return True
         p = self.percent / 100
-        return abs(self.remote_share - p) <= 3 * (p * (1 - p) / self.actors) ** 0.5
+        return abs(self.remote_share - p) <= sigmas * (p * (1 - p) / self.actors) ** 0.5
 
     @property
     def is_in_effect_within_a_second(self) -> bool:
@@ -40,6 +39,7 @@ class ServiceReport:
     """What came of one service."""
 
     name: str
+    sigmas: float = 3.0
     requests: int = 0
     failed: int = 0
     commands: int = 0
@@ -55,7 +55,7 @@ class ServiceReport:
     @property
     def is_good(self) -> bool:
         """Whether every goal is reached. Mismatches are reported and are no goal: noise is subtracted, findings are findings."""
-        steps = all(step.is_within_three_sigma and step.is_in_effect_within_a_second for step in self.steps)
+        steps = all(step.is_within(self.sigmas) and step.is_in_effect_within_a_second for step in self.steps)
         return steps and not (self.failed or self.lost or self.doubled)
 
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext, ngettext
 
-from apps.core.models import FlagChange
+from apps.core.models import Flag, FlagChange
 
 FIELDS = ("everyone", "percent", "actors", "note", "name")
+_NAMES = {field.name: field.verbose_name for field in Flag._meta.fields}
 
 
 class Change(NamedTuple):
@@ -59,7 +60,7 @@ def _differences(before: Any, after: Any) -> Iterator[tuple[str, str, str]]:
     for field in FIELDS:
         old, new = (None if before is None else getattr(before, field)), getattr(after, field)
         if old != new and not (before is None and not new):
-            yield field, _word(old), _word(new)
+            yield str(_NAMES[field]), _word(old), _word(new)
 
 
 def _word(value: Any) -> str:

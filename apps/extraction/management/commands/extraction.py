@@ -50,10 +50,8 @@ def _change(service: str, kind: str, share: str) -> None:
         return
     try:
         routing.set_share(service, kind, Decimal(share.rstrip("%")))
-    except InvalidOperation:
-        raise CommandError(f"{share!r} is no share: 0 to 100, or off") from None
-    except ValidationError as error:
-        raise CommandError("; ".join(error.messages)) from None
+    except (InvalidOperation, ValidationError):
+        raise CommandError(f"{share!r} is no share: 0 to 100 with at most two decimals, or off") from None
 
 
 def _table(services: tuple[str, ...]) -> list[str]:

@@ -1,0 +1,61 @@
+"""The drill in its lighter form: every service out and back under load, killed and hung at each step."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from landcontracts.embedded.stack import BASE
+from landcontracts.topology import SERVICES
+from tests.drills.__main__ import LIGHT_OUTPUT
+
+ENGINES = (
+    "DATABASE_URL",
+    "DATABASE_OWNER_URL",
+    "REDIS_URL",
+    "S3_ACCESS_KEY",
+    "SEAM_AWAY",
+    "SEAM_HOME",
+    "WEB_URL",
+    "PUBLIC_URL",
+    "SYNC_TARGETS",
+)
+STEPS = {
+    "in process",
+    "apart",
+    "shadow",
+    "shadow, kill -9",
+    "5 %",
+    "5 %, kill -9",
+    "50 %",
+    "100 %",
+    "100 %, kill -9",
+    "100 %, hung",
+    "0 %",
+}
+
+
+@pytest.mark.timeout(900)
+def test_every_service_leaves_and_comes_back_under_load_and_nobody_notices():
+    # A stack of its own: what it kills and hangs is not what other tests use.
+    environment = {name: value for name, value in os.environ.items() if name not in ENGINES}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.drills", "--light"],
+        cwd=BASE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    services = json.loads(LIGHT_OUTPUT.read_text())["services"]
+    assert set(services) == set(SERVICES)
+    for name, found in services.items():
+        assert (found["failed"], found["lost"], found["doubled"]) == (0, 0, 0), (name, found["complaints"])
+        assert found["compared"] > 0, name
+        assert found["mismatched"] == 0, name
+        assert found["sales"] > 0, name
+        assert {step["step"] for step in found["steps"]} >= STEPS
+    assert sum(found["answered_at_home"] for found in services.values()) > 0

@@ -1,0 +1,150 @@
+"""Writes down what services ask of each other while they really do.
+
+Here: a transport around the one at home, who is asking, and in which state of which sale. Not here: what a pact makes of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NamedTuple
+
+import msgspec
+
+from apps.core.seam import context, registry
+from apps.core.seam.bindings import Answer
+from apps.core.seam.context import CallContext
+from apps.core.seam.errors import HTTP_STATUS, DomainError
+from apps.core.seam.service import Operation
+from apps.core.seam.transports import OK, Transport
+from tests.pacts.sale import Sale
+
+REMAINING_MS = 5_000
+
+
+class Recording(NamedTuple):
+    """One call as it crossed the seam. `request` is the body that `OverHttp` would send."""
+
+    consumer: str
+    operation: Operation
+    sale: Sale
+    state: str
+    request: dict[str, Any]
+    status: int
+    answer: Any
+    refusal: type[DomainError] | None
+
+    @property
+    def event(self) -> str:
+        """The name of the event that is delivered, or nothing."""
+        event = self.request["arguments"].get("event") if self.operation.name == "receive" else None
+        return event["type"] if event else ""
+
+    @property
+    def outcome(self) -> str:
+        """What a consumer tells apart: a result, a result that says nothing is there, or a refusal by its code."""
+        if self.refusal is not None:
+            return self.refusal.code
+        listed = self.answer.get("items") if isinstance(self.answer, dict) else self.answer
+        return "nothing" if listed == [] else "result"
+
+
+class Recorder:
+    """Collects the calls of known sales; of whatever else is delivered along the way it keeps nothing."""
+
+    def __init__(self) -> None:
+        self.recordings: list[Recording] = []
+        self._sales: dict[str, Sale] = {}
+        self._named: dict[str, set[str]] = {}
+        self._states: dict[str, str] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Record for the time of a block."""
+        with registry.routed_by(lambda service, _ctx: _Recorded(registry.home(service), self)):
+            yield
+
+    def reach(self, state: str) -> Sale:
+        """A sale in a state, its way there recorded."""
+        return Sale.reach(state, watch=self._watch)
+
+    def _watch(self, sale: Sale) -> None:
+        self._sales[sale.world.trace] = sale
+        self._named[sale.state] = set(sale.values)
+
+    def names_in(self, state: str) -> set[str]:
+        """What every sale in a state has names for."""
+        if state not in self._named:
+            self.reach(state)
+        return self._named[state]
+
+    @contextmanager
+    def answering_in(self, operation: str, state: str) -> Iterator[None]:
+        """Within the block an operation finds a later state than the sale's: the page made it in the call before."""
+        self._states[operation] = state
+        try:
+            yield
+        finally:
+            del self._states[operation]
+
+    def last(self, operation: str, argument: str) -> Any:
+        """An argument of the last call of an operation, or nothing."""
+        for recording in reversed(self.recordings):
+            if f"{recording.operation.service}.{recording.operation.name}" == operation:
+                return recording.request["arguments"][argument]
+        return ()
+
+    def note(self, operation: Operation, ctx: CallContext, arguments: bytes, answer: Answer) -> None:
+        """Keep a call that one service made to another on behalf of a known sale."""
+        sale = self._sales.get(ctx.trace)
+        asking = _event_source(operation, arguments) or _asking(sys._getframe())
+        if sale is None or asking in {None, operation.service}:
+            return
+        wire = msgspec.to_builtins(context.to_wire(ctx, REMAINING_MS))
+        refusal = None if answer.refusal is None else type(answer.refusal)
+        self.recordings.append(
+            Recording(
+                consumer=str(asking),
+                operation=operation,
+                sale=sale,
+                state=self._states.get(f"{operation.service}.{operation.name}", sale.state),
+                request={"context": wire, "arguments": msgspec.json.decode(arguments)},
+                status=OK if refusal is None else HTTP_STATUS[refusal.category],
+                answer=msgspec.json.decode(answer.body),
+                refusal=refusal,
+            )
+        )
+
+
+class _Recorded:
+    """Answers as the inner transport does, and tells the recorder."""
+
+    def __init__(self, inner: Transport, recorder: Recorder) -> None:
+        self.side, self.process = inner.side, inner.process
+        self._inner, self._recorder = inner, recorder
+
+    def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
+        answer = self._inner.send(operation, ctx, arguments)
+        self._recorder.note(operation, ctx, arguments, answer)
+        return answer
+
+
+def _event_source(operation: Operation, arguments: bytes) -> str | None:
+    """The service whose pump delivers: the pump itself is core's and has no app among its callers."""
+    if operation.name != "receive":
+        return None
+    event = operation.decode_arguments(arguments)["event"]
+    return str(event.type).partition(".")[0]
+
+
+def _asking(frame: FrameType | None) -> str | None:
+    """The app in whose code the call stands; None where a test or core makes it."""
+    while frame is not None:
+        package, _, rest = frame.f_globals.get("__name__", "").partition(".")
+        app = rest.partition(".")[0]
+        if package == "apps" and app != "core":
+            return app
+        frame = frame.f_back
+    return None
