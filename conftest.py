@@ -30,7 +30,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     world = item.funcargs.get("world") if isinstance(item, pytest.Function) else None
     if world is not None and report.when == "call":
         problem = call.excinfo.exconly(tryshort=True) if call.excinfo is not None else ""
-        item.config.stash.setdefault(VERIFIED, []).append((item.name, sorted(world.exercised), problem))
+        item.config.stash.setdefault(VERIFIED, []).append((item.name.partition("[")[0], list(world.exercised), problem))
     if os.environ.get("FORBID_SKIPS") and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"

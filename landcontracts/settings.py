@@ -124,6 +124,8 @@ SEAM_PROCESS_NAME = env.str("SEAM_PROCESS_NAME", SERVICE or "monolith")
 SEAM_SERVES = [name.removeprefix("apps.") for name in BOUNDED_APPS]
 # Where each service listens once it is lifted out; which calls go there is the flags' business.
 SEAM_AWAY: dict[str, str] = env.json("SEAM_AWAY", default={})
+# Services that keep data of their own elsewhere: home cannot answer for them.
+SEAM_OWN_DATA: list[str] = env.list("SEAM_OWN_DATA", default=[])
 # Where a lifted-out service finds the others.
 SEAM_HOME = env.str("SEAM_HOME", "")
 SEAM_MASTER_SECRETS = env.list("SEAM_MASTER_SECRETS", default=[] if SERVICE else environ.Env.NOTSET)

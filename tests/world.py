@@ -10,6 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
 
+import msgspec
 import urllib3
 from django.db import connections
 
@@ -17,12 +18,13 @@ from apps.authentication.interface import AUTHENTICATION, Role, User
 from apps.authentication.testing import FakeAuthentication
 from apps.contracts.interface import CONTRACTS, Contract, LandPlot
 from apps.contracts.testing import FakeContracts
-from apps.core.seam import registry, topology
+from apps.core.seam import registry, samples, topology
 from apps.core.seam.bindings import Answer
 from apps.core.seam.context import SYSTEM, Actor, CallContext, new_context, new_trace
+from apps.core.seam.errors import CommandKeyReused
 from apps.core.seam.pump import pump
 from apps.core.seam.registry import call
-from apps.core.seam.service import Operation
+from apps.core.seam.service import Kind, Operation
 from apps.core.seam.testing import Twice, transport_to
 from apps.core.seam.transports import OverHttp, Transport
 from apps.datasync.interface import DATASYNC
@@ -71,7 +73,7 @@ class World:
     def __init__(self, side: str) -> None:
         self.side = side
         self.trace = new_trace()
-        self.exercised: set[str] = set()
+        self.exercised: dict[str, None] = {}  # operations, the one asked last at the end
         self._fake_documents = FakeDocuments()
         self.resolve = self._resolver()
 
@@ -179,16 +181,33 @@ class World:
 
 
 class Watched:
-    """Notes which operations a test has asked for."""
+    """Notes which operations a test has asked for, and tries each command's key again with other arguments."""
 
-    def __init__(self, inner: Transport, exercised: set[str]) -> None:
+    def __init__(self, inner: Transport, exercised: dict[str, None]) -> None:
         self._inner = inner
         self._exercised = exercised
         self.side, self.process = inner.side, inner.process
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
-        self._exercised.add(operation.name)
-        return self._inner.send(operation, ctx, arguments)
+        self._exercised.pop(operation.name, None)
+        self._exercised[operation.name] = None
+        answer = self._inner.send(operation, ctx, arguments)
+        if operation.kind is Kind.COMMAND and answer.refusal is None and (other := _changed(operation, arguments)):
+            again = self._inner.send(operation, ctx, other)
+            if not isinstance(again.refusal, CommandKeyReused):
+                raise AssertionError(f"{operation.name}: a key used again with other arguments is answered {again}")
+        return answer
+
+
+def _changed(operation: Operation, arguments: bytes) -> bytes:
+    """The same arguments but for one; empty where none can be changed."""
+    given = msgspec.json.decode(arguments)
+    for name, value in given.items():
+        try:
+            return msgspec.json.encode(given | {name: samples.another(operation.hints[name], value)})
+        except samples.NoSample:
+            continue
+    return b""
 
 
 def _by_name(transports: dict[str, Transport]) -> Callable[[str, CallContext], Transport]:

@@ -22,7 +22,11 @@ CursorText = Annotated[str, Meta(max_length=200)]
 
 
 class NotificationKind(enum.StrEnum):
-    """What a message is about."""
+    """What a message is about, and who is told of it.
+
+    Everyone in the contract is told of its making, of its status and of its stages, whoever caused it; of a document everyone but the one
+    who added it, of an accepted signature everyone but the signer, of a refused one the signer alone.
+    """
 
     CONTRACT_CREATED = "contract_created"
     STATUS_CHANGED = "status_changed"
@@ -34,7 +38,9 @@ class NotificationKind(enum.StrEnum):
 
 
 class Notification(Dto):
-    """One message to one person, in the language of the call."""
+    """One message to one person. Title and body are words in the language of the call; that a contract is drawn up or changes its status
+    is told with its number in the title.
+    """
 
     id: UUID
     recipient_id: UUID

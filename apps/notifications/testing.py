@@ -1,18 +1,21 @@
-"""A fake of notifications for other apps' tests: messages in memory; only a new contract tells anyone anything."""
+"""A fake of notifications for other apps' tests: messages in memory, no e-mail."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from django.utils import translation
 
-from apps.contracts.interface import ContractCreated
+from apps.contracts.interface import CONTRACTS, ContractCreated, ContractStatusChanged
 from apps.core.ids import new_id
-from apps.core.seam.context import CallContext
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.events import EventEnvelope, EventReceipt
+from apps.core.seam.context import SYSTEM, CallContext
+from apps.core.seam.errors import Forbidden, InvalidArguments
+from apps.core.seam.events import Event, EventEnvelope, EventReceipt
+from apps.core.seam.registry import call
+from apps.documents.interface import DocumentStored
 from apps.notifications.interface import (
     CursorText,
     MailReport,
@@ -24,6 +27,20 @@ from apps.notifications.interface import (
 )
 from apps.notifications.logic import keyset
 from apps.notifications.logic.texts import in_words
+from apps.signatures.interface import SignatureAccepted, SignatureRefused
+from apps.workflow.interface import StageOverdue, StageStarted
+
+K = NotificationKind
+HEARD: dict[str, tuple[NotificationKind, type[Event]]] = {
+    ContractCreated.TYPE: (K.CONTRACT_CREATED, ContractCreated),
+    ContractStatusChanged.TYPE: (K.STATUS_CHANGED, ContractStatusChanged),
+    DocumentStored.TYPE: (K.DOCUMENT_STORED, DocumentStored),
+    SignatureAccepted.TYPE: (K.SIGNATURE_ACCEPTED, SignatureAccepted),
+    SignatureRefused.TYPE: (K.SIGNATURE_REFUSED, SignatureRefused),
+    StageStarted.TYPE: (K.STAGE_STARTED, StageStarted),
+    StageOverdue.TYPE: (K.STAGE_OVERDUE, StageOverdue),
+}
+list_ = list  # the class has a method of that name
 
 
 class FakeNotifications:
@@ -72,22 +89,32 @@ class FakeNotifications:
         return MailReport(sent=0, failed=0)
 
     def receive(self, *, ctx: CallContext, event: EventEnvelope) -> EventReceipt:
-        told = 0
-        if event.type == ContractCreated.TYPE:
-            created = msgspec.json.decode(event.payload, type=ContractCreated)
-            with translation.override(ctx.locale):
-                title, body = in_words(NotificationKind.CONTRACT_CREATED, {"number": created.number})
-            for person in created.participants:
-                message = Notification(
-                    id=new_id(),
-                    recipient_id=person.user_id,
-                    kind=NotificationKind.CONTRACT_CREATED,
-                    contract_id=created.contract_id,
-                    title=title,
-                    body=body,
-                    created_at=datetime.now(UTC),
-                    read_at=None,
-                )
-                self._messages.append(message)
-                told += 1
-        return EventReceipt(event_id=event.event_id, effect=f"told {told}")
+        kind, parse = HEARD.get(event.type, (None, None))
+        if kind is None or parse is None:
+            raise InvalidArguments(problem=f"no handler takes {event.type}")
+        try:
+            fact: Any = msgspec.json.decode(event.payload, type=parse)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            raise InvalidArguments(problem=str(error)) from None
+        people = self._concerned(ctx, kind, fact)
+        with translation.override(ctx.locale):
+            title, body = in_words(kind, parameters_of(fact))
+        for person in people:
+            given = {"recipient_id": person, "contract_id": fact.contract_id, "created_at": datetime.now(UTC)}
+            self._messages.append(Notification(id=new_id(), kind=kind, title=title, body=body, read_at=None, **given))
+        return EventReceipt(event_id=event.event_id, effect=f"told {len(people)}")
+
+    def _concerned(self, ctx: CallContext, kind: NotificationKind, fact: Any) -> list_[UUID]:
+        if kind is NotificationKind.SIGNATURE_REFUSED:
+            return [fact.signer_id]
+        people = getattr(fact, "participants", None)
+        if people is None:
+            people = call(CONTRACTS).participants(ctx=ctx.as_actor(SYSTEM), contract_id=fact.contract_id)
+        doer = getattr(fact, "uploaded_by", getattr(fact, "signer_id", None))
+        return [person.user_id for person in people if person.user_id != doer]
+
+
+def parameters_of(fact: Any) -> dict[str, str]:
+    """What the words of a message speak of."""
+    given = {name: str(getattr(fact, name)) for name in fact.__struct_fields__}
+    return {"filename": given.get("original_filename", ""), **given}

@@ -26,7 +26,6 @@ STEPS = {
     "in process",
     "apart",
     "shadow",
-    "shadow, kill -9",
     "5 %",
     "5 %, kill -9",
     "50 %",

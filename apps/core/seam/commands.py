@@ -22,7 +22,7 @@ from django.db import connections, transaction
 from apps.core.ids import new_id
 from apps.core.seam import doorbell, faults
 from apps.core.seam.context import CallContext
-from apps.core.seam.errors import CommandKeyReused, CommandNotFinished, SeamError, ServiceBusy
+from apps.core.seam.errors import CommandKeyReused, CommandNotFinished, InvalidArguments, SeamError, ServiceBusy
 from apps.core.seam.events import Event
 from apps.core.seam.service import Operation
 
@@ -183,7 +183,7 @@ def run_command(
     Raises: the command's own refusals; CommandKeyReused; ServiceBusy when the database ended every attempt.
     """
     if ctx.command_key is None:
-        raise SeamError(f"{operation.service}.{operation.name} needs a command key")
+        raise InvalidArguments(problem="a command has a command_key in its context")
     # Keyed, because arguments may hold a password and a plain digest of one can be guessed offline.
     digest = hmac.digest(settings.COMMAND_DIGEST_SECRET.encode(), operation.encode_arguments(arguments), "sha256")
     remake: Remake | None = getattr(method, "remake", None)

@@ -5,17 +5,18 @@ Each operation is called with what every implementation has to refuse, whatever 
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
-from apps.core.seam import errors, signing
+from apps.core.seam import errors, samples, signing
 from apps.core.seam.context import SYSTEM, new_context, to_wire
 from apps.core.seam.errors import RemoteCallFailed
 from apps.core.seam.http_client import Address, post
-from apps.core.seam.service import Operation, ServiceKey
+from apps.core.seam.service import Kind, Operation, ServiceKey
 from apps.core.seam.signing import MAX_AGE_MS
 
 TIMEOUT_SECONDS = 10.0
@@ -37,6 +38,19 @@ def check(key: ServiceKey[Any], url: str, *, caller: str) -> Iterator[Check]:
             yield Check(operation.name, name, problem)
 
 
+def reachable(key: ServiceKey[Any], url: str, *, caller: str) -> str:
+    """Why nothing can be checked at all; empty where it can: somebody is there, and takes what is sealed."""
+    operation = next(iter(key.operations.values()))
+    call = _Caller(operation, Address(url), caller)
+    try:
+        status, _ = call.send(b"{")
+    except RemoteCallFailed as failure:
+        return f"nothing answers at {url}: {failure}"
+    if status == 401:
+        return f"{url} takes none of our seals: is the secret of {caller}>{key.name} the same on both sides?"
+    return ""
+
+
 def _of_operation(operation: Operation, address: Address, caller: str) -> Iterator[tuple[str, str]]:
     call = _Caller(operation, address, caller)
     whole = call.body(b"{}")
@@ -48,14 +62,31 @@ def _of_operation(operation: Operation, address: Address, caller: str) -> Iterat
     yield "no JSON", call.expect(b"{", {400})
     yield "no context", call.expect(b'{"arguments":{}}', {400})
     yield "arguments of another shape", call.refused(call.body(b"[]"), "invalid_arguments")
-    for wrong in _wrongly_typed(operation):
-        yield "an argument of another type", call.refused(call.body(wrong), "invalid_arguments")
-
-
-def _wrongly_typed(operation: Operation) -> Iterator[bytes]:
-    """A value that no parameter takes: interfaces have no free objects, and events are the one exception."""
     for name in list(operation.parameters)[:1]:
-        yield msgspec.json.encode({name: {"no": ["such", "value"]}})
+        # Interfaces have no free objects, so that no parameter takes this one.
+        wrong = msgspec.json.encode({name: {"no": ["such", "value"]}})
+        yield "an argument of another type", call.refused(call.body(wrong), "invalid_arguments")
+    yield "a body of more than 1 MiB", call.expect(call.body(b'{"x":"%s"}' % (b"x" * 1024 * 1024)), {413})
+    for header in ("Forwarded: for=10.0.0.1", "X-Forwarded-For: 10.0.0.1", "X-Real-IP: 10.0.0.1", "Via: 1.1 gateway"):
+        yield f"through a gateway ({header.split(':')[0]})", call.expect(whole, {404}, extra=f"{header}\r\n")
+    try:
+        arguments = _arguments(operation)
+    except samples.NoSample:
+        return
+    if operation.kind is Kind.COMMAND:
+        keyless = call.body(arguments, command_key=None)
+        yield "a command without a key", call.refused(keyless, "invalid_arguments")
+    else:
+        yield "fields from the future", call.ignores_unknown_fields(arguments)
+
+
+def _arguments(operation: Operation) -> bytes:
+    """Arguments that fit, about nothing that exists. Raises: samples.NoSample."""
+    given = {}
+    for name, parameter in operation.parameters.items():
+        if parameter.default is inspect.Parameter.empty:
+            given[name] = samples.sample(operation.hints[name])
+    return msgspec.json.encode(given)
 
 
 class _Caller:
@@ -64,10 +95,20 @@ class _Caller:
         self._address = address
         self._caller = caller
 
-    def body(self, arguments: bytes) -> bytes:
-        """A call's body, with a context of the system."""
-        context = msgspec.json.encode(to_wire(new_context(actor=SYSTEM), 5_000))
-        return b'{"context":%b,"arguments":%b}' % (context, arguments)
+    def body(self, arguments: bytes, **changes: Any) -> bytes:
+        """A call's body, with a context of the system, with changes."""
+        context = msgspec.to_builtins(to_wire(new_context(actor=SYSTEM), 5_000)) | changes
+        return b'{"context":%b,"arguments":%b}' % (msgspec.json.encode(context), arguments)
+
+    def ignores_unknown_fields(self, arguments: bytes) -> str:
+        """The problem, where what a newer caller adds changes the answer's kind."""
+        added = msgspec.json.encode(msgspec.json.decode(arguments) | {"from_the_future": {"x": 1}})
+        try:
+            plain, _ = self.send(self.body(arguments))
+            newer, answer = self.send(self.body(added, from_the_future=[1]))
+        except RemoteCallFailed as failure:
+            return f"no answer: {failure}"
+        return "" if plain == newer else f"answered {plain} without and {newer} with them: {answer[:200]!r}"
 
     def send(
         self, body: bytes, *, seal: bytes | None = b"", caller: str = "", aged: bool = False, extra: str = ""

@@ -13,6 +13,7 @@ import msgspec
 
 from apps.core.seam.context import CallContext
 from apps.core.seam.dto import Dto, Instant
+from apps.core.seam.errors import InvalidArguments
 from apps.core.seam.service import command
 
 
@@ -46,7 +47,10 @@ class EventConsumer(Protocol):
 
     @command
     def receive(self, *, ctx: CallContext, event: EventEnvelope) -> EventReceipt:
-        """Handle an event once. Its id is the command key, so a second delivery replays the receipt."""
+        """Handle an event once. Its id is the command key, so a second delivery replays the receipt.
+
+        Whatever it is refused with, by this service or by one that it asks, the event is brought again later.
+        """
 
 
 E = TypeVar("E", bound=Event)
@@ -62,9 +66,14 @@ class ReceivesEvents:
     def receive(self, *, ctx: CallContext, event: EventEnvelope) -> EventReceipt:
         """Decode the payload and hand it to its handler.
 
-        Raises: LookupError when no handler takes this event; it stays undelivered and is seen in the admin.
+        Raises: InvalidArguments when no handler takes this event or its payload does not fit; it stays undelivered and is seen
+        in the admin.
         """
         for event_type, handler in self.handlers.items():
             if event.type == event_type.TYPE:
-                return handler(ctx, event, msgspec.json.decode(event.payload, type=event_type))
-        raise LookupError(f"no handler takes {event.type}")
+                try:
+                    payload = msgspec.json.decode(event.payload, type=event_type)
+                except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
+                    raise InvalidArguments(problem=f"{event.type}: {error}") from None
+                return handler(ctx, event, payload)
+        raise InvalidArguments(problem=f"no handler takes {event.type}")

@@ -32,6 +32,8 @@ class Address:
         self.is_unix = parts.scheme == "unix"
         if not self.is_unix and (parts.scheme != "http" or not parts.hostname):
             raise ValueError(f"{url} is no address of a seam: http://host:port or unix:///path")
+        if not self.is_unix and (parts.path not in {"", "/"} or parts.query):
+            raise ValueError(f"{url} is no address of a seam: it has a path")
         self.path = parts.path
         self.host, self.port = parts.hostname or "localhost", parts.port or 80
         # An IPv6 address takes its brackets again (RFC 3986, section 3.2.2).

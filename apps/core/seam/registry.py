@@ -113,14 +113,17 @@ def home(service: str) -> Transport:
 @cache
 def lifted(service: str) -> Guarded:
     """The lifted-out process alone, without home behind it."""
-    there = OverHttp(settings.SEAM_AWAY[service], caller=settings.SEAM_PROCESS_NAME, process=service)
-    return Guarded(there, service, attempts=2, patience_seconds=0)
+    caller, url = settings.SEAM_PROCESS_NAME, settings.SEAM_AWAY[service]
+    if service in settings.SEAM_OWN_DATA:
+        there = OverHttp(url, caller=caller, process=service, leave_half=False)
+        return Guarded(there, service, attempts=4, patience_seconds=0.2)
+    return Guarded(OverHttp(url, caller=caller, process=service), service, attempts=2, patience_seconds=0)
 
 
 @cache
 def away(service: str) -> Transport:
-    """The lifted-out process, with home to answer when it does not."""
-    return WithHome(lifted(service), home(service))
+    """The lifted-out process; where it shares home's data, with home to answer when it does not."""
+    return lifted(service) if service in settings.SEAM_OWN_DATA else WithHome(lifted(service), home(service))
 
 
 def side(service: str, name: str) -> Transport:

@@ -19,6 +19,7 @@ from apps.core.seam.errors import SeamError
 
 MAX_AGE_MS = 30_000
 VERSION = "v1"
+MONOLITH = "monolith"
 
 
 class BadSeal(Exception):
@@ -39,8 +40,11 @@ def secrets_of(caller: str, callee: str) -> tuple[bytes, ...]:
 
 
 def pairs_of(service: str, others: Iterable[str]) -> dict[str, list[str]]:
-    """The secrets that one service needs, as `SEAM_PAIR_SECRETS` takes them: of calls to it and of calls by it, in hex."""
-    pairs = [pair for other in others if other != service for pair in ((other, service), (service, other))]
+    """The secrets that one service needs, as `SEAM_PAIR_SECRETS` takes them, in hex: of calls to it, by the monolith and by the
+    others, and of calls by it to the others, whoever answers for them.
+    """
+    named = [other for other in others if other != service]
+    pairs = [(MONOLITH, service), *((other, service) for other in named), *((service, other) for other in named)]
     return {f"{one}>{two}": [secret.hex() for secret in secrets_of(one, two)] for one, two in pairs}
 
 

@@ -84,7 +84,11 @@ class OverHttp:
 
 def _refusal(status: int, body: bytes) -> errors.DomainError:
     try:
-        return errors.from_wire(body)
+        refusal = errors.from_wire(body)
+        if errors.HTTP_STATUS[refusal.category] == status:
+            return refusal
+        reason = f"{refusal.code} with HTTP {status} instead of {errors.HTTP_STATUS[refusal.category]}"
+        raise RemoteCallFailed(reason, may_have_executed=True, kind=FailureKind.FAULT)
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
         # A proxy in between says so when nobody is behind it (RFC 9110, sections 15.6.3 to 15.6.5).
         kind = FailureKind.UNREACHABLE if status in {502, 503, 504} else FailureKind.FAULT

@@ -1,17 +1,37 @@
 """The contract of notifications, on all four sides of the seam."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
 
-from apps.contracts.interface import ContractCreated, Participant, PartyRole
+from apps.contracts.interface import ContractCreated, ContractStatusChanged, Participant, PartyRole
 from apps.core.ids import new_id
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.events import EventEnvelope
+from apps.core.seam.errors import Forbidden, InvalidArguments
+from apps.core.seam.events import Event, EventEnvelope
 from apps.core.seam.registry import call
+from apps.documents.interface import DocumentStored, DocumentType
 from apps.notifications.interface import NOTIFICATIONS, BadNotificationCursor, NotificationKind, NotificationNotFound
+from apps.signatures.interface import SignatureAccepted, SignatureRefused
+from apps.workflow.interface import StageOverdue, StageStarted
 from tests.world import World
+
+K = NotificationKind
+
+
+def bring(world: World, fact: Event, **changes: object):
+    """An event as the pump brings it."""
+    event = EventEnvelope(
+        event_id=new_id(),
+        type=fact.TYPE,
+        aggregate_id=fact.contract_id,
+        sequence=1,
+        occurred_at=datetime.now(UTC),
+        actor_id=None,
+        payload=msgspec.Raw(msgspec.json.encode(fact)),
+    )
+    event = msgspec.structs.replace(event, **changes)
+    return call(NOTIFICATIONS).receive(ctx=world.ctx(key=str(event.event_id)), event=event)
 
 
 def tell(world: World, *people, number: str = "LC-2026-000001"):
@@ -83,3 +103,43 @@ def test_all_are_marked_at_once(world: World):
 def test_only_system_work_sends_mail(world: World):
     with pytest.raises(Forbidden):
         call(NOTIFICATIONS).send_mail(ctx=world.ctx(world.person()))
+
+
+def facts(contract, seller, buyer):
+    """What may be told of a contract, and to whom: both, or the one who is left."""
+    both = {seller.id, buyer.id}
+    ids = {"contract_id": contract.id, "document_id": new_id()}
+    stage = {"workflow_id": new_id(), "contract_id": contract.id, "stage": "payment", "planned_date": date(2026, 12, 1)}
+    people = tuple(Participant(user_id=person.id, role=PartyRole.SELLER) for person in (seller, buyer))
+    moved = {"number": contract.number, "previous": "draft", "status": "signed", "comment": "", "participants": people}
+    stored = {"document_type": DocumentType.OTHER, "original_filename": "План.pdf", "uploaded_by": seller.id}
+    signature = {"signature_id": new_id(), "signer_id": seller.id}
+    return {
+        K.STATUS_CHANGED: (ContractStatusChanged(contract_id=contract.id, **moved), both),
+        K.DOCUMENT_STORED: (DocumentStored(created_at=datetime.now(UTC), **ids, **stored), {buyer.id}),
+        K.SIGNATURE_ACCEPTED: (SignatureAccepted(**ids, **signature), {buyer.id}),
+        K.SIGNATURE_REFUSED: (SignatureRefused(**ids, **signature, sub_indication="EXPIRED"), {seller.id}),
+        K.STAGE_STARTED: (StageStarted(**stage), both),
+        K.STAGE_OVERDUE: (StageOverdue(**stage), both),
+    }
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NotificationKind if kind is not K.CONTRACT_CREATED])
+def test_those_are_told_whom_it_concerns(world: World, kind: NotificationKind):
+    seller, buyer = world.person(), world.person()
+    contract = world.contract(seller, buyer)
+    fact, concerned = facts(contract, seller, buyer)[kind]
+    bring(world, fact)
+    told = {
+        person.id
+        for person in (seller, buyer)
+        if [item for item in call(NOTIFICATIONS).list(ctx=world.ctx(person)).items if item.kind is kind]
+    }
+    assert told == concerned
+
+
+def test_an_event_that_nobody_handles_and_one_that_does_not_fit_are_refused(world: World):
+    fact = StageStarted(workflow_id=new_id(), contract_id=new_id(), stage="x", planned_date=date(2026, 1, 1))
+    for changes in ({"type": "unheard.of"}, {"payload": msgspec.Raw(b"[]")}):
+        with pytest.raises(InvalidArguments):
+            bring(world, fact, **changes)

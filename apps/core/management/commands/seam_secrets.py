@@ -21,5 +21,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """One line of JSON."""
-        found = signing.pairs_of(options["service"], ("monolith", *topology.entries()))
+        found = signing.pairs_of(options["service"], topology.entries())
         self.stdout.write(json.dumps(found))

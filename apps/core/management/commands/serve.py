@@ -71,7 +71,7 @@ class Command(BaseCommand):
 
 def own_secrets(service: str) -> dict[str, str]:
     """The variables with which a service can call and be called, and check tokens, and do nothing in another's name."""
-    found = settings.SEAM_PAIR_SECRETS or signing.pairs_of(service, ("monolith", *topology.entries()))
+    found = settings.SEAM_PAIR_SECRETS or signing.pairs_of(service, topology.entries())
     variables = {
         "SERVICE": service,
         "SECRET_KEY": secrets.token_hex(24),  # signs nothing that outlives this process

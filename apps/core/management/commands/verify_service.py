@@ -38,26 +38,32 @@ class Command(BaseCommand):
             Address(url)
         except ValueError as error:
             raise CommandError(str(error)) from None
+        if problem := conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME):
+            raise CommandError(problem)
         problems: dict[str, list[str]] = defaultdict(list)
-        asked: dict[str, int] = defaultdict(int)
+        asked: dict[str, list[int]] = defaultdict(lambda: [0, 0])  # checks of the wire, contract tests
         for check in conformance.check(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME):
-            asked[check.operation] += 1
+            asked[check.operation][0] += 1
             if check.problem:
                 problems[check.operation].append(f"{check.name}: {check.problem}")
         tests = {} if options["wire_only"] else contract_tests(service, url)
         for name, exercised, problem in tests.get("rows", []):
             for operation in exercised:
-                asked[operation] += 1
-                if problem:
-                    problems[operation].append(f"{name}: {problem}")
+                asked[operation][1] += 1
+            if problem and exercised:
+                # A test says what is wrong with the answer that came last.
+                problems[exercised[-1]].append(f"{name}: {problem}")
         self._tell(service, problems, asked, tests)
 
-    def _tell(self, service: str, problems: dict[str, list[str]], asked: dict[str, int], tests: dict[str, Any]) -> None:
+    def _tell(
+        self, service: str, problems: dict[str, list[str]], asked: dict[str, list[int]], tests: dict[str, Any]
+    ) -> None:
         operations = topology.key_of(service).operations.values()
         for operation in operations:
             found = problems[operation.name]
             mark = "FAILED" if found else "ok"
-            self.stdout.write(f"  {operation.name:<20} {operation.kind:<8} {asked[operation.name]:>3} checks  {mark}")
+            wire, tested = asked[operation.name]
+            self.stdout.write(f"  {operation.name:<20} {operation.kind:<8} {wire:>3} wire {tested:>3} tests  {mark}")
             for words in found[:5]:
                 self.stdout.write(f"      {words}")
         bad = sum(1 for operation in operations if problems[operation.name])
@@ -65,7 +71,7 @@ class Command(BaseCommand):
             raise CommandError(f"the contract tests did not pass:\n{tests['output'][-3000:]}")
         if bad:
             raise CommandError(f"{bad} of {len(operations)} operations of {service} do not hold")
-        self.stdout.write(f"{service} holds: {len(operations)} operations, {sum(asked.values())} checks")
+        self.stdout.write(f"{service} holds: {len(operations)} operations, {sum(map(sum, asked.values()))} checks")
 
 
 def contract_tests(service: str, url: str) -> dict[str, Any]:

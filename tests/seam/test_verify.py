@@ -1,0 +1,88 @@
+"""`manage.py verify_service`: the contract tests against any URL. Ours hold when they are lifted out; what does not hold is told."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from apps.core.seam import topology
+from landcontracts.embedded.stack import BASE
+from tests.seam.servers import Behaving, answer_of, forwarding, lifted, read_request
+
+
+def verified(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "verify_service", *arguments],
+        cwd=BASE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def rows(output: str) -> dict[str, tuple[int, int, str]]:
+    """Operation -> (wire checks, contract tests, verdict)."""
+    found = re.findall(r"^  (\w+) +(?:query|command) +(\d+) wire +(\d+) tests +(\w+)", output, re.MULTILINE)
+    return {name: (int(wire), int(tests), verdict) for name, wire, tests, verdict in found}
+
+
+@pytest.mark.parametrize("service", topology.entries())
+def test_a_service_of_ours_that_is_lifted_out_holds_in_every_operation(service: str):
+    with lifted(service) as (url, _):
+        done = verified(service, url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = rows(done.stdout)
+    assert set(found) == set(topology.key_of(service).operations)
+    assert all(wire >= 14 and tests >= 1 and verdict == "ok" for wire, tests, verdict in found.values()), found
+
+
+def test_something_that_answers_everything_with_yes_does_not_hold():
+    def agree(connection, _):
+        while read_request(connection):
+            connection.sendall(answer_of(b"{}"))
+
+    with Behaving(agree) as server:
+        done = verified("notifications", server.url, "--wire-only")
+    assert done.returncode == 1
+    assert {verdict for *_, verdict in rows(done.stdout).values()} == {"FAILED"}
+    assert "no signature: answered 200 instead of 401" in done.stdout
+    assert "6 of 6 operations of notifications do not hold" in done.stderr
+
+
+def test_one_wrong_answer_is_told_by_its_operation_and_its_test():
+    """The real service, but for one field of one answer."""
+    with lifted("notifications") as (url, _):
+
+        def miscount(connection, _):
+            while request := read_request(connection):
+                answer = forwarding(url, request)
+                if b"/notifications/unread_count " in request and answer.startswith(b"HTTP/1.1 200"):
+                    answer = answer_of(b"41")
+                connection.sendall(answer)
+
+        with Behaving(miscount) as server:
+            done = verified("notifications", server.url)
+    assert done.returncode == 1
+    found = rows(done.stdout)
+    assert found["unread_count"][2] == "FAILED"
+    assert "assert 41 == 0" in done.stdout
+
+
+def test_a_secret_that_differs_is_said_once():
+    with Behaving(
+        lambda connection, _: read_request(connection) and connection.sendall(answer_of(b"{}", "401 No"))
+    ) as server:
+        done = verified("notifications", server.url, "--wire-only")
+    assert done.returncode == 1
+    assert "is the secret of monolith>notifications the same on both sides?" in done.stderr
+
+
+def test_nobody_there_and_no_address_are_said_plainly():
+    with Behaving(lambda *_: None) as server:
+        url = server.url
+    done = verified("notifications", url, "--wire-only")
+    assert done.returncode == 1
+    assert "nothing answers at" in done.stderr
+    assert "is no address of a seam" in verified("notifications", "9000").stderr
+    assert "Traceback" not in done.stderr
