@@ -1,8 +1,11 @@
-"""Run every benchmark, write `build/bench.json`, print the table. A goal that is missed is data, not a failure."""
+"""Run every benchmark, write `build/bench.json`, print the table. A goal that is missed is data, not a failure.
+
+`python -m benchmarks flags shadow` runs some of them and writes nothing.
+"""
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
 import sys
 import time
@@ -16,43 +19,65 @@ from benchmarks.figures import Figure
 
 OUTPUT = servers.BASE / "build" / "bench.json"
 FOLDER = servers.BASE / "var" / "bench" / "servers"
-ROUTED_FLAG = "contracts_remote"
+STEPS = {
+    "in-process": "Seam in-process",
+    "flags": "Flag decisions",
+    "remote": "Seam over HTTP",
+    "silent": "Calls without a query",
+    "rate": "Requests of one core",
+    "shadow": "Shadowing",
+    "textbook": "Textbook call",
+    "list": "REST list",
+    "create": "REST create",
+    "million": "A million contracts",
+}
 
 
 def main() -> int:
     """The exit status: 0 when everything ran."""
-    with servers.running(FOLDER) as running:
-        # The route decision is on: an address is known, and a flag has to be asked.
-        os.environ["SEAM_AWAY"] = json.dumps({"contracts": running.seam_url})
+    parser = argparse.ArgumentParser(prog="benchmarks")
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(STEPS))
+    names: list[str] = parser.parse_args().names
+    if unknown := set(names) - set(STEPS):
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    with servers.chosen_places() as places:
+        # The route decision is on: addresses are known, and flags have to be asked.
+        os.environ["SEAM_AWAY"] = servers.away_from_home(places)
         os.environ["DJANGO_SETTINGS_MODULE"] = "landcontracts.settings"
         django.setup()
-        found = _measured(running)
-    figures.write(found, OUTPUT)
-    print(f"\n{figures.table(found)}\n\nWritten to {OUTPUT.relative_to(servers.BASE)}")
+        with servers.running(FOLDER, places) as running:
+            found = _measured(running, names or list(STEPS))
+    print(f"\n{figures.table(found)}")
+    if not names:
+        figures.write(found, OUTPUT)
+        print(f"\nWritten to {OUTPUT.relative_to(servers.BASE)}")
     return 0
 
 
-def _measured(running: servers.Servers) -> list[Figure]:
-    from apps.core.models import Flag
-    from benchmarks import data, pages, rest, seam  # the project has to be set up first
+def _measured(running: servers.Servers, names: list[str]) -> list[Figure]:
+    from benchmarks import data, flags, pages, rest, seam, shadow, silent  # the project has to be set up first
 
     data.require_empty()
     with _step("Data"):
-        Flag.objects.create(name=ROUTED_FLAG, everyone=None, percent=0)
         market = data.make_market()
     # The million rows come last, so that they disturb nothing else.
-    steps: list[tuple[str, Callable[[], list[Figure]]]] = [
-        ("Seam in-process", lambda: seam.in_process(market)),
-        ("Seam over HTTP", lambda: [seam.over_http(market)]),
-        ("Textbook call", lambda: [seam.textbook(market, running)]),
-        ("REST list", lambda: [rest.listing(market, running)]),
-        ("REST create", lambda: [rest.creation(market, running)]),
-        ("A million contracts", lambda: [pages.last_over_first(market)]),
-    ]
+    steps: dict[str, Callable[[], list[Figure]]] = {
+        "in-process": lambda: seam.in_process(market),
+        "flags": flags.decision,
+        "remote": lambda: seam.remote(market, running),
+        "silent": lambda: [silent.over_echo(FOLDER)],
+        "rate": lambda: [silent.of_one_core(FOLDER)],
+        "shadow": lambda: [shadow.added(market)],
+        "textbook": lambda: [seam.textbook(market, running)],
+        "list": lambda: [rest.listing(market, running)],
+        "create": lambda: [rest.creation(market, running)],
+        "million": lambda: [pages.last_over_first(market)],
+    }
     found: list[Figure] = []
-    for words, run in steps:
-        with _step(words):
-            found += run()
+    for name, words in STEPS.items():
+        if name in names:
+            with _step(words):
+                found += steps[name]()
     return found
 
 

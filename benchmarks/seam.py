@@ -14,7 +14,7 @@ from apps.core.flags import routes, snapshot
 from apps.core.seam import topology
 from apps.core.seam.context import new_context
 from apps.core.seam.registry import call
-from benchmarks import measure
+from benchmarks import lifted, measure
 from benchmarks.data import Market, tutorial_token
 from benchmarks.figures import Figure
 from benchmarks.measure import MICRO
@@ -45,16 +45,24 @@ def in_process(market: Market) -> list[Figure]:
     ]
 
 
-def over_http(market: Market) -> Figure:
-    """The call over HTTP beside the call in this process."""
-    found = measure.calls(_away(market), _here(market), rounds=24, block=50)
+def remote(market: Market, servers: Servers) -> list[Figure]:
+    """The call answered by another process, over TCP and over a unix socket, beside the call in this process."""
+    return [
+        _remote(market, servers.places.tcp, name="http_over_in_process", goal=1.5, words="TCP on loopback"),
+        _remote(market, servers.places.unix, name="unix_over_in_process", goal=1.4, words="a unix socket"),
+    ]
+
+
+def _remote(market: Market, url: str, *, name: str, goal: float, words: str) -> Figure:
+    with lifted.to(url, "contracts"):
+        found = measure.calls(_away(market), _here(market), rounds=30, block=50)
     return Figure(
-        name="http_over_in_process",
+        name=name,
         value=found.ratio(),
-        goal=1.5,
+        goal=goal,
         unit="times the in-process call's time",
-        against=f"contracts.get over HTTP from a granian process of ours {_us(found.first)} beside the same call "
-        f"in-process {_us(found.second)}, one caller",
+        against=f"contracts.get over {words} from `manage.py serve contracts` {_us(found.first)} beside the same call "
+        f"in-process {_us(found.second)}, one caller; one query on either side",
     )
 
 
@@ -72,13 +80,15 @@ def textbook(market: Market, servers: Servers) -> Figure:
         unit="times faster",
         against=f"gunicorn gthread + DRF APIView, ModelSerializer, simplejwt + requests.Session {_us(found.first)} "
         f"beside the seam over HTTP {_us(found.second)}, the same row, one caller; the textbook better set "
-        f"than it says: kept connections to the server and to the database (with requests.get it would be {bare.ratio():.2f})",
+        f"than it says: kept connections to the server and to the database "
+        f"(with requests.get it would be {bare.ratio():.2f})",
     )
 
 
 def _here(market: Market) -> Callable[[], Contract]:
     def ask() -> Contract:
-        ctx = new_context(actor=market.seller, away=routes.decide(str(market.seller.id)))
+        route = routes.decide(str(market.seller.id))
+        ctx = new_context(actor=market.seller, away=route.away, shadow=route.shadow)
         return call(CONTRACTS).get(ctx=ctx, contract_id=market.contract_id)
 
     return ask

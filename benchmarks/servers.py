@@ -1,22 +1,52 @@
-"""The servers that are compared, each a process of its own with the same number of workers and threads."""
+"""The servers that are compared, each a process of its own; peers have the same number of workers and threads."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import json
 import os
+import socket
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from landcontracts.embedded.processes import Processes, StartFailed, free_port, wait_for_port, wait_for_url
+from landcontracts.embedded.processes import (
+    Process,
+    Processes,
+    StartFailed,
+    free_port,
+    wait_for_port,
+    wait_for_url,
+)
 
 BASE = Path(__file__).resolve().parent.parent
 THREADS = 16
+SERVE_THREADS = 8
 TUTORIAL_SETTINGS = "benchmarks.tutorial.settings"
 TUTORIAL = "benchmarks.tutorial.wsgi:application"
 OURS = "landcontracts.wsgi:application"
+
+
+class Places(NamedTuple):
+    """Where the lifted-out service will listen; chosen first, because the settings name it."""
+
+    port: int
+    path: Path
+
+    @property
+    def tcp(self) -> str:
+        """Its address on loopback."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def unix(self) -> str:
+        """The address of its other process, which listens on a socket of this machine."""
+        return f"unix://{self.path}"
 
 
 class Servers(NamedTuple):
@@ -25,32 +55,99 @@ class Servers(NamedTuple):
     ours: int
     tutorial: int
     textbook: int
-
-    @property
-    def seam_url(self) -> str:
-        """Where our seam endpoint is."""
-        return f"http://127.0.0.1:{self.ours}"
+    places: Places
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Servers]:
-    """Ours on granian, the tutorial on granian with the same flags, and the tutorial on gunicorn.
+def chosen_places() -> Iterator[Places]:
+    """Places that nobody has. A socket's path may have 107 characters at most, so that it is not kept with the data."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        yield Places(free_port(), Path(folder) / "contracts.sock")
+
+
+@contextmanager
+def running(folder: Path, places: Places) -> Iterator[Servers]:
+    """Ours, its contracts lifted out twice by `serve` (TCP, unix socket), the tutorial on granian and on gunicorn.
 
     Raises: StartFailed.
     """
     for package in ("gunicorn", "requests"):
         if importlib.util.find_spec(package) is None:
             raise StartFailed(f"{package}, one of the peers, is not installed")
+    with _processes(folder) as processes:
+        ours = _start(processes, "ours", OURS, "landcontracts.settings", ready="/readyz")
+        home = f"http://127.0.0.1:{ours}"
+        process, log = _serve(processes, "lifted", f"127.0.0.1:{places.port}", home)
+        wait_for_url(f"{places.tcp}/readyz", process, log)
+        wait_for_socket(places.path, *_serve(processes, "lifted-unix", places.unix, home))
+        yield Servers(
+            ours=ours,
+            tutorial=_start(processes, "tutorial", TUTORIAL, TUTORIAL_SETTINGS),
+            textbook=_start(processes, "textbook", TUTORIAL, TUTORIAL_SETTINGS, gunicorn=True),
+            places=places,
+        )
+
+
+@contextmanager
+def started(folder: Path, name: str, command: Sequence[str], port: int, **environment: str) -> Iterator[None]:
+    """One more server for the time of a block. Raises: StartFailed."""
+    with _processes(folder / name) as processes:
+        process, log = processes.start(name, command, env={**os.environ, **environment}, cwd=BASE)
+        wait_for_port(port, process, log)
+        yield
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """For the time of a block, this thread and the processes that it starts run on one core (Linux)."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def as_serve_would(port: int, target: str) -> list[str]:
+    """The command of `manage.py serve`, for another WSGI application."""
+    from apps.core.management.commands.serve import web_command  # needs the settings
+
+    return [*web_command(f"127.0.0.1:{port}", SERVE_THREADS)[:-1], target]
+
+
+def wait_for_socket(path: Path, process: Process, log: Path, seconds: float = 60) -> None:
+    """Return when the seam behind a unix socket answers anything. Raises: StartFailed."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(5)
+            probe.connect(str(path))
+            probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            if probe.recv(64).startswith(b"HTTP/1.1 200 "):
+                return
+        time.sleep(0.1)
+    raise StartFailed(f"{log.name}: {log.read_text(errors='replace')[-2000:]}")
+
+
+@contextmanager
+def _processes(folder: Path) -> Iterator[Processes]:
     folder.mkdir(parents=True, exist_ok=True)
     processes = Processes(folder)
     try:
-        yield Servers(
-            ours=_start(processes, "ours", OURS, "landcontracts.settings", ready="/readyz"),
-            tutorial=_start(processes, "tutorial", TUTORIAL, TUTORIAL_SETTINGS),
-            textbook=_start(processes, "textbook", TUTORIAL, TUTORIAL_SETTINGS, gunicorn=True),
-        )
+        yield processes
     finally:
         processes.stop_all()
+
+
+def _serve(processes: Processes, name: str, bind: str, home: str) -> tuple[Process, Path]:
+    command = [sys.executable, "manage.py", "serve", "contracts", "--bind", bind, "--no-worker"]
+    environment = {**os.environ, "SEAM_HOME": home, "DEBUG": "false"}
+    return processes.start(name, [*command, "--threads", str(SERVE_THREADS)], env=environment, cwd=BASE)
+
+
+def away_from_home(places: Places) -> str:
+    """The setting `SEAM_AWAY`: every service of the stack, contracts at the place that was chosen."""
+    return json.dumps({**json.loads(os.environ.get("SEAM_AWAY") or "{}"), "contracts": places.tcp})
 
 
 def _start(

@@ -238,7 +238,7 @@ STORAGES = {
             "bucket_name": DOCUMENTS_BUCKET,
             "endpoint_url": env.str("S3_ENDPOINT_URL", None),
             "access_key": env.str("S3_ACCESS_KEY"),
-            "secret_key": env.str("S3_SECRET_KEY"),
+            "secret_key": env.str("S3_SECRET_KEY", environ.Env.NOTSET if SERVICE in {"", "documents"} else ""),
             "region_name": env.str("S3_REGION", "us-east-1"),
             "addressing_style": env.str("S3_ADDRESSING_STYLE", "path"),
             "signature_version": "s3v4",

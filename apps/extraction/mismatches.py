@@ -24,21 +24,16 @@ class Tally(NamedTuple):
 
 
 class Field(NamedTuple):
-    """One field in which the sides differ. `noise` is how often the same side differed from itself in it."""
+    """One field in which the sides differ, beyond noise. `noise` is how often a difference turned out to be one side's own."""
 
     service: str
     method: str
     field: str
     mismatched: int
     noise: int
-    share: float
-    noise_share: float
+    percent: float
+    noise_percent: float
     last_seen: datetime
-
-    @property
-    def percent_beyond_noise(self) -> float:
-        """The percentage of comparisons with this difference, less that in which one side differs from itself."""
-        return 100 * max(self.share - self.noise_share, 0.0)
 
 
 TALLIES = """
@@ -49,17 +44,19 @@ SELECT service, method, count(*),
     percentile_cont(0.5) WITHIN GROUP (ORDER BY primary_ms), percentile_cont(0.5) WITHIN GROUP (ORDER BY other_ms)
 FROM extraction_shadowcomparison WHERE %s = '' OR service = %s GROUP BY service, method ORDER BY service, method
 """
-# Noise is measured on those comparisons in which the primary was asked twice, so its share is of those.
+# What is one side's own was subtracted from each comparison already. How much of it there is, is measured on those in which the
+# primary was asked twice whether anything differed or not.
 FIELDS = """
 WITH compared AS (
     SELECT service, method, count(*) AS all_of_them, count(*) FILTER (WHERE asked_twice) AS twice
     FROM extraction_shadowcomparison GROUP BY service, method),
 differing AS (
-    SELECT service, method, unnest(fields) AS field, 1 AS mismatched, 0 AS noise, compared_at FROM extraction_shadowcomparison
+    SELECT service, method, unnest(fields) AS field, 1 AS mismatched, 0 AS noise, 0 AS measured, compared_at
+    FROM extraction_shadowcomparison
     UNION ALL
-    SELECT service, method, unnest(noise), 0, 1, compared_at FROM extraction_shadowcomparison)
-SELECT service, method, field, sum(mismatched), sum(noise), sum(mismatched)::float / min(all_of_them),
-    sum(noise)::float / greatest(min(twice), 1), max(compared_at)
+    SELECT service, method, unnest(noise), 0, 1, asked_twice::int, compared_at FROM extraction_shadowcomparison)
+SELECT service, method, field, sum(mismatched), sum(noise), 100.0 * sum(mismatched) / min(all_of_them),
+    100.0 * sum(measured) / greatest(min(twice), 1), max(compared_at)
 FROM differing JOIN compared USING (service, method) WHERE %s = '' OR service = %s
 GROUP BY service, method, field ORDER BY sum(mismatched) DESC, service, method, field LIMIT 500
 """

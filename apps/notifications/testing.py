@@ -12,7 +12,7 @@ from django.utils import translation
 from apps.contracts.interface import CONTRACTS, ContractCreated, ContractStatusChanged
 from apps.core.ids import new_id
 from apps.core.seam.context import SYSTEM, CallContext
-from apps.core.seam.errors import Forbidden, InvalidArguments
+from apps.core.seam.errors import Forbidden
 from apps.core.seam.events import Event, EventEnvelope, EventReceipt
 from apps.core.seam.registry import call
 from apps.documents.interface import DocumentStored
@@ -91,11 +91,8 @@ class FakeNotifications:
     def receive(self, *, ctx: CallContext, event: EventEnvelope) -> EventReceipt:
         kind, parse = HEARD.get(event.type, (None, None))
         if kind is None or parse is None:
-            raise InvalidArguments(problem=f"no handler takes {event.type}")
-        try:
-            fact: Any = msgspec.json.decode(event.payload, type=parse)
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
-            raise InvalidArguments(problem=str(error)) from None
+            raise LookupError(f"no handler takes {event.type}")
+        fact: Any = msgspec.json.decode(event.payload, type=parse)
         people = self._concerned(ctx, kind, fact)
         with translation.override(ctx.locale):
             title, body = in_words(kind, parameters_of(fact))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from django.core.files.storage import storages
@@ -40,8 +40,18 @@ def _waiting(service: str) -> Iterator[str]:
     yield from (f"{kind} for {consumer} waits: {error}" for kind, consumer, error in _rows(sql))
 
 
-def check(facts: list[Fact], keys: Iterable[str], syncs: list[str], told: Counter[str]) -> Verdict:
+class Facts(NamedTuple):
+    """What was acknowledged since a moment: sales, keys of requests, copies of a table."""
+
+    sales: list[Fact]
+    keys: list[str]
+    syncs: list[str]
+    since: Any
+
+
+def check(given: Facts, told: Counter[str]) -> Verdict:
     """Compare the facts with what is stored. `told` is how many messages of each kind a whole sale makes."""
+    facts = given.sales
     verdict = Verdict([f"event: {words}" for words in settle()], [])
     contracts = [fact.contract_id for fact in facts]
     _once(verdict, "account", "authentication_user", "email", [fact.newcomer for fact in facts])
@@ -51,12 +61,13 @@ def check(facts: list[Fact], keys: Iterable[str], syncs: list[str], told: Counte
     _once(verdict, "document", "documents_document", "contract_id", contracts)
     _once(verdict, "document", "documents_document", "id", [fact.document_id for fact in facts])
     _once(verdict, "workflow", "workflow_workflow", "contract_id", contracts)
-    _once(verdict, "sync", "datasync_sync", "id", syncs)
+    _once(verdict, "sync", "datasync_sync", "id", given.syncs)
+    _nothing_else(verdict, given)
     _signatures(verdict, facts)
     _histories(verdict, contracts)
     _stages(verdict, contracts)
     _messages(verdict, contracts, told)
-    _keys(verdict, list(keys))
+    _keys(verdict, given.keys)
     _files(verdict, facts)
     return verdict
 
@@ -79,6 +90,19 @@ def _once(verdict: Verdict, what: str, table: str, column: str, values: list[str
     found = dict(_rows(sql, values))
     for value in values:
         _judge(verdict, f"{what} {value}", found.get(value, 0))
+
+
+def _nothing_else(verdict: Verdict, given: Facts) -> None:
+    """A second effect has an identity of its own: everything made since the start was acknowledged to somebody."""
+    for what, table, column, known in (
+        ("sync", "datasync_sync", "started_at", given.syncs),
+        ("contract", "contracts_contract", "created_at", [fact.contract_id for fact in given.sales]),
+        ("plot", "contracts_landplot", "created_at", [fact.plot_id for fact in given.sales]),
+    ):
+        ((count,),) = _rows(
+            f"SELECT count(*) FROM {table} WHERE {column} >= %s AND NOT id::text = ANY(%s)", given.since, known
+        )
+        _judge(verdict, f"{what} that nobody was told of", count, 0)
 
 
 def _signatures(verdict: Verdict, facts: list[Fact]) -> None:
@@ -125,20 +149,17 @@ def _messages(verdict: Verdict, contracts: list[str], told: Counter[str]) -> Non
     changes = dict(_rows("SELECT contract_id::text, count(*) FROM contracts_statuschange GROUP BY 1"))
     each = told["status_changed"] // (len(HISTORY) - 1)
     for contract, kinds in messages_of(contracts).items():
-        expected = told | {"status_changed": each * (changes.get(contract, 0) - 1)}
+        expected = {**told, "status_changed": each * (changes.get(contract, 0) - 1)}
         for kind in told.keys() | kinds.keys():
-            _judge(verdict, f"{kind} messages of {contract}", kinds[kind], expected[kind])
+            _judge(verdict, f"{kind} messages of {contract}", kinds[kind], expected.get(kind, 0))
 
 
 def _keys(verdict: Verdict, keys: list[str]) -> None:
-    """Every acknowledged request has its command, whichever side carried it out."""
-    known: Counter[str] = Counter()
+    """Every acknowledged request has its command, whichever side carried it out. (That it has one only, the primary key sees to.)"""
+    found: set[str] = set()
     for service in topology.entries():
-        for key, method in _rows(f"SELECT key, method FROM {service}_command WHERE key = ANY(%s)", keys):
-            known[f"{key} {service}.{method}"] += 1
-    found = {name.split(" ")[0] for name in known}
+        found.update(key for (key,) in _rows(f"SELECT key FROM {service}_command WHERE key = ANY(%s)", keys))
     verdict.lost.extend(f"command {key}" for key in keys if key not in found)
-    verdict.doubled.extend(f"command {name}" for name, count in known.items() if count > 1)
 
 
 def _files(verdict: Verdict, facts: list[Fact]) -> None:

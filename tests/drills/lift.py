@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import urllib3
 
+from landcontracts.demo.client import Refused
 from landcontracts.embedded.processes import Process
 from landcontracts.embedded.stack import Stack
 from tests.drills import audit, sales
@@ -97,12 +98,13 @@ class Run:
         self.found = ServiceReport(service, drill.scale.sigmas)
         self.process: Process | None = None
         self._percent = 0
+        self._started = audit.now()
 
     def play(self) -> ServiceReport:
         """All steps under load, then the audit."""
         from apps.extraction.models import ShadowComparison
 
-        drill, started = self.drill, audit.now()
+        drill, started = self.drill, self._started
         chosen = drill.people.trios(drill.scale.sellers, first_for=f"{self.service}_remote")
         answered_at_home = self._answered_at_home()
         with self._administrator() as syncs, sales.Load(drill.url, self.tally, chosen, drill.people.pdf) as load:
@@ -119,7 +121,7 @@ class Run:
         self.found.answered_at_home = int(self._answered_at_home() - answered_at_home)
         self._audit(load, syncs)
         compared = ShadowComparison.objects.filter(service=self.service, compared_at__gte=started)
-        self.found.compared = compared.count()
+        self.found.compared = compared.exclude(verdict="failed").count()
         self.found.mismatched = compared.filter(verdict="mismatch").count()
         return self.found
 
@@ -158,7 +160,8 @@ class Run:
             time.sleep(self.drill.scale.after_fault_seconds)
         with self._step(f"{during}, again", self._percent):
             self.process = self.drill.stack.start_lifted(self.service, self.drill.url)
-            self._until(lambda: not self._percent or self._is_remote(self._covered(1)[0]))
+            started = audit.now()
+            self._until(lambda: self._is_remote(self._covered(1)[0]) if self._percent else self._is_compared(started))
 
     def _hung(self) -> None:
         with self._step(f"{self._percent} %, hung", self._percent):
@@ -197,6 +200,8 @@ class Run:
         before, self._percent = self._percent, percent
         low, high = sorted((before, percent))
         watched = self.drill.people.between(f"{self.service}_remote", low, high)[:5]
+        if not watched:
+            raise RuntimeError(f"nobody changes sides between {low} and {high} %: more people are needed")
         remote = percent > before
         self.drill.share(self.service, "remote", percent)
         started = time.monotonic()
@@ -207,6 +212,14 @@ class Run:
                 if self._is_remote(person) is not remote:
                     last_wrong = sent
         return last_wrong
+
+    def _is_compared(self, since: Any) -> bool:
+        """Whether shadowing gets answers from the lifted-out process again."""
+        from apps.extraction.models import ShadowComparison
+
+        self._is_remote(self.drill.people.everybody[0])
+        rows = ShadowComparison.objects.filter(service=self.service, compared_at__gte=since)
+        return rows.exclude(verdict="failed").exists()
 
     def _covered(self, count: int) -> list[sales.Person]:
         return self.drill.people.between(f"{self.service}_remote", 0, self._percent)[:count]
@@ -230,6 +243,7 @@ class Run:
     def _census(self) -> tuple[float, int]:
         """Everybody asks once: the share of them that the lifted-out process answered."""
         waiting = list(self.drill.people.everybody)
+        covered = {person.id for person in self.drill.people.between(f"{self.service}_remote", 0, self._percent)}
         remote: list[bool] = []
 
         def ask() -> None:
@@ -238,14 +252,22 @@ class Run:
                     person = waiting.pop()
                 except IndexError:
                     return
-                remote.append(self._is_remote(person))
+                try:
+                    is_remote = self._is_remote(person)
+                except (Refused, ConnectionError) as error:
+                    self.tally.add(0.0, f"census: {error}")
+                    continue
+                remote.append(is_remote)
+                # Home may answer for a covered person whose call failed; nobody else is ever answered apart.
+                if is_remote and person.id not in covered:
+                    self.tally.add(0.0, f"{person.id} is not covered at {self._percent} % and was answered apart")
 
         threads = [threading.Thread(target=ask, name="census") for _ in range(self.drill.scale.census_threads)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return sum(remote) / len(remote), len(remote)
+        return sum(remote) / max(len(remote), 1), len(remote)
 
     def _answered_at_home(self) -> float:
         """Calls to the service that home answered because the lifted-out process did not, as the web server counts them."""
@@ -272,7 +294,8 @@ class Run:
                 thread.join()
 
     def _audit(self, load: sales.Load, syncs: list[str]) -> None:
-        verdict = audit.check(load.facts, self.tally.keys, syncs, self.drill.told)
+        facts = audit.Facts(load.facts, self.tally.keys, syncs, self._started)
+        verdict = audit.check(facts, self.drill.told)
         found: dict[str, Any] = {
             "requests": self.tally.requests,
             "failed": len(self.tally.failures),

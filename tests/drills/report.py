@@ -56,7 +56,8 @@ class ServiceReport:
     def is_good(self) -> bool:
         """Whether every goal is reached. Mismatches are reported and are no goal: noise is subtracted, findings are findings."""
         steps = all(step.is_within(self.sigmas) and step.is_in_effect_within_a_second for step in self.steps)
-        return steps and not (self.failed or self.lost or self.doubled)
+        something = self.sales > 0 and self.compared > 0 and self.commands > 0
+        return steps and something and not (self.failed or self.lost or self.doubled)
 
 
 class Report:

@@ -75,7 +75,7 @@ class Load:
         while not self._stop.is_set():
             try:
                 self.facts.append(self._one(trio))
-            except (Refused, ConnectionError, TimeoutError, AssertionError) as error:
+            except Exception as error:
                 self.broken.append(f"{error}\n{traceback.format_exc(limit=-3)}")
                 self.tally.add(0.0, f"sale: {error}")
                 time.sleep(0.5)

@@ -115,13 +115,34 @@ def web_process(pid: int) -> int:
 
 def test_it_holds_no_secret_that_is_not_its_own(documents):
     _, process = documents
-    environment = Path(f"/proc/{web_process(process.pid)}/environ").read_bytes().split(b"\0")
-    names = {entry.partition(b"=")[0] for entry in environment}
-    assert not {b"SEAM_MASTER_SECRETS", b"JWT_SIGNING_KEY", b"REFRESH_TOKEN_SECRET"} & names
+    for pid in (process.pid, web_process(process.pid)):
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        names = {entry.partition(b"=")[0] for entry in environment}
+        assert not {b"SEAM_MASTER_SECRETS", b"JWT_SIGNING_KEY", b"REFRESH_TOKEN_SECRET", b"DATABASE_OWNER_URL"} & names
     pairs = json.loads(
         next(entry for entry in environment if entry.startswith(b"SEAM_PAIR_SECRETS=")).partition(b"=")[2]
     )
     assert all("documents" in pair.split(">") for pair in pairs)
+
+
+def test_an_address_that_is_served_already_is_refused(documents, monkeypatch: pytest.MonkeyPatch):
+    from django.core.management.base import CommandError
+
+    from apps.core.management.commands import serve
+
+    monkeypatch.setattr(serve, "STOP_SECONDS", 0.2)
+    url, _ = documents
+    with pytest.raises(CommandError, match="another process serves"), serve.held(url.removeprefix("http://")):
+        pass
+
+
+def test_a_socket_that_a_killed_process_left_behind_is_taken_over(tmp_path: Path):
+    from apps.core.management.commands import serve
+
+    path = tmp_path / "seam.sock"
+    path.touch()
+    with serve.held(f"unix://{path}"):
+        assert not path.exists()
 
 
 def called(url: str, *, caller: str, callee: str = "documents", method: str = "sweep", **headers: str) -> int:

@@ -14,7 +14,7 @@ from apps.contracts.interface import CONTRACTS
 from apps.contracts.models import Contract as ContractRow
 from apps.core.seam import breaker as breakers
 from apps.core.seam import http_client, registry
-from apps.core.seam.breaker import Breaker
+from apps.core.seam.breaker import Admission, Breaker
 from apps.core.seam.context import SYSTEM, new_context
 from apps.core.seam.errors import FailureKind, RemoteCallFailed, ServiceBusy
 from apps.core.seam.protection import Guarded, WithHome
@@ -169,20 +169,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def opened(breaker: Breaker) -> Breaker:
     for _ in range(5):
-        assert breaker.admits()
-        breaker.failed()
+        assert breaker.admits() is Admission.CALL
+        breaker.failed(was=Admission.CALL)
     return breaker
 
 
 def test_five_failures_in_a_row_open_the_breaker_and_one_caller_tries_after_a_pause(clock: Clock):
     breaker = opened(Breaker("t"))
     assert breaker.is_open
-    assert not breaker.admits()
+    assert breaker.admits() is Admission.NONE
     clock.now += breakers.FIRST_PAUSE
-    assert breaker.admits()
-    assert not breaker.admits()  # only one at a time
+    assert breaker.admits() is Admission.TRIAL
+    assert breaker.admits() is Admission.NONE  # only one at a time
     breaker.succeeded()
-    assert breaker.admits()
+    assert breaker.admits() is Admission.CALL
     assert not breaker.is_open
 
 
@@ -191,26 +191,34 @@ def test_each_failed_trial_doubles_the_pause_up_to_a_bound(clock: Clock):
     pauses = []
     for _ in range(5):
         waited = 0.0
-        while not breaker.admits():
+        while breaker.admits() is Admission.NONE:
             clock.now += 0.25
             waited += 0.25
         pauses.append(waited)
-        breaker.failed()
+        breaker.failed(was=Admission.TRIAL)
     assert pauses == [0.5, 1.0, 2.0, 2.0, 2.0]
+
+
+def test_calls_that_were_under_way_when_it_opened_do_not_lengthen_the_pause(clock: Clock):
+    breaker = opened(Breaker("t"))
+    for _ in range(8):
+        breaker.failed(was=Admission.CALL)
+    clock.now += breakers.FIRST_PAUSE
+    assert breaker.admits() is Admission.TRIAL
 
 
 def test_a_trial_that_never_ends_does_not_keep_the_breaker_open_for_ever(clock: Clock):
     breaker = opened(Breaker("t"))
     clock.now += breakers.FIRST_PAUSE
-    assert breaker.admits()  # and its thread dies
+    assert breaker.admits() is Admission.TRIAL  # and its thread dies
     clock.now += breakers.FIRST_PAUSE
-    assert breaker.admits()
+    assert breaker.admits() is Admission.TRIAL
 
 
 def test_a_side_that_fails_every_second_time_opens_it_too(clock: Clock):
     breaker = Breaker("t")
     for _ in range(10):
-        breaker.failed()
+        breaker.failed(was=Admission.CALL)
         if not breaker.is_open:
             breaker.succeeded()
     assert breaker.is_open
@@ -219,7 +227,7 @@ def test_a_side_that_fails_every_second_time_opens_it_too(clock: Clock):
 def test_single_failures_among_successes_do_not(clock: Clock):
     breaker = Breaker("t")
     for _ in range(30):
-        breaker.failed()
+        breaker.failed(was=Admission.CALL)
         for _ in range(4):
             breaker.succeeded()
     assert not breaker.is_open
@@ -259,6 +267,81 @@ def test_a_service_that_comes_back_is_used_again():
             except RemoteCallFailed:
                 threading.Event().wait(0.02)
         assert not transport.breaker.is_open
+
+
+def test_what_came_behind_an_answer_is_never_read_as_the_next_one():
+    """A server that answers twice: the second answer belongs to nobody."""
+    stray = b'{"items":[],"next_cursor":"stray"}'
+
+    def behave(connection, number):
+        read_request(connection)
+        connection.sendall(answer_of(EMPTY) + (answer_of(stray) if number == 1 else b""))
+        if number == 1:
+            read_request(connection)
+
+    with Behaving(behave) as server:
+        transport = guarded(server.url)
+        assert listing(transport).next_cursor is None
+        assert listing(transport).next_cursor is None
+        assert server.accepted == 2
+
+
+def test_places_are_bounded_over_all_services(settings, monkeypatch: pytest.MonkeyPatch):
+    from apps.core.seam import protection
+
+    only = protection.Places(1)
+    monkeypatch.setattr(protection, "_all_places", lambda: only)
+    with hanging() as server, Behaving(answering) as other:
+        first, second = guarded(server.url), guarded(other.url)
+
+        def hang():
+            with pytest.raises(RemoteCallFailed):
+                listing(first)
+
+        thread = threading.Thread(target=hang)
+        thread.start()
+        deadline = time.monotonic() + 5
+        while server.accepted < 1 and time.monotonic() < deadline:
+            thread.join(0.01)
+        with pytest.raises(RemoteCallFailed) as failure:
+            listing(second)
+        assert failure.value.kind is FailureKind.FULL
+        server.done.set()
+        thread.join(10)
+        assert listing(second).items == ()
+
+
+def test_a_service_with_data_of_its_own_is_asked_there_whatever_the_flag_says(settings):
+    settings.SEAM_AWAY = {"contracts": "http://127.0.0.1:1"}
+    settings.SEAM_OWN_DATA = ["contracts"]
+    registry.lifted.cache_clear()
+    registry.away.cache_clear()
+    try:
+        transport = registry.transport_for("contracts", new_context())
+        assert isinstance(transport, Guarded)  # and no home behind it
+        assert transport.side == "away"
+    finally:
+        registry.lifted.cache_clear()
+        registry.away.cache_clear()
+
+
+def test_a_build_that_knows_one_argument_more_finishes_what_an_older_one_began():
+    from typing import Protocol
+
+    from apps.core.seam.context import CallContext
+    from apps.core.seam.service import ServiceKey, command
+
+    class Older(Protocol):
+        @command
+        def do(self, *, ctx: CallContext, a: int) -> int: ...
+
+    class Newer(Protocol):
+        @command
+        def do(self, *, ctx: CallContext, a: int, b: str | None = None) -> int: ...
+
+    older, newer = (ServiceKey("x", protocol).operations["do"] for protocol in (Older, Newer))
+    assert older.digest_material({"a": 1}) == newer.digest_material({"a": 1, "b": None})
+    assert newer.digest_material({"a": 1, "b": "x"}) != newer.digest_material({"a": 1, "b": None})
 
 
 def with_home(url: str) -> WithHome:

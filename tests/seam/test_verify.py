@@ -37,10 +37,13 @@ def test_a_service_of_ours_that_is_lifted_out_holds_in_every_operation(service: 
     assert all(wire >= 14 and tests >= 1 and verdict == "ok" for wire, tests, verdict in found.values()), found
 
 
-def test_something_that_answers_everything_with_yes_does_not_hold():
+def test_something_that_refuses_no_call_does_not_hold():
+    """It knows what is no JSON, and takes everything else."""
+
     def agree(connection, _):
-        while read_request(connection):
-            connection.sendall(answer_of(b"{}"))
+        while request := read_request(connection):
+            broken = request.endswith(b"\r\n\r\n{")
+            connection.sendall(answer_of(b"{}", "400 Bad Request") if broken else answer_of(b"{}"))
 
     with Behaving(agree) as server:
         done = verified("notifications", server.url, "--wire-only")
@@ -48,6 +51,17 @@ def test_something_that_answers_everything_with_yes_does_not_hold():
     assert {verdict for *_, verdict in rows(done.stdout).values()} == {"FAILED"}
     assert "no signature: answered 200 instead of 401" in done.stdout
     assert "6 of 6 operations of notifications do not hold" in done.stderr
+
+
+def test_something_that_is_no_seam_is_told_apart():
+    def page(connection, _):
+        while read_request(connection):
+            connection.sendall(answer_of(b"<html>"))
+
+    with Behaving(page) as server:
+        done = verified("notifications", server.url, "--wire-only")
+    assert done.returncode == 1
+    assert "is it a seam" in done.stderr
 
 
 def test_one_wrong_answer_is_told_by_its_operation_and_its_test():
@@ -75,7 +89,7 @@ def test_a_secret_that_differs_is_said_once():
     ) as server:
         done = verified("notifications", server.url, "--wire-only")
     assert done.returncode == 1
-    assert "is the secret of monolith>notifications the same on both sides?" in done.stderr
+    assert "the secret of monolith>notifications the same on both sides?" in done.stderr
 
 
 def test_nobody_there_and_no_address_are_said_plainly():

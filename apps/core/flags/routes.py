@@ -46,7 +46,9 @@ def decide(actor: str) -> Route:
 
 
 def _covered(what: str, actor: str) -> tuple[str, ...]:
-    return tuple(service for service in settings.SEAM_AWAY if snapshot.is_on(f"{service}_{what}", actor))
+    # A service with data of its own has one side, to which nothing can be compared and from which nobody is routed away.
+    choosable = (service for service in settings.SEAM_AWAY if service not in settings.SEAM_OWN_DATA)
+    return tuple(service for service in choosable if snapshot.is_on(f"{service}_{what}", actor))
 
 
 def system_context(about: str, **given: Any) -> CallContext:

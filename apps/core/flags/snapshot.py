@@ -59,9 +59,11 @@ def is_on(name: str, actor: str) -> bool:
 
 def current() -> dict[str, FlagState]:
     """The flags as last loaded, reloaded first when they are old."""
-    if time.monotonic_ns() - _loaded_at > MAX_AGE_NS and _loading.acquire(blocking=False):
+    # Before the first load everybody waits for it: no flag would mean off for all.
+    if time.monotonic_ns() - _loaded_at > MAX_AGE_NS and _loading.acquire(blocking=not _loaded_at):
         try:
-            _reload()
+            if time.monotonic_ns() - _loaded_at > MAX_AGE_NS:
+                _reload()
         finally:
             _loading.release()
     return _flags
@@ -69,7 +71,7 @@ def current() -> dict[str, FlagState]:
 
 def _reload() -> None:
     global _flags, _loaded_at
-    if connection.in_atomic_block:
+    if connection.in_atomic_block and _loaded_at:
         return
     rows: Any = get_waffle_flag_model()._default_manager.all()
     try:

@@ -17,7 +17,7 @@ from django_prometheus.exports import ExportToDjangoView
 
 from apps.core.rest.keys import keyring
 from apps.core.rest.problems import response
-from apps.core.seam import http_client
+from apps.core.seam import conformance, topology
 from apps.core.seam import metrics as seam_metrics
 
 
@@ -42,8 +42,11 @@ def _storage() -> None:
 
 
 def _home() -> None:
+    """Home is there, takes our seals, and its clock agrees with ours."""
     if settings.SEAM_HOME:
-        http_client.get(http_client.Address(settings.SEAM_HOME), "/healthz", timeout=2)
+        other = next(name for name in topology.entries() if name != settings.SERVICE)
+        if conformance.reachable(topology.key_of(other), settings.SEAM_HOME, caller=settings.SEAM_PROCESS_NAME):
+            raise ConnectionError
 
 
 CHECKS: dict[str, Callable[[], None]] = {"database": _database, "redis": _broker, "storage": _storage, "home": _home}

@@ -6,6 +6,7 @@ through when half-open (ADR 0012).
 
 from __future__ import annotations
 
+import enum
 import threading
 import time
 
@@ -16,6 +17,14 @@ WINDOW = (1 << 20) - 1
 HALF_OF_WINDOW = 10
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 2.0
+
+
+class Admission(enum.Enum):
+    """What a caller may do."""
+
+    NONE = "none"
+    CALL = "call"
+    TRIAL = "trial"
 
 
 class Breaker:
@@ -34,19 +43,19 @@ class Breaker:
         """Whether calls are refused, apart from the one that tries."""
         return self._pause > 0
 
-    def admits(self) -> bool:
-        """Whether a call may go out: always while closed; while open, one caller after each pause."""
+    def admits(self) -> Admission:
+        """Whether a call may go out: always while closed; while open, one caller after each pause, to try."""
         if not self._pause:
-            return True
+            return Admission.CALL
         with self._lock:
             now = time.monotonic()
             if not self._pause:
-                return True
+                return Admission.CALL
             if now < self._retry_at:
-                return False
+                return Admission.NONE
             # This caller tries. Should its thread die, the next one tries after another pause.
             self._retry_at = now + self._pause
-            return True
+            return Admission.TRIAL
 
     def succeeded(self) -> None:
         """A whole answer came."""
@@ -58,11 +67,13 @@ class Breaker:
                 self._recent, self._pause = 0, 0.0
                 metrics.breaker_open.labels(self._service).set(0)
 
-    def failed(self) -> None:
-        """None came."""
+    def failed(self, *, was: Admission) -> None:
+        """None came. While open only a trial's failure counts: the others were under way before."""
         with self._lock:
             self._recent = (self._recent << 1 | 1) & WINDOW
             if self._pause:
+                if was is not Admission.TRIAL:
+                    return
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
             elif self._recent & IN_A_ROW == IN_A_ROW or self._recent.bit_count() >= HALF_OF_WINDOW:
                 self._pause = FIRST_PAUSE

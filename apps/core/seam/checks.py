@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from string import Formatter
 from typing import Any, get_type_hints
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from apps.core.seam import topology
 from apps.core.seam.dto import shape_faults
 from apps.core.seam.errors import DomainError, fields_type, known_errors
 from apps.core.seam.events import EventEnvelope, ReceivesEvents
+from apps.core.seam.http_client import Address
 from apps.core.seam.service import Operation, ServiceKey, is_context
 
 
@@ -28,8 +30,27 @@ def check_services(**_: Any) -> list[CheckMessage]:
             if handled != set(entry.consumes):
                 faults.append(f"topology says it consumes {sorted(entry.consumes)}, it handles {sorted(handled)}")
         found += [Error(f"{service}: {fault}", id="seam.E001") for fault in faults]
+    found += [Error(fault, id="seam.E003") for fault in address_faults()]
     found += [Error(fault, id="seam.E002") for error in known_errors().values() for fault in error_faults(error)]
     return found
+
+
+def address_faults() -> Iterator[str]:
+    """Addresses that nobody could be asked at, and names of services that there are not."""
+    for name, url in {
+        **settings.SEAM_AWAY,
+        **({"SEAM_HOME": settings.SEAM_HOME} if settings.SEAM_HOME else {}),
+    }.items():
+        try:
+            Address(url)
+        except ValueError as error:
+            yield f"{name}: {error}"
+    for name in (*settings.SEAM_AWAY, *settings.SEAM_OWN_DATA):
+        if name not in topology.entries():
+            yield f"SEAM_AWAY or SEAM_OWN_DATA speaks of {name}, which is no service"
+    for name in settings.SEAM_OWN_DATA:
+        if name not in settings.SEAM_AWAY and name != settings.SERVICE:
+            yield f"{name} has data of its own and no address in SEAM_AWAY"
 
 
 def error_faults(error: type[DomainError]) -> Iterator[str]:

@@ -185,7 +185,7 @@ def run_command(
     if ctx.command_key is None:
         raise InvalidArguments(problem="a command has a command_key in its context")
     # Keyed, because arguments may hold a password and a plain digest of one can be guessed offline.
-    digest = hmac.digest(settings.COMMAND_DIGEST_SECRET.encode(), operation.encode_arguments(arguments), "sha256")
+    digest = hmac.digest(settings.COMMAND_DIGEST_SECRET.encode(), operation.digest_material(arguments), "sha256")
     remake: Remake | None = getattr(method, "remake", None)
     key = record_id(operation, ctx)
     for attempt in range(1, MAX_ATTEMPTS + 1):

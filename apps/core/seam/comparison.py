@@ -7,9 +7,9 @@ differ, and fields that no caller knows do not count.
 from __future__ import annotations
 
 import enum
-import hashlib
 import hmac
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -39,7 +39,10 @@ class Failure(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """`fields` differ between the sides; `noise` differed between two askings of one side. Paths like `items[].price`."""
+    """`fields` differ between the sides; `noise` differed between two askings of one side. Paths like `items[].price`.
+
+    `asked_twice` says that the primary was asked again although nothing differed (A/A): among those the noise is measured.
+    """
 
     verdict: Verdict
     fields: tuple[str, ...]
@@ -68,8 +71,9 @@ def compare(
         if isinstance(again, Failure):  # a side that fails now says nothing about then
             again = primary
         noise = set(differences(operation, primary, again))
-        if found:
-            confirmed = found & set(differences(operation, again, _value(operation, ask_other()))) - noise
+        other_again = _value(operation, ask_other()) if found else other
+        if found and not isinstance(other_again, Failure):  # a side that fails now takes nothing back
+            confirmed = found & set(differences(operation, again, other_again)) - noise
             noise |= found - confirmed
             found = confirmed
     if isinstance(other, Failure):
@@ -79,7 +83,7 @@ def compare(
     else:
         verdict = Verdict.NOISE if noise else Verdict.MATCH
     fields, noisy = (tuple(sorted(names))[:MAX_FIELDS] for names in (found, noise))
-    return Finding(verdict, fields, noisy, bool(noise or always_twice or found), primary, other)
+    return Finding(verdict, fields, noisy, always_twice, primary, other)
 
 
 def _value(operation: Operation, answer: Answer | Failure) -> Any:
@@ -159,5 +163,9 @@ def masked(value: Any) -> Any:
 
 def _digest(content: bytes) -> str:
     """Keyed, because a name or an address can be guessed and a plain digest compared."""
-    key = hmac.digest(settings.COMMAND_DIGEST_SECRET.encode(), b"shadow", hashlib.sha256)
-    return f"text {hmac.digest(key, content, hashlib.sha256).hex()[:12]}" if content else ""
+    return f"text {hmac.digest(_key(settings.COMMAND_DIGEST_SECRET), content, 'sha256').hex()[:12]}" if content else ""
+
+
+@lru_cache(maxsize=4)
+def _key(secret: str) -> bytes:
+    return hmac.digest(secret.encode(), b"shadow", "sha256")

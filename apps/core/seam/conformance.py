@@ -20,6 +20,7 @@ from apps.core.seam.service import Kind, Operation, ServiceKey
 from apps.core.seam.signing import MAX_AGE_MS
 
 TIMEOUT_SECONDS = 10.0
+REACH_SECONDS = 2.0
 
 
 class Check(NamedTuple):
@@ -43,12 +44,18 @@ def reachable(key: ServiceKey[Any], url: str, *, caller: str) -> str:
     operation = next(iter(key.operations.values()))
     call = _Caller(operation, Address(url), caller)
     try:
-        status, _ = call.send(b"{")
+        status, _ = call.send(b"{", timeout=REACH_SECONDS)
     except RemoteCallFailed as failure:
-        return f"nothing answers at {url}: {failure}"
+        return f"nothing answers at {url}: {failure.kind.value}"
     if status == 401:
-        return f"{url} takes none of our seals: is the secret of {caller}>{key.name} the same on both sides?"
-    return ""
+        return (
+            f"{url} takes none of our seals: are clocks and the secret of {caller}>{key.name} the same on both sides?"
+        )
+    return (
+        ""
+        if status == 400
+        else f"{url} answers {status} to a call that is no JSON: is it a seam, and nothing in between?"
+    )
 
 
 def _of_operation(operation: Operation, address: Address, caller: str) -> Iterator[tuple[str, str]]:
@@ -111,7 +118,14 @@ class _Caller:
         return "" if plain == newer else f"answered {plain} without and {newer} with them: {answer[:200]!r}"
 
     def send(
-        self, body: bytes, *, seal: bytes | None = b"", caller: str = "", aged: bool = False, extra: str = ""
+        self,
+        body: bytes,
+        *,
+        seal: bytes | None = b"",
+        caller: str = "",
+        aged: bool = False,
+        extra: str = "",
+        timeout: float = TIMEOUT_SECONDS,
     ) -> tuple[int, bytes]:
         """Send; `seal` is what is signed, the body itself unless it is given, nothing where it is None."""
         lines = extra
@@ -127,7 +141,7 @@ class _Caller:
             lines += (
                 f"X-Seam-Caller: {caller or self._caller}\r\nX-Seam-Time: {at}\r\nX-Seam-Signature: {signature}\r\n"
             )
-        return post(self._address, self._operation.path, lines, body, TIMEOUT_SECONDS)
+        return post(self._address, self._operation.path, lines, body, timeout)
 
     def expect(self, body: bytes, statuses: set[int], **how: Any) -> str:
         """The problem, where the status is another one."""

@@ -14,6 +14,8 @@ import msgspec
 from apps.core.seam.dto import Dto
 
 DEFAULT_TIMEOUT_MS = 5_000
+# Where a person waits for a whole file to be received, read or signed.
+PATIENT_TIMEOUT_MS = 60_000
 
 
 NOBODY = UUID(int=0)

@@ -103,7 +103,19 @@ def close_idle() -> None:
 
 def _take(address: Address) -> socket.socket | None:
     idle: dict[str, socket.socket] = _pool.__dict__.setdefault("idle", {})
-    return idle.pop(address.url, None)
+    sock = idle.pop(address.url, None)
+    if sock is None:
+        return None
+    try:
+        sock.settimeout(0)
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return sock
+    except OSError:
+        pass
+    # Closed meanwhile, or something came that nobody asked for: it would be read as the answer to the next call.
+    sock.close()
+    return None
 
 
 def _exchange(sock: socket.socket, address: Address, request: bytes, deadline: float) -> tuple[int, bytes]:
@@ -123,7 +135,7 @@ def _exchange(sock: socket.socket, address: Address, request: bytes, deadline: f
         sock.close()
         kind = FailureKind.TIMEOUT if isinstance(error, TimeoutError) else FailureKind.BROKEN
         raise RemoteCallFailed(f"no complete answer: {error}", may_have_executed=True, kind=kind) from error
-    if headers.get("connection", "").lower() == "close":
+    if headers.get("connection", "").lower() == "close" or reader.has_more:
         sock.close()
     else:
         _pool.idle[address.url] = sock
@@ -141,6 +153,11 @@ class _Reader:
         self._sock = sock
         self._deadline = deadline
         self._data = b""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes came behind the answer: the connection is of no use any more."""
+        return bool(self._data)
 
     def arm(self) -> None:
         left = self._deadline - time.monotonic()
@@ -190,6 +207,8 @@ class _Reader:
 
     def _line(self) -> bytes:
         while (end := self._data.find(b"\r\n")) < 0:
+            if len(self._data) > MAX_HEADER:
+                raise ValueError("a line is too long")
             self._fill()
         line, self._data = self._data[:end], self._data[end + 2 :]
         return line

@@ -6,31 +6,58 @@ Here: when to send again, when not to send, who answers instead. Not here: how b
 from __future__ import annotations
 
 import random
-import threading
 import time
 from functools import cache
+from queue import Empty, SimpleQueue
 
 import structlog
 from django.conf import settings
 
 from apps.core.seam import metrics
 from apps.core.seam.bindings import Answer
-from apps.core.seam.breaker import Breaker
+from apps.core.seam.breaker import Admission, Breaker
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import FailureKind, RemoteCallFailed, ServiceBusy
-from apps.core.seam.service import Kind, Operation
+from apps.core.seam.service import COMMAND_TIMEOUT_MS, Kind, Operation
 from apps.core.seam.transports import OverHttp, Transport
 
-PROBE_MS = 300
+TRIAL_MS = 300
 JITTER_SECONDS = 0.02
 # A failure that took longer than this part of the time allowed is not tried again: the other side is slow, not gone.
 QUICK = 0.25
 log = structlog.get_logger(__name__)
 
 
+class Places:
+    """A bounded number of calls under way: a queue of tokens, because the standard library's semaphore is ten times slower."""
+
+    def __init__(self, count: int) -> None:
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(count):
+            self._free.put(None)
+
+    def take(self, patience_seconds: float) -> bool:
+        """Whether there was a place, at once or within some time."""
+        try:
+            self._free.get_nowait()
+        except Empty:
+            if not patience_seconds:
+                return False
+            try:
+                self._free.get(timeout=patience_seconds)
+            except Empty:
+                return False
+        return True
+
+    def give_back(self) -> None:
+        """The call is over."""
+        self._free.put(None)
+
+
 @cache
-def _process_slots(pid_limit: int) -> threading.BoundedSemaphore:
-    return threading.BoundedSemaphore(pid_limit)
+def _all_places() -> Places:
+    """Places of all calls that this process has under way elsewhere, to whichever service."""
+    return Places(settings.SEAM_MAX_IN_FLIGHT_IN_ALL)
 
 
 class Guarded:
@@ -49,61 +76,64 @@ class Guarded:
         self.process = inner.process
         self.breaker = Breaker(service if inner.side == "away" else f"home of {service}")
         # All threads of a process may not wait for other services: one that calls back here would find nobody.
-        self._slots = threading.BoundedSemaphore(settings.SEAM_MAX_IN_FLIGHT)
-        self._shared = _process_slots(settings.SEAM_MAX_IN_FLIGHT_IN_ALL)
+        self._places = Places(settings.SEAM_MAX_IN_FLIGHT)
+        self._shared = _all_places()
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
         """The answer, after one attempt or several.
 
         Raises: RemoteCallFailed; ServiceBusy when the caller's time is over before anything was sent.
         """
-        allowed = self._inner.allowed_ms(operation, ctx)
         may_have_executed = False
         for attempt in range(1, self._attempts + 1):
             started = time.monotonic()
             try:
-                return self._once(operation, ctx, arguments, allowed)
+                return self._once(operation, ctx, arguments)
             except RemoteCallFailed as failure:
                 may_have_executed = may_have_executed or failure.may_have_executed
                 metrics.remote_failures.labels(self._service, operation.name, failure.kind).inc()
                 spent_ms = (time.monotonic() - started) * 1000
-                if attempt == self._attempts or not _is_worth_another(operation, ctx, failure, spent_ms, allowed):
+                allowed_ms = self._inner.allowed_ms(operation, ctx) + spent_ms
+                if attempt == self._attempts or not _is_worth_another(operation, ctx, failure, spent_ms, allowed_ms):
                     failure.may_have_executed = may_have_executed
                     raise
             metrics.retries.labels(self._service, operation.name).inc()
             time.sleep(random.uniform(0.1, 1) * JITTER_SECONDS * 2**attempt)
-            allowed = self._inner.allowed_ms(operation, ctx)
         raise ServiceBusy
 
-    def _once(self, operation: Operation, ctx: CallContext, arguments: bytes, allowed_ms: int) -> Answer:
-        if allowed_ms <= 0:
-            raise ServiceBusy
-        breaker = self.breaker
-        if not breaker.admits():
-            raise RemoteCallFailed("the circuit breaker is open", may_have_executed=False, kind=FailureKind.OPEN)
-        if breaker.is_open:
-            allowed_ms = min(allowed_ms, PROBE_MS)
-        if not self._take(self._slots):
+    def _once(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
+        if not self._places.take(self._patience):
             raise _full()
         try:
-            if not self._take(self._shared):
+            if not self._shared.take(self._patience):
                 raise _full()
             try:
-                answer = self._inner.exchange(operation, ctx, arguments, allowed_ms)
-            except RemoteCallFailed as failure:
-                # A fault is one call's; it came quickly, and the next call may do well.
-                if failure.kind is not FailureKind.FAULT:
-                    breaker.failed()
-                raise
+                return self._admitted(operation, ctx, arguments)
             finally:
-                self._shared.release()
+                self._shared.give_back()
         finally:
-            self._slots.release()
-        breaker.succeeded()
-        return answer
+            self._places.give_back()
 
-    def _take(self, slots: threading.BoundedSemaphore) -> bool:
-        return slots.acquire(blocking=False) or (self._patience > 0 and slots.acquire(timeout=self._patience))
+    def _admitted(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
+        allowed_ms = self._inner.allowed_ms(operation, ctx)  # what is left after waiting for a place
+        if allowed_ms <= 0:
+            raise ServiceBusy
+        # What may take long is no way to find out whether anybody is there.
+        is_long = operation.timeout_ms > COMMAND_TIMEOUT_MS
+        admission = Admission.NONE if is_long and self.breaker.is_open else self.breaker.admits()
+        if admission is Admission.NONE:
+            raise RemoteCallFailed("the circuit breaker is open", may_have_executed=False, kind=FailureKind.OPEN)
+        if admission is Admission.TRIAL:
+            allowed_ms = min(allowed_ms, TRIAL_MS)
+        try:
+            answer = self._inner.exchange(operation, ctx, arguments, allowed_ms)
+        except RemoteCallFailed as failure:
+            # A fault is one call's; it came quickly, and the next call may do well.
+            if failure.kind is not FailureKind.FAULT:
+                self.breaker.failed(was=admission)
+            raise
+        self.breaker.succeeded()
+        return answer
 
 
 def _full() -> RemoteCallFailed:
@@ -111,7 +141,7 @@ def _full() -> RemoteCallFailed:
 
 
 def _is_worth_another(
-    operation: Operation, ctx: CallContext, failure: RemoteCallFailed, spent_ms: float, allowed_ms: int
+    operation: Operation, ctx: CallContext, failure: RemoteCallFailed, spent_ms: float, allowed_ms: float
 ) -> bool:
     """Whether the same call may be sent again: it is a query or has a key, and what went wrong went wrong quickly."""
     if failure.kind in {FailureKind.OPEN, FailureKind.FULL, FailureKind.TIMEOUT, FailureKind.FAULT}:

@@ -76,7 +76,7 @@ def _invoke(operation: Operation, meter: metrics.Meter, *, ctx: CallContext, **a
     finally:
         seconds = time.perf_counter() - started
         meter.observe(side, outcome, seconds)
-    if operation.service in ctx.shadow and operation.kind is Kind.QUERY:
+    if ctx.shadow and operation.service in ctx.shadow and operation.kind is Kind.QUERY:
         shadow.offer(operation, ctx, sent, answer, side, seconds)
     if answer.refusal is not None:
         raise answer.refusal
@@ -92,8 +92,11 @@ def refuse_open_transaction(operation: Operation) -> None:
 
 
 def transport_for(service: str, ctx: CallContext) -> Transport:
-    """The side that the context's route names: away when it lists the service and an address is known."""
-    if service in ctx.away and service in settings.SEAM_AWAY:
+    """The side that the context's route names: away when it lists the service and an address is known.
+
+    A service with data of its own has one side only, whatever a flag says.
+    """
+    if service in settings.SEAM_OWN_DATA or (service in ctx.away and service in settings.SEAM_AWAY):
         return away(service)
     return home(service)
 

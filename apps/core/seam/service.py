@@ -146,6 +146,14 @@ class Operation:
         except TypeError as error:
             raise TypeError(f"{self.service}.{self.name}: {error}") from None
 
+    def digest_material(self, arguments: dict[str, Any]) -> bytes:
+        """What says whether two calls ask the same: the arguments that are not their defaults.
+
+        A build that knows one argument more gives the same for the same call, so that either may finish what the other began.
+        """
+        given = {name: value for name, value in arguments.items() if value != self.parameters[name].default}
+        return msgspec.json.encode(given, order="sorted")
+
     def decode_arguments(self, body: bytes | msgspec.Raw) -> dict[str, Any]:
         """JSON to keyword arguments.
 

@@ -66,7 +66,7 @@ class Shadow:
         self._queue: SimpleQueue[Sample] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._compared = 0
+        self._count = 0
 
     def put(self, sample: Sample) -> None:
         """Take a sample if there is room. Never waits."""
@@ -97,13 +97,22 @@ class Shadow:
                 break
         if samples:
             try:
-                self.record([self._compare(sample) for sample in samples])
+                self.record([found for sample in samples if (found := self._compared_or_lost(sample)) is not None])
             except Exception as error:  # noqa: BLE001 - what goes wrong in the shadow stays in the shadow
                 metrics.shadow_lost.inc(len(samples))
                 log.warning("shadow_not_recorded", error=repr(error), count=len(samples))
             finally:
                 close_old_connections()
         return len(samples)
+
+    def _compared_or_lost(self, sample: Sample) -> Compared | None:
+        """One sample that cannot be compared costs no other."""
+        try:
+            return self._compare(sample)
+        except Exception as error:  # noqa: BLE001 - what goes wrong in the shadow stays in the shadow
+            metrics.shadow_lost.inc()
+            log.warning("shadow_not_compared", method=sample.operation.name, error=repr(error))
+            return None
 
     def _compare(self, sample: Sample) -> Compared:
         operation = sample.operation
@@ -117,8 +126,8 @@ class Shadow:
             spent.append(time.perf_counter() - started)
             return answer
 
-        self._compared += 1
-        twice = self._compared % settings.SEAM_SHADOW_TWICE_EACH == 0
+        self._count += 1
+        twice = self._count % settings.SEAM_SHADOW_TWICE_EACH == 0
         found = compare(operation, sample.answer, ask_other, lambda: _ask(primary, sample), always_twice=twice)
         metrics.shadow_compared.labels(operation.service, operation.name, found.verdict.value).inc()
         return Compared(sample, spent[0], found)

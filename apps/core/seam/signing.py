@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 
 from django.conf import settings
 
@@ -26,7 +26,8 @@ class BadSeal(Exception):
     """The request is not authentic, too old, or from the future."""
 
 
-@cache
+# Bounded: a caller names itself before its signature is checked.
+@lru_cache(maxsize=256)
 def _pair_secret(master: str, caller: str, callee: str) -> bytes:
     return hmac.digest(master.encode(), f"{caller}>{callee}".encode(), "sha256")
 
@@ -35,8 +36,19 @@ def secrets_of(caller: str, callee: str) -> tuple[bytes, ...]:
     """The secrets of a pair, the signing one first; none for a pair that this process knows nothing of."""
     given = settings.SEAM_PAIR_SECRETS.get(f"{caller}>{callee}")
     if given is not None:
-        return tuple(bytes.fromhex(secret) for secret in given)
+        return _from_hex(tuple(given))
     return tuple(_pair_secret(master, caller, callee) for master in settings.SEAM_MASTER_SECRETS)
+
+
+@lru_cache(maxsize=256)
+def _from_hex(given: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(bytes.fromhex(secret) for secret in given)
+
+
+@lru_cache(maxsize=256)
+def _keyed(secret: bytes) -> hmac.HMAC:
+    """An HMAC whose key is in place already; to be copied."""
+    return hmac.new(secret, digestmod="sha256")
 
 
 def pairs_of(service: str, others: Iterable[str]) -> dict[str, list[str]]:
@@ -49,8 +61,9 @@ def pairs_of(service: str, others: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _seal(secret: bytes, method: str, path: str, at_ms: int, body: bytes) -> str:
-    message = f"{VERSION}\n{method}\n{path}\n{at_ms}\n{hashlib.sha256(body).hexdigest()}"
-    return f"{VERSION}={hmac.digest(secret, message.encode(), 'sha256').hex()}"
+    sealed = _keyed(secret).copy()
+    sealed.update(f"{VERSION}\n{method}\n{path}\n{at_ms}\n{hashlib.sha256(body).hexdigest()}".encode())
+    return f"{VERSION}={sealed.hexdigest()}"
 
 
 def seal(*, caller: str, callee: str, method: str, path: str, body: bytes, at_ms: int | None = None) -> tuple[str, str]:

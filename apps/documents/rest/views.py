@@ -6,7 +6,7 @@ from uuid import UUID
 
 from apps.core.rest.endpoint import View, endpoint, fields_of
 from apps.core.rest.multipart import UploadView, read_upload
-from apps.core.seam.context import CallContext
+from apps.core.seam.context import PATIENT_TIMEOUT_MS, CallContext
 from apps.core.seam.dto import Dto, Line, RequestBody
 from apps.core.seam.registry import call
 from apps.documents.interface import (
@@ -20,8 +20,6 @@ from apps.documents.interface import (
     UploadTicket,
 )
 from apps.documents.rest.relay import put
-
-RELAY_TIMEOUT_MS = 60_000
 
 
 class NewUpload(RequestBody):
@@ -65,7 +63,7 @@ class Upload(UploadView):
     def post(self, ctx: CallContext) -> Uploaded:
         """Send a file through the server; its bytes go on to storage in pieces."""
         with read_upload(self.request, UploadFields) as upload:
-            ctx = ctx.renewed(timeout_ms=RELAY_TIMEOUT_MS)  # receiving the file took time of its own
+            ctx = ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS)  # receiving the file took time of its own
             ticket = call(DOCUMENTS).start_upload(
                 ctx=ctx,
                 original_filename=upload.filename,
@@ -75,7 +73,7 @@ class Upload(UploadView):
                 **fields_of(upload.fields),
             )
             put(ticket, upload.file)
-        ctx = ctx.renewed(timeout_ms=RELAY_TIMEOUT_MS)
+        ctx = ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS)
         document = call(DOCUMENTS).complete_upload(ctx=ctx, document_id=ticket.document.id)
         return Uploaded(document_id=document.id, status=document.status.value, document=document)
 
@@ -95,6 +93,7 @@ class Complete(View):
     @endpoint()
     def post(self, ctx: CallContext, document_id: UUID) -> Document:
         """Have the bytes checked and accepted."""
+        ctx = ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS)
         return call(DOCUMENTS).complete_upload(ctx=ctx, document_id=document_id)
 
 

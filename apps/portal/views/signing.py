@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 
 from apps.contracts.interface import CONTRACTS
+from apps.core.seam.context import PATIENT_TIMEOUT_MS
 from apps.core.seam.registry import call
 from apps.documents.interface import DocumentStatus
 from apps.portal import words
@@ -51,7 +52,7 @@ class Verify(Page):
 
     def post(self, request: HttpRequest, contract_id: UUID, signature_id: UUID) -> HttpResponseBase:
         """Check it and say what was found."""
-        result = call(SIGNATURES).verify(ctx=self.ctx, signature_id=signature_id)
+        result = call(SIGNATURES).verify(ctx=self.ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS), signature_id=signature_id)
         if result.verdict == Verdict.PASSED:
             messages.success(request, gettext("Checked just now: the signature is valid."))
         else:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext
 from urllib3.exceptions import HTTPError
 
 from apps.core.rest import edge, problems
+from apps.core.seam.context import PATIENT_TIMEOUT_MS
 from apps.core.seam.dto import Dto, Line
 from apps.core.seam.errors import HTTP_STATUS, DomainError
 from apps.core.seam.registry import call
@@ -65,7 +66,7 @@ class Upload(Page):
             )
             _put(ticket, request)
             # Receiving may have taken longer than a call may take: completion has its own time.
-            ctx = edge.context(request, request.user)
+            ctx = edge.context(request, request.user).renewed(timeout_ms=PATIENT_TIMEOUT_MS)
             document = call(DOCUMENTS).complete_upload(ctx=ctx, document_id=ticket.document.id)
         except DomainError as error:
             return _problem(request, error)

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from apps.core.rest.endpoint import View, endpoint
 from apps.core.rest.problems import MEDIA_TYPE, FieldProblem, Unfit
-from apps.core.seam.context import CallContext
+from apps.core.seam.context import PATIENT_TIMEOUT_MS, CallContext
 from apps.core.seam.dto import Dto, RequestBody
 from apps.core.seam.errors import HTTP_STATUS, Category, gettext_noop
 from apps.core.seam.registry import call
@@ -62,7 +62,7 @@ class Sign(View):
     def post(self, ctx: CallContext, body: NewSignature) -> SignatureAnswer:
         """Sign a document. A signature that does not pass is kept as evidence and answered with 422."""
         signature = call(SIGNATURES).sign(
-            ctx=ctx,
+            ctx=ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS),
             document_id=body.document_id,
             signature_data=_unwrapped(body.signature_data),
             certificate=body.certificate,
@@ -132,6 +132,7 @@ class Verify(View):
     @endpoint()
     def post(self, ctx: CallContext, signature_id: UUID) -> VerificationResult:
         """Check the signature again, now."""
+        ctx = ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS)
         return call(SIGNATURES).verify(ctx=ctx, signature_id=signature_id)
 
 
@@ -174,5 +175,6 @@ class RevocationLists(View):
     @endpoint(status=201)
     def post(self, ctx: CallContext, body: NewRevocationList) -> RevocationCount:
         """Publish an authority's list; administrators only."""
+        ctx = ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS)
         revoked = call(SIGNATURES).publish_revocations(ctx=ctx, revocation_list=body.revocation_list)
         return RevocationCount(revoked=revoked)

@@ -7,10 +7,13 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,11 +25,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.core.rest.keys import keyring
 from apps.core.seam import signing, topology
 from apps.core.seam.http_client import Address
+from landcontracts.alone import STORES_FILES
 
 STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
-# What the one service does not need to hold: other pairs' secrets, the key that issues tokens.
-MASTER_ONLY = ("SEAM_MASTER_SECRETS",)
+# What the one service does not need to hold: other pairs' secrets, the key that issues tokens, the way to the tables' owner.
+MASTER_ONLY = ("SEAM_MASTER_SECRETS", "DATABASE_OWNER_URL", "POSTGRES_PASSWORD", "OWNER_PASSWORD")
 ISSUER_ONLY = ("JWT_SIGNING_KEY", "REFRESH_TOKEN_SECRET")
 
 
@@ -43,21 +47,33 @@ class Command(BaseCommand):
         parser.add_argument("--no-worker", action="store_true", help="leave its events to other workers")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Start both, wait, end both. Raises: CommandError when one ended by itself."""
-        service: str = options["service"]
-        environment = {**os.environ, **own_secrets(service)}
-        environment["DB_POOL_SIZE"] = str(options["threads"])
-        for name in (*MASTER_ONLY, *(() if settings.ISSUES_TOKENS else ISSUER_ONLY)):
-            environment.pop(name, None)
-        commands = {"web": web_command(options["bind"], options["threads"])}
+        """Start both, wait, end both. Raises: CommandError when one ended by itself, or when the address is taken."""
+        service, bind, threads = options["service"], options["bind"], options["threads"]
+        if any(name in os.environ for name in not_needed(service)):
+            # Begin again without them: a process's first environment can be read as long as it lives.
+            environment = {name: value for name, value in os.environ.items() if name not in not_needed(service)}
+            os.execve(sys.executable, [sys.executable, *sys.argv], environment | own_secrets(service))  # noqa: S606 - no shell is meant
+        if not settings.SEAM_PAIR_SECRETS:
+            raise CommandError("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
+        commands = {"web": web_command(bind, threads)}
         if not options["no_worker"]:
             commands["worker"] = worker_command(service)
+        environment = os.environ | {
+            "DB_POOL_SIZE": str(threads),
+            # Some threads stay free to answer those who call back.
+            "SEAM_MAX_IN_FLIGHT": str(max(threads // 2, 1)),
+            "SEAM_MAX_IN_FLIGHT_IN_ALL": str(max(threads * 3 // 4, 1)),
+        }
+        with held(bind) as lock:
+            self._supervise(f"{service} on {bind}", commands, environment, lock)
+
+    def _supervise(self, words: str, commands: dict[str, list[str]], environment: dict[str, str], lock: int) -> None:
         signal.signal(signal.SIGTERM, _interrupt)
         running = {
-            name: subprocess.Popen(command, env=environment, preexec_fn=_die_with_parent)  # noqa: PLW1509 - this process has one thread
+            name: subprocess.Popen(command, env=environment, pass_fds=(lock,), preexec_fn=_die_with_parent)  # noqa: PLW1509 - one thread
             for name, command in commands.items()
         }
-        self.stdout.write(f"{service} on {options['bind']}, {' and '.join(running)}")
+        self.stdout.write(f"{words}, {' and '.join(running)}")
         self.stdout.flush()
         try:
             while all(process.poll() is None for process in running.values()):
@@ -67,6 +83,34 @@ class Command(BaseCommand):
         finally:
             _end(list(running.values()))
         raise CommandError(f"{', '.join(name for name, process in running.items() if process.returncode)} has ended")
+
+
+@contextmanager
+def held(bind: str) -> Iterator[int]:
+    """Hold an address for this machine (Linux): web servers share a port silently, and half of the calls would go to the other.
+
+    Waits for one that is ending. A socket's file that nobody holds any more is removed. Raises: CommandError.
+    """
+    path = Path(bind.removeprefix("unix://")) if bind.startswith("unix://") else None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lock:
+        deadline = time.monotonic() + STOP_SECONDS
+        while sys.platform == "linux":
+            try:
+                lock.bind(f"\0landcontracts {bind}")  # an abstract name goes when its last holder goes, however it ends
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise CommandError(f"another process serves at {bind}") from None
+                time.sleep(0.1)
+        if path is not None:
+            path.unlink(missing_ok=True)
+        yield lock.fileno()  # for the children: while one of them lives, the address is taken
+
+
+def not_needed(service: str) -> tuple[str, ...]:
+    """Variables that a service of this name has no business with."""
+    files = () if service == STORES_FILES else ("S3_SECRET_KEY",)
+    return (*MASTER_ONLY, *(() if settings.ISSUES_TOKENS else ISSUER_ONLY), *files)
 
 
 def own_secrets(service: str) -> dict[str, str]:

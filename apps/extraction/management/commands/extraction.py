@@ -11,8 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.models import Flag
-from apps.core.seam import http_client, topology
-from apps.core.seam.errors import RemoteCallFailed
+from apps.core.seam import conformance, topology
 from apps.extraction import routing
 
 ALL = "all"
@@ -77,8 +76,5 @@ def _process(service: str) -> str:
     url = settings.SEAM_AWAY.get(service)
     if url is None:
         return "no address in SEAM_AWAY"
-    try:
-        http_client.get(http_client.Address(url), "/healthz", timeout=1)
-    except (OSError, RemoteCallFailed):
-        return f"{url} does not answer"
-    return f"{url} answers"
+    problem = conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME)
+    return problem or f"{url} answers"

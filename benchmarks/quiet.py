@@ -1,0 +1,43 @@
+"""A service of the benchmarks' own that asks no database, behind the real endpoint: what is left is the seam itself.
+
+The server that answers for it is `quiet_wsgi.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from django.conf import settings
+
+from apps.core.seam import topology
+from apps.core.seam.context import CallContext
+from apps.core.seam.service import ServiceKey, query
+
+NAME = "quiet"
+
+
+class QuietApi(Protocol):
+    """One question."""
+
+    @query
+    def say(self, *, ctx: CallContext, text: str) -> str:
+        """The same text."""
+        ...
+
+
+class QuietService:
+    """Its answer."""
+
+    def say(self, *, ctx: CallContext, text: str) -> str:
+        """The same text."""
+        return text
+
+
+QUIET = ServiceKey(NAME, QuietApi)
+
+
+def register() -> None:
+    """Add the service to this process's table."""
+    topology.entries()[NAME] = topology.Entry(key=f"{__name__}.QUIET", implementation=f"{__name__}.QuietService")
+    if NAME not in settings.SEAM_SERVES:
+        settings.SEAM_SERVES = [*settings.SEAM_SERVES, NAME]
