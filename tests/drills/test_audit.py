@@ -86,12 +86,18 @@ def test_a_key_and_a_sync_without_their_effect_are_lost(sale):
 def test_a_second_document_workflow_status_or_plot_is_doubled(sale):
     fact, _ = sale
     copies = (
-        ("INSERT INTO documents_document SELECT (d).* FROM (SELECT jsonb_populate_record(d, jsonb_build_object('id', %s::text)) AS d"
-        " FROM documents_document d WHERE id = %s) AS copied"),
-        ("INSERT INTO contracts_statuschange SELECT (s).* FROM (SELECT jsonb_populate_record(s, jsonb_build_object('id', %s::text)) AS s"
-        " FROM contracts_statuschange s WHERE contract_id = %s LIMIT 1) AS copied"),
-        ("INSERT INTO contracts_landplot SELECT (p).* FROM (SELECT jsonb_populate_record(p, jsonb_build_object('id', %s::text,"
-        " 'owner_id', gen_random_uuid()::text)) AS p FROM contracts_landplot p WHERE id = %s) AS copied"),
+        (
+            "INSERT INTO documents_document SELECT (d).* FROM (SELECT jsonb_populate_record(d, jsonb_build_object('id', %s::text)) AS d"
+            " FROM documents_document d WHERE id = %s) AS copied"
+        ),
+        (
+            "INSERT INTO contracts_statuschange SELECT (s).* FROM (SELECT jsonb_populate_record(s, jsonb_build_object('id', %s::text)) AS s"
+            " FROM contracts_statuschange s WHERE contract_id = %s LIMIT 1) AS copied"
+        ),
+        (
+            "INSERT INTO contracts_landplot SELECT (p).* FROM (SELECT jsonb_populate_record(p, jsonb_build_object('id', %s::text,"
+            " 'owner_id', gen_random_uuid()::text)) AS p FROM contracts_landplot p WHERE id = %s) AS copied"
+        ),
     )
     ids = (fact.document_id, fact.contract_id, fact.plot_id)
     made = [str(new_id()) for _ in copies]

@@ -1,5 +1,6 @@
 """The seam over HTTP: who may call, what is refused, and what a caller learns when no whole answer comes."""
 
+import itertools
 import os
 import socket
 import threading
@@ -11,7 +12,7 @@ import pytest
 from apps.authentication.interface import AUTHENTICATION
 from apps.contracts.interface import CONTRACTS
 from apps.core.seam import http_client, registry, signing
-from apps.core.seam.errors import RemoteCallFailed
+from apps.core.seam.errors import RemoteCallFailed, SeamError
 from apps.core.seam.registry import call
 from apps.core.seam.transports import OverHttp
 from tests.world import World
@@ -95,6 +96,48 @@ def test_a_rotated_master_secret_is_accepted_beside_the_new_one(here: World, set
     settings.SEAM_MASTER_SECRETS = ["new-secret"]
     with pytest.raises(signing.BadSeal):
         signing.check(**sealed, at=at, signature=signature)
+
+
+def test_a_secret_is_replaced_step_by_step_without_a_refused_call(settings):
+    """Known everywhere, then in front everywhere, then alone: whichever process is a step ahead of the other."""
+    steps = (["old"], ["old", "new"], ["new", "old"], ["new"])
+    sealed = {"caller": "a", "callee": "b", "method": "POST", "path": "/x", "body": b"y"}
+    for one, other in [*itertools.pairwise(steps), *zip(steps[1:], steps, strict=False)]:
+        settings.SEAM_MASTER_SECRETS = one
+        at, signature = signing.seal(**sealed)
+        settings.SEAM_MASTER_SECRETS = other
+        signing.check(**sealed, at=at, signature=signature)
+    settings.SEAM_MASTER_SECRETS = steps[0]
+    at, signature = signing.seal(**sealed)
+    settings.SEAM_MASTER_SECRETS = steps[-1]
+    with pytest.raises(signing.BadSeal):
+        signing.check(**sealed, at=at, signature=signature)
+
+
+def test_a_service_that_is_apart_seals_with_its_own_pairs_and_no_others(settings):
+    pairs = signing.pairs_of("documents", ("documents", "contracts"))
+    assert set(pairs) == {"monolith>documents", "contracts>documents", "documents>contracts"}
+    at_home = signing.secrets_of("documents", "contracts")
+    settings.SEAM_MASTER_SECRETS, settings.SEAM_PAIR_SECRETS = [], pairs
+    assert signing.secrets_of("documents", "contracts") == at_home
+    assert signing.secrets_of("contracts", "signatures") == ()
+    with pytest.raises(SeamError, match="no secret"):
+        signing.seal(caller="contracts", callee="signatures", method="POST", path="/x", body=b"")
+
+
+def test_who_names_himself_anything_costs_no_memory():
+    for number in range(1_000):
+        with pytest.raises(signing.BadSeal):
+            signing.check(
+                caller=f"nobody-{number}",
+                callee="b",
+                method="POST",
+                path="/x",
+                body=b"",
+                at=str(time.time_ns() // 1_000_000),
+                signature="v1=x",
+            )
+    assert signing._pair_secret.cache_info().currsize <= 256
 
 
 @pytest.mark.parametrize(
