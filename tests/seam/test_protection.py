@@ -12,9 +12,7 @@ from prometheus_client import REGISTRY
 
 from apps.contracts.interface import CONTRACTS
 from apps.contracts.models import Contract as ContractRow
-from apps.core.seam import breaker as breakers
 from apps.core.seam import http_client, registry
-from apps.core.seam.breaker import Admission, Breaker
 from apps.core.seam.context import SYSTEM, new_context
 from apps.core.seam.errors import FailureKind, RemoteCallFailed, ServiceBusy
 from apps.core.seam.protection import Guarded, WithHome
@@ -154,83 +152,6 @@ def test_more_calls_than_the_bound_fail_fast():
         for thread in threads:
             thread.join(10)
     assert len(failures) == 8
-
-
-class Clock:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
-        monkeypatch.setattr(breakers.time, "monotonic", lambda: self.now)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
-def opened(breaker: Breaker) -> Breaker:
-    for _ in range(5):
-        assert breaker.admits() is Admission.CALL
-        breaker.failed(was=Admission.CALL)
-    return breaker
-
-
-def test_five_failures_in_a_row_open_the_breaker_and_one_caller_tries_after_a_pause(clock: Clock):
-    breaker = opened(Breaker("t"))
-    assert breaker.is_open
-    assert breaker.admits() is Admission.NONE
-    clock.now += breakers.FIRST_PAUSE
-    assert breaker.admits() is Admission.TRIAL
-    assert breaker.admits() is Admission.NONE  # only one at a time
-    breaker.succeeded()
-    assert breaker.admits() is Admission.CALL
-    assert not breaker.is_open
-
-
-def test_each_failed_trial_doubles_the_pause_up_to_a_bound(clock: Clock):
-    breaker = opened(Breaker("t"))
-    pauses = []
-    for _ in range(5):
-        waited = 0.0
-        while breaker.admits() is Admission.NONE:
-            clock.now += 0.25
-            waited += 0.25
-        pauses.append(waited)
-        breaker.failed(was=Admission.TRIAL)
-    assert pauses == [0.5, 1.0, 2.0, 2.0, 2.0]
-
-
-def test_calls_that_were_under_way_when_it_opened_do_not_lengthen_the_pause(clock: Clock):
-    breaker = opened(Breaker("t"))
-    for _ in range(8):
-        breaker.failed(was=Admission.CALL)
-    clock.now += breakers.FIRST_PAUSE
-    assert breaker.admits() is Admission.TRIAL
-
-
-def test_a_trial_that_never_ends_does_not_keep_the_breaker_open_for_ever(clock: Clock):
-    breaker = opened(Breaker("t"))
-    clock.now += breakers.FIRST_PAUSE
-    assert breaker.admits() is Admission.TRIAL  # and its thread dies
-    clock.now += breakers.FIRST_PAUSE
-    assert breaker.admits() is Admission.TRIAL
-
-
-def test_a_side_that_fails_every_second_time_opens_it_too(clock: Clock):
-    breaker = Breaker("t")
-    for _ in range(10):
-        breaker.failed(was=Admission.CALL)
-        if not breaker.is_open:
-            breaker.succeeded()
-    assert breaker.is_open
-
-
-def test_single_failures_among_successes_do_not(clock: Clock):
-    breaker = Breaker("t")
-    for _ in range(30):
-        breaker.failed(was=Admission.CALL)
-        for _ in range(4):
-            breaker.succeeded()
-    assert not breaker.is_open
 
 
 def test_an_open_breaker_sends_nothing_and_is_seen_in_the_metrics():
