@@ -69,6 +69,15 @@ def test_a_call_that_is_not_authentic_is_refused(here: World, changes):
     assert send(PATH, body(here), **changes)[0] == 401
 
 
+@pytest.mark.parametrize(("seconds", "status"), [(-31, 401), (-25, 200), (25, 200), (31, 401)])
+def test_a_seal_that_is_good_in_itself_has_an_age(here: World, seconds: int, status: int):
+    content = body(here)
+    at_ms = time.time_ns() // 1_000_000 + seconds * 1_000
+    at, signature = signing.seal(caller="test", callee="contracts", method="POST", path=PATH, body=content, at_ms=at_ms)
+    headers = {"X-Seam-Caller": "test", "X-Seam-Time": at, "X-Seam-Signature": signature}
+    assert post(PATH, headers, content)[0] == status
+
+
 def test_a_changed_body_or_path_is_refused(here: World):
     content = body(here)
     at, signature = signing.seal(caller="test", callee="contracts", method="POST", path=PATH, body=content)

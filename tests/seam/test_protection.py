@@ -190,19 +190,29 @@ def test_a_service_that_comes_back_is_used_again():
         assert not transport.breaker.is_open
 
 
-def test_what_came_behind_an_answer_is_never_read_as_the_next_one():
-    """A server that answers twice: the second answer belongs to nobody."""
-    stray = b'{"items":[],"next_cursor":"stray"}'
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_came_behind_an_answer_is_never_read_as_the_next_one(at_once: bool):
+    """A server that answers twice: the second answer, with the first or some time after it, belongs to nobody."""
+    stray = answer_of(b'{"items":[],"next_cursor":"stray"}')
+    go, sent = threading.Event(), threading.Event()
 
     def behave(connection, number):
         read_request(connection)
-        connection.sendall(answer_of(EMPTY) + (answer_of(stray) if number == 1 else b""))
-        if number == 1:
-            read_request(connection)
+        if number > 1:
+            connection.sendall(answer_of(EMPTY))
+            return
+        connection.sendall(answer_of(EMPTY) + (stray if at_once else b""))
+        go.wait(10)
+        if not at_once:
+            connection.sendall(stray)
+        sent.set()
+        read_request(connection)
 
     with Behaving(behave) as server:
         transport = guarded(server.url)
         assert listing(transport).next_cursor is None
+        go.set()
+        assert sent.wait(10)
         assert listing(transport).next_cursor is None
         assert server.accepted == 2
 
