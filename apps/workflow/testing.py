@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import msgspec
+from django.utils import timezone
 
 from apps.contracts.interface import CONTRACTS, ContractCreated, ContractNotFound, ContractStatus, PartyRole
 from apps.core.ids import new_id
@@ -87,7 +88,7 @@ class FakeWorkflow:
             asked=status,
             has_lawyer=any(person.role == PartyRole.LAWYER for person in people),
         )
-        on = actual_date or datetime.now(UTC).date()
+        on = actual_date or timezone.localdate()
         moves.require_plausible(row, on)
         done = status == StageStatus.COMPLETED
         changed = msgspec.structs.replace(
@@ -111,7 +112,7 @@ class FakeWorkflow:
 
     def _start(self, contract_id: UUID, workflow_type: WorkflowType) -> Workflow:
         now = datetime.now(UTC)
-        planned, stages = now.date(), []
+        planned, stages = timezone.localdate(now), []
         for order, stage_type in enumerate(TYPES[workflow_type], start=1):
             planned += timedelta(days=stage_type.days)
             stages.append(

@@ -1,4 +1,4 @@
-"""The drill in its lighter form: every service out and back under load, killed and hung at each step."""
+"""The drill in its lighter form: services out and back under load, killed and hung. All seven are `make drill-lift`'s."""
 
 import json
 import os
@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from landcontracts.embedded.stack import BASE
-from landcontracts.topology import SERVICES
 from tests.drills.__main__ import LIGHT_OUTPUT
 
 ENGINES = (
@@ -22,6 +21,8 @@ ENGINES = (
     "PUBLIC_URL",
     "SYNC_TARGETS",
 )
+# One that everybody needs, one that stores files, one that all others ask, one that lives on events.
+LIFTED = ("authentication", "documents", "contracts", "workflow")
 STEPS = {
     "in process",
     "apart",
@@ -37,11 +38,11 @@ STEPS = {
 
 
 @pytest.mark.timeout(900)
-def test_every_service_leaves_and_comes_back_under_load_and_nobody_notices():
+def test_services_leave_and_come_back_under_load_and_nobody_notices():
     # A stack of its own: what it kills and hangs is not what other tests use.
     environment = {name: value for name, value in os.environ.items() if name not in ENGINES}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.drills", "--light"],
+        [sys.executable, "-m", "tests.drills", "--light", *LIFTED],
         cwd=BASE,
         env=environment,
         capture_output=True,
@@ -50,7 +51,7 @@ def test_every_service_leaves_and_comes_back_under_load_and_nobody_notices():
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     services = json.loads(LIGHT_OUTPUT.read_text())["services"]
-    assert set(services) == set(SERVICES)
+    assert set(services) == set(LIFTED)
     for name, found in services.items():
         assert (found["failed"], found["lost"], found["doubled"]) == (0, 0, 0), (name, found["complaints"])
         assert found["compared"] > 0, name

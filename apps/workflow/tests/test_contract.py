@@ -1,10 +1,11 @@
 """The contract of workflow, on all four sides of the seam."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import msgspec
 import pytest
+from django.utils import timezone
 
 from apps.authentication.interface import Role
 from apps.contracts.interface import CONTRACTS, ContractCreated, ContractNotFound, ContractStatus
@@ -101,7 +102,7 @@ def test_each_stage_has_its_people_and_signing_has_nobody(course: Course):
 @pytest.mark.parametrize("days", [-2, 2])
 def test_a_stage_is_not_done_in_the_future_nor_before_the_course_began(course: Course, days: int):
     with pytest.raises(BadActualDate):
-        course.move(course.seller, 0, S.COMPLETED, actual_date=date.today() + timedelta(days=days))
+        course.move(course.seller, 0, S.COMPLETED, actual_date=timezone.localdate() + timedelta(days=days))
 
 
 def test_strangers_and_unknown_stages(course: Course):
