@@ -153,6 +153,7 @@ class Stack:
         ]
         self.env.setdefault("PUBLIC_URL", url)
         self.env.setdefault("WEB_URL", url)
+        self.env.setdefault("SEAM_HOME", url)  # for a service that is started by hand beside this stack
         self._remember()
         process, log = self.processes.start(name, command, env={**self.env, **environment}, cwd=BASE)
         wait_for_url(f"{url}/readyz", process, log)

@@ -53,6 +53,8 @@ class Command(BaseCommand):
             # Begin again without them: a process's first environment can be read as long as it lives.
             environment = {name: value for name, value in os.environ.items() if name not in not_needed(service)}
             os.execve(sys.executable, [sys.executable, *sys.argv], environment | own_secrets(service))  # noqa: S606 - no shell is meant
+        if not settings.SEAM_HOME:
+            self.stderr.write("SEAM_HOME is not set: whatever this service asks of another will fail")
         if not settings.SEAM_PAIR_SECRETS:
             raise CommandError("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
         commands = {"web": web_command(bind, threads)}
@@ -96,6 +98,7 @@ def held(bind: str) -> Iterator[int]:
         deadline = time.monotonic() + STOP_SECONDS
         while sys.platform == "linux":
             try:
+                _refuse_taken_port(bind)
                 lock.bind(f"\0landcontracts {bind}")  # an abstract name goes when its last holder goes, however it ends
                 break
             except OSError:
@@ -105,6 +108,14 @@ def held(bind: str) -> Iterator[int]:
         if path is not None:
             path.unlink(missing_ok=True)
         yield lock.fileno()  # for the children: while one of them lives, the address is taken
+
+
+def _refuse_taken_port(bind: str) -> None:
+    """Raise OSError where anybody listens: bound without sharing, which web servers ask for."""
+    if not bind.startswith("unix://"):
+        address = Address(f"http://{bind}")
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        socket.create_server((address.host, address.port), family=family).close()
 
 
 def not_needed(service: str) -> tuple[str, ...]:
