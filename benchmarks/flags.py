@@ -47,7 +47,7 @@ def decision() -> list[Figure]:
         f"stock waffle's flag_is_active with LocMem, warm, the share kept by its cookie, {_us(found.second)} "
         f"({their_queries} queries), {median(found.second) / median(found.first):.0f} times as long; a request's whole "
         f"route ({asked} flags) is decided in {_us(first)} when a person comes for the first time since the snapshot "
-        f"was loaded (half a second), {_us(again)} after that"
+        f"was loaded (a quarter of a second), {_us(again)} after that"
     )
     return [
         Figure(
@@ -58,7 +58,7 @@ def decision() -> list[Figure]:
             value=queries[0] / (ROUNDS * PEOPLE),
             goal=0,
             unit="queries a decision",
-            against="the same decisions, routes too; the snapshot, one query in half a second whatever the number of "
+            against="the same decisions, routes too; the snapshot, one query in a quarter of a second whatever the number of "
             "decisions, is loaded before",
         ),
     ]

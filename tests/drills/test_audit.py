@@ -9,7 +9,7 @@ from django.db import connection
 from apps.core.ids import new_id
 from tests.drills import audit
 from tests.drills.sales import Fact
-from tests.world import World, cadastral_number, pdf, settle
+from tests.world import World, pdf, settle
 
 NOTHING: Counter[str] = Counter({"status_changed": 12})
 
@@ -118,4 +118,3 @@ def test_something_made_that_nobody_was_told_of_is_doubled(sale, here: World):
     plot = here.plot(here.person())
     verdict = audit.check(audit.Facts([fact], [], [], since), NOTHING)
     assert any("plot that nobody was told of" in words for words in verdict.doubled), plot
-    assert cadastral_number()

@@ -25,7 +25,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.core.rest.keys import keyring
 from apps.core.seam import signing, topology
 from apps.core.seam.http_client import Address
-from landcontracts.alone import STORES_FILES
 
 STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
@@ -49,9 +48,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Start both, wait, end both. Raises: CommandError when one ended by itself, or when the address is taken."""
         service, bind, threads = options["service"], options["bind"], options["threads"]
-        if any(name in os.environ for name in not_needed(service)):
+        if any(name in os.environ for name in not_needed()):
             # Begin again without them: a process's first environment can be read as long as it lives.
-            environment = {name: value for name, value in os.environ.items() if name not in not_needed(service)}
+            environment = {name: value for name, value in os.environ.items() if name not in not_needed()}
             os.execve(sys.executable, [sys.executable, *sys.argv], environment | own_secrets(service))  # noqa: S606 - no shell is meant
         if not settings.SEAM_HOME:
             self.stderr.write("SEAM_HOME is not set: whatever this service asks of another will fail")
@@ -118,15 +117,20 @@ def _refuse_taken_port(bind: str) -> None:
         socket.create_server((address.host, address.port), family=family).close()
 
 
-def not_needed(service: str) -> tuple[str, ...]:
-    """Variables that a service of this name has no business with."""
-    files = () if service == STORES_FILES else ("S3_SECRET_KEY",)
+def not_needed() -> tuple[str, ...]:
+    """Variables that this service has no business with."""
+    files = () if "storage" in settings.READY_CHECKS else ("S3_SECRET_KEY",)
     return (*MASTER_ONLY, *(() if settings.ISSUES_TOKENS else ISSUER_ONLY), *files)
 
 
 def own_secrets(service: str) -> dict[str, str]:
-    """The variables with which a service can call and be called, and check tokens, and do nothing in another's name."""
+    """The variables with which a service can call and be called, and check tokens, and seal nothing as another service.
+
+    On whose behalf it calls is its word: who runs a service is trusted with that. Raises: CommandError without secrets.
+    """
     found = settings.SEAM_PAIR_SECRETS or signing.pairs_of(service, topology.entries())
+    if not all(found.values()):
+        raise CommandError("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
     variables = {
         "SERVICE": service,
         "SECRET_KEY": secrets.token_hex(24),  # signs nothing that outlives this process
@@ -145,6 +149,8 @@ def web_command(bind: str, threads: int) -> list[str]:
         address = Address(bind if "://" in bind else f"http://{bind}")
     except ValueError as error:
         raise CommandError(str(error)) from None
+    if not address.is_unix and ":" not in bind:
+        raise CommandError(f"--bind wants host:port, such as 127.0.0.1:8101, and not {bind}")
     where = ["--uds", address.path] if address.is_unix else ["--host", address.host, "--port", str(address.port)]
     return [
         *(_program("granian"), "--interface", "wsgi", *where, "--workers", "1", "--no-ws"),
