@@ -31,7 +31,7 @@ def bring(world: World, fact: Event, **changes: object):
         payload=msgspec.Raw(msgspec.json.encode(fact)),
     )
     event = msgspec.structs.replace(event, **changes)
-    return call(NOTIFICATIONS).receive(ctx=world.ctx(key=str(event.event_id)), event=event)
+    return call(NOTIFICATIONS).receive(ctx=world.ctx(key=str(event.event_id)), event=event), event
 
 
 def tell(world: World, *people, number: str = "LC-2026-000001"):
@@ -40,16 +40,7 @@ def tell(world: World, *people, number: str = "LC-2026-000001"):
         number=number,
         participants=tuple(Participant(user_id=person.id, role=PartyRole.SELLER) for person in people),
     )
-    event = EventEnvelope(
-        event_id=new_id(),
-        type=created.TYPE,
-        aggregate_id=created.contract_id,
-        sequence=1,
-        occurred_at=datetime.now(UTC),
-        actor_id=None,
-        payload=msgspec.Raw(msgspec.json.encode(created)),
-    )
-    return call(NOTIFICATIONS).receive(ctx=world.ctx(key=str(event.event_id)), event=event), event
+    return bring(world, created)
 
 
 def test_everyone_concerned_is_told_once(world: World):
