@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.core.rest.csp.PagesPolicy",
+    "apps.core.rest.moved.FollowsHomes",
 ]
 ROOT_URLCONF = "landcontracts.urls"
 WSGI_APPLICATION = "landcontracts.wsgi.application"
@@ -110,9 +111,26 @@ def _database(url: str) -> dict[str, Any]:
     return database
 
 
-DATABASES = {"default": _database(env.str("DATABASE_URL"))}
-SERVICE_DATABASES: dict[str, str] = {}
-SYNC_TARGETS: dict[str, str] = env.json("SYNC_TARGETS", default={})
+# The shared database, and one for each service that has, or may get, a home of its own. Which is the home, the grants say.
+SERVICE_DATABASE_URLS: dict[str, str] = env.json("SERVICE_DATABASE_URLS", default={})
+DATABASES = {"default": _database(env.str("DATABASE_URL"))} | {
+    service: _database(url) for service, url in SERVICE_DATABASE_URLS.items()
+}
+DATABASE_ROUTERS = ["apps.core.database.router.HomeRouter"]
+# The roles that serve people; a cutover takes every right from them in one database and gives it in the other.
+DATABASE_APP_ROLES = env.list("DATABASE_APP_ROLES", default=["lc_app", "lc_service"])
+# Whose grants say where home is, where somebody else asks: the owner, who migrates, may write everywhere.
+DATABASE_APP_ROLE = env.str("DATABASE_APP_ROLE", DATABASE_APP_ROLES[0] if IS_LONG_COMMAND else "")
+# For those who lead a move, by alias: the role that leads, and the one by which the servers reach each other.
+CONTROL_URLS: dict[str, str] = env.json("CONTROL_URLS", default={})
+CUTOVER_LEFT_SECONDS = env.int("CUTOVER_LEFT_SECONDS", 3)  # after so long the worker finishes a cutover that was left
+REHEARSAL = env.bool("REHEARSAL", False)  # a rehearsal's databases have no guard against DDL, which nobody does there
+BACKUP_ROOT = env.str("BACKUP_ROOT", str(BASE_DIR / "var" / "backups"))
+PG_BIN = env.str("PG_BIN", "")  # where pg_dump and pg_restore are, when not on the path
+SYNC_JOBS = env.int("SYNC_JOBS", 2)  # chunks copied at a time
+SYNC_SLOT_MAX_BYTES = env.int("SYNC_SLOT_MAX_BYTES", 1024**3)  # log that one slot may make its server keep
+SYNC_BUSY_SESSIONS = env.int("SYNC_BUSY_SESSIONS", 4)  # people's sessions at work from which on a comparison gives way
+REPLICATION_URLS: dict[str, str] = env.json("REPLICATION_URLS", default={})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIGRATION_MODULES = {"waffle": None}
 
@@ -157,6 +175,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+SESSION_ENGINE = "apps.authentication.sessions"
 SESSION_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SECURE = SECURE_COOKIES
@@ -275,6 +294,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "purge": {"task": "core.purge", "schedule": 3600.0},
     "shadows": {"task": "extraction.forget", "schedule": 3600.0},
     "syncs": {"task": "datasync.advance", "schedule": 2.0},
+    "cutovers": {"task": "extraction.look_after", "schedule": 1.0},
+    "slots": {"task": "core.periodic", "schedule": 60.0, "args": ("datasync", "sweep", 60)},
 }
 # A tick that nobody took in its time is not made up for: the next one does its work.
 for entry in CELERY_BEAT_SCHEDULE.values():

@@ -9,6 +9,9 @@ SERVICES: dict[str, Entry] = {
     "authentication": Entry(
         key="apps.authentication.interface.AUTHENTICATION",
         implementation="apps.authentication.service.Authentication",
+        # Django's own tables about people, which refer to people or to each other.
+        also=("auth", "contenttypes", "sessions", "admin"),
+        tables=("authentication_", "auth_", "django_content_type", "django_session", "django_admin_log"),
     ),
     "documents": Entry(
         key="apps.documents.interface.DOCUMENTS",
@@ -51,3 +54,6 @@ SERVICES: dict[str, Entry] = {
         implementation="apps.datasync.service.Datasync",
     ),
 }
+
+# Those whose data may have a home of their own. The tables of datasync are control data and stay.
+MOVABLE = tuple(service for service in SERVICES if service != "datasync")

@@ -1,32 +1,41 @@
-"""Datasync in this process: scope, copying outside any transaction, progress inside the command's."""
+"""Datasync in this process: scope, what has to be so before anything begins, and the records. `logic` carries the work."""
 
 from __future__ import annotations
 
 import builtins
 from uuid import UUID
 
-import psycopg
+from django.db import IntegrityError
 from django.utils import timezone
 
 from apps.core.seam.commands import command
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import Forbidden
 from apps.datasync import mapping
-from apps.datasync.gateways import tables
+from apps.datasync.gateways import following, tables
 from apps.datasync.interface import (
+    AlreadySyncing,
     Comparison,
+    Difference,
     IllegalSyncMove,
+    NotFollowing,
+    Offset,
     PageSize,
     ServiceName,
     Sync,
     SyncNotFound,
+    SyncPhase,
     SyncStatus,
     SyncType,
     TableName,
+    Verification,
+    VerificationNotFound,
+    VerificationStatus,
 )
+from apps.datasync.logic import carrying, verifying
+from apps.datasync.models import Difference as DifferenceRow
 from apps.datasync.models import Sync as SyncRow
-
-LIVE = (SyncStatus.RUNNING, SyncStatus.PAUSED)
+from apps.datasync.models import Verification as VerificationRow
 
 
 class Datasync:
@@ -36,59 +45,52 @@ class Datasync:
         self,
         *,
         ctx: CallContext,
-        source_table: TableName,
+        source_table: TableName | None = None,
         target_service: ServiceName,
         sync_type: SyncType = SyncType.FULL,
     ) -> Sync:
         _administrators_only(ctx)
-        with tables.target(target_service) as destination, tables.source(target_service) as origin:
-            table = tables.describe(origin, target_service, source_table)
-            tables.describe(destination, target_service, source_table)
-            total = tables.count(origin, table)
-        with command(ctx) as work:
-            row = SyncRow.objects.create(
-                source_table=table.name,
-                target_service=target_service,
-                sync_type=sync_type,
-                status=SyncStatus.RUNNING,
-                records_total=total,
-                started_at=timezone.now(),
-            )
-            return work.finish(mapping.sync(row))
+        following.require_target(target_service)
+        following.require_at_home(target_service)
+        with following.ends(target_service) as found:
+            chosen = tables.describe_all(found.source, target_service, source_table or "")
+            tables.describe_all(found.target, target_service, source_table or "")
+        _refuse_second(target_service, source_table)
+        try:
+            with command(ctx) as work:
+                row = SyncRow.objects.create(
+                    source_table=source_table or "",
+                    target_service=target_service,
+                    sync_type=sync_type,
+                    status=SyncStatus.RUNNING,
+                    phase=SyncPhase.WAITING,
+                    records_total=sum(table.rows for table in chosen),
+                    bytes_total=sum(table.pages for table in chosen) * tables.PAGE_BYTES,
+                    started_at=timezone.now(),
+                )
+                return work.finish(mapping.sync(row, timezone.now()))
+        except IntegrityError:
+            _refuse_second(target_service, source_table)
+            raise
 
     def advance(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         _administrators_only(ctx)
         row = _row(sync_id)
-        copied, last, problem = 0, row.last_key, ""
-        if row.status == SyncStatus.RUNNING:
-            with tables.target(row.target_service) as destination, tables.source(row.target_service) as origin:
-                table = tables.describe(origin, row.target_service, row.source_table)
-                try:
-                    copied, last = tables.copy_piece(origin, destination, table, row.last_key)
-                except (
-                    psycopg.IntegrityError
-                ) as error:  # a row that the target cannot hold; trying again would not help
-                    problem = str(error).split("\n")[0]
+        following.require_target(row.target_service)
+        if row.status in carrying.LIVE:
+            carrying.see_to(sync_id)
+            _see_to_verification(row)
         with command(ctx) as work:
-            current = SyncRow.objects.select_for_update().get(id=sync_id)
-            # Somebody else copied this piece, or paused or cancelled meanwhile: their word stands.
-            if current.status == SyncStatus.RUNNING and current.last_key == row.last_key:
-                current.records_processed += copied
-                current.last_key = last
-                if problem:
-                    current.status, current.error, current.finished_at = SyncStatus.FAILED, problem, timezone.now()
-                elif not copied:
-                    current.status, current.finished_at = SyncStatus.COMPLETED, timezone.now()
-                current.save()
-            return work.finish(mapping.sync(current))
+            return work.finish(mapping.sync(_row(sync_id), timezone.now()))
 
     def get(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         _administrators_only(ctx)
-        return mapping.sync(_row(sync_id))
+        return mapping.sync(_row(sync_id), timezone.now())
 
     def list(self, *, ctx: CallContext, limit: PageSize = 50) -> builtins.tuple[Sync, ...]:
         _administrators_only(ctx)
-        return tuple(mapping.sync(row) for row in SyncRow.objects.order_by("-started_at", "-id")[:limit])
+        now = timezone.now()
+        return tuple(mapping.sync(row, now) for row in SyncRow.objects.order_by("-started_at", "-id")[:limit])
 
     def pause(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         return _move(ctx, sync_id, SyncStatus.PAUSED)
@@ -97,17 +99,79 @@ class Datasync:
         return _move(ctx, sync_id, SyncStatus.RUNNING)
 
     def cancel(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
-        return _move(ctx, sync_id, SyncStatus.CANCELLED)
+        _administrators_only(ctx)
+        # Marked first, so that whoever carries it stops. A cancel that dies before its end is finished by the next one, or by `sweep`.
+        SyncRow.objects.filter(id=sync_id, status__in=carrying.LIVE).update(status=SyncStatus.CANCELLED)
+        row = _row(sync_id)
+        if row.status != SyncStatus.CANCELLED or row.finished_at is not None:
+            raise IllegalSyncMove(status=SyncStatus(row.status))
+        with following.ends(row.target_service) as found:
+            dropped = following.end(found, carrying.line_of(row))
+            if not row.source_table and _stop_verifying(found, row.target_service):
+                dropped.append(following.verifying_slot(row.target_service))
+        with command(ctx) as work:
+            row = SyncRow.objects.select_for_update().get(id=sync_id)
+            row.phase, row.finished_at = SyncPhase.ENDED, timezone.now()
+            row.error = f"slots dropped: {', '.join(dropped)}" if dropped else ""
+            row.save(update_fields=["phase", "finished_at", "error"])
+            return work.finish(mapping.sync(row, timezone.now()))
+
+    def sweep(self, *, ctx: CallContext) -> builtins.tuple[str, ...]:
+        _administrators_only(ctx)
+        dropped = following.drop_strays(_slots_in_use)
+        with command(ctx) as work:
+            return work.finish(dropped)
 
     def compare(self, *, ctx: CallContext, source_table: TableName, target_service: ServiceName) -> Comparison:
         _administrators_only(ctx)
-        with tables.target(target_service) as destination, tables.source(target_service) as origin:
-            ours = tables.describe(origin, target_service, source_table)
-            theirs = tables.describe(destination, target_service, source_table)
-            counts = tables.count(origin, ours), tables.count(destination, theirs)
-            sums = tables.checksum(origin, ours), tables.checksum(destination, theirs)
-        equal = counts[0] == counts[1] and sums[0] == sums[1]
-        return Comparison(source_rows=counts[0], target_rows=counts[1], equal=equal)
+        with following.ends(target_service) as found:
+            ours = tables.describe(found.source, target_service, source_table)
+            theirs = tables.describe(found.target, target_service, source_table)
+            (rows, total), (their_rows, their_total) = (
+                tables.checksum(found.source, ours),
+                tables.checksum(found.target, theirs),
+            )
+        equal = (rows, total) == (their_rows, their_total)
+        return Comparison(source_rows=rows, target_rows=their_rows, equal=equal)
+
+    def verify(self, *, ctx: CallContext, target_service: ServiceName, anew: bool = False) -> Verification:
+        _administrators_only(ctx)
+        following.require_target(target_service)
+        whole = SyncRow.objects.filter(target_service=target_service, source_table="", status__in=carrying.LIVE)
+        if not whole.filter(sync_type=SyncType.INCREMENTAL, phase=SyncPhase.FOLLOWING).exists():
+            raise NotFollowing(service=target_service)
+        latest = _latest(target_service)
+        if anew or latest is None or latest.status == VerificationStatus.FAILED:
+            with following.ends(target_service) as found:
+                _stop_verifying(found, target_service)
+            latest = None
+        with command(ctx) as work:
+            row = latest or VerificationRow.objects.create(target_service=target_service, started_at=timezone.now())
+            if row.status not in verifying.LIVE:
+                row.status = VerificationStatus.FOLLOWING if row.compared_at else VerificationStatus.RUNNING
+                row.save(update_fields=["status"])
+            answer = work.finish(_verification(row))
+        verifying.see_to(row.id)
+        return answer
+
+    def verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
+        _administrators_only(ctx)
+        return _verification(_required(target_service))
+
+    def differences(
+        self, *, ctx: CallContext, target_service: ServiceName, limit: PageSize = 50, offset: Offset = 0
+    ) -> builtins.tuple[Difference, ...]:
+        _administrators_only(ctx)
+        rows = _required(target_service).differences.filter(is_certain=True).order_by("table", "key")
+        return tuple(mapping.difference(row) for row in rows[offset : offset + limit])
+
+    def stop_verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
+        _administrators_only(ctx)
+        _required(target_service)
+        with following.ends(target_service) as found:
+            _stop_verifying(found, target_service)
+        with command(ctx) as work:
+            return work.finish(_verification(_required(target_service)))
 
 
 def _administrators_only(ctx: CallContext) -> None:
@@ -122,15 +186,59 @@ def _row(sync_id: UUID) -> SyncRow:
     return row
 
 
+def _refuse_second(service: str, table: str | None) -> None:
+    """Raise AlreadySyncing while the same tables are being brought over: all of a service's, or one of them."""
+    live = SyncRow.objects.filter(target_service=service, status__in=carrying.LIVE)
+    if table:
+        live = live.filter(source_table__in=["", table])
+    if (other := live.first()) is not None:
+        raise AlreadySyncing(service=service, sync_id=other.id)
+
+
 def _move(ctx: CallContext, sync_id: UUID, status: SyncStatus) -> Sync:
     _administrators_only(ctx)
     with command(ctx) as work:
         row = SyncRow.objects.select_for_update().filter(id=sync_id).first()
         if row is None:
             raise SyncNotFound
-        if row.status not in LIVE:
+        if row.status not in carrying.LIVE:
             raise IllegalSyncMove(status=SyncStatus(row.status))
         row.status = status
-        row.finished_at = timezone.now() if status == SyncStatus.CANCELLED else None
-        row.save(update_fields=["status", "finished_at"])
-        return work.finish(mapping.sync(row))
+        row.save(update_fields=["status"])
+        return work.finish(mapping.sync(row, timezone.now()))
+
+
+def _slots_in_use() -> set[str]:
+    """The slots that somebody still wants."""
+    lines = {carrying.line_of(row).name for row in SyncRow.objects.filter(status__in=carrying.LIVE)}
+    verified = VerificationRow.objects.filter(status__in=verifying.LIVE).values_list("target_service", flat=True)
+    return lines | {following.verifying_slot(service) for service in verified}
+
+
+def _see_to_verification(row: SyncRow) -> None:
+    latest = None if row.source_table or row.phase != SyncPhase.FOLLOWING else _latest(row.target_service)
+    if latest is not None and latest.status in verifying.LIVE:
+        verifying.see_to(latest.id)
+
+
+def _stop_verifying(found: following.Ends, service: str) -> bool:
+    """Whether there was a slot to drop."""
+    VerificationRow.objects.filter(target_service=service, status__in=verifying.LIVE).update(
+        status=VerificationStatus.STOPPED
+    )
+    return verifying.take_down(found, service)
+
+
+def _latest(service: str) -> VerificationRow | None:
+    return VerificationRow.objects.filter(target_service=service).order_by("-started_at", "-id").first()
+
+
+def _required(service: str) -> VerificationRow:
+    row = _latest(service)
+    if row is None:
+        raise VerificationNotFound
+    return row
+
+
+def _verification(row: VerificationRow) -> Verification:
+    return mapping.verification(row, DifferenceRow.objects.filter(verification=row, is_certain=True).count())

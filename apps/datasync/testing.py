@@ -1,30 +1,41 @@
-"""A fake of datasync for other apps' tests: tables are lists of rows in two dictionaries."""
+"""A fake of datasync for other apps' tests: tables have numbers of rows, and everything succeeds at the second look."""
 
 from __future__ import annotations
 
 import builtins
 from datetime import UTC, datetime
+from decimal import Decimal
 from uuid import UUID
 
-import msgspec
+from msgspec.structs import replace
 
 from apps.core.ids import new_id
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import Forbidden
 from apps.datasync.interface import (
+    AlreadySyncing,
     Comparison,
+    Difference,
     IllegalSyncMove,
+    NoTarget,
+    NotFollowing,
+    Offset,
     PageSize,
     ServiceName,
     Sync,
     SyncNotFound,
+    SyncPhase,
     SyncStatus,
     SyncType,
     TableName,
     UnknownTable,
+    Verification,
+    VerificationNotFound,
+    VerificationStatus,
 )
 
 LIVE = (SyncStatus.RUNNING, SyncStatus.PAUSED)
+MOVABLE = ("authentication", "documents", "signatures", "contracts", "workflow", "notifications")
 
 
 class FakeDatasync:
@@ -34,25 +45,32 @@ class FakeDatasync:
         self._tables = tables
         self._copied: dict[str, int] = {}
         self._syncs: dict[UUID, Sync] = {}
+        self._verifications: dict[str, Verification] = {}
 
     def start(
         self,
         *,
         ctx: CallContext,
-        source_table: TableName,
+        source_table: TableName | None = None,
         target_service: ServiceName,
         sync_type: SyncType = SyncType.FULL,
     ) -> Sync:
         _administrators_only(ctx)
-        self._require(source_table, target_service)
+        if target_service not in MOVABLE:
+            raise NoTarget(service=target_service)
+        chosen = self._chosen(source_table or "", target_service)
+        for other in self._syncs.values():
+            is_same = other.target_service == target_service and other.status in LIVE
+            if is_same and (not source_table or other.source_table in {"", source_table}):
+                raise AlreadySyncing(service=target_service, sync_id=other.sync_id)
         sync = Sync(
             sync_id=new_id(),
-            source_table=source_table,
+            source_table=source_table or "",
             target_service=target_service,
             sync_type=sync_type,
             status=SyncStatus.RUNNING,
             records_processed=0,
-            records_total=self._tables[source_table],
+            records_total=sum(self._tables[name] for name in chosen),
             started_at=datetime.now(UTC),
             finished_at=None,
             error="",
@@ -61,12 +79,21 @@ class FakeDatasync:
 
     def advance(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         sync = self.get(ctx=ctx, sync_id=sync_id)
-        if sync.status != SyncStatus.RUNNING:
+        if sync.status != SyncStatus.RUNNING or sync.phase is SyncPhase.FOLLOWING:
             return sync
-        if sync.records_processed == sync.records_total:
-            return self._keep(msgspec.structs.replace(sync, status=SyncStatus.COMPLETED, finished_at=datetime.now(UTC)))
-        self._copied[sync.source_table] = sync.records_total
-        return self._keep(msgspec.structs.replace(sync, records_processed=sync.records_total))
+        for name in self._chosen(sync.source_table, sync.target_service):
+            self._copied[name] = self._tables[name]
+        sync = replace(sync, records_processed=sync.records_total, attempt=1)
+        if sync.sync_type is SyncType.INCREMENTAL:
+            sync = replace(sync, phase=SyncPhase.FOLLOWING, lag_seconds=Decimal(0), lag_bytes=0)
+        else:
+            now = datetime.now(UTC)
+            sync = replace(sync, phase=SyncPhase.ENDED, status=SyncStatus.COMPLETED, finished_at=now)
+        return self._keep(sync)
+
+    def sweep(self, *, ctx: CallContext) -> builtins.tuple[str, ...]:
+        _administrators_only(ctx)
+        return ()
 
     def get(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         _administrators_only(ctx)
@@ -85,24 +112,71 @@ class FakeDatasync:
         return self._move(ctx, sync_id, SyncStatus.RUNNING)
 
     def cancel(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
-        return self._move(ctx, sync_id, SyncStatus.CANCELLED)
+        self._move(ctx, sync_id, SyncStatus.CANCELLED)
+        ended = replace(self._syncs[sync_id], phase=SyncPhase.ENDED, finished_at=datetime.now(UTC))
+        return self._keep(ended)
 
     def compare(self, *, ctx: CallContext, source_table: TableName, target_service: ServiceName) -> Comparison:
         _administrators_only(ctx)
-        self._require(source_table, target_service)
+        self._chosen(source_table, target_service)
         ours, theirs = self._tables[source_table], self._copied.get(source_table, 0)
         return Comparison(source_rows=ours, target_rows=theirs, equal=ours == theirs)
 
-    def _require(self, table: str, service: str) -> None:
-        if table not in self._tables or not table.startswith(f"{service}_"):
-            raise UnknownTable(table=table)
+    def verify(self, *, ctx: CallContext, target_service: ServiceName, anew: bool = False) -> Verification:
+        _administrators_only(ctx)
+        if not any(
+            sync.target_service == target_service and sync.phase is SyncPhase.FOLLOWING and not sync.source_table
+            for sync in self._syncs.values()
+        ):
+            raise NotFollowing(service=target_service)
+        known = self._verifications.get(target_service)
+        if known is None or anew:
+            now, rows = datetime.now(UTC), sum(self._tables.values())
+            known = Verification(
+                verification_id=new_id(),
+                target_service=target_service,
+                status=VerificationStatus.FOLLOWING,
+                rows_compared=rows,
+                rows_total=rows,
+                differences=0,
+                backlog=0,
+                rows_per_second=rows,
+                started_at=now,
+                compared_at=now,
+                checked_at=now,
+                error="",
+            )
+        self._verifications[target_service] = replace(known, status=VerificationStatus.FOLLOWING)
+        return self._verifications[target_service]
+
+    def verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
+        _administrators_only(ctx)
+        if target_service not in self._verifications:
+            raise VerificationNotFound
+        return self._verifications[target_service]
+
+    def differences(
+        self, *, ctx: CallContext, target_service: ServiceName, limit: PageSize = 50, offset: Offset = 0
+    ) -> builtins.tuple[Difference, ...]:
+        self.verification(ctx=ctx, target_service=target_service)
+        return ()
+
+    def stop_verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
+        known = self.verification(ctx=ctx, target_service=target_service)
+        self._verifications[target_service] = replace(known, status=VerificationStatus.STOPPED)
+        return self._verifications[target_service]
+
+    def _chosen(self, table: str, service: str) -> builtins.list[str]:
+        found = [name for name in self._tables if name.startswith(f"{service}_") and table in {"", name}]
+        if not found:
+            raise UnknownTable(table=table or f"{service}_*")
+        return found
 
     def _move(self, ctx: CallContext, sync_id: UUID, status: SyncStatus) -> Sync:
         sync = self.get(ctx=ctx, sync_id=sync_id)
         if sync.status not in LIVE:
             raise IllegalSyncMove(status=sync.status)
-        ended = datetime.now(UTC) if status == SyncStatus.CANCELLED else None
-        return self._keep(msgspec.structs.replace(sync, status=status, finished_at=ended))
+        return self._keep(replace(sync, status=status))
 
     def _keep(self, sync: Sync) -> Sync:
         self._syncs[sync.sync_id] = sync

@@ -1,4 +1,4 @@
-"""What shadowing found: every comparison, and above the list what differs, by service, method and field."""
+"""What shadowing found, by service, method and field; and every action on a service's data (its pages: `admin_moves.py`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.rest.admin import ReadOnly
 from apps.extraction import mismatches
-from apps.extraction.models import ShadowComparison
+from apps.extraction.admin_moves import MovePages
+from apps.extraction.models import Move, ShadowComparison
 
 
 class DifferingField(admin.SimpleListFilter):
@@ -91,3 +92,38 @@ class ShadowComparisonAdmin(ReadOnly):
 
 def _shown(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+@admin.register(Move)
+class MoveAdmin(MovePages, ReadOnly):
+    """What was done with each service's data, by whom and why; above it where each service stands, and its pages."""
+
+    list_display = ("started_at", "service", "verb", "outcome", "pause_ms", "attempts", "who", "reason")
+    list_filter = ("service", "verb", "outcome")
+    search_fields = ("who", "reason", "problem")
+    list_before_template = "admin/extraction/homes.html"
+    fields = (
+        *("service", "verb", "outcome", "problem", "who", "where", "reason", "started_at", "ended_at"),
+        *("epoch", "attempts", "pause_ms", "shown_checks", "shown_steps", "shown_facts"),
+    )
+    readonly_fields = fields
+
+    @admin.display(description=_("checks"))
+    def shown_checks(self, obj: Move) -> SafeString:
+        """What was checked and what was seen."""
+        rows = ((("✓" if check["holds"] else "✗"), check["name"], check["seen"]) for check in obj.checks)
+        return format_html("<table>{}</table>", format_html_join("", _ROW, rows))
+
+    @admin.display(description=_("steps"))
+    def shown_steps(self, obj: Move) -> SafeString:
+        """The steps in their order."""
+        rows = ((step["step"], f"{step.get('took_ms', '?')} ms", step["detail"]) for step in obj.steps)
+        return format_html("<table>{}</table>", format_html_join("", _ROW, rows))
+
+    @admin.display(description=_("facts"))
+    def shown_facts(self, obj: Move) -> SafeString:
+        """What it found out."""
+        return format_html("<pre>{}</pre>", _shown(obj.facts))
+
+
+_ROW = "<tr><td class='pr-4'>{}</td><td class='pr-4'>{}</td><td>{}</td></tr>"

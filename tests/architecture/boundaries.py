@@ -25,6 +25,8 @@ SEES_OTHER_INTERFACES = {
     "forms",
     "words",
 }
+# The control plane has rows copied, and asks no other app.
+ASKS = ("extraction", "datasync")
 NEVER_CALLS = {"logic", "mapping", "models", "interface", "gateways"}
 OWN_ALLOWED = {
     "interface": set(),
@@ -86,7 +88,7 @@ def _import(node: ast.Import | ast.ImportFrom, app: str, role: str) -> Iterator[
         if other != app and other != "core":
             if app == "core":
                 yield node.lineno, f"core imports {other}"
-            elif what != "interface" or (role not in SEES_OTHER_INTERFACES and app != "portal"):
+            elif what != "interface" or not (role in SEES_OTHER_INTERFACES or app == "portal" or (app, other) == ASKS):
                 yield node.lineno, f"imports {module}"
         if other == app and app in BOUNDED and role in OWN_ALLOWED and what not in OWN_ALLOWED[role]:
             yield node.lineno, f"{role} imports its own {what}"

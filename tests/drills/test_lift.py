@@ -19,7 +19,11 @@ ENGINES = (
     "SEAM_HOME",
     "WEB_URL",
     "PUBLIC_URL",
-    "SYNC_TARGETS",
+    "SERVICE_DATABASE_URLS",
+    "CONTROL_URLS",
+    "REPLICATION_URLS",
+    "PG_BIN",
+    "BACKUP_ROOT",
 )
 # One that everybody needs, one that stores files, one that all others ask, one that lives on events.
 LIFTED = ("authentication", "documents", "contracts", "workflow")

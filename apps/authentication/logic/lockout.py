@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import connections
 
 from apps.authentication.models import LogInFailure
+from apps.core.seam.topology import database_of
 
 LIMIT = 5
 WINDOW = timedelta(minutes=15)
@@ -26,7 +27,7 @@ def seconds_left(email: str, now: datetime) -> int:
 
 def seconds_left_exclusively(email: str, now: datetime) -> int:
     """The same inside the command's transaction, with no other attempt at this address under way."""
-    with connection.cursor() as cursor:
+    with connections[database_of("authentication")].cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"log-in {email}"])
     return seconds_left(email, now)
 

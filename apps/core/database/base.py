@@ -14,12 +14,16 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from django.db import DatabaseError, connections
 from django.db.backends.postgresql import base
+from django.db.backends.utils import CursorWrapper
 from psycopg import Connection
 from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg_pool import ConnectionPool
+
+from apps.core.database import homes
 
 RESTED_SECONDS = 1.0
 _thread = threading.local()
@@ -79,6 +83,23 @@ class _Kept:
             self.pool.putconn(self.connection)
 
 
+class HomingCursor(CursorWrapper):
+    """Sends a single statement that was refused here once more, to where its tables are at home now.
+
+    Inside a transaction nothing is sent again: the seam repeats the whole of it.
+    """
+
+    def _execute(self, sql: Any, params: Any, *ignored: Any) -> Any:
+        try:
+            return super()._execute(sql, params, *ignored)  # type: ignore[misc]  # in Django, not in its stubs
+        except DatabaseError as error:
+            state = getattr(error.__cause__, "sqlstate", None)
+            if self.db.in_atomic_block or (other := homes.elsewhere(self.db.alias, state, str(sql))) is None:
+                raise
+            self.db, self.cursor = connections[other], connections[other].cursor().cursor
+        return super()._execute(sql, params, *ignored)  # type: ignore[misc]  # in Django, not in its stubs
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """PostgreSQL through a pool of ours."""
 
@@ -98,6 +119,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
             open_transactions().add(self.alias)
         else:
             open_transactions().discard(self.alias)
+
+    def make_cursor(self, cursor: Any) -> HomingCursor:
+        """A cursor that follows the tables of a service which have moved."""
+        return HomingCursor(cursor, self)
 
     @property
     def pool(self) -> Any:

@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django_prometheus.exports import ExportToDjangoView
 
+from apps.core.database import homes
 from apps.core.rest.keys import keyring
 from apps.core.rest.problems import response
 from apps.core.seam import conformance, topology
@@ -27,7 +28,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def _database() -> None:
-    for alias in connections:
+    for alias in {homes.SHARED, *(homes.alias_of(service) for service in topology.loaded())}:
         with connections[alias].cursor() as cursor:
             cursor.execute("SELECT 1")
 

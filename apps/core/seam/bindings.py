@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 from django.db import Error as DatabaseError
 
+from apps.core.database import homes
 from apps.core.seam import commands, errors, faults
 from apps.core.seam.commands import Ledger
 from apps.core.seam.context import CallContext
 from apps.core.seam.service import Kind, Operation, ServiceKey
+
+MAX_QUERIES = 3
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -52,11 +55,15 @@ class Binding:
             return Answer(errors.to_wire(refusal), refusal)
 
     def _query(self, method: Callable[..., Any], ctx: CallContext, arguments: dict[str, Any]) -> Any:
-        """Run a query; one that the database ended is run once more, as a whole."""
-        try:
+        """Run a query; one that the database ended is run again, as a whole."""
+        if self.ledger is None:
             return method(ctx=ctx, **arguments)
-        except DatabaseError as error:
-            if self.ledger is None or not faults.is_passing(error) or ctx.remaining_ms() <= 0:
-                raise
-            faults.discard_broken(self.ledger.alias)
-            return method(ctx=ctx, **arguments)
+        for attempt in range(1, MAX_QUERIES + 1):
+            with homes.fixed(self.ledger.label) as home:
+                try:
+                    return method(ctx=ctx, **arguments)
+                except DatabaseError as error:
+                    is_last = attempt == MAX_QUERIES or ctx.remaining_ms() <= 0
+                    if not faults.may_pass(error, self.ledger.label, home, ctx, is_last=is_last) or is_last:
+                        raise
+        raise errors.ServiceBusy

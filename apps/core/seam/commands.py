@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections, transaction
 
+from apps.core.database import homes
 from apps.core.ids import new_id
 from apps.core.seam import doorbell, faults
 from apps.core.seam.context import CallContext
@@ -55,12 +56,16 @@ def answers_from(stored_type: Any, make: Callable[[Any], Any]) -> Callable[[T], 
 class Ledger:
     """The command and outbox tables of one app, by plain SQL: two statements around the effect."""
 
-    def __init__(self, label: str, alias: str, consumers_of: Callable[[str], tuple[str, ...]]) -> None:
+    def __init__(self, label: str, consumers_of: Callable[[str], tuple[str, ...]]) -> None:
         self.label = label
-        self.alias = alias
         self.consumers_of = consumers_of
         self.commands = f"{label}_command"
         self.outbox = f"{label}_outbox"
+
+    @property
+    def alias(self) -> str:
+        """The database in which the app's data are at home; one and the same for the length of a command."""
+        return homes.alias_of(self.label)
 
     def find(self, record_id: uuid.UUID) -> tuple[bytes, bytes | None] | None:
         """The digest of the arguments and the stored answer under a key, if any."""
@@ -189,18 +194,19 @@ def run_command(
     remake: Remake | None = getattr(method, "remake", None)
     key = record_id(operation, ctx)
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        try:
-            if (known := ledger.find(key)) is not None:
-                return _replay(operation, remake, digest, *known)
-            return _attempt(ledger, operation, method, ctx, arguments, digest)
-        except _Claimed:
-            continue
-        except DatabaseError as error:
-            if not faults.is_passing(error):
-                raise
-            faults.discard_broken(ledger.alias)
-            if attempt == MAX_ATTEMPTS or ctx.remaining_ms() <= 0:
-                raise ServiceBusy from error
+        with homes.fixed(ledger.label) as home:
+            try:
+                if (known := ledger.find(key)) is not None:
+                    return _replay(operation, remake, digest, *known)
+                return _attempt(ledger, operation, method, ctx, arguments, digest)
+            except _Claimed:
+                continue
+            except DatabaseError as error:
+                is_last = attempt == MAX_ATTEMPTS or ctx.remaining_ms() <= 0
+                if not faults.may_pass(error, ledger.label, home, ctx, is_last=is_last):
+                    raise
+                if is_last:
+                    raise ServiceBusy from error
     raise ServiceBusy
 
 

@@ -1,10 +1,14 @@
-"""Which database errors mean "try the whole command again", by SQLSTATE (PostgreSQL manual, appendix A)."""
+"""Which database errors mean "try the whole thing again", by SQLSTATE (PostgreSQL manual, appendix A)."""
 
 from __future__ import annotations
 
 from django.db import Error as DatabaseError
 from django.db import connections
 from django.db.utils import InterfaceError, OperationalError
+
+from apps.core.database import homes
+from apps.core.database.homes import Home
+from apps.core.seam.context import CallContext
 
 PASSING = frozenset(
     {
@@ -36,6 +40,21 @@ def is_passing(error: DatabaseError) -> bool:
     if state is None:
         return isinstance(error, OperationalError | InterfaceError)
     return state in PASSING or state.startswith("08")
+
+
+def may_pass(error: DatabaseError, service: str, home: Home, ctx: CallContext, *, is_last: bool) -> bool:
+    """Whether a command or query that ended so may be repeated as a whole. It returns when that makes sense.
+
+    Refused by the database in which its data were: they may be on their way to another, which is waited for. Refused at their home
+    for the last time, it is a real error.
+    """
+    if sqlstate(error) in homes.REFUSALS:
+        patience = max(ctx.remaining_ms(), 0) / 1000
+        return not is_last and homes.look_again(service, home, patience_seconds=patience)
+    if not is_passing(error):
+        return False
+    discard_broken(home.alias)
+    return True
 
 
 def discard_broken(alias: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from django.conf import settings
 
+from apps.core.database import homes
 from apps.core.database.base import open_transactions
 from apps.core.seam import metrics, shadow, topology, trail
 from apps.core.seam.context import CallContext
@@ -94,11 +95,20 @@ def refuse_open_transaction(operation: Operation) -> None:
 def transport_for(service: str, ctx: CallContext) -> Transport:
     """The side that the context's route names: away when it lists the service and an address is known.
 
-    A service with data of its own has one side only, whatever a flag says.
+    A service with data of its own, to which this process has no right to write, has one side only, whatever a flag says.
     """
-    if service in settings.SEAM_OWN_DATA or (service in ctx.away and service in settings.SEAM_AWAY):
+    if has_no_home(service):
+        return lifted(service)
+    if service in ctx.away and service in settings.SEAM_AWAY:
         return away(service)
     return home(service)
+
+
+def has_no_home(service: str) -> bool:
+    """Whether home cannot answer for a service: its data are elsewhere for good."""
+    if service in settings.SEAM_OWN_DATA:
+        return True
+    return homes.is_movable(service) and service in settings.SEAM_SERVES and not homes.of(service).writable
 
 
 @cache
@@ -117,7 +127,7 @@ def home(service: str) -> Transport:
 def lifted(service: str) -> Guarded:
     """The lifted-out process alone, without home behind it."""
     caller, url = settings.SEAM_PROCESS_NAME, settings.SEAM_AWAY[service]
-    if service in settings.SEAM_OWN_DATA:
+    if has_no_home(service):
         there = OverHttp(url, caller=caller, process=service, leave_half=False)
         return Guarded(there, service, attempts=4, patience_seconds=0.2)
     return Guarded(OverHttp(url, caller=caller, process=service), service, attempts=2, patience_seconds=0)
@@ -125,8 +135,8 @@ def lifted(service: str) -> Guarded:
 
 @cache
 def away(service: str) -> Transport:
-    """The lifted-out process; where it shares home's data, with home to answer when it does not."""
-    return lifted(service) if service in settings.SEAM_OWN_DATA else WithHome(lifted(service), home(service))
+    """The lifted-out process, with home to answer when it does not: home holds grants on its data, wherever they are."""
+    return WithHome(lifted(service), home(service))
 
 
 def side(service: str, name: str) -> Transport:

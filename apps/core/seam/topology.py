@@ -13,17 +13,24 @@ import msgspec
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from apps.core.database import homes
 from apps.core.seam.bindings import Binding
 from apps.core.seam.commands import Ledger
 from apps.core.seam.service import ServiceKey
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the table. `consumes` are the names of the events that the service handles."""
+    """One row of the table. `consumes` are the names of the events that the service handles.
+
+    `also` are the labels of other Django apps whose tables move with the service, `tables` how the names of all its tables begin;
+    by default with the service's own.
+    """
 
     key: str
     implementation: str
     consumes: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
 
 
 @cache
@@ -59,14 +66,24 @@ def _consumers() -> dict[str, tuple[str, ...]]:
     return {event_type: tuple(services) for event_type, services in found.items()}
 
 
+@cache
+def owners() -> dict[str, str]:
+    """Which service's data the models of a Django app are, by the app's label. What is in none stays where the flags are."""
+    return {label: service for service, entry in entries().items() for label in (service, *entry.also)}
+
+
+def table_names(service: str) -> tuple[str, ...]:
+    """How the names of a service's tables begin."""
+    return entries()[service].tables or (f"{service}_",)
+
+
 def database_of(service: str) -> str:
-    """The alias of the database in which a service's tables are at home."""
-    alias: str = settings.SERVICE_DATABASES.get(service, "default")
-    return alias
+    """The alias of the database in which a service's data are at home now; the same for the whole of a command or query."""
+    return homes.alias_of(service)
 
 
 @cache
 def local_binding(service: str) -> Binding:
     """The service's implementation in this process, made once."""
     implementation = import_string(entries()[service].implementation)()
-    return Binding(key_of(service), implementation, Ledger(service, database_of(service), consumers_of))
+    return Binding(key_of(service), implementation, Ledger(service, consumers_of))

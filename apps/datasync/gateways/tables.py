@@ -1,129 +1,113 @@
-"""Tables by name, in the source and in the target database, through psycopg: columns, pieces, copies, checksums.
-
-Names are looked up in the catalogue first, so that nothing a caller sends becomes SQL.
-"""
+"""Tables as both databases describe them: columns, keys, size, and the hash of a row's bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import psycopg
-from django.conf import settings
 from psycopg import sql
 
-from apps.core.seam.topology import database_of
-from apps.datasync.interface import NoTarget, UnknownTable
+from apps.core.database import replication
+from apps.core.database.places import Connection
+from apps.datasync.interface import UnknownTable
 
-PIECE = 5_000
-CATALOGUE = """
-SELECT a.attname, coalesce(i.indisprimary, false)
-FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)
-WHERE c.oid = to_regclass(%s) AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+PAGE_BYTES = 8192
+COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), coalesce(a.attnum = ANY(i.indkey), false)
+FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
+WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+ORDER BY a.attname
 """
+SIZE = "SELECT pg_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(%s)"
+
+
+class Column(NamedTuple):
+    """A column and its type."""
+
+    name: str
+    type: str
 
 
 class Table(NamedTuple):
-    """A table that can be copied: its name, columns and primary key."""
+    """A table: columns by name, the key's among them, pages on disk, and rows by the statistics."""
 
     name: str
-    columns: tuple[str, ...]
-    key: str
+    columns: tuple[Column, ...]
+    key: tuple[Column, ...]
+    pages: int
+    rows: int
+
+    @property
+    def named(self) -> sql.Identifier:
+        """The table in a statement."""
+        return sql.Identifier("public", self.name)
+
+    @property
+    def row_hash(self) -> sql.Composed:
+        """64 bits over the bytes of all columns as the server sends them, types included.
+
+        Not `hash_record`: it takes for equal what `=` does, and 1.0 and 1.00 are not the same row.
+        """
+        columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in self.columns)
+        return sql.SQL("hashbyteaextended(record_send(ROW({})), 0)").format(columns)
+
+    @property
+    def key_columns(self) -> sql.Composed:
+        """The key's columns."""
+        return sql.SQL(", ").join(sql.Identifier(column.name) for column in self.key)
+
+    @property
+    def key_text(self) -> sql.Composed:
+        """The key's columns as an array of text."""
+        return sql.SQL("ARRAY[{}]").format(
+            sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column.name)) for column in self.key)
+        )
+
+    def key_row(self, values: Sequence[str]) -> sql.Composed:
+        """A key's values as a row to compare with."""
+        parts = [
+            sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(column.type))
+            for column, value in zip(self.key, values, strict=True)
+        ]
+        return sql.SQL("({})").format(sql.SQL(", ").join(parts))
 
 
-def source(service: str) -> psycopg.Connection:
-    """A connection to the database where the service is at home."""
-    database = settings.DATABASES[database_of(service)]
-    return psycopg.connect(
-        host=database["HOST"],
-        port=database["PORT"],
-        dbname=database["NAME"],
-        user=database["USER"],
-        password=database["PASSWORD"],
-        autocommit=True,
-    )
+def tables_of(connection: Connection, service: str) -> tuple[str, ...]:
+    """The names of a service's tables."""
+    return replication.tables_of(connection, service)
 
 
-def target(service: str) -> psycopg.Connection:
-    """A connection to the service's target database. Raises: NoTarget."""
-    address = settings.SYNC_TARGETS.get(service)
-    if not address:
-        raise NoTarget(service=service)
-    return psycopg.connect(address, autocommit=True)
-
-
-def describe(connection: psycopg.Connection, service: str, name: str) -> Table:
-    """The table of a service by name. Raises: UnknownTable."""
-    if not name.startswith(f"{service}_"):
+def describe(connection: Connection, service: str, name: str) -> Table:
+    """A table of a service. Raises: UnknownTable when the service has none such, or it has no primary key."""
+    if name not in tables_of(connection, service):
         raise UnknownTable(table=name)
-    rows = connection.execute(CATALOGUE, [f"public.{name}"]).fetchall()
-    keys = [column for column, is_key in rows if is_key]
-    if len(keys) != 1:
+    rows = connection.execute(COLUMNS, [f"public.{name}"]).fetchall()
+    columns = tuple(Column(column, kind) for column, kind, _ in rows)
+    key = tuple(Column(column, kind) for column, kind, is_key in rows if is_key)
+    size = connection.execute(SIZE, [f"public.{name}"]).fetchone()
+    if not key or size is None:
         raise UnknownTable(table=name)
-    return Table(name, tuple(column for column, _ in rows), keys[0])
+    return Table(name, columns, key, -(-int(size[0]) // PAGE_BYTES), int(size[1]))
 
 
-def count(connection: psycopg.Connection, table: Table) -> int:
+def describe_all(connection: Connection, service: str, only: str = "") -> tuple[Table, ...]:
+    """One table of a service, or all of them. Raises: UnknownTable."""
+    names = (only,) if only else tables_of(connection, service)
+    if not names:
+        raise UnknownTable(table=f"{service}_*")
+    return tuple(describe(connection, service, name) for name in names)
+
+
+def count(connection: Connection, table: Table) -> int:
     """How many rows there are."""
-    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table.name))).fetchone()
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table.named)).fetchone()
     return int(row[0]) if row else 0
 
 
-def checksum(connection: psycopg.Connection, table: Table) -> str:
-    """A sum over the rows' hashes, whatever their order. Columns are named, so that their order does not matter either."""
-    query = sql.SQL("SELECT coalesce(sum(hash_record_extended(({}), 0)::numeric), 0)::text FROM {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, sorted(table.columns))), sql.Identifier(table.name)
+def checksum(connection: Connection, table: Table) -> tuple[int, str]:
+    """How many rows there are, and a sum over their hashes, whatever their order."""
+    query = sql.SQL("SELECT count(*), coalesce(sum(({})::numeric), 0)::text FROM {}").format(
+        table.row_hash, table.named
     )
     row = connection.execute(query).fetchone()
-    return str(row[0]) if row else ""
-
-
-def copy_piece(
-    origin: psycopg.Connection, destination: psycopg.Connection, table: Table, after: str | None
-) -> tuple[int, str | None]:
-    """Copy up to `PIECE` rows after a key, by COPY into a staging table and an upsert; the count and the last key.
-
-    A piece copied twice changes nothing.
-    """
-    key, name = sql.Identifier(table.key), sql.Identifier(table.name)
-    columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-    where = sql.SQL("") if after is None else sql.SQL("WHERE {} > {}").format(key, sql.Literal(after))
-    piece = sql.SQL("SELECT {} FROM {} {} ORDER BY {} LIMIT {}").format(columns, name, where, key, sql.Literal(PIECE))
-    staging = sql.Identifier(f"staging_{table.name}"[:63])
-    with origin.transaction(), destination.transaction():
-        origin.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        last = origin.execute(
-            sql.SQL("SELECT count(*) OVER (), {key}::text FROM ({piece}) AS piece ORDER BY {key} DESC LIMIT 1").format(
-                key=key, piece=piece
-            )
-        ).fetchone()
-        if last is None:
-            return 0, after
-        destination.execute(
-            sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-                staging, columns, name
-            )
-        )
-        _pipe(origin, destination, piece, staging)
-        destination.execute(_upsert(table, staging, columns))
-    return int(last[0]), str(last[1])
-
-
-def _pipe(
-    origin: psycopg.Connection, destination: psycopg.Connection, piece: sql.Composed, staging: sql.Identifier
-) -> None:
-    with (
-        origin.cursor().copy(sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(piece)) as reading,
-        destination.cursor().copy(sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(staging)) as writing,
-    ):
-        for block in reading:
-            writing.write(block)
-
-
-def _upsert(table: Table, staging: sql.Identifier, columns: sql.Composed) -> sql.Composed:
-    assignments = sql.SQL(", ").join(
-        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in table.columns if column != table.key
-    )
-    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO UPDATE SET {}").format(
-        sql.Identifier(table.name), columns, columns, staging, sql.Identifier(table.key), assignments
-    )
+    return (int(row[0]), str(row[1])) if row else (0, "")

@@ -6,16 +6,26 @@ from uuid import UUID
 
 from apps.core.rest.endpoint import View, endpoint, fields_of
 from apps.core.seam.context import CallContext
-from apps.core.seam.dto import RequestBody
+from apps.core.seam.dto import Dto, RequestBody
 from apps.core.seam.registry import call
-from apps.datasync.interface import DATASYNC, ServiceName, Sync, SyncType, TableName
+from apps.datasync.interface import (
+    DATASYNC,
+    Difference,
+    Offset,
+    PageSize,
+    ServiceName,
+    Sync,
+    SyncType,
+    TableName,
+    Verification,
+)
 
 
 class NewSync(RequestBody):
-    """A table to copy."""
+    """A table to bring over, or all of a service's."""
 
-    source_table: TableName
     target_service: ServiceName
+    source_table: TableName | None = None
     sync_type: SyncType = SyncType.FULL
 
 
@@ -33,7 +43,7 @@ class Start(View):
 
     @endpoint(status=201)
     def post(self, ctx: CallContext, body: NewSync) -> Sync:
-        """Begin to copy a table."""
+        """Begin to bring a table, or all of a service's, to the service's own database."""
         return call(DATASYNC).start(ctx=ctx, **fields_of(body))
 
 
@@ -69,5 +79,55 @@ class Cancel(View):
 
     @endpoint()
     def post(self, ctx: CallContext, sync_id: UUID) -> Sync:
-        """End it."""
+        """End it and drop its slots."""
         return call(DATASYNC).cancel(ctx=ctx, sync_id=sync_id)
+
+
+class NewVerification(RequestBody):
+    """A service to compare; `anew` forgets what was compared before."""
+
+    target_service: ServiceName
+    anew: bool = False
+
+
+class Verify(View):
+    """POST sync/verify."""
+
+    @endpoint(status=201)
+    def post(self, ctx: CallContext, body: NewVerification) -> Verification:
+        """Compare every row of a service, then every row that changes."""
+        return call(DATASYNC).verify(ctx=ctx, **fields_of(body))
+
+
+class VerificationDetail(View):
+    """sync/verify/{service}."""
+
+    @endpoint()
+    def get(self, ctx: CallContext, target_service: str) -> Verification:
+        """How far a comparison is, and what it has found."""
+        return call(DATASYNC).verification(ctx=ctx, target_service=target_service)
+
+
+class PageQuery(Dto):
+    """Which rows."""
+
+    limit: PageSize = 50
+    offset: Offset = 0
+
+
+class Differences(View):
+    """sync/verify/{service}/differences."""
+
+    @endpoint()
+    def get(self, ctx: CallContext, target_service: str, query: PageQuery) -> tuple[Difference, ...]:
+        """Every row that differs, with its fields."""
+        return call(DATASYNC).differences(ctx=ctx, target_service=target_service, **fields_of(query))
+
+
+class StopVerification(View):
+    """POST sync/verify/{service}/stop."""
+
+    @endpoint()
+    def post(self, ctx: CallContext, target_service: str) -> Verification:
+        """End a comparison and drop its slot."""
+        return call(DATASYNC).stop_verification(ctx=ctx, target_service=target_service)

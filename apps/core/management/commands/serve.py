@@ -30,6 +30,9 @@ STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
 # What the one service does not need to hold: other pairs' secrets, the key that issues tokens, the way to the tables' owner.
 MASTER_ONLY = ("SEAM_MASTER_SECRETS", "DATABASE_OWNER_URL", "POSTGRES_PASSWORD", "OWNER_PASSWORD")
+# Only who copies between databases, or leads a move, reaches them by these.
+COPIES = "datasync"
+LEADERS_ONLY = ("CONTROL_URLS", "REPLICATION_URLS")
 ISSUER_ONLY = ("JWT_SIGNING_KEY", "REFRESH_TOKEN_SECRET")
 
 
@@ -120,7 +123,8 @@ def _refuse_taken_port(bind: str) -> None:
 def not_needed() -> tuple[str, ...]:
     """Variables that this service has no business with."""
     files = () if "storage" in settings.READY_CHECKS else ("S3_SECRET_KEY",)
-    return (*MASTER_ONLY, *(() if settings.ISSUES_TOKENS else ISSUER_ONLY), *files)
+    leaders = () if settings.SERVICE == COPIES else LEADERS_ONLY
+    return (*MASTER_ONLY, *(() if settings.ISSUES_TOKENS else ISSUER_ONLY), *leaders, *files)
 
 
 def own_secrets(service: str) -> dict[str, str]:
@@ -135,6 +139,9 @@ def own_secrets(service: str) -> dict[str, str]:
         "SERVICE": service,
         "SECRET_KEY": secrets.token_hex(24),  # signs nothing that outlives this process
         "SEAM_PAIR_SECRETS": json.dumps(found),
+        "SERVICE_DATABASE_URLS": json.dumps(
+            {name: url for name, url in settings.SERVICE_DATABASE_URLS.items() if service in {name, COPIES}}
+        ),
     }
     if not settings.ISSUES_TOKENS and (signing_key := os.environ.get("JWT_SIGNING_KEY")):
         settings.JWT_SIGNING_KEY = signing_key.replace("\\n", "\n")

@@ -1,4 +1,4 @@
-"""`manage.py extraction documents remote 5`: turn a service's flags, or see how they stand."""
+"""`manage.py extraction documents cutover --plan`: lead a service through its migration, or see where it stands."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import getpass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 
+from apps.core.database import places
 from apps.core.models import Flag
 from apps.core.seam import conformance, topology
 from apps.extraction import routing
+from apps.extraction.moving import acting, plans, rehearsing, states
+from apps.extraction.moving.verbs import VERBS
 
 ALL = "all"
 
@@ -20,27 +24,75 @@ ALL = "all"
 class Command(BaseCommand):
     """Every change is recorded with who made it and why."""
 
-    help = "See or change where services are served: extraction [SERVICE [status | remote SHARE | shadow SHARE]]"
+    help = (
+        "See or change where services are served and where their data are at home: "
+        "extraction [SERVICE [status | remote SHARE | shadow SHARE | prepare | sync | verify | cutover | rollback | commit | "
+        "decommission | resume | abort | rehearse]]"
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The service, the verb and its share."""
         parser.add_argument("service", nargs="?", default=ALL, choices=(*topology.entries(), ALL))
-        parser.add_argument("verb", nargs="?", default="status", choices=("status", *routing.KINDS))
+        parser.add_argument("verb", nargs="?", default="status", choices=("status", *routing.KINDS, *VERBS))
         parser.add_argument("share", nargs="?", help="percent of people, 0 to 100, or `off` for nobody at all")
         parser.add_argument("--reason", default="", help="kept in the history")
+        parser.add_argument("--plan", action="store_true", help="show steps, locks, pause and dangers, and do nothing")
+        parser.add_argument("--take-over", action="store_true", help="end the session of whoever leads and hangs")
+        parser.add_argument(
+            "--here", action="store_true", help="rehearse: the databases of this environment are the copies"
+        )
+        parser.add_argument("--stop-before", default="", help="stop this process (SIGSTOP) before a step, for drills")
 
+    @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         """Change, then show. Raises: CommandError."""
-        service, verb, share = options["service"], options["verb"], options["share"]
+        service, verb = options["service"], options["verb"]
         services = tuple(topology.entries()) if service == ALL else (service,)
-        if verb != "status":
-            if share is None:
-                raise CommandError(f"{verb} wants a share: 0 to 100, or off")
-            with routing.by(getpass.getuser(), where="manage.py extraction", reason=options["reason"]):
-                for one in services:
-                    _change(one, verb, share)
+        if verb in VERBS:
+            if service == ALL:
+                raise CommandError(f"{verb} is done with one service at a time")
+            self._act(service, verb, options)
+            services = (service,)
+        elif verb != "status":
+            self._turn(services, verb, options)
         for line in _table(services):
             self.stdout.write(line)
+        if verb == "status" and service != ALL:
+            for line in plans.situation(service):
+                self.stdout.write(line)
+
+    def _turn(self, services: tuple[str, ...], kind: str, options: dict[str, Any]) -> None:
+        if options["share"] is None:
+            raise CommandError(f"{kind} wants a share: 0 to 100, or off")
+        with routing.by(getpass.getuser(), where="manage.py extraction", reason=options["reason"]):
+            for one in services:
+                _change(one, kind, options["share"])
+
+    def _act(self, service: str, verb: str, options: dict[str, Any]) -> None:
+        if options["plan"]:
+            for line in plans.lines(service, verb):
+                self.stdout.write(line)
+            return
+        by = acting.By(
+            getpass.getuser(),
+            "manage.py extraction",
+            options["reason"],
+            tell=self._tell,
+            stop_before=options["stop_before"],
+            take_over=options["take_over"],
+        )
+        if options["here"]:
+            self._tell(rehearsing.play(service, by))
+            return
+        try:
+            move = VERBS[verb](service, by)
+        except (*acting.PROBLEMS, rehearsing.RehearsalFailed) as error:
+            raise CommandError(f"{service} {verb}: {error}") from error
+        self._tell(f"{verb} of {service}: {move.outcome}, record {move.id}")
+
+    def _tell(self, words: str) -> None:
+        self.stdout.write(words)
+        self.stdout.flush()
 
 
 def _change(service: str, kind: str, share: str) -> None:
@@ -55,12 +107,25 @@ def _change(service: str, kind: str, share: str) -> None:
 
 def _table(services: tuple[str, ...]) -> list[str]:
     flags = {flag.name: flag for flag in Flag.objects.all()}
-    rows = [("service", "remote", "shadow", "lifted-out process")]
+    rows = [("service", "stage", "remote", "shadow", "home", "lifted-out process")]
     for service in services:
         remote, shadow = flags.get(f"{service}_remote"), flags.get(f"{service}_shadow")
-        rows.append((service, _share(remote), _share(shadow), _process(service)))
+        stage, home = _stage(service)
+        rows.append((service, stage, _share(remote), _share(shadow), home, _process(service)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _stage(service: str) -> tuple[str, str]:
+    """The stage and where the data are at home."""
+    try:
+        observed = states.observe(service)
+    except states.TwoHomes:
+        return "TWO HOMES", "both"
+    except (places.NoWay, psycopg.OperationalError) as error:
+        return "not known", str(error).splitlines()[0][:60]
+    home = {None: "none", states.SHARED: "shared"}.get(observed.home, "own")
+    return observed.stage.value, home
 
 
 def _share(flag: Flag | None) -> str:

@@ -1,0 +1,27 @@
+"""Django's sessions in the database, through a move of their table: a save that was refused is made where the table is now."""
+
+from __future__ import annotations
+
+from django.contrib.sessions.backends import db
+from django.db import DatabaseError
+
+from apps.core.database import homes
+from apps.core.seam.faults import sqlstate
+
+PATIENCE_SECONDS = 5
+
+
+class SessionStore(db.SessionStore):
+    """Reads are single statements and follow by themselves; a save is a transaction."""
+
+    def save(self, must_create: bool = False) -> None:
+        """Save, once more where the table has moved. Raises: what Django's raises."""
+        home = homes.of("authentication")
+        try:
+            super().save(must_create)
+        except DatabaseError as error:
+            if sqlstate(error) not in homes.REFUSALS or not homes.look_again(
+                "authentication", home, patience_seconds=PATIENCE_SECONDS
+            ):
+                raise
+            super().save(must_create)

@@ -1,0 +1,52 @@
+"""The fence of a service in one database: an epoch that every controller must name, and whether the tables keep their shape.
+
+The table is made by `migrations_playbook/sql/home.sql`, with the triggers that refuse DDL while a service is moving.
+"""
+
+from __future__ import annotations
+
+from apps.core.database.places import Connection
+from apps.core.database.replication import pattern_of
+
+
+def set_moving(connection: Connection, service: str, *, moving: bool) -> None:
+    """From now on DDL on the service's tables is refused in this database, or no longer is."""
+    connection.execute(
+        "INSERT INTO extraction.fence (service, moving, tables) VALUES (%s, %s, %s)"
+        " ON CONFLICT (service) DO UPDATE SET moving = excluded.moving, tables = excluded.tables",
+        [service, moving, pattern_of(service)],
+    )
+
+
+def epoch(connection: Connection, service: str) -> int:
+    """The epoch that holds in this database."""
+    row = connection.execute("SELECT epoch FROM extraction.fence WHERE service = %s", [service]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def allocate(shared: Connection, service: str, at_least: int) -> int:
+    """An epoch that nobody else has ever had, above `at_least`: always counted in the shared database, in one statement."""
+    row = shared.execute(
+        "INSERT INTO extraction.fence (service, epoch) VALUES (%(s)s, %(e)s + 1)"
+        " ON CONFLICT (service) DO UPDATE SET epoch = greatest(extraction.fence.epoch, %(e)s) + 1 RETURNING epoch",
+        {"s": service, "e": at_least},
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def raise_epoch(connection: Connection, service: str, value: int) -> None:
+    """Let nobody with an older epoch do anything more here. It never goes back."""
+    connection.execute(
+        "INSERT INTO extraction.fence (service, epoch) VALUES (%s, %s)"
+        " ON CONFLICT (service) DO UPDATE SET epoch = greatest(extraction.fence.epoch, excluded.epoch)",
+        [service, value],
+    )
+
+
+def is_installed(connection: Connection) -> bool:
+    """Whether this database refuses DDL while a service is moving."""
+    row = connection.execute(
+        "SELECT count(*) FROM pg_event_trigger WHERE evtname IN ('extraction_refuse_ddl', 'extraction_refuse_drop')"
+        " AND evtenabled <> 'D'"
+    ).fetchone()
+    return bool(row and row[0] == 2)

@@ -1,0 +1,33 @@
+"""Which database Django asks for a model: the home of the service whose data it is, else the shared one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from apps.core.database import homes
+from apps.core.seam import topology
+
+
+class HomeRouter:
+    """Django's database router (setting DATABASE_ROUTERS)."""
+
+    def db_for_read(self, model: type[models.Model], **hints: Any) -> str | None:
+        """The home, fixed for the length of a command or query."""
+        service = topology.owners().get(model._meta.app_label)
+        return None if service is None else homes.alias_of(service)
+
+    db_for_write = db_for_read
+
+    def allow_relation(self, obj1: models.Model, obj2: models.Model, **hints: Any) -> bool:
+        """Within one service, and within what belongs to none. Flags' history refers to people by nothing but their id."""
+        owners = topology.owners()
+        return owners.get(obj1._meta.app_label) == owners.get(obj2._meta.app_label)
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+        """In a service's own database only its tables; in the shared one everything that has not left it."""
+        service = topology.owners().get(app_label)
+        if db != homes.SHARED:
+            return service == db
+        return service is None or not homes.is_movable(service) or homes.alias_of(service) == homes.SHARED

@@ -1,0 +1,45 @@
+"""A page whose transaction was refused because a service's data have just moved is asked for once more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+
+from apps.core.database import homes
+from apps.core.seam.faults import sqlstate
+
+PATIENCE_SECONDS = 5
+
+
+class FollowsHomes:
+    """Middleware, innermost. What goes through the seam repeats itself; this is for the admin's own transactions.
+
+    A refused transaction has left nothing behind, and commands that the view sent before have keys of the request's.
+    """
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Nothing on the way in."""
+        answer: HttpResponse = self.get_response(request)
+        return answer
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """The view's second answer, or None where the error was another one."""
+        if (
+            not isinstance(error, DatabaseError)
+            or sqlstate(error) not in homes.REFUSALS
+            or hasattr(request, "repeated")
+        ):
+            return None
+        request.repeated = True  # type: ignore[attr-defined]  # a mark of ours
+        if not homes.anything_moved(patience_seconds=PATIENCE_SECONDS) or request.resolver_match is None:
+            return None
+        match = request.resolver_match
+        answer: Any = match.func(request, *match.args, **match.kwargs)
+        if callable(render := getattr(answer, "render", None)):
+            answer = render()
+        return answer  # type: ignore[no-any-return]  # what a view returns

@@ -1,0 +1,163 @@
+"""Comparing a table's rows on two servers: checksums of ranges of keys, narrowed to every row and field that differs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from psycopg import sql
+
+from apps.core.database.places import Connection
+from apps.datasync.gateways.tables import Table
+from apps.datasync.interface import DifferenceKind
+
+CHUNK_ROWS = 50_000
+T = TypeVar("T")
+Key = tuple[str, ...]
+
+
+class Both(NamedTuple):
+    """A connection to each side. `home` is where people write, `other` what follows it."""
+
+    home: Connection
+    other: Connection
+
+
+class Unlike(Exception):
+    """The table has other columns, types or keys on the other side: no row of it can be the same."""
+
+
+class Range(NamedTuple):
+    """Keys after `after` up to and with `upto`; None is an open end."""
+
+    after: Key | None
+    upto: Key | None
+
+
+class Found(NamedTuple):
+    """A row that is not the same on both sides."""
+
+    key: Key
+    kind: DifferenceKind
+    fields: tuple[str, ...]
+
+
+def require_alike(home: Table, other: Table) -> None:
+    """Raise Unlike unless both have the same columns, types and key."""
+    if home.columns != other.columns or home.key != other.key:
+        differing = sorted({column.name for column in {*home.columns} ^ {*other.columns}}) or ["the primary key"]
+        raise Unlike(f"{home.name} is made differently on the two sides: {', '.join(differing)}")
+
+
+def ranges(connection: Connection, table: Table, after: Key | None, rows: int = CHUNK_ROWS) -> Iterator[Range]:
+    """The table's keys in ranges of so many rows, the last one open: what the other side has beyond it is extra."""
+    while True:
+        query = sql.SQL("SELECT {text} FROM {table} WHERE {where} ORDER BY {key} OFFSET {offset} LIMIT 1").format(
+            text=table.key_text,
+            table=table.named,
+            where=_within(table, Range(after, None)),
+            key=table.key_columns,
+            offset=sql.Literal(rows - 1),
+        )
+        row = connection.execute(query).fetchone()
+        upto = tuple(row[0]) if row else None
+        yield Range(after, upto)
+        if upto is None:
+            return
+        after = upto
+
+
+def checksums(both: Both, table: Table, within: Range) -> tuple[tuple[int, str], tuple[int, str]]:
+    """The count and the sum of hashes of a range's rows, at home and on the other side, asked for at the same time."""
+    query = sql.SQL("SELECT count(*), coalesce(sum(({})::numeric), 0)::text FROM {} WHERE {}").format(
+        table.row_hash, table.named, _within(table, within)
+    )
+    return _on_both(both, lambda connection: _one(connection, query))
+
+
+def differing(both: Both, table: Table, within: Range) -> list[Key]:
+    """The keys of all rows in a range that are not the same on both sides."""
+    query = sql.SQL("SELECT {}, {} FROM {} WHERE {}").format(
+        table.key_text, table.row_hash, table.named, _within(table, within)
+    )
+    home, other = _on_both(both, lambda connection: _hashes(connection.execute(query).fetchall()))
+    return sorted(key for key in home.keys() | other.keys() if home.get(key) != other.get(key))
+
+
+def hashes(connection: Connection, table: Table, keys: Iterable[Key]) -> dict[Key, int]:
+    """The hashes of these rows, of those that there are."""
+    rows = [table.key_row(key) for key in keys]
+    if not rows:
+        return {}
+    query = sql.SQL("SELECT {}, {} FROM {} WHERE {} IN ({})").format(
+        table.key_text, table.row_hash, table.named, _key(table), sql.SQL(", ").join(rows)
+    )
+    return _hashes(connection.execute(query).fetchall())
+
+
+def explain(both: Both, table: Table, key: Key) -> Found | None:
+    """What differs in one row, or None where nothing does any more."""
+    parts = [
+        sql.SQL("encode(record_send(ROW({})), 'hex')").format(sql.Identifier(column.name)) for column in table.columns
+    ]
+    query = sql.SQL("SELECT {} FROM {} WHERE {} = {}").format(
+        sql.SQL(", ").join(parts), table.named, _key(table), table.key_row(key)
+    )
+    home, other = (connection.execute(query).fetchone() for connection in both)
+    if home == other:
+        return None
+    if home is None or other is None:
+        return Found(key, DifferenceKind.MISSING if other is None else DifferenceKind.EXTRA, ())
+    names = tuple(
+        column.name for column, ours, theirs in zip(table.columns, home, other, strict=True) if ours != theirs
+    )
+    return Found(key, DifferenceKind.CHANGED, names)
+
+
+def _key(table: Table) -> sql.Composed:
+    return sql.SQL("({})").format(table.key_columns)
+
+
+def _within(table: Table, within: Range) -> sql.Composable:
+    parts = []
+    for value, sign in ((within.after, ">"), (within.upto, "<=")):
+        if value is not None:
+            parts.append(sql.SQL("{} {} {}").format(_key(table), sql.SQL(sign), table.key_row(value)))
+    return sql.SQL(" AND ").join(parts) if parts else sql.SQL("true")
+
+
+def _hashes(rows: Sequence[Any]) -> dict[Key, int]:
+    return {tuple(key): hash_ for key, hash_ in rows}
+
+
+def _one(connection: Connection, query: sql.Composed) -> tuple[int, str]:
+    row = connection.execute(query).fetchone()
+    return (int(row[0]), str(row[1])) if row else (0, "0")
+
+
+def _on_both(both: Both, ask: Callable[[Connection], T]) -> tuple[T, T]:
+    """Ask both servers at once; each has a core of its own."""
+    answers: dict[int, T] = {}
+    problems: list[BaseException] = []
+
+    def other() -> None:
+        try:
+            answers[1] = ask(both.other)
+        except BaseException as error:  # noqa: BLE001 - raised below, in the thread that asked
+            problems.append(error)
+
+    thread = threading.Thread(target=other, name="compare", daemon=True)
+    thread.start()
+    try:
+        answers[0] = ask(both.home)
+    finally:
+        thread.join()
+    if problems:
+        raise problems[0]
+    return answers[0], answers[1]
+
+
+def by_name(tables: Iterable[Table]) -> Mapping[str, Table]:
+    """Tables by their names."""
+    return {table.name: table for table in tables}

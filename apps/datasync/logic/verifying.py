@@ -1,0 +1,254 @@
+"""Comparing every row of a service on both sides, and then every row that changes, for as long as it is wanted.
+
+All rows are compared in ranges of keys; a range that differs is narrowed to its rows. A row that differs may only be on its way: it is
+looked at again, first at home, then, when everything that was committed at home has arrived, on the other side, then at home once
+more. One that differs there while home's has stayed the same is a difference. Changed rows are read from a slot of their own, made
+before the first row is compared, and forgotten only when they have been compared: a comparison that is killed goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import structlog
+from django.conf import settings
+from django.db import close_old_connections
+from django.db.models import F
+from django.utils import timezone
+
+from apps.core.database import homes, replication
+from apps.datasync.gateways import changes, comparing, following, tables
+from apps.datasync.gateways.comparing import Both, Key
+from apps.datasync.gateways.following import SHARED, Ends
+from apps.datasync.gateways.tables import Table
+from apps.datasync.interface import VerificationStatus
+from apps.datasync.logic.carrying import held
+from apps.datasync.models import Difference, Verification
+
+LIVE = (VerificationStatus.RUNNING, VerificationStatus.FOLLOWING)
+ROUND_SECONDS = 0.1
+AT_ONCE = 500
+BEAT = "verify"
+BEAT_PATIENCE_SECONDS = 2
+BUSY = """
+SELECT count(*) FROM pg_stat_activity
+WHERE state = 'active' AND backend_type = 'client backend' AND usename <> current_user
+"""
+log = structlog.get_logger(__name__)
+_carried: dict[UUID, threading.Thread] = {}
+_starting = threading.Lock()
+
+
+class _Stopped(Exception):
+    pass
+
+
+def see_to(verification_id: UUID) -> None:
+    """Carry it from here on, unless this process or another does already."""
+    with _starting:
+        thread = _carried.get(verification_id)
+        if thread is None or not thread.is_alive():
+            _carried[verification_id] = thread = threading.Thread(
+                target=_run, args=(verification_id,), name=f"verify-{verification_id}", daemon=True
+            )
+            thread.start()
+
+
+def take_down(found: Ends, service: str) -> bool:
+    """Drop the slot by which changed rows are compared. Whether there was one."""
+    return replication.drop_slot(found.slots, following.verifying_slot(service))
+
+
+def _run(verification_id: UUID) -> None:
+    try:
+        with held(f"verify {verification_id}") as still:
+            if still is not None:
+                Verifier(Verification.objects.get(id=verification_id), still).carry()
+    except psycopg.OperationalError as error:  # a server is away: whoever is asked next goes on
+        log.warning("verification_interrupted", verification=str(verification_id), error=str(error))
+    except Exception as error:
+        log.exception("verification_failed", verification=str(verification_id))
+        with contextlib.suppress(Exception):
+            fail(verification_id, repr(error))
+    finally:
+        close_old_connections()
+
+
+def fail(verification_id: UUID, problem: str) -> None:
+    """End it as failed, with its slot dropped."""
+    row = Verification.objects.get(id=verification_id)
+    with contextlib.suppress(psycopg.OperationalError), following.ends(row.target_service) as found:
+        take_down(found, row.target_service)
+    live = Verification.objects.filter(id=verification_id, status__in=LIVE)
+    live.update(status=VerificationStatus.FAILED, error=problem[:2000])
+
+
+class Verifier:
+    """One verification from where it stands to where it is stopped."""
+
+    def __init__(self, row: Verification, still: Callable[[], bool]) -> None:
+        self.row = row
+        self.service = row.target_service
+        self.slot = following.verifying_slot(self.service)
+        self.publication = f"lc_{self.service}"
+        self._still = still
+        self._tables: dict[str, Table] = {}
+
+    def carry(self) -> None:
+        """Until it is stopped, has failed, or another process has it."""
+        try:
+            with following.ends(self.service) as found:
+                self._begin(found)
+                for table in self._tables.values():
+                    self._compare_all(found, table)
+                if self.row.compared_at is None:
+                    self._write(compared_at=timezone.now(), status=VerificationStatus.FOLLOWING)
+                while True:
+                    self._compare_changed(found)
+                    time.sleep(ROUND_SECONDS)
+        except _Stopped:
+            return
+        except (comparing.Unlike, changes.UnknownMessage) as error:
+            fail(self.row.id, str(error))
+
+    def _begin(self, found: Ends) -> None:
+        slot = replication.slot(found.slots, self.slot)
+        if slot is None and (self.row.progress or self.row.compared_at):
+            # Without the slot nobody knows what has changed since: begin with the first row again.
+            self.row.progress, self.row.compared_at = {}, None
+            self._write(progress={}, compared_at=None, status=VerificationStatus.RUNNING, rows_compared=0, seconds=0)
+            self.row.differences.all().delete()
+        if slot is None:
+            replication.keep_slot(found.slots, "", self.slot)
+        ours = tables.describe_all(found.source, self.service)
+        theirs = comparing.by_name(tables.describe_all(found.target, self.service))
+        for table in ours:
+            if table.name not in theirs:
+                raise comparing.Unlike(f"{table.name} is missing on the other side")
+            comparing.require_alike(table, theirs[table.name])
+            self._tables[table.name] = table
+        self._write(rows_total=sum(table.rows for table in ours))
+
+    def _compare_all(self, found: Ends, table: Table) -> None:
+        done = self.row.progress.get(table.name)
+        if done is True:
+            return
+        for within in comparing.ranges(found.source, table, tuple(done) if done else None):
+            self._require_wanted()
+            started = time.monotonic()
+            home, other = comparing.checksums(self._both(found), table, within)
+            if home != other:
+                self._suspect(table, comparing.differing(self._both(found), table, within))
+            spent = time.monotonic() - started
+            self.row.progress[table.name] = True if within.upto is None else list(within.upto)
+            self._write(
+                progress=self.row.progress, rows_compared=F("rows_compared") + home[0], seconds=F("seconds") + spent
+            )
+            self._compare_changed(found)
+            self._give_way(found, spent)
+
+    def _both(self, found: Ends) -> Both:
+        """Home first: what it has is right, and what comes from there arrives later on the other side."""
+        is_shared = homes.alias_of(self.service) == SHARED
+        return Both(found.source, found.target) if is_shared else Both(found.target, found.source)
+
+    def _suspect(self, table: Table, keys: Iterable[Key]) -> None:
+        rows = [Difference(verification=self.row, table=table.name, key=list(key)) for key in keys]
+        Difference.objects.bulk_create(rows, ignore_conflicts=True, batch_size=5_000)
+
+    def _compare_changed(self, found: Ends) -> None:
+        """One round over what has changed and what is suspected; then the slot may forget it."""
+        self._require_wanted()
+        changed = changes.peek(found.slots, self.slot, self.publication)
+        for name in changed.tables & self._tables.keys():
+            self._compare_range_again(found, self._tables[name])
+        for name, keys in changed.rows.items():
+            if name in self._tables:
+                for some in _batches(keys):
+                    self._look(found, self._tables[name], some)
+        if changed.upto is not None:
+            changes.advance(found.slots, self.slot, changed.upto)
+        waiting = self._look_at_suspects(found)
+        slot = replication.slot(found.slots, self.slot)
+        if slot is not None and slot.kept_bytes > settings.SYNC_SLOT_MAX_BYTES:
+            fail(self.row.id, f"its slot made the source keep {slot.kept_bytes} bytes of log")
+            raise _Stopped
+        self._write(checked_at=timezone.now(), backlog=waiting)
+        close_old_connections()
+
+    def _compare_range_again(self, found: Ends, table: Table) -> None:
+        """A table was emptied: all of it may differ."""
+        self._suspect(table, comparing.differing(self._both(found), table, comparing.Range(None, None)))
+
+    def _look_at_suspects(self, found: Ends) -> int:
+        """Look at everything that is not certain yet; how many stay so."""
+        by_table: dict[str, list[Key]] = {}
+        rows = Difference.objects.filter(verification=self.row, is_certain=False).values_list("table", "key")
+        for name, key in rows:
+            by_table.setdefault(name, []).append(tuple(key))
+        for name, keys in by_table.items():
+            for some in _batches(keys):
+                self._look(found, self._tables[name], some)
+        return Difference.objects.filter(verification=self.row, is_certain=False).count() if by_table else 0
+
+    def _look(self, found: Ends, table: Table, keys: list[Key]) -> None:
+        """Compare some rows: those that are the same are no longer suspected, those that stay different are certain."""
+        both = self._both(found)
+        before = comparing.hashes(both.home, table, keys)
+        try:
+            replication.beat(both.home, both.other, self.service, seconds=BEAT_PATIENCE_SECONDS, name=BEAT)
+        except replication.TooSlow:
+            self._suspect(table, keys)  # nothing can be said yet
+            return
+        there = comparing.hashes(both.other, table, keys)
+        unlike = [key for key in keys if before.get(key) != there.get(key)]
+        after = comparing.hashes(both.home, table, unlike)
+        certain = [key for key in unlike if after.get(key) == before.get(key)]
+        moving = [key for key in unlike if after.get(key) != before.get(key)]
+        named = Difference.objects.filter(verification=self.row, table=table.name)
+        settled = set(keys) - set(unlike)
+        if settled and named.exists():
+            named.filter(key__in=[list(key) for key in settled]).delete()
+        self._suspect(table, moving)
+        if moving:
+            named.filter(key__in=[list(key) for key in moving]).update(is_certain=False)
+        for key in certain:
+            explained = comparing.explain(both, table, key)
+            if explained is None:
+                continue  # it has arrived after all: the next change of it will be looked at
+            named.update_or_create(
+                key=list(key),
+                defaults={
+                    "verification": self.row,
+                    "table": table.name,
+                    "kind": explained.kind,
+                    "fields": list(explained.fields),
+                    "is_certain": True,
+                },
+            )
+
+    def _require_wanted(self) -> None:
+        status = Verification.objects.values_list("status", flat=True).get(id=self.row.id)
+        if status not in LIVE or not self._still():
+            raise _Stopped
+
+    def _write(self, **fields: Any) -> None:
+        Verification.objects.filter(id=self.row.id, status__in=LIVE).update(**fields)
+
+    def _give_way(self, found: Ends, spent: float) -> None:
+        """Rest as long as the last range took while people keep the source busy."""
+        row = found.source.execute(BUSY).fetchone()
+        if row and row[0] > settings.SYNC_BUSY_SESSIONS:
+            time.sleep(min(spent, 2.0))
+
+
+def _batches(keys: Iterable[Key]) -> Iterator[list[Key]]:
+    listed = list(keys)
+    for start in range(0, len(listed), AT_ONCE):
+        yield listed[start : start + AT_ONCE]

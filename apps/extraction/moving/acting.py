@@ -1,0 +1,289 @@
+"""The verbs of a move: each takes the lead, checks, does its steps, and signs off its record. The command line and the admin call these.
+
+prepare -> sync -> verify -> cutover <-> rollback -> commit -> decommission;  resume and abort from anywhere
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg
+from django.conf import settings
+
+from apps.core.database import backup, fences, homes, places, replication
+from apps.core.database.preparing import NotPrepared, prepare
+from apps.core.flags.routes import system_context
+from apps.core.seam.context import CallContext
+from apps.core.seam.errors import DomainError
+from apps.core.seam.registry import call
+from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType, VerificationStatus
+from apps.extraction.models import Move, Outcome
+from apps.extraction.moving import checks, decommissioning, states, switching
+from apps.extraction.moving.checks import Check, Refused
+from apps.extraction.moving.gate import Overtaken
+from apps.extraction.moving.journal import Journal, Tell
+from apps.extraction.moving.leading import AnotherLeads, leading
+from apps.extraction.moving.states import SHARED, Pair
+from apps.extraction.moving.switching import NotSwitched
+
+LOOK_SECONDS = 0.1
+COPY_SECONDS = 24 * 3600
+PROBLEMS = (
+    *(Refused, NotSwitched, Overtaken, AnotherLeads, NotPrepared, DomainError, replication.TooSlow),
+    *(states.TwoHomes, places.NoWay, psycopg.Error, decommissioning.NotDecommissioned, backup.BackupFailed),
+)
+
+
+class By(NamedTuple):
+    """Who acts, from where, why, and who is told. `stop_before` and `take_over` are for drills and for emergencies."""
+
+    who: str
+    where: str
+    reason: str = ""
+    tell: Tell = lambda _: None
+    stop_before: str = ""
+    take_over: bool = False
+
+
+def prepare_home(service: str, by: By) -> Move:
+    """Make the service's tables in its own database."""
+    with action(service, "prepare", by) as journal, journal.step("migrate", service):
+        prepare(service)
+    return journal.move
+
+
+def sync(service: str, by: By) -> Move:
+    """Copy every row to the service's own database, and follow every change from then on. Returns when it follows."""
+    with action(service, "sync", by) as journal:
+        with states.pair(service) as found:
+            observed = states.observe_with(found)
+            _check(journal, checks.before_sync(found, observed))
+        with journal.step("start"):
+            known = observed.sync or call(DATASYNC).start(
+                ctx=_ctx(service), target_service=service, sync_type=SyncType.INCREMENTAL
+            )
+        with journal.step("copy"):
+            known = _followed(service, known.sync_id, by)
+        journal.note(facts={"rows": known.records_processed, "rows_per_second": known.rows_per_second})
+    return journal.move
+
+
+def verify(service: str, by: By, *, anew: bool = False) -> Move:
+    """Compare every row on both sides. Returns when all were compared; those that change are compared from then on."""
+    with action(service, "verify", by) as journal, journal.step("compare"):
+        found = call(DATASYNC).verify(ctx=_ctx(service), target_service=service, anew=anew)
+        deadline = time.monotonic() + COPY_SECONDS
+        while (found.compared_at is None or found.checked_at is None) and time.monotonic() < deadline:
+            if found.status not in {VerificationStatus.RUNNING, VerificationStatus.FOLLOWING}:
+                raise Refused([Check("verified", False, f"{found.status} {found.error}")])
+            time.sleep(LOOK_SECONDS)
+            _advance(service)
+            found = call(DATASYNC).verification(ctx=_ctx(service), target_service=service)
+        journal.note(
+            facts={
+                "rows": found.rows_compared,
+                "rows_per_second": found.rows_per_second,
+                "differences": found.differences,
+            }
+        )
+    if found.differences:
+        by.tell(f"{found.differences} rows differ: see /api/v1/sync/verify/{service}/differences or the admin")
+    return journal.move
+
+
+def cutover(service: str, by: By) -> Move:
+    """Make the service's own database the home."""
+    with action(service, "cutover", by, leads=True) as journal, states.pair(service) as found:
+        observed = states.observe_with(found)
+        _check(journal, checks.before_cutover(found, observed))
+        with journal.step("way back"):
+            switching.keep_way_back(found)
+            replication.beat(found.own, found.shared, service, seconds=30)
+        _switch(found, SHARED, journal)
+    return journal.move
+
+
+def rollback(service: str, by: By) -> Move:
+    """Make the shared database the home again, with every write made since."""
+    with action(service, "rollback", by, leads=True) as journal, states.pair(service) as found:
+        _check(journal, checks.before_rollback(found, states.observe_with(found)))
+        _switch(found, service, journal)
+    return journal.move
+
+
+def commit(service: str, by: By) -> Move:
+    """Give up the way back: nothing is followed in either direction any more. The old tables stay, closed, until decommission."""
+    with action(service, "commit", by, leads=True) as journal, states.pair(service) as found:
+        observed = states.observe_with(found)
+        _check(journal, checks.before_commit(found, observed))
+        with journal.step("stop following"):
+            if observed.sync is not None:
+                call(DATASYNC).cancel(ctx=_ctx(service), sync_id=observed.sync.sync_id)
+            replication.unsubscribe(found.own, states.forward_name(service))
+            switching.drop_way_back(found)
+        with journal.step("grants"):
+            decommissioning.grant_future_tables(found.own)
+            for connection in (found.shared, found.own):
+                fences.set_moving(connection, service, moving=False)
+    return journal.move
+
+
+def decommission(service: str, by: By) -> Move:
+    """Take the old tables away, after a backup of them was restored and found the same, and the platform's right to write."""
+    with action(service, "decommission", by, leads=True) as journal, states.pair(service) as found:
+        observed = states.observe_with(found)
+        _check(journal, decommissioning.before(found, observed))
+        facts = decommissioning.take_away(found, journal)
+        journal.note(facts=facts)
+    return journal.move
+
+
+def resume(service: str, by: By) -> Move:
+    """Go on from wherever a leader that died has stopped."""
+    with action(service, "resume", by, leads=True) as journal, states.pair(service) as found:
+        if switching.left_by(found) is not None:
+            home = switching.go_on(found, journal)
+            journal.note(facts={"home": home})
+            return journal.move
+    observed = states.observe(service)
+    if observed.sync is not None and observed.sync.status is SyncStatus.PAUSED:
+        call(DATASYNC).resume(ctx=_ctx(service), sync_id=observed.sync.sync_id)
+    _advance(service)
+    by.tell(f"{service}: {observed.stage}; no cutover was left half-way")
+    return journal.move
+
+
+def abort(service: str, by: By) -> Move:
+    """Back to where the data were before: out of a cutover that was left, or out of a synchronisation."""
+    with action(service, "abort", by, leads=True) as journal, states.pair(service) as found:
+        if (origin := switching.left_by(found)) is not None:
+            with journal.step("open", origin):
+                switching.go_back(found, origin)
+            return journal.move
+        observed = states.observe_with(found)
+        if observed.home != SHARED:
+            seen = f"the stage is {observed.stage}: rollback is the way back"
+            _check(journal, [Check("home", False, seen)])
+        with journal.step("stop following"):
+            if observed.sync is not None:
+                call(DATASYNC).cancel(ctx=_ctx(service), sync_id=observed.sync.sync_id)
+            switching.drop_way_back(found)
+    return journal.move
+
+
+def look_after() -> list[str]:
+    """What a periodic look finds to be done: cutovers that were left closed for longer than anyone should wait are finished.
+
+    Returns what was done, in words.
+    """
+    done = []
+    for service in _left_closed():
+        by = By("watch", "worker", "a cutover was left closed", take_over=True)
+        try:
+            move = resume(service, by)
+            done.append(f"{service}: {move.facts}")
+        except PROBLEMS as error:
+            done.append(f"{service}: {error}")
+    return done
+
+
+def _left_closed() -> list[str]:
+    if not settings.CONTROL_URLS:
+        return []
+    limit = settings.CUTOVER_LEFT_SECONDS
+    query = (
+        "SELECT service FROM extraction.fence WHERE closed > 0 AND moving"
+        " AND closed_at < clock_timestamp() - make_interval(secs => %s)"
+    )
+    names: set[str] = set()
+    with places.control(SHARED) as shared:
+        moving = [str(row[0]) for row in shared.execute("SELECT service FROM extraction.fence WHERE moving")]
+        names.update(str(row[0]) for row in shared.execute(query, [limit]))
+    for service in moving:
+        if homes.is_movable(service) and places.is_configured(service):
+            with places.control(service) as own:
+                names.update(str(row[0]) for row in own.execute(query, [limit]))
+    found = []
+    for service in sorted(names):
+        with states.pair(service) as both:
+            if switching.left_by(both) is not None:
+                found.append(service)
+    return found
+
+
+@contextmanager
+def action(service: str, verb: str, by: By, *, leads: bool = False) -> Iterator[Journal]:
+    """One action: alone where it leads, and signed off however it ends."""
+    journal = Journal(
+        service, verb, who=by.who, where=by.where, reason=by.reason, tell=by.tell, stop_before=by.stop_before
+    )
+    try:
+        if leads:
+            with leading(f"extraction {service} {verb} by {by.who}", take_over=by.take_over):
+                yield journal
+        else:
+            yield journal
+    except Refused as refusal:
+        journal.end(Outcome.REFUSED, str(refusal))
+        raise
+    except BaseException as error:
+        journal.end(Outcome.FAILED, f"{type(error).__name__}: {error}")
+        raise
+    journal.end(Outcome.DONE)
+
+
+def _switch(found: Pair, origin: str, journal: Journal) -> None:
+    """The switch between its preparation and the proof that people can write again."""
+    with journal.step("vacuum"):
+        for alias in (SHARED, found.service):
+            _tidy(found.side(alias), found.service)
+    done = switching.switch(found, origin, journal)
+    journal.note(epoch=done.epoch, attempts=done.attempts, pause_ms=done.pause_ms)
+    journal.tell(f"nobody could write for {done.pause_ms:.1f} ms, in {done.attempts} attempts")
+
+
+def _tidy(connection: places.Connection, service: str) -> None:
+    """Statistics and a checkpoint: the first writes after the switch shall not have to wait for either."""
+    for table in replication.tables_of(connection, service):
+        connection.execute(f'VACUUM (ANALYZE, SKIP_LOCKED) public."{table}"')
+    connection.execute("CHECKPOINT")
+
+
+def _check(journal: Journal, made: list[Check]) -> None:
+    journal.note(checks=[check._asdict() for check in made])
+    for line in checks.lines(made):
+        journal.tell(line)
+    checks.require(made)
+
+
+def _followed(service: str, sync_id: UUID, by: By) -> Sync:
+    """See to it that it is carried, and tell how far it is, until it follows. Raises: Refused."""
+    told = 0.0
+    while True:
+        found = call(DATASYNC).advance(ctx=_ctx(service), sync_id=sync_id)
+        if found.status is not SyncStatus.RUNNING:
+            raise Refused([Check("synchronised", False, f"{found.status} {found.error}".strip())])
+        if found.phase is SyncPhase.FOLLOWING and found.lag_seconds is not None:
+            return found
+        if time.monotonic() - told > 1:
+            told = time.monotonic()
+            left = "" if found.seconds_left is None else f", about {found.seconds_left} s left"
+            by.tell(
+                f"{found.phase}: {found.records_processed} of about {found.records_total} rows,"
+                f" {found.rows_per_second} rows/s{left}"
+            )
+        time.sleep(LOOK_SECONDS)
+
+
+def _advance(service: str) -> None:
+    """See to it that the synchronisation and its verification are carried by somebody."""
+    if (known := states.live_sync(service)) is not None:
+        call(DATASYNC).advance(ctx=_ctx(service), sync_id=known.sync_id)
+
+
+def _ctx(service: str) -> CallContext:
+    return system_context(f"extraction.{service}", timeout_ms=30_000)

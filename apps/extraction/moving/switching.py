@@ -1,0 +1,146 @@
+"""The cutover itself and its way back: one procedure in two directions, and what is done about one that was left half-way.
+
+    1  the old home, one transaction: lock, revoke, mark, commit. From here on nobody can write.
+    2  the new home: wait for the mark; one transaction: check the epoch, set the sequences, grant, commit.
+
+Whatever dies in between leaves the fence of the old home closed under an epoch, and from that, and from where the mark has arrived, it
+is known which database holds every write. Nothing else is remembered anywhere.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import NamedTuple
+
+import psycopg
+
+from apps.core.database import fences, places, replication
+from apps.extraction.moving import gate, states
+from apps.extraction.moving.journal import Journal
+from apps.extraction.moving.states import SHARED, Pair
+
+MARKER_SECONDS = 0.08
+MAX_ATTEMPTS = 40
+RESUME_SECONDS = 10
+
+
+class NotSwitched(Exception):
+    """It could not be done, and everything is as it was."""
+
+
+class Switched(NamedTuple):
+    """How long nobody could write, all attempts together, and how many there were."""
+
+    epoch: int
+    pause_ms: float
+    attempts: int
+
+
+def keep_way_back(found: Pair) -> None:
+    """From now on the shared database follows the service's own, as soon as people write there."""
+    service, name = found.service, states.back_name(found.service)
+    if replication.is_subscribed(found.shared, name) and replication.slot(found.own, name) is not None:
+        return
+    drop_way_back(found)
+    tables = replication.tables_of(found.own, service)
+    replication.publish(found.own, name, tables, marker=replication.marker_of(service))
+    with places.replicator(service) as slots:
+        replication.keep_slot(slots, "", name)
+    replication.subscribe(found.shared, name, places.address(service))
+
+
+def drop_way_back(found: Pair) -> None:
+    """Nothing is followed back any more."""
+    name = states.back_name(found.service)
+    replication.unsubscribe(found.shared, name)
+    with places.replicator(found.service) as slots:
+        replication.drop_slot(slots, name)
+    replication.unpublish(found.own, name)
+
+
+def switch(found: Pair, origin: str, journal: Journal) -> Switched:
+    """Close `origin`, open the other. Raises: NotSwitched, gate.Overtaken."""
+    service = found.service
+    old, new = gate.gate(found.side(origin), service), gate.gate(found.side(found.other(origin)), service)
+    epoch = _new_epoch(found, new, old)
+    paused = 0.0
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        began, is_closed = time.monotonic(), False
+        with journal.quietly():
+            try:
+                with journal.step("close", f"epoch {epoch}"):
+                    sequences = gate.close(old, epoch)
+                is_closed = True
+                with journal.step("marker"):
+                    replication.await_marker(new.connection, service, gate.MARKER, epoch, seconds=MARKER_SECONDS)
+                is_closed = False
+                with journal.step("open"):
+                    gate.open_up(new, epoch, sequences, closed=epoch)
+                paused += time.monotonic() - began
+                return Switched(epoch, round(paused * 1000, 2), attempt)
+            except psycopg.errors.LockNotAvailable:
+                problem = "somebody held a table for more than 50 ms"
+            except replication.TooSlow as error:
+                problem = str(error)
+                epoch = go_back(found, origin)
+            except psycopg.OperationalError as error:
+                if not is_closed or new.connection.broken is False:
+                    raise
+                # The new home went away before it was asked to open. Nobody but this process has this epoch, so nobody will.
+                gate.open_up(old, epoch, {}, closed=0)
+                raise NotSwitched(f"{found.other(origin)} went away: {error}") from error
+            paused += time.monotonic() - began
+        journal.note(attempts=attempt, pause_ms=round(paused * 1000, 2))
+        time.sleep(random.uniform(0.05, 0.25))
+    raise NotSwitched(f"{problem}, {MAX_ATTEMPTS} times")
+
+
+def go_back(found: Pair, origin: str) -> int:
+    """Open the old home again, after everybody who might still open the new one is shut out there. The epoch from now on.
+
+    Raises: NotSwitched when the new one is open already.
+    """
+    epoch = fences.allocate(found.shared, found.service, states.epoch_of(found))
+    other = found.side(found.other(origin))
+    if gate.raise_unless_open(other, found.service, epoch):
+        raise NotSwitched(f"{found.other(origin)} is the home already")
+    fences.raise_epoch(found.side(origin), found.service, epoch)
+    gate.open_up(gate.gate(found.side(origin), found.service), epoch, {}, closed=0)
+    return epoch
+
+
+def left_by(found: Pair) -> str | None:
+    """The alias of the database that a cutover under way has closed, or None where there is none."""
+    sides = [states.side(found.side(alias), found.service, alias) for alias in (SHARED, found.service)]
+    if any(one.is_writable for one in sides) or not any(one.closed for one in sides):
+        return None
+    return max(sides, key=lambda one: one.closed).alias
+
+
+def go_on(found: Pair, journal: Journal) -> str:
+    """Finish a cutover that was left: forward where every write has arrived, else back. The alias of the home."""
+    origin = left_by(found)
+    if origin is None:
+        raise NotSwitched("no cutover was left half-way")
+    service, target = found.service, found.other(origin)
+    closed = states.side(found.side(origin), service, origin).closed
+    old, new = gate.gate(found.side(origin), service), gate.gate(found.side(target), service)
+    epoch = _new_epoch(found, new, old)
+    with journal.step("marker", f"of epoch {closed}"):
+        try:
+            replication.await_marker(new.connection, service, gate.MARKER, closed, seconds=RESUME_SECONDS)
+        except replication.TooSlow:
+            go_back(found, origin)
+            return origin
+    with journal.step("open", target):
+        gate.open_up(new, epoch, gate.sequences_of(old), closed=closed)
+    return target
+
+
+def _new_epoch(found: Pair, new: gate.Gate, old: gate.Gate) -> int:
+    """An epoch of our own, known to both databases before anything is opened or closed: whoever wakes up later is refused."""
+    epoch = fences.allocate(found.shared, found.service, states.epoch_of(found))
+    fences.raise_epoch(new.connection, found.service, epoch)
+    fences.raise_epoch(old.connection, found.service, epoch)
+    return epoch

@@ -1,0 +1,248 @@
+"""A cutover and its way back, seen by processes that know nothing of it."""
+
+import psycopg
+import pytest
+from django.db import connections, transaction
+from django.db.utils import ProgrammingError
+
+from apps.core.database import homes, replication
+from apps.core.seam.pump import pump
+from apps.core.seam.registry import call
+from apps.extraction.models import Move, Outcome
+from apps.extraction.moving import acting, gate, states, switching
+from apps.notifications.interface import NOTIFICATIONS
+from tests.moves.conftest import BY, as_app, as_owner, bring_home, until
+from tests.world import World
+
+pytestmark = pytest.mark.usefixtures("verified")
+
+
+def told(world: World, person) -> int:
+    return len(call(NOTIFICATIONS).list(ctx=world.ctx(person), limit=50).items)
+
+
+def test_writes_go_on_wherever_home_is_and_none_is_lost(here: World, service: str):
+    seller, buyer = here.person(), here.person()
+    here.contract(seller, buyer)
+    here.settle()
+    before = told(here, seller)
+    assert before
+    move = acting.cutover(service, BY)
+    assert (move.outcome, move.who, move.reason) == (Outcome.DONE, "test", "a test")
+    assert move.pause_ms > 0
+    assert homes.alias_of(service) == "default"  # nobody was told
+    here.contract(seller, buyer)
+    here.settle()
+    assert homes.alias_of(service) == service  # it was refused, and looked
+    assert told(here, seller) == 2 * before
+    acting.rollback(service, BY)
+    here.contract(seller, buyer)
+    here.settle()
+    assert homes.alias_of(service) == "default"
+    assert told(here, seller) == 3 * before
+    assert {"close", "marker", "open"} <= {step["step"] for step in Move.objects.get(id=move.id).steps}
+
+
+def test_the_web_server_finds_the_new_home_without_a_restart(service: str):
+    world = World("http")
+    from apps.core.seam import registry
+
+    with registry.routed_by(world.resolve):
+        seller = world.person()
+        for turn in (acting.cutover, acting.rollback):
+            turn(service, BY)
+            world.contract(seller, world.person())
+            world.settle()
+        assert told(world, seller) >= 2
+
+
+def test_old_connections_prepared_statements_and_snapshots_are_refused_by_the_old_home(service: str):
+    with as_app("default") as stale, as_app("default") as reader:
+        insert = "INSERT INTO notifications_command (id, method, key, arguments_digest) VALUES (gen_random_uuid(), 'x', 'x', '')"
+        select = "SELECT count(*) FROM notifications_notification"
+        stale.execute(f"PREPARE writes AS {insert}")
+        stale.execute(f"PREPARE reads AS {select}")
+        stale.execute("EXECUTE reads")
+        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        reader.execute(select)
+        reader.execute("COMMIT")
+        acting.cutover(service, BY)
+        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        for connection, statement in ((stale, "EXECUTE writes"), (stale, "EXECUTE reads"), (reader, select)):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+        with as_app(service) as fresh:
+            fresh.execute(select)
+
+
+def test_an_open_snapshot_is_refused_at_its_next_statement(service: str, both):
+    switching.keep_way_back(both)
+    door = gate.gate(both.shared, service)
+    with as_app("default") as reader:
+        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT 1 FROM authentication_user LIMIT 1")  # a snapshot, and no lock on these tables
+        epoch = switching._new_epoch(both, gate.gate(both.own, service), door)
+        gate.close(door, epoch)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            reader.execute("SELECT count(*) FROM notifications_notification")
+
+
+def test_the_shell_and_the_admin_follow_with_a_single_statement(service: str):
+    from apps.notifications.models import Notification
+
+    rows = Notification.objects.count()
+    acting.cutover(service, BY)
+    with connections["default"].cursor() as cursor:  # a process that still thinks that home is here
+        cursor.execute("SELECT count(*) FROM notifications_notification")
+        assert cursor.fetchone() == (rows,)
+        assert cursor.db.alias == service
+    assert Notification.objects.count() == rows
+
+
+def test_inside_a_transaction_nothing_is_sent_again(service: str):
+    acting.cutover(service, BY)
+    with pytest.raises(ProgrammingError), transaction.atomic(), connections["default"].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM notifications_notification")
+
+
+def test_events_under_way_are_delivered_once(here: World, service: str):
+    """The receiver's database moves between two deliveries of the same event."""
+    seller, buyer = here.person(), here.person()
+    here.contract(seller, buyer)
+    here.settle()
+    before = told(here, seller)
+    acting.cutover(service, BY)
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "UPDATE contracts_outbox SET delivered_at = NULL, leased_until = NULL WHERE trace = %s AND consumer = %s",
+            [here.trace, service],
+        )
+        assert cursor.rowcount
+    pump("contracts")
+    here.settle()
+    assert told(here, seller) == before
+
+
+def test_a_second_leader_is_refused_while_one_leads(service: str):
+    from apps.extraction.moving.leading import AnotherLeads, leading
+
+    with leading("extraction somebody else"), pytest.raises(AnotherLeads, match="somebody else"):
+        acting.cutover(service, BY)
+    assert Move.objects.filter(service=service).latest("started_at").outcome == Outcome.FAILED
+
+
+def test_ddl_is_refused_while_it_moves_and_allowed_again(service: str, both):
+    for alias in ("default", service):
+        with as_owner(alias) as owner:
+            for statement in (
+                "ALTER TABLE notifications_notification ADD COLUMN extra text",
+                "CREATE INDEX extra ON notifications_mail (created_at)",
+                "DROP TABLE notifications_mail",
+                "ALTER TABLE notifications_mail ALTER COLUMN attempts TYPE bigint",
+            ):
+                with pytest.raises(psycopg.errors.ObjectInUse, match="notifications is being moved"):
+                    owner.execute(statement)
+            owner.execute("CREATE TABLE unrelated (id int)")
+            owner.execute("DROP TABLE unrelated")
+    bring_home(service)
+    with as_owner("default") as owner:
+        owner.execute("CREATE INDEX extra ON notifications_mail (created_at)")
+        owner.execute("DROP INDEX extra")
+
+
+class TestLeftHalfWay:
+    """The controller died between the two commits."""
+
+    @pytest.fixture
+    def closed(self, service: str, both) -> int:
+        switching.keep_way_back(both)
+        replication.beat(both.own, both.shared, service, seconds=20)
+        door = gate.gate(both.shared, service)
+        epoch = switching._new_epoch(both, gate.gate(both.own, service), door)
+        gate.close(door, epoch)
+        return epoch
+
+    def test_nobody_is_home_and_the_stage_says_so(self, service: str, closed: int):
+        assert states.observe(service).stage is states.Stage.CUTTING
+
+    def test_resume_goes_forward(self, service: str, closed: int):
+        acting.resume(service, BY)
+        assert states.observe(service).stage is states.Stage.REVERSIBLE
+
+    def test_abort_goes_back(self, service: str, closed: int):
+        acting.abort(service, BY)
+        assert states.observe(service).home == "default"
+
+    def test_the_first_leader_wakes_up_after_an_abort_and_does_nothing(self, service: str, closed: int, both):
+        acting.abort(service, BY)
+        with pytest.raises(gate.Overtaken):
+            gate.open_up(gate.gate(both.own, service), closed, {}, closed=closed)
+        with pytest.raises(gate.Overtaken):
+            gate.close(gate.gate(both.shared, service), closed)
+        assert states.observe(service).home == "default"
+
+    def test_the_first_leader_wakes_up_after_a_resume_and_does_nothing(self, service: str, closed: int, both):
+        acting.resume(service, BY)
+        with pytest.raises(gate.Overtaken):
+            gate.open_up(gate.gate(both.shared, service), closed, {}, closed=0)
+        with pytest.raises(switching.NotSwitched, match="is the home already"):
+            switching.go_back(both, "default")
+        assert states.observe(service).home == service
+
+    def test_a_command_waits_and_then_succeeds(self, here: World, service: str, closed: int):
+        seller = here.person()
+        here.contract(seller, here.person())
+        import threading
+
+        thread = threading.Thread(target=acting.resume, args=(service, BY))
+        thread.start()
+        try:
+            here.settle()
+            assert told(here, seller)
+        finally:
+            thread.join()
+
+    def test_the_worker_finishes_it(self, service: str, closed: int, settings):
+        settings.CUTOVER_LEFT_SECONDS = 0
+        assert any(service in words for words in acting.look_after())
+        assert states.observe(service).home == service
+
+    def test_a_new_home_without_the_last_write_is_not_opened(self, service: str, closed: int, both):
+        replication.pause(both.own, states.forward_name(service), paused=True)
+        with pytest.raises(replication.TooSlow):
+            gate.open_up(gate.gate(both.own, service), states.epoch_of(both), {}, closed=closed + 1)
+        assert not states.is_writable(both.own, service)
+        replication.pause(both.own, states.forward_name(service), paused=False)
+
+
+def test_a_held_table_aborts_the_attempt_and_the_next_one_succeeds(service: str):
+    with as_app("default") as somebody:
+        somebody.execute("BEGIN")
+        somebody.execute(
+            "INSERT INTO notifications_command (id, method, key, arguments_digest) VALUES (gen_random_uuid(), 'x', 'held', '')"
+        )
+        import threading
+
+        moved: list[Move] = []
+        thread = threading.Thread(target=lambda: moved.append(acting.cutover(service, BY)))
+        thread.start()
+        until(lambda: (Move.objects.filter(service=service).latest("started_at").attempts or 0) > 0)
+        somebody.execute("COMMIT")
+        thread.join()
+    assert moved[0].attempts > 1
+    with as_app(service) as there:
+        assert there.execute("SELECT count(*) FROM notifications_command WHERE key = 'held'").fetchone() == (1,)
+
+
+def test_a_marker_that_does_not_arrive_opens_the_old_home_again(service: str, both, monkeypatch):
+    monkeypatch.setattr(switching, "MAX_ATTEMPTS", 1)
+    monkeypatch.setattr(switching, "MARKER_SECONDS", 0.0)
+
+    def late(*_: object, **__: object) -> float:
+        raise replication.TooSlow("late")
+
+    monkeypatch.setattr(replication, "await_marker", late)
+    monkeypatch.setattr(replication, "beat", lambda *_, **__: 0.001)
+    with pytest.raises(switching.NotSwitched):
+        acting.cutover(service, BY)
+    assert states.observe(service).home == "default"
