@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TOKEN_SECRET=x JWT_SIGNING_KEY=x \
 	DATABASE_URL=postgres://x/x REDIS_URL=redis://x S3_ACCESS_KEY=x S3_SECRET_KEY=x
 
-.PHONY: drill-lift manage help blueprint demo test run check bench format lint types boundaries docs pacts wire lock clean setup setup-dev messages
+.PHONY: drill-kill drill-lift drill-move manage help blueprint demo test run check bench format lint types boundaries docs pacts wire lock clean setup setup-dev messages
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -43,6 +43,12 @@ bench: setup-dev ## Measure, side by side, into build/bench.json
 
 drill-lift: setup-dev ## Lift every service out and back under load, killing it at each step (SERVICE=documents for one)
 	@$(BIN)/python -m tests.drills $(SERVICE)
+
+drill-move: setup-dev ## Move every service's data to a database of its own and back under load (SERVICE=contracts for one)
+	@$(BIN)/python -m tests.drills.move $(SERVICE)
+
+drill-kill: setup-dev ## Kill whoever takes part in a cutover or rollback, at each step and at random, 200 times (SERVICE=contracts, ARGS="--seed 1")
+	@$(BIN)/python -m tests.drills.kill $(SERVICE) $(ARGS)
 
 format: setup-dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

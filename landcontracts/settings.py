@@ -116,6 +116,11 @@ SERVICE_DATABASE_URLS: dict[str, str] = env.json("SERVICE_DATABASE_URLS", defaul
 DATABASES = {"default": _database(env.str("DATABASE_URL"))} | {
     service: _database(url) for service, url in SERVICE_DATABASE_URLS.items()
 }
+# Streaming replicas of each home, by alias; queries that decide nothing are answered there while they lag less than this.
+REPLICA_URLS: dict[str, list[str]] = env.json("REPLICA_URLS", default={})
+REPLICA_MAX_LAG_SECONDS = env.float("REPLICA_MAX_LAG_SECONDS", 1.0)
+for home, urls in REPLICA_URLS.items():
+    DATABASES |= {f"{home}_replica_{number}": _database(url) for number, url in enumerate(urls)}
 DATABASE_ROUTERS = ["apps.core.database.router.HomeRouter"]
 # The roles that serve people; a cutover takes every right from them in one database and gives it in the other.
 DATABASE_APP_ROLES = env.list("DATABASE_APP_ROLES", default=["lc_app", "lc_service"])

@@ -280,7 +280,7 @@ class ContractsService(EventConsumer, Protocol):
     def get_plot(self, *, ctx: CallContext, land_plot_id: UUID) -> LandPlot:
         """A plot, for its owner and for the parties of its contracts. Raises: LandPlotNotFound."""
 
-    @query
+    @query(may_lag=True)
     def list_plots(self, *, ctx: CallContext, limit: PageSize = 50, cursor: CursorText | None = None) -> LandPlotPage:
         """One's own plots, or all for those whose role sees everything. Raises: BadCursor."""
 
@@ -307,7 +307,7 @@ class ContractsService(EventConsumer, Protocol):
     def get(self, *, ctx: CallContext, contract_id: UUID) -> Contract:
         """A contract. Raises: ContractNotFound."""
 
-    @query
+    @query(may_lag=True)
     def list(
         self,
         *,
@@ -319,7 +319,7 @@ class ContractsService(EventConsumer, Protocol):
     ) -> ContractPage:
         """The contracts that the actor may see, newest first, by keyset. Raises: BadCursor."""
 
-    @query
+    @query(may_lag=True)
     def history(self, *, ctx: CallContext, contract_id: UUID) -> tuple[StatusChange, ...]:
         """Every status a contract has had, oldest first. Raises: ContractNotFound."""
 

@@ -1,6 +1,7 @@
 """Application configurations of the kernel, and of waffle as we use it."""
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.core.checks import register
 from django.utils.translation import gettext_lazy as _
 from waffle.apps import WaffleConfig as BaseWaffleConfig
@@ -13,9 +14,13 @@ class CoreConfig(AppConfig):
     verbose_name = _("Platform")
 
     def ready(self) -> None:
+        from apps.core.database.replicas import LagCollector
         from apps.core.seam.checks import check_services
+        from apps.core.seam.metrics import asked
 
         register(check_services)
+        if settings.REPLICA_URLS:
+            asked.register(LagCollector())
 
 
 class WaffleConfig(BaseWaffleConfig):

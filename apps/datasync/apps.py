@@ -9,3 +9,10 @@ class DatasyncConfig(AppConfig):
 
     name = "apps.datasync"
     verbose_name = _("Data synchronisation")
+
+    def ready(self) -> None:
+        """How far the copies are is a metric."""
+        from apps.core.seam.metrics import asked
+        from apps.datasync.gateways.metrics import SyncCollector
+
+        asked.register(SyncCollector())

@@ -82,7 +82,7 @@ class BadNotificationCursor(DomainError, code="bad_notification_cursor", categor
 class NotificationsService(EventConsumer, Protocol):
     """Messages to people."""
 
-    @query
+    @query(may_lag=True)
     def list(
         self,
         *,
@@ -93,7 +93,7 @@ class NotificationsService(EventConsumer, Protocol):
     ) -> NotificationPage:
         """One's own messages, newest first, by keyset. Raises: BadNotificationCursor."""
 
-    @query
+    @query(may_lag=True)
     def unread_count(self, *, ctx: CallContext) -> int:
         """How many of one's own messages are unread."""
 

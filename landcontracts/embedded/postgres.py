@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
@@ -120,6 +121,48 @@ def start(
         for database in databases:
             create_database(server, secrets, database, shared=database == DATABASE)
     return server
+
+
+def start_replica(processes: Processes, folder: Path, primary: str, *, name: str = "postgres-replica") -> Server:
+    """Start a streaming replica of a server (a URL of a role that may replicate), copied from it first. Raises: StartFailed."""
+    program = find_program()
+    data = folder / name / "data"
+    parts = urlsplit(primary)
+    if not (data / "PG_VERSION").exists():
+        data.mkdir(parents=True, mode=0o700)
+        ownership.hand_over(data.parent)
+        done = subprocess.run(
+            [
+                *(
+                    str(program.bin / "pg_basebackup"),
+                    "-D",
+                    HERE,
+                    "-R",
+                    "-X",
+                    "stream",
+                    "--checkpoint=fast",
+                    "--no-sync",
+                ),
+                *("-h", str(parts.hostname), "-p", str(parts.port), "-U", str(parts.username)),
+            ],
+            cwd=data,
+            user=ownership.server_user(),
+            env={**_bare_environment(), "PGPASSWORD": parts.password or "", "PGPASSFILE": "/dev/null"},
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise StartFailed(f"pg_basebackup: {done.stderr.decode(errors='replace')[-2000:]}")
+    port = free_port()
+    settings = {**SETTINGS, "port": str(port), "fsync": "off", "hot_standby": "on"}
+    command = [str(program.bin / "postgres"), "-D", HERE]
+    for setting, value in settings.items():
+        command += ["-c", f"{setting}={value}"]
+    process, log = processes.start(
+        name, command, cwd=data, user=ownership.server_user(), stop=signal.SIGINT, env=_bare_environment()
+    )
+    wait_for_port(port, process, log)
+    return Server(port)
 
 
 def _wait_until_ready(server: Server, password: str, seconds: float = 30) -> None:

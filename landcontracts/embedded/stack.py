@@ -40,6 +40,7 @@ class Stack:
         self.env: dict[str, str] = {}
         self.secrets: dict[str, str] = {}
         self.away: dict[str, str] = {}
+        self._has_own_postgres = False
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -101,6 +102,7 @@ class Stack:
 
     def _start_postgres(self, known: dict[str, str]) -> None:
         """Two servers: the shared database, and one with a database for each service that may move there."""
+        self._has_own_postgres = True
         start = partial(postgres.start, self.processes, self.folder, known, durable=self._durable)
         self.shared = start()
         self.homes = start(name="postgres-homes", databases=MOVABLE)
@@ -176,7 +178,7 @@ class Stack:
         url = self.away[service]
         command = [sys.executable, "manage.py", "serve", service, "--bind", url.removeprefix("http://")]
         environment = {**self.env, "SEAM_HOME": home}
-        if "DB_SERVICE_PASSWORD" in self.secrets and "DATABASE_URL" not in os.environ:
+        if self._has_own_postgres:
             # A role of its own: once it is on its own for good, the platform only reads there.
             environment["SERVICE_DATABASE_URLS"] = self._homes_as(postgres.SERVICE, self.secrets["DB_SERVICE_PASSWORD"])
         process, log = self.processes.start(service, command, env=environment, cwd=BASE)

@@ -72,9 +72,9 @@ def alias_of(service: str) -> str:
 
 
 @contextmanager
-def fixed(service: str) -> Iterator[Home]:
-    """One home for the whole of a command or a query, whatever is found out meanwhile."""
-    home = of(service)
+def fixed(service: str, home: Home | None = None) -> Iterator[Home]:
+    """One home for the whole of a command or a query, whatever is found out meanwhile; or a replica of it."""
+    home = home or of(service)
     token = _fixed.set({**(_fixed.get() or {}), service: home})
     try:
         yield home
@@ -168,7 +168,7 @@ def _privileges(alias: str, service: str) -> _Asked:
     with _asking_lock(alias):
         connection = _askers.get(key)
         if connection is None or connection.broken or connection.closed:
-            connection = _askers[key] = _connect(alias)
+            connection = _askers[key] = connect(alias)
         role = settings.DATABASE_APP_ROLE or connection.info.user
         try:
             row = connection.execute(ASK, {"role": role, "table": f"public.{service}_command"}).fetchone()
@@ -187,7 +187,8 @@ def _asking_lock(alias: str) -> threading.Lock:
     return threading.Lock()
 
 
-def _connect(alias: str) -> psycopg.Connection[Any]:
+def connect(alias: str) -> psycopg.Connection[Any]:
+    """A connection of this process's own role, outside of the pools. Raises: psycopg.OperationalError."""
     given = settings.DATABASES[alias]
     return psycopg.connect(
         host=given.get("HOST") or None,

@@ -32,14 +32,13 @@ def prepare(service: str) -> None:
     url = settings.CONTROL_URLS[service]
     as_owner = f"{url}{'&' if '?' in url else '?'}options={quote(f'-c role={OWNER}')}"
     environment = {**os.environ, "SERVICE_DATABASE_URLS": json.dumps({service: as_owner})}
-    for label in labels_of(service):
-        done = subprocess.run(
-            [sys.executable, "manage.py", "migrate", label, f"--database={service}", "--verbosity=0"],
-            cwd=settings.BASE_DIR,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise NotPrepared(f"{label}: {(done.stdout + done.stderr)[-2000:]}")
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate", f"--database={service}", "--verbosity=0"],
+        cwd=settings.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise NotPrepared((done.stdout + done.stderr)[-2000:])

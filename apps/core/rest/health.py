@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext
 from django_prometheus.exports import ExportToDjangoView
+from prometheus_client import generate_latest
 
 from apps.core.database import homes
 from apps.core.rest.keys import keyring
@@ -73,6 +74,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus metrics of this process, or of all when PROMETHEUS_MULTIPROC_DIR is set."""
     seam_metrics.flush()
     exported: HttpResponse = ExportToDjangoView(request)
+    exported.content += generate_latest(seam_metrics.asked)
     return exported
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.db import Error as DatabaseError
 
-from apps.core.database import homes
+from apps.core.database import homes, replicas
 from apps.core.seam import commands, errors, faults
 from apps.core.seam.commands import Ledger
 from apps.core.seam.context import CallContext
@@ -47,17 +48,28 @@ class Binding:
             decoded = operation.decode_arguments(arguments)
             method = self._methods[operation.name]
             if operation.kind is Kind.QUERY:
-                return Answer(operation.encode_result(self._query(method, ctx, decoded)))
+                return Answer(operation.encode_result(self._query(operation, method, ctx, decoded)))
             if self.ledger is None:  # a fake keeps its own memory of keys
                 return Answer(operation.encode_result(method(ctx=ctx, **decoded)))
             return Answer(commands.run_command(self.ledger, operation, method, ctx, decoded))
         except errors.DomainError as refusal:
             return Answer(errors.to_wire(refusal), refusal)
 
-    def _query(self, method: Callable[..., Any], ctx: CallContext, arguments: dict[str, Any]) -> Any:
+    def _query(
+        self, operation: Operation, method: Callable[..., Any], ctx: CallContext, arguments: dict[str, Any]
+    ) -> Any:
         """Run a query; one that the database ended is run again, as a whole."""
         if self.ledger is None:
             return method(ctx=ctx, **arguments)
+        if operation.may_lag and settings.REPLICA_URLS:
+            replica = replicas.pick(self.ledger.alias, ctx.actor.id)
+            if replica is not None:
+                try:
+                    with homes.fixed(self.ledger.label, homes.Home(replica, writable=False)):
+                        return method(ctx=ctx, **arguments)
+                except DatabaseError:  # whatever is the matter with it, the home answers
+                    replicas.left_out(replica)
+                    faults.discard_broken(replica)
         for attempt in range(1, MAX_QUERIES + 1):
             with homes.fixed(self.ledger.label) as home:
                 try:

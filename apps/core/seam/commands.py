@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections, transaction
 
-from apps.core.database import homes
+from apps.core.database import homes, replicas
 from apps.core.ids import new_id
 from apps.core.seam import doorbell, faults
 from apps.core.seam.context import CallContext
@@ -198,7 +198,9 @@ def run_command(
             try:
                 if (known := ledger.find(key)) is not None:
                     return _replay(operation, remake, digest, *known)
-                return _attempt(ledger, operation, method, ctx, arguments, digest)
+                answer = _attempt(ledger, operation, method, ctx, arguments, digest)
+                replicas.wrote(home.alias, ctx.actor.id)
+                return answer
             except _Claimed:
                 continue
             except DatabaseError as error:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import atexit
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 TOGETHER = 64
 LABELS = ("service", "method", "side", "outcome")
+# Figures that are asked for at each scrape, whichever process answers it: they are facts of the databases, not of a process.
+asked = CollectorRegistry(auto_describe=False)
 calls = Histogram("seam_call_seconds", "Time of a seam call as its caller sees it", LABELS, buckets=BUCKETS)
 served = Counter("seam_served_total", "Calls answered by the seam endpoint", ("service", "method", "status"))
 remote_failures = Counter(

@@ -40,19 +40,21 @@ class Mark(NamedTuple):
 
     `timeout_ms` bounds one attempt on one side. `varies` names fields of the answer that differ honestly between two askings
     (a URL signed with the time), `any_order` the lists whose order means nothing; "" is the answer itself.
+    `may_lag` queries decide nothing: a replica may answer them.
     """
 
     kind: Kind
     timeout_ms: int
     varies: tuple[str, ...] = ()
     any_order: tuple[str, ...] = ()
+    may_lag: bool = False
 
 
 @overload
 def query(method: Callable[Params, Result], /) -> Callable[Params, Result]: ...
 @overload
 def query(
-    *, timeout_ms: int = ..., varies: tuple[str, ...] = ..., any_order: tuple[str, ...] = ...
+    *, timeout_ms: int = ..., varies: tuple[str, ...] = ..., any_order: tuple[str, ...] = ..., may_lag: bool = ...
 ) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]: ...
 def query(
     method: Callable[..., Any] | None = None,
@@ -61,9 +63,13 @@ def query(
     timeout_ms: int = QUERY_TIMEOUT_MS,
     varies: tuple[str, ...] = (),
     any_order: tuple[str, ...] = (),
+    may_lag: bool = False,
 ) -> Any:
-    """Mark a Protocol method that only reads."""
-    return _marked(method, Mark(Kind.QUERY, timeout_ms, varies, any_order))
+    """Mark a Protocol method that only reads.
+
+    `may_lag`: a person may be answered from a replica, with what others have written a moment ago perhaps missing.
+    """
+    return _marked(method, Mark(Kind.QUERY, timeout_ms, varies, any_order, may_lag))
 
 
 @overload
@@ -102,6 +108,7 @@ class Operation:
         self.timeout_ms = mark.timeout_ms
         self.varies = mark.varies
         self.any_order = mark.any_order
+        self.may_lag = mark.may_lag
         self.function = function
         hints = get_type_hints(function, include_extras=True)
         self.result_type: Any = hints.pop("return", type(None))

@@ -22,7 +22,7 @@ from django.db import close_old_connections
 from django.db.models import F
 from django.utils import timezone
 
-from apps.core.database import homes, replication
+from apps.core.database import homes, replication, switches
 from apps.datasync.gateways import changes, comparing, following, tables
 from apps.datasync.gateways.comparing import Both, Key
 from apps.datasync.gateways.following import SHARED, Ends
@@ -32,7 +32,7 @@ from apps.datasync.logic.carrying import held
 from apps.datasync.models import Difference, Verification
 
 LIVE = (VerificationStatus.RUNNING, VerificationStatus.FOLLOWING)
-ROUND_SECONDS = 0.1
+ROUND_SECONDS = 0.25
 AT_ONCE = 500
 BEAT = "verify"
 BEAT_PATIENCE_SECONDS = 2
@@ -82,11 +82,12 @@ def _run(verification_id: UUID) -> None:
 
 def fail(verification_id: UUID, problem: str) -> None:
     """End it as failed, with its slot dropped."""
-    row = Verification.objects.get(id=verification_id)
-    with contextlib.suppress(psycopg.OperationalError), following.ends(row.target_service) as found:
-        take_down(found, row.target_service)
     live = Verification.objects.filter(id=verification_id, status__in=LIVE)
-    live.update(status=VerificationStatus.FAILED, error=problem[:2000])
+    if not live.update(status=VerificationStatus.FAILED, error=problem[:2000]):
+        return  # it was stopped meanwhile: the slot of its name may be another one's
+    service = Verification.objects.values_list("target_service", flat=True).get(id=verification_id)
+    with contextlib.suppress(psycopg.OperationalError), following.ends(service) as found:
+        take_down(found, service)
 
 
 class Verifier:
@@ -110,12 +111,17 @@ class Verifier:
                 if self.row.compared_at is None:
                     self._write(compared_at=timezone.now(), status=VerificationStatus.FOLLOWING)
                 while True:
-                    self._compare_changed(found)
+                    with switches.resting(found.source, self.service) as may_work:
+                        if may_work:
+                            self._compare_changed(found)
                     time.sleep(ROUND_SECONDS)
         except _Stopped:
             return
         except (comparing.Unlike, changes.UnknownMessage) as error:
             fail(self.row.id, str(error))
+        except psycopg.errors.UndefinedObject:
+            # Its slot was dropped by whoever stopped it; of one that is wanted still, nobody knows what has changed since.
+            fail(self.row.id, "its slot is gone")
 
     def _begin(self, found: Ends) -> None:
         slot = replication.slot(found.slots, self.slot)

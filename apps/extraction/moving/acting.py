@@ -14,7 +14,7 @@ from uuid import UUID
 import psycopg
 from django.conf import settings
 
-from apps.core.database import backup, fences, homes, places, replication
+from apps.core.database import backup, fences, homes, places, replication, switches
 from apps.core.database.preparing import NotPrepared, prepare
 from apps.core.flags.routes import system_context
 from apps.core.seam.context import CallContext
@@ -241,7 +241,8 @@ def _switch(found: Pair, origin: str, journal: Journal) -> None:
     with journal.step("vacuum"):
         for alias in (SHARED, found.service):
             _tidy(found.side(alias), found.service)
-    done = switching.switch(found, origin, journal)
+    with switches.alone(found.shared, found.service):
+        done = switching.switch(found, origin, journal)
     journal.note(epoch=done.epoch, attempts=done.attempts, pause_ms=done.pause_ms)
     journal.tell(f"nobody could write for {done.pause_ms:.1f} ms, in {done.attempts} attempts")
 

@@ -1,0 +1,210 @@
+"""Streaming replicas: which of them may answer a query now, and who has to be answered by the home itself.
+
+A replica may answer while its lag is under a bound (setting REPLICA_MAX_LAG_SECONDS), and for a person only when it has replayed
+what that person last wrote. Lag is measured against the home's own log, so a replica that has lost its home is not taken for one
+that has nothing to do. One that lags or dies is left out, and returns by itself when it has caught up.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+import structlog
+from django.conf import settings
+from django.core.cache import cache as shared_cache
+from django.db import connections
+from prometheus_client.core import GaugeMetricFamily
+
+from apps.core.database import homes
+
+ASK_SECONDS = 0.2
+REMEMBERED_SECONDS = 300
+SAMPLES = 600
+HOME = "SELECT pg_current_wal_lsn()::text"
+REPLICA = "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()::text"
+log = structlog.get_logger(__name__)
+
+
+class State(NamedTuple):
+    """A replica as last seen: how far it has replayed, its lag in seconds (None: not known), when that was."""
+
+    replayed: int
+    lag_seconds: float | None
+    at: float
+
+
+def aliases_of(home: str) -> tuple[str, ...]:
+    """The replicas of a home, by alias."""
+    return tuple(f"{home}_replica_{number}" for number in range(len(settings.REPLICA_URLS.get(home, ()))))
+
+
+def pick(home: str, actor: UUID | None) -> str | None:
+    """A replica that may answer this person's query, or None. System work and strangers are answered by the home."""
+    if home not in settings.REPLICA_URLS or actor is None:
+        return None
+    watch = _watch(home, os.getpid())
+    able = [(alias, state) for alias, state in watch.states() if _is_fresh(state)]
+    if not able:
+        return None
+    needed = _last_written(home, actor)
+    if needed is None:
+        return None
+    fit = [alias for alias, state in able if state.replayed >= needed]
+    return fit[time.monotonic_ns() // 1000 % len(fit)] if fit else None
+
+
+def wrote(home: str, actor: UUID | None) -> None:
+    """A person's command has committed: only a replica that has replayed so far may answer them for a while."""
+    if home not in settings.REPLICA_URLS or actor is None:
+        return
+    with connections[home].cursor() as cursor:
+        cursor.execute(HOME)
+        position = _number(cursor.fetchone()[0])
+    try:
+        shared_cache.set(_key(home, actor), position, REMEMBERED_SECONDS)
+    except Exception as error:  # noqa: BLE001 - whichever cache it is; without it nobody reads from a replica
+        log.warning("write_not_remembered", home=home, error=str(error))
+
+
+def left_out(alias: str) -> None:
+    """A replica has failed a query: nobody is sent there until it was seen well again."""
+    home = alias.partition("_replica_")[0]
+    _watch(home, os.getpid()).leave_out(alias)
+
+
+class LagCollector:
+    """The lag of every replica as a metric, asked for at each scrape."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """`database_replica_lag_seconds{replica}`; infinite where it is not known."""
+        found = GaugeMetricFamily(
+            "database_replica_lag_seconds", "How far a replica is behind its home", labels=["replica"]
+        )
+        for home in settings.REPLICA_URLS:
+            for alias, state in _watch(home, os.getpid()).states():
+                lag = float("inf") if state.lag_seconds is None or _is_old(state) else state.lag_seconds
+                found.add_metric([alias], lag)
+        yield found
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Nothing is asked when it is registered."""
+        return []
+
+
+class _Watch:
+    """A thread that looks at one home and its replicas five times a second, over connections of its own."""
+
+    def __init__(self, home: str) -> None:
+        self.home = home
+        self._states: dict[str, State] = {alias: State(0, None, 0.0) for alias in aliases_of(home)}
+        self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
+        self._connections: dict[str, psycopg.Connection[Any]] = {}
+        self._seen = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"replicas-{home}", daemon=True)
+        self._thread.start()
+
+    def states(self) -> list[tuple[str, State]]:
+        """The replicas; waits for the first look."""
+        self._seen.wait(2 * ASK_SECONDS)
+        return list(self._states.items())
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+        self._thread.join()
+
+    def leave_out(self, alias: str) -> None:
+        """Until the next look."""
+        self._states[alias] = State(0, None, time.monotonic())
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._look()
+            self._seen.set()
+            self._stopped.wait(ASK_SECONDS)
+        for connection in self._connections.values():
+            connection.close()
+
+    def _look(self) -> None:
+        """The home first: a replica that has replayed that much is less behind than the time since."""
+        now = time.monotonic()
+        if (row := self._ask(self.home, HOME)) is not None:
+            self._samples.append((now, _number(str(row[0]))))
+        for alias in self._states:
+            row = self._ask(alias, REPLICA)
+            seen_at = time.monotonic()
+            if row is None or not row[0] or row[1] is None:
+                self._states[alias] = State(0, None, seen_at)
+                continue
+            replayed = _number(str(row[1]))
+            self._states[alias] = State(replayed, self._lag(replayed, seen_at), seen_at)
+
+    def _lag(self, replayed: int, now: float) -> float | None:
+        """The time since the home was last seen where the replica is now."""
+        if not self._samples or now - self._samples[-1][0] > 5 * ASK_SECONDS:
+            return None  # nobody knows where the home is
+        passed = [at for at, position in self._samples if position <= replayed]
+        return now - passed[-1] if passed else None
+
+    def _ask(self, alias: str, sql: str) -> tuple[Any, ...] | None:
+        try:
+            connection = self._connections.get(alias)
+            if connection is None or connection.closed:
+                connection = self._connections[alias] = homes.connect(alias)
+            return connection.execute(sql).fetchone()
+        except psycopg.Error as error:
+            if (connection := self._connections.pop(alias, None)) is not None:
+                connection.close()
+            log.info("replica_or_home_away", alias=alias, error=str(error))
+            return None
+
+
+def forget() -> None:
+    """Look no more in this process; the next question begins anew."""
+    for home in settings.REPLICA_URLS:
+        _watch(home, os.getpid()).stop()
+    _watch.cache_clear()
+
+
+@cache
+def _watch(home: str, process: int) -> _Watch:
+    """One per home and process; a fork has none of its parent's threads."""
+    return _Watch(home)
+
+
+def _is_old(state: State) -> bool:
+    return time.monotonic() - state.at > 5 * ASK_SECONDS
+
+
+def _is_fresh(state: State) -> bool:
+    return (
+        state.lag_seconds is not None and state.lag_seconds <= settings.REPLICA_MAX_LAG_SECONDS and not _is_old(state)
+    )
+
+
+def _last_written(home: str, actor: UUID) -> int | None:
+    """Where the home's log was when this person last wrote; 0 for nothing of late, None when that cannot be found out."""
+    try:
+        return int(shared_cache.get(_key(home, actor), 0))
+    except Exception as error:  # noqa: BLE001 - whichever cache it is
+        log.warning("write_not_known", home=home, error=str(error))
+        return None
+
+
+def _key(home: str, actor: UUID) -> str:
+    return f"wrote:{home}:{actor}"
+
+
+def _number(position: str) -> int:
+    """A place in the log as a number (PostgreSQL manual, 8.20 pg_lsn)."""
+    high, low = position.split("/")
+    return (int(high, 16) << 32) + int(low, 16)

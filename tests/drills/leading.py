@@ -1,0 +1,140 @@
+"""What is done beside the load, in processes of its own, so that the load's threads do not slow it: the verbs of a move, and beats."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
+from typing import Any, NamedTuple, Self
+
+import django
+
+BEAT = "drill"
+BEAT_EACH_SECONDS = 0.1
+BEAT_PATIENCE_SECONDS = 5.0
+COPYING = ("sync", "verify")
+_spawning = multiprocessing.get_context("spawn")
+
+
+class Done(NamedTuple):
+    """What a verb's record says. `closed_at` is the wall clock when the first attempt began to close the home; `parts_ms` are the steps
+    of all attempts for which nobody could write.
+    """
+
+    outcome: str
+    problem: str
+    pause_ms: float
+    attempts: int
+    facts: dict[str, Any]
+    seconds: float
+    closed_at: float
+    parts_ms: dict[str, float]
+
+
+class Leader:
+    """Does one verb after the other. Whoever copies and compares is another process than who switches, and ends before that:
+
+    its threads, which carry the copy, end with it, and the platform's worker goes on with them, as with a command line's.
+    """
+
+    def __init__(self) -> None:
+        self._switching, self._copying = _process(), _process()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._switching.shutdown()
+        self._copying.shutdown()
+
+    def act(self, service: str, verb: str) -> Done:
+        """One verb, as the command line does it."""
+        pool = self._copying if verb in COPYING else self._switching
+        return pool.submit(_act, service, verb).result()
+
+    def hand_over(self) -> None:
+        """End whoever has copied and compared."""
+        self._copying.shutdown()
+        self._copying = _process()
+
+
+def _process() -> ProcessPoolExecutor:
+    """A process that is started when it has something to do."""
+    return ProcessPoolExecutor(1, mp_context=_spawning, initializer=django.setup)
+
+
+def _act(service: str, verb: str) -> Done:
+    from apps.extraction.models import Move
+    from apps.extraction.moving import acting
+
+    verbs = {"prepare": acting.prepare_home} | {
+        name: getattr(acting, name) for name in ("sync", "verify", "cutover", "rollback", "commit")
+    }
+    problem = ""
+    try:
+        verbs[verb](service, acting.By("drill", "make drill-move"))
+    except acting.PROBLEMS as error:
+        problem = f"{type(error).__name__}: {error}"
+    move = Move.objects.filter(service=service, verb=verb).latest("started_at")
+    closing = [step["at_ms"] for step in move.steps if step["step"] == "close"]
+    parts = {
+        name: round(sum(step.get("took_ms", 0.0) for step in move.steps if step["step"] == name), 1)
+        for name in ("close", "marker", "open")
+    }
+    took = (move.ended_at - move.started_at).total_seconds() if move.ended_at else 0.0
+    return Done(
+        move.outcome,
+        problem or move.problem,
+        move.pause_ms or 0.0,
+        move.attempts or 0,
+        move.facts,
+        took,
+        move.started_at.timestamp() + closing[0] / 1000 if closing else 0.0,
+        parts,
+    )
+
+
+@contextmanager
+def beating(service: str) -> Iterator[list[float]]:
+    """Beats from the present home to the other database for as long as the block lasts; filled at its end, in milliseconds."""
+    found: list[float] = []
+    stop, (ours, theirs) = _spawning.Event(), _spawning.Pipe(duplex=False)
+    process = _spawning.Process(target=_beat, args=(service, stop, theirs), name="beats", daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield found
+    finally:
+        stop.set()
+        found.extend(_received(ours))
+        process.join(30)
+
+
+def _received(pipe: Connection) -> list[float]:
+    try:
+        return list(pipe.recv())
+    except EOFError:
+        raise RuntimeError("the process that measures the lag has died") from None
+
+
+def _beat(service: str, stop: Event, told: Connection) -> None:
+    django.setup()
+    from apps.core.database import replication
+    from apps.extraction.moving import states
+
+    found: list[float] = []
+    with states.pair(service) as pair:
+        while not stop.wait(BEAT_EACH_SECONDS):
+            homes = [alias for alias in (states.SHARED, service) if states.is_writable(pair.side(alias), service)]
+            if not homes:
+                continue  # nobody writes just now: there is nothing that could be late
+            writer, reader = pair.side(homes[0]), pair.side(pair.other(homes[0]))
+            try:
+                seconds = replication.beat(writer, reader, service, seconds=BEAT_PATIENCE_SECONDS, name=BEAT)
+            except replication.TooSlow:
+                seconds = BEAT_PATIENCE_SECONDS
+            found.append(seconds * 1000)
+    told.send(found)
