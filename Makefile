@@ -19,6 +19,9 @@ export PYTHONDONTWRITEBYTECODE := 1
 NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TOKEN_SECRET=x JWT_SIGNING_KEY=x \
 	DATABASE_URL=postgres://x/x REDIS_URL=redis://x S3_ACCESS_KEY=x S3_SECRET_KEY=x
 
+# A variable given to make is not the programs': SERVICE would narrow the platform to one.
+unexport SERVICE
+
 .PHONY: drill-kill drill-lift drill-move manage help blueprint demo test run check bench format lint types boundaries docs pacts wire lock clean setup setup-dev messages
 
 help: ## List the targets

@@ -28,6 +28,7 @@ from apps.datasync.interface import (
     SyncStatus,
     SyncType,
     TableName,
+    UnknownTable,
     Verification,
     VerificationNotFound,
     VerificationStatus,
@@ -54,7 +55,8 @@ class Datasync:
         following.require_at_home(target_service)
         with following.ends(target_service) as found:
             chosen = tables.describe_all(found.source, target_service, source_table or "")
-            tables.describe_all(found.target, target_service, source_table or "")
+            if missing := {table.name for table in chosen} - {*tables.tables_of(found.target, target_service)}:
+                raise UnknownTable(table=min(missing))
         _refuse_second(target_service, source_table)
         try:
             with command(ctx) as work:
@@ -141,15 +143,15 @@ class Datasync:
         if not whole.filter(sync_type=SyncType.INCREMENTAL, phase=SyncPhase.FOLLOWING).exists():
             raise NotFollowing(service=target_service)
         latest = _latest(target_service)
-        if anew or latest is None or latest.status == VerificationStatus.FAILED:
+        if anew or latest is None or latest.status not in verifying.LIVE:
+            # One that was stopped has lost its slot, and nobody knows what has changed since.
             with following.ends(target_service) as found:
                 _stop_verifying(found, target_service)
             latest = None
         with command(ctx) as work:
-            row = latest or VerificationRow.objects.create(target_service=target_service, started_at=timezone.now())
-            if row.status not in verifying.LIVE:
-                row.status = VerificationStatus.FOLLOWING if row.compared_at else VerificationStatus.RUNNING
-                row.save(update_fields=["status"])
+            row = latest or VerificationRow.objects.create(
+                target_service=target_service, status=VerificationStatus.RUNNING, started_at=timezone.now()
+            )
             answer = work.finish(_verification(row))
         verifying.see_to(row.id)
         return answer

@@ -122,13 +122,13 @@ def _received(pipe: Connection) -> list[float]:
 
 def _beat(service: str, stop: Event, told: Connection) -> None:
     django.setup()
-    from apps.core.database import replication
+    from apps.core.database import fences, replication
     from apps.extraction.moving import states
 
     found: list[float] = []
     with states.pair(service) as pair:
         while not stop.wait(BEAT_EACH_SECONDS):
-            homes = [alias for alias in (states.SHARED, service) if states.is_writable(pair.side(alias), service)]
+            homes = [alias for alias in (states.SHARED, service) if fences.is_writable(pair.side(alias), service)]
             if not homes:
                 continue  # nobody writes just now: there is nothing that could be late
             writer, reader = pair.side(homes[0]), pair.side(pair.other(homes[0]))

@@ -11,7 +11,7 @@ import psycopg
 from django.db import connection as shared_or_moved
 from psycopg import sql
 
-from apps.core.database import replication
+from apps.core.database import fences, replication
 from apps.core.seam import topology
 from apps.extraction.moving import states
 from tests.drills.sales import Fact
@@ -129,7 +129,7 @@ def both(service: str, facts: list[Fact], keys: list[str]) -> Found:
     """Everything that is to be found in both databases of a service, once what was written at its home has arrived in the other."""
     found = nothing()
     with states.pair(service) as pair:
-        alias = service if states.is_writable(pair.own, service) else states.SHARED
+        alias = service if fences.is_writable(pair.own, service) else states.SHARED
         home, other = pair.side(alias), pair.side(pair.other(alias))
         replication.beat(home, other, service, seconds=ARRIVE_SECONDS, name="read back")
         parts = [

@@ -29,13 +29,19 @@ def until(wanted: Callable[[], Any], seconds: float = 30) -> Any:
 
 def bring_home(service: str) -> None:
     """Whatever a test has left behind: home is the shared database, nothing follows, no slot is there."""
+    settle(service)
+    acting.abort(service, BY)
+    homes.forget()
+
+
+def settle(service: str) -> None:
+    """Home is the shared database."""
     with states.pair(service) as found:
         if switching.left_by(found) is not None:
             acting.resume(service, By("test", "pytest", take_over=True))
     observed = states.observe(service)
     if observed.stage is states.Stage.REVERSIBLE:
         acting.rollback(service, BY)
-    acting.abort(service, BY)
     homes.forget()
 
 
@@ -45,7 +51,6 @@ def ctx():
 
 def followed(service: str) -> Sync:
     """All tables of a service, copied and followed."""
-    acting.prepare_home(service, BY)
     sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
 
     def follows() -> Sync | None:
@@ -62,13 +67,21 @@ def service() -> str:
     return "notifications"
 
 
-@pytest.fixture
-def following(service: str) -> Iterator[Sync]:
-    """The service's own database follows the shared one."""
+@pytest.fixture(scope="module")
+def prepared(service: str, database: None) -> Iterator[str]:
+    """The service's own database has its tables; afterwards home is the shared one and nothing follows."""
+    acting.prepare_home(service, BY)
     try:
-        yield followed(service)
+        yield service
     finally:
         bring_home(service)
+
+
+@pytest.fixture
+def following(prepared: str) -> Sync:
+    """At home in the shared database, and the service's own follows. What the test before has done is undone."""
+    settle(prepared)
+    return states.live_sync(prepared) or followed(prepared)
 
 
 @pytest.fixture
@@ -88,7 +101,7 @@ def both(service: str) -> Iterator[states.Pair]:
 @contextlib.contextmanager
 def as_app(alias: str) -> Iterator[psycopg.Connection]:
     """A connection of the role that serves people, as a process of the platform has it."""
-    with homes._connect(alias) as connection:
+    with homes.connect(alias) as connection:
         yield connection
 
 

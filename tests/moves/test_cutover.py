@@ -5,7 +5,7 @@ import pytest
 from django.db import connections, transaction
 from django.db.utils import ProgrammingError
 
-from apps.core.database import homes, replication
+from apps.core.database import fences, homes, replication
 from apps.core.seam.pump import pump
 from apps.core.seam.registry import call
 from apps.extraction.models import Move, Outcome
@@ -81,7 +81,7 @@ def test_an_open_snapshot_is_refused_at_its_next_statement(service: str, both):
     with as_app("default") as reader:
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT 1 FROM authentication_user LIMIT 1")  # a snapshot, and no lock on these tables
-        epoch = switching._new_epoch(both, gate.gate(both.own, service), door)
+        epoch = switching.take_epoch(both)
         gate.close(door, epoch)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute("SELECT count(*) FROM notifications_notification")
@@ -158,7 +158,7 @@ class TestLeftHalfWay:
         switching.keep_way_back(both)
         replication.beat(both.own, both.shared, service, seconds=20)
         door = gate.gate(both.shared, service)
-        epoch = switching._new_epoch(both, gate.gate(both.own, service), door)
+        epoch = switching.take_epoch(both)
         gate.close(door, epoch)
         return epoch
 
@@ -185,8 +185,10 @@ class TestLeftHalfWay:
         acting.resume(service, BY)
         with pytest.raises(gate.Overtaken):
             gate.open_up(gate.gate(both.shared, service), closed, {}, closed=0)
+        with pytest.raises(gate.Overtaken):
+            switching.go_back(both, "default", closed)
         with pytest.raises(switching.NotSwitched, match="is the home already"):
-            switching.go_back(both, "default")
+            switching.go_back(both, "default", switching.take_epoch(both))
         assert states.observe(service).home == service
 
     def test_a_command_waits_and_then_succeeds(self, here: World, service: str, closed: int):
@@ -211,7 +213,7 @@ class TestLeftHalfWay:
         replication.pause(both.own, states.forward_name(service), paused=True)
         with pytest.raises(replication.TooSlow):
             gate.open_up(gate.gate(both.own, service), states.epoch_of(both), {}, closed=closed + 1)
-        assert not states.is_writable(both.own, service)
+        assert not fences.is_writable(both.own, service)
         replication.pause(both.own, states.forward_name(service), paused=False)
 
 
@@ -246,3 +248,57 @@ def test_a_marker_that_does_not_arrive_opens_the_old_home_again(service: str, bo
     with pytest.raises(switching.NotSwitched):
         acting.cutover(service, BY)
     assert states.observe(service).home == "default"
+
+
+class TestAStaleLeader:
+    """One that was stopped before it closed anything, while another took the lead and finished."""
+
+    def test_it_closes_nothing_when_home_has_moved_meanwhile(self, service: str, both):
+        stale = switching.take_epoch(both)
+        acting.cutover(service, BY)
+        with pytest.raises(gate.Overtaken):
+            gate.close(gate.gate(both.shared, service), stale)
+        # Not even with an epoch of its own: what is not the home is not closed, so it is never opened again by mistake.
+        with pytest.raises(gate.Overtaken, match="not the home"):
+            gate.close(gate.gate(both.shared, service), switching.take_epoch(both))
+        assert states.observe(service).home == service
+
+    def test_it_closes_nothing_after_an_abort(self, service: str, both):
+        stale = switching.take_epoch(both)
+        acting.abort(service, BY)
+        for epoch in (stale, switching.take_epoch(both)):
+            with pytest.raises(gate.Overtaken):
+                gate.close(gate.gate(both.shared, service), epoch)
+        assert states.observe(service).home == "default"
+
+    def test_a_home_that_another_leader_closed_is_not_opened_by_it(self, service: str, both):
+        """The rollback's leader died with the last write on its way; a stale cutover must not open the old home without it."""
+        acting.cutover(service, BY)
+        replication.pause(both.shared, states.back_name(service), paused=True)
+        epoch = switching.take_epoch(both)
+        gate.close(gate.gate(both.own, service), epoch)
+        with pytest.raises(gate.Overtaken):
+            gate.close(gate.gate(both.shared, service), switching.take_epoch(both))
+        replication.pause(both.shared, states.back_name(service), paused=False)
+
+
+def test_a_copy_never_empties_the_home(service: str, both):
+    """The way there was lost while the service lives apart: whoever carries the synchronisation gives up and touches nothing."""
+    from apps.core.database import places
+    from apps.datasync.logic import carrying
+
+    acting.cutover(service, BY)
+    before = both.own.execute("SELECT count(*) FROM notifications_command").fetchone()
+    sync = states.live_sync(service)
+    replication.unsubscribe(both.own, states.forward_name(service))
+    with places.replicator("default") as slots:
+        replication.drop_slot(slots, states.forward_name(service))
+    until(lambda: not carrying._carried[sync.sync_id].is_alive())
+    from apps.datasync.models import Sync
+
+    Sync.objects.filter(id=sync.sync_id).update(status="running", phase="following")
+    carrying.see_to(sync.sync_id)
+    until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
+    assert "at home there" in Sync.objects.get(id=sync.sync_id).error
+    assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone() == before
+    acting.rollback(service, BY)

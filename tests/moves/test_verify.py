@@ -168,10 +168,18 @@ def test_a_comparison_that_was_cut_off_goes_on_where_it_was(service: str):
     Verification.objects.filter(id=found.verification_id).update(status="stopped")
     from apps.datasync.logic import verifying
 
-    until(lambda: not verifying._carried[found.verification_id].is_alive())
+    until(lambda: not verifying._carried[found.verification_id].is_alive())  # as if its process were gone
+    Verification.objects.filter(id=found.verification_id).update(status="following")
     again = call(DATASYNC).verify(ctx=ctx(), target_service=service)
     assert again.verification_id == found.verification_id
     assert again.rows_compared == compared
+
+
+@pytest.mark.usefixtures("verified")
+def test_one_that_was_stopped_begins_anew_because_its_slot_is_gone(service: str):
+    first = call(DATASYNC).stop_verification(ctx=ctx(), target_service=service)
+    again = call(DATASYNC).verify(ctx=ctx(), target_service=service)
+    assert again.verification_id != first.verification_id
 
 
 def test_messages_of_the_log_are_read():

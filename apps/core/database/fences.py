@@ -5,8 +5,15 @@ The table is made by `migrations_playbook/sql/home.sql`, with the triggers that 
 
 from __future__ import annotations
 
+from django.conf import settings
+
 from apps.core.database.places import Connection
 from apps.core.database.replication import pattern_of
+
+WRITABLE = """
+SELECT coalesce(bool_or(has_table_privilege(rolname, to_regclass(%(table)s)::oid, 'INSERT')), false)
+FROM pg_roles WHERE rolname = ANY(%(roles)s) AND to_regclass(%(table)s) IS NOT NULL
+"""
 
 
 def set_moving(connection: Connection, service: str, *, moving: bool) -> None:
@@ -41,6 +48,25 @@ def raise_epoch(connection: Connection, service: str, value: int) -> None:
         " ON CONFLICT (service) DO UPDATE SET epoch = greatest(extraction.fence.epoch, excluded.epoch)",
         [service, value],
     )
+
+
+def is_writable(connection: Connection, service: str) -> bool:
+    """Whether a database lets the platform write a service's data."""
+    given = {"table": f"public.{service}_command", "roles": settings.DATABASE_APP_ROLES}
+    row = connection.execute(WRITABLE, given).fetchone()
+    return bool(row and row[0])
+
+
+def hold_closed(connection: Connection, service: str) -> bool:
+    """Inside a transaction: whether this database is closed to the platform, which it stays until the transaction ends."""
+    set_up(connection, service)
+    connection.execute("SELECT 1 FROM extraction.fence WHERE service = %s FOR UPDATE", [service])
+    return not is_writable(connection, service)
+
+
+def set_up(connection: Connection, service: str) -> None:
+    """The service's row, if it is not there."""
+    connection.execute("INSERT INTO extraction.fence (service) VALUES (%s) ON CONFLICT DO NOTHING", [service])
 
 
 def is_installed(connection: Connection) -> bool:

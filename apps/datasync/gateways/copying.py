@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from apps.core.database import places
+from apps.core.database import fences, places
 from apps.core.database.places import Connection
 from apps.datasync.gateways.tables import PAGE_BYTES, Table
 
@@ -59,10 +59,19 @@ def snapshot(source: str) -> Iterator[str]:
         yield str(row[0]) if row else ""
 
 
-def empty(target: Connection, tables: Sequence[Table]) -> None:
-    """Take out every row, and every key and index, remembering what they were. Tables that refer to these lose that key too."""
+class IsHome(Exception):
+    """People write there: nothing is ever emptied that is anybody's home."""
+
+
+def empty(target: Connection, service: str, tables: Sequence[Table]) -> None:
+    """Take out every row, and every key and index, remembering what they were. Tables that refer to these lose that key too.
+
+    Raises: IsHome.
+    """
     names = [f"public.{table.name}" for table in tables]
     with target.transaction():
+        if not fences.hold_closed(target, service):
+            raise IsHome(f"the data of {service} are at home there")
         target.execute(
             f"CREATE TABLE IF NOT EXISTS {KEYS} (relation text, kind text, name text, definition text, turn int,"
             " PRIMARY KEY (relation, name))"
@@ -74,6 +83,19 @@ def empty(target: Connection, tables: Sequence[Table]) -> None:
         target.execute(
             sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(table.named for table in tables))  # keys are gone
         )
+
+
+def mend(target: Connection, service: str) -> None:
+    """What a copy that died has left: tables without keys, half filled. They are emptied and get their keys. Raises: IsHome."""
+    if (target.execute("SELECT to_regclass(%s)", [KEYS]).fetchone() or [None])[0] is None:
+        return
+    with target.transaction():
+        rows = target.execute(f"SELECT DISTINCT relation FROM {KEYS} WHERE turn = 1").fetchall()
+        if rows and not fences.hold_closed(target, service):
+            raise IsHome(f"the data of {service} are at home there")
+        for (relation,) in rows:
+            target.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(str(relation))))
+    build_keys(target)
 
 
 def build_keys(target: Connection) -> None:

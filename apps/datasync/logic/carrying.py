@@ -131,10 +131,13 @@ class Carrier:
                     self._follow(found)
         except Stopped:
             return
-        except (GivenUp, psycopg.IntegrityError) as error:
+        except (GivenUp, copying.IsHome, psycopg.IntegrityError) as error:
             fail(self.row, str(error).split("\n")[0])
 
     def _copy(self, found: Ends) -> None:
+        if self._current(fresh=True) not in LIVE:
+            raise Stopped
+        copying.mend(found.target, self.row.target_service)
         chosen = self._described(found)
         write(
             self.row,
@@ -149,13 +152,13 @@ class Carrier:
         following.end(found, self.line)  # what an earlier attempt has left
         if self.is_incremental:
             following.begin(found, self.line, [table.name for table in chosen])
-        copying.empty(found.target, chosen)
+        copying.empty(found.target, self.row.target_service, chosen)
         with self._moment() as at:
             try:
                 self._copy_rows(found, chosen, at)
             except (Stopped, GivenUp, psycopg.IntegrityError):
                 # Half a table without keys is of no use to anybody: leave it empty and whole.
-                copying.empty(found.target, chosen)
+                copying.empty(found.target, self.row.target_service, chosen)
                 copying.build_keys(found.target)
                 raise
             copying.tidy(found.target, chosen)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import psycopg
 from django.conf import settings
+from django.db import DatabaseError
 
 from apps.core.database import backup, fences, homes, places, replication, switches
 from apps.core.database.preparing import NotPrepared, prepare
@@ -34,7 +35,14 @@ LOOK_SECONDS = 0.1
 COPY_SECONDS = 24 * 3600
 PROBLEMS = (
     *(Refused, NotSwitched, Overtaken, AnotherLeads, NotPrepared, DomainError, replication.TooSlow),
-    *(states.TwoHomes, places.NoWay, psycopg.Error, decommissioning.NotDecommissioned, backup.BackupFailed),
+    *(
+        states.TwoHomes,
+        places.NoWay,
+        psycopg.Error,
+        DatabaseError,
+        decommissioning.NotDecommissioned,
+        backup.BackupFailed,
+    ),
 )
 
 
@@ -98,26 +106,29 @@ def verify(service: str, by: By, *, anew: bool = False) -> Move:
 def cutover(service: str, by: By) -> Move:
     """Make the service's own database the home."""
     with action(service, "cutover", by, leads=True) as journal, states.pair(service) as found:
+        epoch = switching.take_epoch(found)
         observed = states.observe_with(found)
         _check(journal, checks.before_cutover(found, observed))
         with journal.step("way back"):
             switching.keep_way_back(found)
             replication.beat(found.own, found.shared, service, seconds=30)
-        _switch(found, SHARED, journal)
+        _switch(found, SHARED, journal, epoch)
     return journal.move
 
 
 def rollback(service: str, by: By) -> Move:
     """Make the shared database the home again, with every write made since."""
     with action(service, "rollback", by, leads=True) as journal, states.pair(service) as found:
+        epoch = switching.take_epoch(found)
         _check(journal, checks.before_rollback(found, states.observe_with(found)))
-        _switch(found, service, journal)
+        _switch(found, service, journal, epoch)
     return journal.move
 
 
 def commit(service: str, by: By) -> Move:
     """Give up the way back: nothing is followed in either direction any more. The old tables stay, closed, until decommission."""
     with action(service, "commit", by, leads=True) as journal, states.pair(service) as found:
+        switching.take_epoch(found)
         observed = states.observe_with(found)
         _check(journal, checks.before_commit(found, observed))
         with journal.step("stop following"):
@@ -129,12 +140,15 @@ def commit(service: str, by: By) -> Move:
             decommissioning.grant_future_tables(found.own)
             for connection in (found.shared, found.own):
                 fences.set_moving(connection, service, moving=False)
+            # It stays closed, and nobody has to look after that any more.
+            found.shared.execute("UPDATE extraction.fence SET closed_at = NULL WHERE service = %s", [service])
     return journal.move
 
 
 def decommission(service: str, by: By) -> Move:
     """Take the old tables away, after a backup of them was restored and found the same, and the platform's right to write."""
     with action(service, "decommission", by, leads=True) as journal, states.pair(service) as found:
+        switching.take_epoch(found)
         observed = states.observe_with(found)
         _check(journal, decommissioning.before(found, observed))
         facts = decommissioning.take_away(found, journal)
@@ -145,8 +159,9 @@ def decommission(service: str, by: By) -> Move:
 def resume(service: str, by: By) -> Move:
     """Go on from wherever a leader that died has stopped."""
     with action(service, "resume", by, leads=True) as journal, states.pair(service) as found:
+        epoch = switching.take_epoch(found)
         if switching.left_by(found) is not None:
-            home = switching.go_on(found, journal)
+            home = switching.go_on(found, journal, epoch)
             journal.note(facts={"home": home})
             return journal.move
     observed = states.observe(service)
@@ -160,9 +175,10 @@ def resume(service: str, by: By) -> Move:
 def abort(service: str, by: By) -> Move:
     """Back to where the data were before: out of a cutover that was left, or out of a synchronisation."""
     with action(service, "abort", by, leads=True) as journal, states.pair(service) as found:
+        epoch = switching.take_epoch(found)
         if (origin := switching.left_by(found)) is not None:
             with journal.step("open", origin):
-                switching.go_back(found, origin)
+                switching.go_back(found, origin, epoch)
             return journal.move
         observed = states.observe_with(found)
         if observed.home != SHARED:
@@ -196,7 +212,7 @@ def _left_closed() -> list[str]:
         return []
     limit = settings.CUTOVER_LEFT_SECONDS
     query = (
-        "SELECT service FROM extraction.fence WHERE closed > 0 AND moving"
+        "SELECT service FROM extraction.fence WHERE closed > 0"
         " AND closed_at < clock_timestamp() - make_interval(secs => %s)"
     )
     names: set[str] = set()
@@ -236,13 +252,13 @@ def action(service: str, verb: str, by: By, *, leads: bool = False) -> Iterator[
     journal.end(Outcome.DONE)
 
 
-def _switch(found: Pair, origin: str, journal: Journal) -> None:
+def _switch(found: Pair, origin: str, journal: Journal, epoch: int) -> None:
     """The switch between its preparation and the proof that people can write again."""
     with journal.step("vacuum"):
         for alias in (SHARED, found.service):
             _tidy(found.side(alias), found.service)
     with switches.alone(found.shared, found.service):
-        done = switching.switch(found, origin, journal)
+        done = switching.switch(found, origin, journal, epoch)
     journal.note(epoch=done.epoch, attempts=done.attempts, pause_ms=done.pause_ms)
     journal.tell(f"nobody could write for {done.pause_ms:.1f} ms, in {done.attempts} attempts")
 

@@ -246,7 +246,7 @@ def alone(found: Pair, observed: Observed) -> Check:
 
 def _is_between(service: str) -> bool:
     with states.pair(service) as other:
-        return not states.is_writable(other.own, service) and not states.is_writable(other.shared, service)
+        return not fences.is_writable(other.own, service) and not fences.is_writable(other.shared, service)
 
 
 SHAPE: tuple[Callable[[Pair, Observed], Check], ...] = (

@@ -15,7 +15,6 @@ from psycopg import sql
 
 from apps.core.database import fences, replication
 from apps.core.database.places import Connection
-from apps.extraction.moving.states import is_writable
 
 LOCK_TIMEOUT_MS = 50
 IDLE_MS = 200
@@ -77,9 +76,13 @@ def gate(connection: Connection, service: str) -> Gate:
 def close(door: Gate, epoch: int) -> dict[str, tuple[int, bool]]:
     """Let nobody in any more, once everybody who is writing has finished; the sequences' values at that moment.
 
-    Readers with an open snapshot finish their statement. Raises: psycopg.errors.LockNotAvailable after 50 ms, Overtaken.
+    Only the home of a service that is moving is closed: whoever comes late finds that it is not, and does nothing. Readers with an
+    open snapshot finish their statement. Raises: psycopg.errors.LockNotAvailable after 50 ms, Overtaken.
     """
     with _as_leader(door, epoch) as connection:
+        row = connection.execute("SELECT moving FROM extraction.fence WHERE service = %s", [door.service]).fetchone()
+        if not (row and row[0]) or not fences.is_writable(connection, door.service):
+            raise Overtaken(f"{door.service}: this database is not the home of a service that is moving")
         connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
         connection.execute(door.lock)
         for statement in door.take:
@@ -117,7 +120,7 @@ def raise_unless_open(connection: Connection, service: str, epoch: int) -> bool:
     """Shut out whoever has an older epoch, in one transaction with the look whether they were quicker. Whether it is open."""
     with connection.transaction():
         fences.raise_epoch(connection, service, epoch)
-        return is_writable(connection, service)
+        return fences.is_writable(connection, service)
 
 
 def sequences_of(door: Gate) -> dict[str, tuple[int, bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.db import DatabaseError
 from django.utils import timezone
 
 from apps.extraction.models import Move
@@ -71,7 +73,8 @@ class Journal:
     def end(self, outcome: str, problem: str = "") -> Move:
         """Sign it off."""
         self.move.outcome, self.move.problem, self.move.ended_at = outcome, problem[:4000], timezone.now()
-        self._save()
+        with contextlib.suppress(DatabaseError):  # what went wrong is more worth knowing than that it could not be kept
+            self._save()
         return self.move
 
     def _save(self) -> None:

@@ -7,8 +7,6 @@ import enum
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from django.conf import settings
-
 from apps.core.database import fences, homes, places, replication
 from apps.core.database.places import Connection
 from apps.core.flags import snapshot
@@ -86,12 +84,6 @@ class Observed(NamedTuple):
         return self.own.alias if self.own is not None and self.own.is_writable else None
 
 
-WRITABLE = """
-SELECT coalesce(bool_or(has_table_privilege(rolname, to_regclass(%(table)s)::oid, 'INSERT')), false)
-FROM pg_roles WHERE rolname = ANY(%(roles)s) AND to_regclass(%(table)s) IS NOT NULL
-"""
-
-
 @contextlib.contextmanager
 def pair(service: str) -> Iterator[Pair]:
     """Connections to both databases. Raises: NoWay, psycopg.OperationalError."""
@@ -109,13 +101,6 @@ def forward_name(service: str) -> str:
     return f"lc_{service}"
 
 
-def is_writable(connection: Connection, service: str) -> bool:
-    """Whether a database lets the platform write a service's data."""
-    given = {"table": f"public.{service}_command", "roles": settings.DATABASE_APP_ROLES}
-    row = connection.execute(WRITABLE, given).fetchone()
-    return bool(row and row[0])
-
-
 def side(connection: Connection, service: str, alias: str) -> Side:
     """What one database says."""
     row = connection.execute(
@@ -125,7 +110,7 @@ def side(connection: Connection, service: str, alias: str) -> Side:
     return Side(
         alias=alias,
         has_tables=bool(replication.tables_of(connection, service)),
-        is_writable=is_writable(connection, service),
+        is_writable=fences.is_writable(connection, service),
         epoch=int(row[0]) if row else 0,
         closed=int(row[1]) if row else 0,
         is_moving=bool(row[2]) if row else False,

@@ -59,11 +59,13 @@ def drop_way_back(found: Pair) -> None:
     replication.unpublish(found.own, name)
 
 
-def switch(found: Pair, origin: str, journal: Journal) -> Switched:
-    """Close `origin`, open the other. Raises: NotSwitched, gate.Overtaken."""
+def switch(found: Pair, origin: str, journal: Journal, epoch: int) -> Switched:
+    """Close `origin`, open the other, under an epoch that was taken with the lead, before anything was checked.
+
+    Raises: NotSwitched, gate.Overtaken.
+    """
     service = found.service
     old, new = gate.gate(found.side(origin), service), gate.gate(found.side(found.other(origin)), service)
-    epoch = _new_epoch(found, new, old)
     paused = 0.0
     for attempt in range(1, MAX_ATTEMPTS + 1):
         began, is_closed = time.monotonic(), False
@@ -83,7 +85,7 @@ def switch(found: Pair, origin: str, journal: Journal) -> Switched:
                 problem = "somebody held a table for more than 50 ms"
             except replication.TooSlow as error:
                 problem = str(error)
-                epoch = go_back(found, origin)
+                epoch = go_back(found, origin, epoch)
             except psycopg.OperationalError as error:
                 if not is_closed or new.connection.broken is False:
                     raise
@@ -96,16 +98,15 @@ def switch(found: Pair, origin: str, journal: Journal) -> Switched:
     raise NotSwitched(f"{problem}, {MAX_ATTEMPTS} times")
 
 
-def go_back(found: Pair, origin: str) -> int:
+def go_back(found: Pair, origin: str, held: int) -> int:
     """Open the old home again, after everybody who might still open the new one is shut out there. The epoch from now on.
 
-    Raises: NotSwitched when the new one is open already.
+    `held` is the epoch that this leader has. Raises: NotSwitched when the new one is open already, gate.Overtaken.
     """
-    epoch = fences.allocate(found.shared, found.service, states.epoch_of(found))
+    epoch = renew(found, held)
     other = found.side(found.other(origin))
     if gate.raise_unless_open(other, found.service, epoch):
         raise NotSwitched(f"{found.other(origin)} is the home already")
-    fences.raise_epoch(found.side(origin), found.service, epoch)
     gate.open_up(gate.gate(found.side(origin), found.service), epoch, {}, closed=0)
     return epoch
 
@@ -118,7 +119,7 @@ def left_by(found: Pair) -> str | None:
     return max(sides, key=lambda one: one.closed).alias
 
 
-def go_on(found: Pair, journal: Journal) -> str:
+def go_on(found: Pair, journal: Journal, epoch: int) -> str:
     """Finish a cutover that was left: forward where every write has arrived, else back. The alias of the home."""
     origin = left_by(found)
     if origin is None:
@@ -126,21 +127,36 @@ def go_on(found: Pair, journal: Journal) -> str:
     service, target = found.service, found.other(origin)
     closed = states.side(found.side(origin), service, origin).closed
     old, new = gate.gate(found.side(origin), service), gate.gate(found.side(target), service)
-    epoch = _new_epoch(found, new, old)
     with journal.step("marker", f"of epoch {closed}"):
         try:
             replication.await_marker(new.connection, service, gate.MARKER, closed, seconds=RESUME_SECONDS)
         except replication.TooSlow:
-            go_back(found, origin)
+            go_back(found, origin, epoch)
             return origin
     with journal.step("open", target):
         gate.open_up(new, epoch, gate.sequences_of(old), closed=closed)
     return target
 
 
-def _new_epoch(found: Pair, new: gate.Gate, old: gate.Gate) -> int:
-    """An epoch of our own, known to both databases before anything is opened or closed: whoever wakes up later is refused."""
+def take_epoch(found: Pair) -> int:
+    """An epoch of our own, known to both databases: whoever led before is refused from here on, in whatever it was doing."""
     epoch = fences.allocate(found.shared, found.service, states.epoch_of(found))
-    fences.raise_epoch(new.connection, found.service, epoch)
-    fences.raise_epoch(old.connection, found.service, epoch)
+    for connection in (found.own, found.shared):
+        fences.raise_epoch(connection, found.service, epoch)
+    return epoch
+
+
+def renew(found: Pair, held: int) -> int:
+    """The next epoch of a leader who still leads, so that nothing it has asked for before is done any more.
+
+    Raises: gate.Overtaken when somebody else has taken one meanwhile.
+    """
+    with found.shared.transaction():
+        row = found.shared.execute(
+            "SELECT epoch FROM extraction.fence WHERE service = %s FOR UPDATE", [found.service]
+        ).fetchone()
+        if row is None or int(row[0]) != held:
+            raise gate.Overtaken(f"{found.service}: epoch {held} was overtaken")
+        epoch = fences.allocate(found.shared, found.service, held)
+    fences.raise_epoch(found.own, found.service, epoch)
     return epoch

@@ -1,0 +1,214 @@
+"""Writes all the while: whole sales, and single commands as fast as a few patient people send them; and what has to be found of them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections import Counter
+from typing import Any, NamedTuple, Self
+
+import psycopg
+import urllib3
+
+from apps.core.database import replication
+from apps.datasync.gateways import tables
+from apps.extraction.moving import states
+from apps.extraction.moving.states import SHARED
+from tests.drills import audit, clients, sales
+from tests.drills.clients import Tally
+from tests.drills.people import People
+
+WRITERS = 2
+PAUSE_SECONDS = 0.05
+AGAIN_SECONDS = 0.05
+LAST_SECONDS = 30
+ARRIVE_SECONDS = 30
+# Whoever is not answered repeats: nothing is given up before the drill's own bounds.
+clients.ATTEMPTS = 4_000
+# Two cores are for everybody: a sale is there to have every kind of write, not to fill them.
+sales.PAUSE_SECONDS = 0.1
+
+
+class Sent(NamedTuple):
+    """A plot that was to be recorded, under its key."""
+
+    number: str
+    key: str
+    id: str = ""
+
+
+class Plots:
+    """Commands of `contracts` by REST, each repeated under its key until it is acknowledged."""
+
+    def __init__(self, url: str, tokens: list[str]) -> None:
+        self._url = url
+        self._stop = threading.Event()
+        self._told = threading.Condition()
+        self._newest = (0.0, 0.0)
+        self._until = float("inf")
+        self.acknowledged: list[Sent] = []
+        self.unacknowledged: dict[str, Sent] = {}
+        self.refused: list[str] = []
+        self.repeated = 0
+        self._threads = [threading.Thread(target=self._write, args=(token,), name="plots") for token in tokens]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._until = time.monotonic() + LAST_SECONDS
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def acknowledged_after(self, moment: float, seconds: float) -> float | None:
+        """When the first write that was begun after a moment was acknowledged; None where it was not in time."""
+        with self._told:
+            self._told.wait_for(lambda: self._newest[0] >= moment, seconds)
+            return self._newest[1] if self._newest[0] >= moment else None
+
+    def _write(self, token: str) -> None:
+        http = urllib3.PoolManager(timeout=30.0, retries=False)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept": "application/json"}
+        while not self._stop.wait(PAUSE_SECONDS):
+            sent = Sent(f"50:21:{secrets.randbelow(10**7):07d}:{secrets.randbelow(10**8)}", secrets.token_hex(16))
+            self.unacknowledged[sent.key] = sent
+            body = json.dumps({"cadastral_number": sent.number, "address": "Одинцово, поле 8", "area_m2": "600.00"})
+            while not self._is_answered(http, headers | {"Idempotency-Key": sent.key}, body.encode(), sent):
+                self.repeated += 1
+                if time.monotonic() > self._until:
+                    return
+                time.sleep(AGAIN_SECONDS)
+
+    def _is_answered(self, http: urllib3.PoolManager, headers: dict[str, str], body: bytes, sent: Sent) -> bool:
+        began = time.monotonic()
+        try:
+            answer = http.request("POST", f"{self._url}/api/v1/land-plots", body=body, headers=headers)
+        except urllib3.exceptions.HTTPError:
+            return False
+        if answer.status >= 500 or answer.status == 429:
+            return False
+        del self.unacknowledged[sent.key]
+        if answer.status >= 400:
+            self.refused.append(f"{answer.status} {answer.data[:300]!r}")
+            return True
+        with self._told:
+            self.acknowledged.append(sent._replace(id=json.loads(answer.data)["id"]))
+            self._newest = max(self._newest, (began, time.monotonic()))
+            self._told.notify_all()
+        return True
+
+
+class Load:
+    """All writers of one drill, from a calm first sale to the audit."""
+
+    def __init__(self, url: str, service: str, people: People) -> None:
+        self.service = service
+        self.tally = Tally()
+        self.since = audit.now()
+        everybody = people.trios(2)
+        self.told = self._rehearse(url, everybody[0], people)
+        self.sales = sales.Load(url, self.tally, everybody[1:], people.pdf)
+        tokens = [person.token for person in people.everybody[-WRITERS:]]
+        self.plots = Plots(url, tokens if service == "contracts" else [])
+        self._rows = 0
+
+    def __enter__(self) -> Self:
+        self.sales.__enter__()
+        self.plots.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.plots.__exit__(*error)
+        self.sales.__exit__(*error)
+
+    def _rehearse(self, url: str, trio: sales.Trio, people: People) -> Counter[str]:
+        """A sale in calm, to know how many messages it makes."""
+        with sales.Load(url, self.tally, [trio], people.pdf) as load:
+            pass
+        audit.settle()
+        if load.broken or not load.facts:
+            raise RuntimeError(f"a sale in calm does not succeed: {load.broken}")
+        self._calm = load.facts
+        return audit.messages_of([load.facts[0].contract_id])[load.facts[0].contract_id]
+
+    def begin(self) -> float:
+        """The moment from which on a write is waited for."""
+        if self.service != "contracts":
+            self._rows = self._commands()
+        return time.monotonic()
+
+    def written_after(self, moment: float, seconds: float) -> float | None:
+        """When a write begun after a moment was acknowledged. Of services without a writer of their own: when a command was kept."""
+        if self.service == "contracts":
+            return self.plots.acknowledged_after(moment, seconds)
+        deadline = time.monotonic() + seconds
+        while self._commands() <= self._rows:
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.02)
+        return time.monotonic()
+
+    def _commands(self) -> int:
+        try:
+            with states.pair(self.service) as found:
+                query = f"SELECT count(*) FROM {self.service}_command"
+                return max(int((one.execute(query).fetchone() or [0])[0]) for one in (found.shared, found.own))
+        except psycopg.Error:
+            return 0
+
+    def audit(self, home: str) -> audit.Verdict:
+        """What is lost and what is doubled, in both databases."""
+        facts = [*self._calm, *self.sales.facts]
+        verdict = audit.check(audit.Facts(facts, self.tally.keys, [], audit.now()), self.told)
+        self._nothing_else(verdict, facts)
+        with states.pair(self.service) as found:
+            writer, reader = found.side(home), found.side(found.other(home))
+            try:
+                replication.beat(writer, reader, self.service, seconds=ARRIVE_SECONDS)
+            except replication.TooSlow as error:
+                verdict.lost.append(f"the other database does not follow: {error}")
+            if self.service == "contracts":
+                for alias in (home, found.other(home)):
+                    self._count(verdict, found.side(alias), alias)
+            for table in tables.describe_all(writer, self.service):
+                here, there = tables.checksum(writer, table), tables.checksum(reader, table)
+                if here != there:
+                    verdict.lost.append(
+                        f"{table.name} differs: {here[0]} rows at home, {there[0]} in the other database"
+                    )
+        return verdict
+
+    def _count(self, verdict: audit.Verdict, connection: Any, alias: str) -> None:
+        """Each acknowledged plot once, under its own identity; each other at most once."""
+        done, open_ = self.plots.acknowledged, [*self.plots.unacknowledged.values()]
+        query = "SELECT cadastral_number, count(*), min(id::text) FROM contracts_landplot WHERE cadastral_number = ANY(%s) GROUP BY 1"
+        rows = connection.execute(query, [[sent.number for sent in (*done, *open_)]]).fetchall()
+        found = {number: (count, identity) for number, count, identity in rows}
+        place = "the shared database" if alias == SHARED else "its own database"
+        for sent in done:
+            count, identity = found.get(sent.number, (0, sent.id))
+            audit._judge(verdict, f"plot {sent.number} in {place}", count)
+            audit._judge(verdict, f"identity of plot {sent.number} in {place}", int(identity == sent.id))
+        for sent in open_:
+            audit._judge(verdict, f"plot {sent.number} in {place}", max(found.get(sent.number, (1, ""))[0], 1))
+        keys = [sent.key for sent in done]
+        kept = connection.execute("SELECT key FROM contracts_command WHERE key = ANY(%s)", [keys]).fetchall()
+        verdict.lost.extend(f"command {key} in {place}" for key in {*keys} - {str(key) for (key,) in kept})
+
+    def _nothing_else(self, verdict: audit.Verdict, facts: list[sales.Fact]) -> None:
+        """Whatever was made since the start was acknowledged to somebody, or may yet be."""
+        plots = {fact.plot_id for fact in facts} | {sent.id for sent in self.plots.acknowledged}
+        numbers = {sent.number for sent in self.plots.unacknowledged.values()}
+        query = "SELECT id::text, cadastral_number FROM contracts_landplot WHERE created_at >= %s"
+        for identity, number in audit._rows(query, self.since):
+            if identity not in plots and number not in numbers:
+                verdict.doubled.append(f"plot {identity} ({number}) that nobody was told of")
+        contracts = {fact.contract_id for fact in facts}
+        for (identity,) in audit._rows("SELECT id::text FROM contracts_contract WHERE created_at >= %s", self.since):
+            if identity not in contracts:
+                verdict.doubled.append(f"contract {identity} that nobody was told of")

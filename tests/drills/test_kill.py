@@ -1,0 +1,66 @@
+"""The drill in its lighter form: everybody killed and stopped at every step. Two hundred kills are `make drill-kill`'s."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from psycopg import sql
+
+from apps.core.database import places
+from apps.core.database.preparing import OWNER, prepare
+from apps.extraction.moving.states import SHARED
+from landcontracts.embedded import postgres
+from landcontracts.embedded.stack import BASE
+from tests.drills.kill import LIGHT_KILLS, LIGHT_OUTPUT
+from tests.drills.kill_faults import VICTIMS
+from tests.drills.kill_plan import BOUNDARIES
+from tests.drills.kill_watch import Watch, home_of, permitted
+from tests.drills.test_lift import ENGINES
+
+SERVICE = "signatures"  # one that no other test moves
+TABLE = sql.Identifier("public", f"{SERVICE}_command")
+
+
+@pytest.mark.timeout(600)
+def test_whoever_is_killed_nothing_is_lost_doubled_stuck_or_at_home_twice():
+    # A stack of its own: what it kills and stops is not what other tests use.
+    environment = {name: value for name, value in os.environ.items() if name not in ENGINES}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.drills.kill", "--light"],
+        cwd=BASE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    found = json.loads(LIGHT_OUTPUT.read_text())
+    wrong = {name: found[name] for name in ("lost", "doubled", "two_homes", "stuck") if found[name]}
+    assert not wrong, found["complaints"]
+    assert found["kills"] >= LIGHT_KILLS
+    assert set(found["by_step"]) >= set(BOUNDARIES)
+    assert set(found["by_victim"]) == set(VICTIMS)
+    assert found["looks"] > 0
+    assert found["plots"] > 0
+    assert found["sales"] > 0
+
+
+def test_two_homes_are_seen():
+    prepare(SERVICE)
+    watch = Watch(SERVICE)
+    with places.control(SERVICE) as own:
+        own.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(OWNER)))
+        try:
+            assert not watch.look()
+            assert permitted(SERVICE) == [SHARED]
+            assert home_of(SERVICE) == SHARED
+            own.execute(sql.SQL("GRANT INSERT ON {} TO {}").format(TABLE, sql.Identifier(postgres.APP)))
+            assert watch.look()
+            assert permitted(SERVICE) == [SHARED, SERVICE]
+            assert home_of(SERVICE) is None
+        finally:
+            own.execute(sql.SQL("REVOKE INSERT ON {} FROM {}").format(TABLE, sql.Identifier(postgres.APP)))
+            watch.close()
+    assert home_of(SERVICE) == SHARED

@@ -1,0 +1,199 @@
+"""Copies: whole, stopped, killed, repeated; and what they leave behind, which is nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from apps.core.database import replication
+from apps.core.seam.registry import call
+from apps.datasync.interface import DATASYNC, SyncPhase, SyncStatus, SyncType
+from apps.datasync.models import Sync
+from landcontracts.embedded.stack import BASE
+from tests.moves.conftest import ctx, followed, settle, until
+
+ROWS = 60_000
+
+
+@pytest.fixture
+def many(both, prepared: str):
+    """Rows enough for several chunks, with every awkward value."""
+    both.shared.execute(
+        "INSERT INTO notifications_command (id, method, actor_id, key, arguments_digest, answer, created_at)"
+        " SELECT gen_random_uuid(), 'bulk', CASE WHEN n % 3 = 0 THEN NULL ELSE gen_random_uuid() END, 'ключ\t' || n,"
+        " decode(md5(n::text), 'hex'), CASE WHEN n % 5 = 0 THEN NULL ELSE convert_to(repeat('я', n % 400), 'UTF8') END,"
+        f" now() - n * interval '1 microsecond' FROM generate_series(1, {ROWS}) n"
+    )
+    yield ROWS
+    both.shared.execute("DELETE FROM notifications_command WHERE method = 'bulk'")
+
+
+def stop(service: str) -> None:
+    for sync in call(DATASYNC).list(ctx=ctx(), limit=200):
+        if sync.target_service == service and sync.status in {SyncStatus.RUNNING, SyncStatus.PAUSED}:
+            call(DATASYNC).cancel(ctx=ctx(), sync_id=sync.sync_id)
+
+
+def slots(both) -> list[str]:
+    rows = both.shared.execute(
+        "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'lc\\_notifications%' OR slot_name LIKE 'lc\\_sync%'"
+    )
+    return [str(name) for (name,) in rows.fetchall()]
+
+
+def keys_of(connection: psycopg.Connection) -> list[str]:
+    rows = connection.execute(
+        "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'notifications_command'::regclass ORDER BY 1"
+    )
+    return [str(text) for (text,) in rows.fetchall()]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(service: str, both, prepared: str):
+    settle(service)
+    stop(service)
+    yield
+    stop(service)
+    assert slots(both) == []
+
+
+def test_every_row_is_there_and_every_key_is_back(service: str, both, many: int):
+    before = keys_of(both.own)
+    followed(service)
+    found = call(DATASYNC).compare(ctx=ctx(), source_table="notifications_command", target_service=service)
+    assert found.equal
+    assert found.target_rows >= many
+    assert keys_of(both.own) == before == keys_of(both.shared)
+    assert both.own.execute("SELECT count(*) FROM extraction.dropped_key").fetchone() == (0,)
+
+
+def test_a_second_copy_replaces_what_the_first_left(service: str, both, many: int):
+    followed(service)
+    stop(service)
+    both.own.execute("UPDATE notifications_command SET key = 'spoilt'")
+    followed(service)
+    assert call(DATASYNC).compare(ctx=ctx(), source_table="notifications_command", target_service=service).equal
+
+
+def test_cancelled_while_it_copies_it_leaves_an_empty_table_with_its_keys(
+    service: str, both, many: int, settings, monkeypatch
+):
+    from apps.datasync.gateways import copying
+
+    before = keys_of(both.own)
+    monkeypatch.setattr(copying, "CHUNK_PAGES", 8)
+    settings.SYNC_JOBS = 1
+    sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
+    until(lambda: call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id).bytes_processed)
+    assert call(DATASYNC).cancel(ctx=ctx(), sync_id=sync.sync_id).status is SyncStatus.CANCELLED
+    until(lambda: keys_of(both.own) == before)
+    until(lambda: not slots(both))
+
+
+def test_paused_while_it_copies_it_waits_and_goes_on(service: str, both, many: int, settings, monkeypatch):
+    from apps.datasync.gateways import copying
+
+    monkeypatch.setattr(copying, "CHUNK_PAGES", 8)
+    settings.SYNC_JOBS = 1
+    sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
+    until(lambda: call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id).bytes_processed)
+    call(DATASYNC).pause(ctx=ctx(), sync_id=sync.sync_id)
+    first = call(DATASYNC).get(ctx=ctx(), sync_id=sync.sync_id)
+    assert first.status is SyncStatus.PAUSED
+    call(DATASYNC).resume(ctx=ctx(), sync_id=sync.sync_id)
+    found = until(
+        lambda: (now := call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id)).phase is SyncPhase.FOLLOWING and now
+    )
+    assert found.attempt == 1
+    assert call(DATASYNC).compare(ctx=ctx(), source_table="notifications_command", target_service=service).equal
+
+
+def test_paused_while_it_follows_nothing_arrives_until_it_goes_on(service: str, both):
+    sync = followed(service)
+    call(DATASYNC).pause(ctx=ctx(), sync_id=sync.sync_id)
+    query = "SELECT subenabled FROM pg_subscription WHERE subname = 'lc_notifications'"
+    until(lambda: both.own.execute(query).fetchone() == (False,))
+    call(DATASYNC).resume(ctx=ctx(), sync_id=sync.sync_id)
+    until(lambda: both.own.execute(query).fetchone() == (True,))
+
+
+def test_the_process_that_copies_is_killed_and_leaves_no_slot_and_another_begins_anew(service: str, both, many: int):
+    before = keys_of(both.own)
+    sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
+    program = (
+        "import django, sys; django.setup()\n"
+        "from apps.datasync.gateways import copying; copying.CHUNK_PAGES = 1\n"
+        "from apps.datasync.logic import carrying; import uuid, time\n"
+        "carrying.see_to(uuid.UUID(sys.argv[1])); time.sleep(60)\n"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "landcontracts.settings", "SYNC_JOBS": "1"}
+    carrier = subprocess.Popen([sys.executable, "-c", program, str(sync.sync_id)], cwd=BASE, env=environment)
+    try:
+        until(lambda: Sync.objects.get(id=sync.sync_id).records_processed)
+        assert slots(both)
+    finally:
+        os.kill(carrier.pid, signal.SIGKILL)
+        carrier.wait()
+    until(lambda: not slots(both))
+    assert keys_of(both.own) != before
+    found = until(
+        lambda: (now := call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id)).phase is SyncPhase.FOLLOWING and now,
+        60,
+    )
+    assert found.status is SyncStatus.RUNNING
+    assert keys_of(both.own) == before
+    assert call(DATASYNC).compare(ctx=ctx(), source_table="notifications_command", target_service=service).equal
+
+
+def test_a_slot_that_keeps_too_much_is_given_up_and_the_record_says_so(service: str, both, settings):
+    sync = followed(service)
+    settings.SYNC_SLOT_MAX_BYTES = -1
+    failed = until(
+        lambda: (now := call(DATASYNC).get(ctx=ctx(), sync_id=sync.sync_id)).status is SyncStatus.FAILED and now
+    )
+    assert "slots dropped: lc_notifications" in failed.error
+    assert slots(both) == []
+
+
+def test_a_slot_that_belongs_to_nothing_is_swept(service: str, both):
+    from apps.core.database import places
+
+    with places.replicator("default") as connection:
+        replication.keep_slot(connection, "", "lc_sync_abandoned")
+    assert "lc_sync_abandoned" in call(DATASYNC).sweep(ctx=ctx())
+
+
+def test_rows_that_the_target_cannot_hold_fail_it_says_why_and_the_table_is_whole(service: str, both):
+    """Another table of the target refers to a row that does not come."""
+    both.own.execute("CREATE TABLE refers (n uuid)")
+    both.own.execute("INSERT INTO refers VALUES (gen_random_uuid())")
+    both.own.execute("ALTER TABLE refers ADD CONSTRAINT r FOREIGN KEY (n) REFERENCES notifications_mail NOT VALID")
+    try:
+        sync = call(DATASYNC).start(ctx=ctx(), source_table="notifications_mail", target_service=service)
+        found = until(
+            lambda: (
+                (now := call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id)).status is not SyncStatus.RUNNING
+                and now
+            )
+        )
+        assert found.status is SyncStatus.COMPLETED, found.error  # it was not valid before either
+        definition = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'r'"
+        assert both.own.execute(definition).fetchone() == (
+            "FOREIGN KEY (n) REFERENCES notifications_mail(id) NOT VALID",
+        )
+        both.own.execute("ALTER TABLE notifications_mail ADD CONSTRAINT never CHECK (attempts < 0) NOT VALID")
+    finally:
+        both.own.execute("DROP TABLE refers")
+        both.own.execute("ALTER TABLE notifications_mail DROP CONSTRAINT IF EXISTS never")
+
+
+def test_how_far_it_is_is_a_metric(service: str):
+    import urllib.request
+
+    followed(service)
+    text = urllib.request.urlopen(f"{os.environ['WEB_URL']}/metrics").read().decode()
+    assert 'data_sync_delay_seconds{service="notifications",table=""}' in text
+    assert 'data_sync_lag_bytes{service="notifications",table=""}' in text

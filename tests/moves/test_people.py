@@ -1,0 +1,105 @@
+"""People move with their sessions, permissions and the admin's log; who is signed in stays so."""
+
+import secrets
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.test import Client
+
+from apps.authentication.models import User
+from apps.core.database import homes
+from apps.core.models import Flag
+from apps.core.seam.errors import DomainError
+from apps.extraction.moving import acting, states
+from tests.moves.conftest import BY, bring_home, followed
+from tests.world import PASSWORD, World
+
+
+@pytest.fixture(scope="module")
+def service() -> str:
+    return "authentication"
+
+
+@pytest.fixture
+def administrator(prepared: str):
+    email = f"{secrets.token_hex(6)}@admin.example"
+    return User.objects.create_superuser(email, PASSWORD, full_name="Админ")
+
+
+def sign_in(email: str) -> Client:
+    client = Client()
+    answer = client.post("/admin/login/?next=/admin/", {"username": email, "password": PASSWORD})
+    assert answer.status_code == 302, answer.content[:500]
+    return client
+
+
+@pytest.mark.usefixtures("verified")
+def test_sessions_and_log_ins_go_through_a_move_and_back(service: str, administrator):
+    before = sign_in(administrator.email)
+    for turn, home in ((acting.cutover, service), (acting.rollback, "default")):
+        turn(service, BY)
+        assert before.get("/admin/authentication/user/").status_code == 200
+        after = sign_in(administrator.email)  # a session is saved, the last log-in noted
+        assert after.get("/admin/").status_code == 200
+        assert homes.alias_of(service) == home
+        assert User.objects.get(id=administrator.id).last_login is not None
+
+
+@pytest.mark.usefixtures("verified")
+def test_the_admin_writes_its_log_where_people_are_and_flags_where_flags_are(service: str, administrator):
+    client = sign_in(administrator.email)
+    acting.cutover(service, BY)
+    flag = Flag.objects.get_or_create(name="documents_shadow")[0]
+    answer = client.post(
+        f"/admin/core/flag/{flag.pk}/change/", {"everyone": "unknown", "percent": "1", "actors": "", "note": ""}
+    )
+    assert answer.status_code == 302, answer.content[:800]
+    entry = LogEntry.objects.filter(user_id=administrator.id).latest("action_time")
+    assert entry._state.db == service
+    assert Flag.objects.get(pk=flag.pk)._state.db == "default"
+
+
+@pytest.mark.usefixtures("verified")
+def test_numbers_go_on_where_they_were(service: str):
+    """Sequences are not replicated: the switch carries them over."""
+    highest = ContentType.objects.order_by("-id").first().id
+    for turn in (acting.cutover, acting.rollback):
+        turn(service, BY)
+        made = ContentType.objects.create(app_label="x", model=secrets.token_hex(6))
+        assert made.id > highest
+        highest = made.id
+
+
+@pytest.mark.usefixtures("verified")
+def test_two_services_live_apart_at_once(here: World, service: str):
+    other = "notifications"
+    acting.prepare_home(other, BY)
+    try:
+        followed(other)
+        acting.verify(other, BY, anew=True)
+        acting.cutover(service, BY)
+        acting.cutover(other, BY)
+        seller, buyer = here.person(), here.person()
+        here.contract(seller, buyer)
+        here.settle()
+        homes_now = {states.observe(one).home for one in (service, other)}
+        assert homes_now == {service, other}
+    finally:
+        bring_home(other)
+
+
+def test_a_session_that_cannot_be_saved_anywhere_is_an_error(monkeypatch, prepared: str, administrator):
+    from django.db.utils import ProgrammingError
+
+    from apps.authentication.sessions import SessionStore
+
+    class Refused(Exception):
+        sqlstate = "42501"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ProgrammingError("permission denied") from Refused()
+
+    monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore.save", refuse)
+    with pytest.raises((ProgrammingError, DomainError)):
+        SessionStore().save()
