@@ -1,5 +1,9 @@
 FROM python:3.11-slim
 WORKDIR /app
+# pg_dump and pg_restore, for the backup before a decommissioning and for rehearsals: of PostgreSQL's own archive, to match the server.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql-common \
+    && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
+    && apt-get install -y -qq --no-install-recommends postgresql-client-18 && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.txt
 COPY . .

@@ -30,6 +30,7 @@ STEPS = {
     "list": "REST list",
     "create": "REST create",
     "million": "A million contracts",
+    "moving": "Moving a service's data",
 }
 
 
@@ -55,12 +56,12 @@ def main() -> int:
 
 
 def _measured(running: servers.Servers, names: list[str]) -> list[Figure]:
-    from benchmarks import data, flags, pages, rest, seam, shadow, silent  # the project has to be set up first
+    from benchmarks import data, flags, moving, pages, rest, seam, shadow, silent  # the project has to be set up first
 
     data.require_empty()
     with _step("Data"):
         market = data.make_market()
-    # The million rows come last, so that they disturb nothing else.
+    # The million rows come late, so that they disturb nothing else; last is what empties the tables for rows of its own.
     steps: dict[str, Callable[[], list[Figure]]] = {
         "in-process": lambda: seam.in_process(market),
         "flags": flags.decision,
@@ -72,6 +73,7 @@ def _measured(running: servers.Servers, names: list[str]) -> list[Figure]:
         "list": lambda: [rest.listing(market, running)],
         "create": lambda: [rest.creation(market, running)],
         "million": lambda: [pages.last_over_first(market)],
+        "moving": moving.measured,
     }
     found: list[Figure] = []
     for name, words in STEPS.items():

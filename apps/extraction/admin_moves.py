@@ -104,7 +104,11 @@ class MovePages:
         row = row_of(service)
         possible = NEXT[row.observed.stage] if row.observed and _can_move(service) else ()
         chosen = request.GET.get("verb", "")
-        under_way = Move.objects.filter(service=service, outcome=Outcome.RUNNING).order_by("-started_at").first()
+        under_way = (
+            Move.objects.filter(service=service, outcome__in=(Outcome.ASKED, Outcome.RUNNING))
+            .order_by("-started_at")
+            .first()
+        )
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("Home of the data: %(service)s") % {"service": service},
@@ -122,14 +126,22 @@ class MovePages:
 
     def _ask(self, request: HttpRequest, service: str) -> None:
         verb, reason = request.POST.get("verb", ""), request.POST.get("reason", "").strip()
-        if verb not in VERBS:
+        row = row_of(service)
+        possible = (*NEXT[row.observed.stage], "resume", "abort") if row.observed else ("resume", "abort")
+        if verb not in VERBS or not _can_move(service):
             raise Http404
+        if verb not in possible:
+            messages.error(request, gettext("That is not possible at this stage."))
+            return
         if not reason:
             messages.error(request, gettext("Say why: it is kept in the record."))
             return
-        # By name: whoever takes it has the code and the way to the databases, and this request does not wait.
         who = str(request.user)[:254]
-        current_app.send_task("extraction.act", args=[service, verb, who, reason], queue="clock", ignore_result=True)
+        move = Move.objects.create(
+            service=service, verb=verb, who=who, where="admin", reason=reason[:500], outcome=Outcome.ASKED
+        )
+        # By name: whoever takes it has the code and the way to the databases, and this request does not wait.
+        current_app.send_task("extraction.act", args=[str(move.id)], queue="clock", ignore_result=True)
         messages.success(request, gettext("Asked for; the record below shows how it goes."))
 
 

@@ -51,6 +51,7 @@ class ShadowComparison(models.Model):
 class Outcome(models.TextChoices):
     """How an action ended. One whose process died keeps `running`; what it did is seen in the databases."""
 
+    ASKED = "asked", _("asked for")
     RUNNING = "running", _("running")
     DONE = "done", _("done")
     REFUSED = "refused", _("refused")

@@ -6,6 +6,7 @@ import structlog
 from celery import shared_task
 
 from apps.extraction import recorder
+from apps.extraction.models import Move, Outcome
 from apps.extraction.moving import acting
 from apps.extraction.moving.verbs import VERBS
 
@@ -26,9 +27,14 @@ def look_after() -> None:
 
 
 @shared_task(name="extraction.act")
-def act(service: str, verb: str, who: str, reason: str) -> None:
-    """An action that somebody asked for in the admin; how it goes is in its record."""
+def act(move_id: str) -> None:
+    """An action that somebody asked for in the admin, once: who and why is in its record, and not in the message."""
+    asked = Move.objects.filter(id=move_id, outcome=Outcome.ASKED)
+    if not asked.update(outcome=Outcome.RUNNING):
+        return
+    move = Move.objects.get(id=move_id)
+    by = acting.By(move.who, move.where, move.reason, asked=move.id)
     try:
-        VERBS[verb](service, acting.By(who, "admin", reason))
+        VERBS[move.verb](move.service, by)
     except acting.PROBLEMS as error:
-        log.warning("action_ended", service=service, verb=verb, error=str(error))
+        log.warning("action_ended", service=move.service, verb=move.verb, error=str(error))

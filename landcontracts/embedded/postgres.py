@@ -116,10 +116,10 @@ def start(
     wait_for_port(port, process, log)
     server = Server(port)
     _wait_until_ready(server, secrets["DB_SUPERUSER_PASSWORD"])
-    if fresh:
-        _create_roles(server, secrets)
-        for database in databases:
-            create_database(server, secrets, database, shared=database == DATABASE)
+    # Each time: data that an older version has left get what it did not know.
+    _create_roles(server, secrets)
+    for database in databases:
+        create_database(server, secrets, database, shared=database == DATABASE)
     return server
 
 
@@ -219,7 +219,10 @@ def _create_roles(server: Server, secrets: dict[str, str]) -> None:
     }
     options = {REPLICATOR: "LOGIN REPLICATION", CONTROL: "LOGIN CREATEDB"}
     with psycopg.connect(server.url(SUPERUSER, secrets["DB_SUPERUSER_PASSWORD"], SUPERUSER), autocommit=True) as admin:
+        known = {row[0] for row in admin.execute("SELECT rolname FROM pg_roles").fetchall()}
         for role, password in passwords.items():
+            if role in known:
+                continue
             admin.execute(
                 sql.SQL("CREATE ROLE {} {} PASSWORD {}").format(
                     sql.Identifier(role), sql.SQL(options.get(role, "LOGIN")), sql.Literal(password)
@@ -231,11 +234,12 @@ def _create_roles(server: Server, secrets: dict[str, str]) -> None:
 
 
 def create_database(server: Server, secrets: dict[str, str], name: str, *, shared: bool) -> None:
-    """An empty database. In the shared one the app's role gets rows with each new table; in a service's own, with its cutover."""
+    """A database with what every home needs. In the shared one the app's role gets rows with each new table; in a service's own, with its cutover."""
     superuser = secrets["DB_SUPERUSER_PASSWORD"]
     with psycopg.connect(server.url(SUPERUSER, superuser, SUPERUSER), autocommit=True) as admin:
         database = sql.Identifier(name)
-        admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(OWNER)))
+        if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(OWNER)))
         admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(CONTROL)))
     with psycopg.connect(server.url(SUPERUSER, superuser, name), autocommit=True) as admin:
         for file in ("home.sql", "guard.sql"):

@@ -31,15 +31,16 @@ NAMES = (
 def load(folder: Path) -> dict[str, str]:
     """The stack's secrets."""
     file = folder / "secrets.json"
-    if file.exists():
-        known: dict[str, str] = json.loads(file.read_text())
+    known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    if known.keys() >= {*NAMES, "JWT_SIGNING_KEY"}:
         return known
     made = {name: secrets.token_hex(24) for name in NAMES}
     made["DEMO_PASSWORD"] = f"demo-{secrets.token_urlsafe(9)}"
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     made["JWT_SIGNING_KEY"] = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    made |= known  # a newer version may want one more
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as output:
         json.dump(made, output)
     return made

@@ -1,11 +1,29 @@
 #!/bin/sh
-# Roles of a new cluster: the owner migrates, the app has rows only, neither is a superuser.
+# A new cluster: the roles, the shared database, and one for each service that may get a home of its own. Run by the image at its first start.
+# HOMES names the services' databases of this cluster; empty where it has the shared database only. SHARED=no for a cluster without it.
 set -eu
-psql -v ON_ERROR_STOP=1 -v owner="$OWNER_PASSWORD" -v app="$APP_PASSWORD" -U "$POSTGRES_USER" <<'SQL'
+sql() { psql -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" "$@"; }
+sql -v owner="$OWNER_PASSWORD" -v app="$APP_PASSWORD" -v service="$SERVICE_PASSWORD" \
+    -v replicator="$REPLICATOR_PASSWORD" -v control="$CONTROL_PASSWORD" <<'SQL'
 CREATE ROLE lc_owner LOGIN PASSWORD :'owner';
 CREATE ROLE lc_app LOGIN PASSWORD :'app';
-CREATE DATABASE landcontracts OWNER lc_owner;
-\connect landcontracts
-ALTER DEFAULT PRIVILEGES FOR ROLE lc_owner GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO lc_app;
-ALTER DEFAULT PRIVILEGES FOR ROLE lc_owner GRANT USAGE, SELECT ON SEQUENCES TO lc_app;
+CREATE ROLE lc_service LOGIN PASSWORD :'service';
+CREATE ROLE lc_replicator LOGIN REPLICATION PASSWORD :'replicator';
+CREATE ROLE lc_control LOGIN CREATEDB PASSWORD :'control';
+GRANT lc_owner, lc_replicator TO lc_control;
+GRANT pg_create_subscription, pg_monitor, pg_checkpoint, pg_signal_backend TO lc_control;
 SQL
+database() {
+    sql -c "CREATE DATABASE \"$1\" OWNER lc_owner" -c "GRANT CREATE ON DATABASE \"$1\" TO lc_control"
+    sql -d "$1" -f /sql/home.sql -f /sql/guard.sql
+    sql -d "$1" -c "ALTER DEFAULT PRIVILEGES FOR ROLE lc_owner GRANT SELECT ON TABLES TO lc_replicator, lc_control"
+}
+if [ "${SHARED:-yes}" = yes ]; then
+    database landcontracts
+    sql -d landcontracts \
+        -c "ALTER DEFAULT PRIVILEGES FOR ROLE lc_owner GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO lc_app" \
+        -c "ALTER DEFAULT PRIVILEGES FOR ROLE lc_owner GRANT USAGE, SELECT ON SEQUENCES TO lc_app"
+fi
+for home in ${HOMES:-}; do
+    database "$home"
+done

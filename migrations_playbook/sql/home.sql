@@ -13,6 +13,10 @@ CREATE TABLE IF NOT EXISTS extraction.fence (
     closed bigint NOT NULL DEFAULT 0,
     closed_at timestamptz,
     moving boolean NOT NULL DEFAULT false,
-    tables text NOT NULL DEFAULT ''  -- a regular expression over the names of the service's tables
+    tables text NOT NULL DEFAULT '',  -- a regular expression over the names of the service's tables
+    oids oid[] NOT NULL DEFAULT '{}',  -- the tables that there were when it began to move, whatever they are called later
+    -- In a service's own database: which synchronisation fills it, and which one has done so.
+    filling text NOT NULL DEFAULT '',
+    filled text NOT NULL DEFAULT ''
 );
 ALTER TABLE extraction.fence OWNER TO lc_control;

@@ -29,6 +29,7 @@ def many(both, prepared: str):
     )
     yield ROWS
     both.shared.execute("DELETE FROM notifications_command WHERE method = 'bulk'")
+    both.shared.execute("VACUUM notifications_command")  # dead pages are pages to copy as well
 
 
 def stop(service: str) -> None:
@@ -127,7 +128,7 @@ def test_the_process_that_copies_is_killed_and_leaves_no_slot_and_another_begins
         "import django, sys; django.setup()\n"
         "from apps.datasync.gateways import copying; copying.CHUNK_PAGES = 1\n"
         "from apps.datasync.logic import carrying; import uuid, time\n"
-        "carrying.see_to(uuid.UUID(sys.argv[1])); time.sleep(60)\n"
+        "while True: carrying.see_to(uuid.UUID(sys.argv[1])); time.sleep(0.2)\n"  # as the worker's clock does
     )
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "landcontracts.settings", "SYNC_JOBS": "1"}
     carrier = subprocess.Popen([sys.executable, "-c", program, str(sync.sync_id)], cwd=BASE, env=environment)
@@ -151,10 +152,8 @@ def test_the_process_that_copies_is_killed_and_leaves_no_slot_and_another_begins
 def test_a_slot_that_keeps_too_much_is_given_up_and_the_record_says_so(service: str, both, settings):
     sync = followed(service)
     settings.SYNC_SLOT_MAX_BYTES = -1
-    failed = until(
-        lambda: (now := call(DATASYNC).get(ctx=ctx(), sync_id=sync.sync_id)).status is SyncStatus.FAILED and now
-    )
-    assert "slots dropped: lc_notifications" in failed.error
+    until(lambda: call(DATASYNC).get(ctx=ctx(), sync_id=sync.sync_id).status is SyncStatus.FAILED)
+    until(lambda: "slots dropped: lc_notifications" in call(DATASYNC).get(ctx=ctx(), sync_id=sync.sync_id).error)
     assert slots(both) == []
 
 
@@ -197,3 +196,40 @@ def test_how_far_it_is_is_a_metric(service: str):
     text = urllib.request.urlopen(f"{os.environ['WEB_URL']}/metrics").read().decode()
     assert 'data_sync_delay_seconds{service="notifications",table=""}' in text
     assert 'data_sync_lag_bytes{service="notifications",table=""}' in text
+
+
+def test_a_copy_after_a_rollback_does_not_travel_to_the_home(service: str, both, many: int):
+    """The way back of an earlier move still publishes what is emptied now."""
+    from apps.extraction.moving import acting, states
+    from tests.moves.conftest import BY
+
+    followed(service)
+    acting.verify(service, BY, anew=True)
+    acting.cutover(service, BY)
+    acting.rollback(service, BY)
+    stop(service)
+    sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
+    refused = until(
+        lambda: (
+            (now := call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id)).status is not SyncStatus.RUNNING and now
+        )
+    )
+    assert "extraction notifications abort" in refused.error
+    assert both.shared.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many
+    acting.sync(service, BY)  # which gives up the old way back first
+    assert states.live_sync(service) is not None
+    assert both.shared.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many
+    acting.abort(service, BY)
+
+
+def test_one_that_was_cancelled_at_its_last_chunk_does_not_empty_what_its_successor_filled(
+    service: str, both, many: int
+):
+    from apps.datasync.gateways import copying, following, tables
+
+    followed(service)
+    with following.ends(service) as found:
+        chosen = tables.describe_all(found.target, service)
+        with pytest.raises(copying.IsHome, match="follows by another"):
+            copying.empty(found.target, service, chosen, by="an earlier one", again=True)
+    assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many

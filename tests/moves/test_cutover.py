@@ -126,7 +126,7 @@ def test_events_under_way_are_delivered_once(here: World, service: str):
 def test_a_second_leader_is_refused_while_one_leads(service: str):
     from apps.extraction.moving.leading import AnotherLeads, leading
 
-    with leading("extraction somebody else"), pytest.raises(AnotherLeads, match="somebody else"):
+    with leading("documents", "somebody else"), pytest.raises(AnotherLeads, match="somebody else"):
         acting.cutover(service, BY)
     assert Move.objects.filter(service=service).latest("started_at").outcome == Outcome.FAILED
 
@@ -139,6 +139,9 @@ def test_ddl_is_refused_while_it_moves_and_allowed_again(service: str, both):
                 "CREATE INDEX extra ON notifications_mail (created_at)",
                 "DROP TABLE notifications_mail",
                 "ALTER TABLE notifications_mail ALTER COLUMN attempts TYPE bigint",
+                "ALTER TABLE notifications_mail RENAME TO elsewhere",
+                "CREATE RULE never AS ON DELETE TO notifications_mail DO INSTEAD NOTHING",
+                "GRANT INSERT ON notifications_mail TO lc_service",
             ):
                 with pytest.raises(psycopg.errors.ObjectInUse, match="notifications is being moved"):
                     owner.execute(statement)

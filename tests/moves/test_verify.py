@@ -204,3 +204,37 @@ def test_messages_of_the_log_are_read():
     assert found.upto == "1/10"
     with pytest.raises(changes.UnknownMessage):
         changes.read([("0/1", b"Z")])
+
+
+@pytest.mark.usefixtures("verified")
+def test_a_row_that_is_missing_is_found_however_often_it_changes(service: str, both):
+    put(both.shared, 1)
+    until(lambda: both.own.execute("SELECT 1 FROM notifications_command WHERE id = %s", [KEY.format(1)]).fetchone())
+    both.own.execute("DELETE FROM notifications_command WHERE id = %s", [KEY.format(1)])
+    count = 0
+
+    def found() -> list:
+        nonlocal count
+        for _ in range(20):  # an update of a row that is not there is skipped in silence
+            count += 1
+            put(both.shared, 1, key=f"'{count}'")
+        return all_of(service)
+
+    (missing,) = until(found)
+    assert (missing.key, missing.kind) == ((KEY.format(1),), DifferenceKind.MISSING)
+
+
+@pytest.mark.usefixtures("verified")
+def test_a_second_copy_has_to_be_compared_anew(service: str, both):
+    from apps.core.database import places, replication
+    from apps.extraction.moving import states
+
+    sync = states.live_sync(service)
+    replication.unsubscribe(both.own, "lc_notifications")
+    with places.replicator("default") as slots:
+        replication.drop_slot(slots, "lc_notifications")
+    from apps.datasync.models import Sync
+
+    until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
+    acting.sync(service, BY)
+    assert states.observe(service).stage is states.Stage.SYNCING

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from django.conf import settings
 
@@ -50,7 +50,7 @@ def _run(tool: str, arguments: list[str], url: str, *, by_option: bool = False) 
     # The password goes by the environment: a command line is everybody's to read.
     parts = urlsplit(url)
     bare = urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port or 5432}"))
-    environment: dict[str, Any] = {**os.environ, "PGPASSWORD": parts.password or ""}
+    environment: dict[str, Any] = {**os.environ, "PGPASSWORD": unquote(parts.password or "")}
     done = subprocess.run(
         [find(tool), *arguments, *(["--dbname"] if by_option else []), bare],
         env=environment,

@@ -19,9 +19,10 @@ FROM pg_roles WHERE rolname = ANY(%(roles)s) AND to_regclass(%(table)s) IS NOT N
 def set_moving(connection: Connection, service: str, *, moving: bool) -> None:
     """From now on DDL on the service's tables is refused in this database, or no longer is."""
     connection.execute(
-        "INSERT INTO extraction.fence (service, moving, tables) VALUES (%s, %s, %s)"
-        " ON CONFLICT (service) DO UPDATE SET moving = excluded.moving, tables = excluded.tables",
-        [service, moving, pattern_of(service)],
+        "INSERT INTO extraction.fence (service, moving, tables, oids) SELECT %(s)s, %(m)s, %(p)s, array("
+        "SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname ~ %(p)s)"
+        " ON CONFLICT (service) DO UPDATE SET moving = excluded.moving, tables = excluded.tables, oids = excluded.oids",
+        {"s": service, "m": moving, "p": pattern_of(service)},
     )
 
 
@@ -62,6 +63,26 @@ def hold_closed(connection: Connection, service: str) -> bool:
     set_up(connection, service)
     connection.execute("SELECT 1 FROM extraction.fence WHERE service = %s FOR UPDATE", [service])
     return not is_writable(connection, service)
+
+
+def begin_to_fill(connection: Connection, service: str, by: str) -> None:
+    """Inside a transaction that holds the fence: from now on this synchronisation fills the database, and it is not full."""
+    connection.execute("UPDATE extraction.fence SET filling = %s, filled = '' WHERE service = %s", [by, service])
+
+
+def is_filling(connection: Connection, service: str, by: str) -> bool:
+    """Whether it is this synchronisation that fills the database, and nobody after it."""
+    row = connection.execute("SELECT filling FROM extraction.fence WHERE service = %s", [service]).fetchone()
+    return bool(row and row[0] == by)
+
+
+def filled(connection: Connection, service: str, by: str) -> bool:
+    """Every row is there and is followed. False when somebody else has begun to fill it meanwhile."""
+    done = connection.execute(
+        "UPDATE extraction.fence SET filled = filling WHERE service = %(s)s AND filling = %(by)s",
+        {"s": service, "by": by},
+    )
+    return done.rowcount == 1
 
 
 def set_up(connection: Connection, service: str) -> None:

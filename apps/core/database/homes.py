@@ -113,9 +113,13 @@ def elsewhere(alias: str, state: str | None, sql: str) -> str | None:
     return None
 
 
-def anything_moved(*, patience_seconds: float) -> bool:
-    """Look at every service's grants again: whether one of them is elsewhere than this process thought."""
-    before = dict(_known)
+def known() -> dict[str, Home]:
+    """Where this process thinks that everything is."""
+    return dict(_known)
+
+
+def anything_moved(before: dict[str, Home], *, patience_seconds: float) -> bool:
+    """Look at every service's grants again: whether one of them is elsewhere than this process thought before."""
     for service, seen in before.items():
         look_again(service, seen, patience_seconds=patience_seconds)
     return before != _known

@@ -19,6 +19,7 @@ from apps.core.seam import topology
 
 MARKERS = "extraction"
 BEAT = "beat"
+QUIET = {"log_statement": "none", "log_min_error_statement": "panic", "log_min_duration_statement": "-1"}
 PATIENCE_SECONDS = 15
 LOOK_AGAIN_SECONDS = 0.001
 
@@ -51,15 +52,32 @@ def pattern_of(service: str) -> str:
     return "^(" + "|".join(topology.table_names(service)) + ")"
 
 
-def publish(connection: Connection, name: str, tables: Sequence[str], *, marker: str = "") -> None:
+def publish(
+    connection: Connection,
+    name: str,
+    tables: Sequence[str],
+    *,
+    marker: str = "",
+    what: str = "insert, update, delete, truncate",
+) -> None:
     """Publish tables, and the marker's with them."""
     named = [sql.Identifier("public", table) for table in tables]
     if marker:
         named.append(sql.Identifier(MARKERS, marker))
     unpublish(connection, name)
     connection.execute(
-        sql.SQL("CREATE PUBLICATION {} FOR TABLE {}").format(sql.Identifier(name), sql.SQL(", ").join(named))
+        sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH (publish = {})").format(
+            sql.Identifier(name), sql.SQL(", ").join(named), sql.Literal(what)
+        )
     )
+
+
+def published(connection: Connection, name: str) -> set[str]:
+    """The service's tables in a publication."""
+    rows = connection.execute(
+        "SELECT tablename FROM pg_publication_tables WHERE pubname = %s AND schemaname = 'public'", [name]
+    ).fetchall()
+    return {str(table) for (table,) in rows}
 
 
 def unpublish(connection: Connection, name: str) -> None:
@@ -119,6 +137,21 @@ def subscribe(connection: Connection, name: str, publisher: str) -> None:
 
     Commits are synchronous: what was shown as applied is still there after a crash.
     """
+    with connection.transaction():
+        # The statement has a password in it: it is not to be in a log, least of all when it fails.
+        for parameter, value in QUIET.items():
+            if has_privilege(connection, parameter):
+                connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.SQL(parameter), sql.Literal(value)))
+        _subscribe(connection, name, publisher)
+
+
+def has_privilege(connection: Connection, parameter: str) -> bool:
+    """Whether this role may set a parameter that is otherwise a superuser's."""
+    row = connection.execute("SELECT has_parameter_privilege(%s, 'SET')", [parameter]).fetchone()
+    return bool(row and row[0])
+
+
+def _subscribe(connection: Connection, name: str, publisher: str) -> None:
     connection.execute(
         sql.SQL(
             "CREATE SUBSCRIPTION {name} CONNECTION {publisher} PUBLICATION {name} WITH (create_slot = false, slot_name = {slot},"
@@ -172,13 +205,15 @@ def make_marker(connection: Connection, service: str) -> None:
 
 def mark(connection: Connection, service: str, name: str, value: int) -> None:
     """Write a marker."""
-    connection.execute(
-        sql.SQL(
-            "INSERT INTO {} VALUES (%s, %s, clock_timestamp())"
-            " ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at"
-        ).format(sql.Identifier(MARKERS, marker_of(service))),
-        [name, value],
-    )
+    connection.execute(marking(service, name, value))
+
+
+def marking(service: str, name: str, value: int) -> sql.Composed:
+    """The statement that writes a marker."""
+    return sql.SQL(
+        "INSERT INTO {} VALUES ({}, {}, clock_timestamp())"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at"
+    ).format(sql.Identifier(MARKERS, marker_of(service)), sql.Literal(name), sql.Literal(value))
 
 
 def marked(connection: Connection, service: str, name: str) -> int | None:

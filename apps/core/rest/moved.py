@@ -23,7 +23,8 @@ class FollowsHomes:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Nothing on the way in."""
+        """Remember where everything was at home when the request came."""
+        request.homes = homes.known()  # type: ignore[attr-defined]  # a mark of ours
         answer: HttpResponse = self.get_response(request)
         return answer
 
@@ -36,7 +37,10 @@ class FollowsHomes:
         ):
             return None
         request.repeated = True  # type: ignore[attr-defined]  # a mark of ours
-        if not homes.anything_moved(patience_seconds=PATIENCE_SECONDS) or request.resolver_match is None:
+        if (
+            not homes.anything_moved(getattr(request, "homes", {}), patience_seconds=PATIENCE_SECONDS)
+            or request.resolver_match is None
+        ):
             return None
         match = request.resolver_match
         answer: Any = match.func(request, *match.args, **match.kwargs)

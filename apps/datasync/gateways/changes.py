@@ -23,6 +23,7 @@ class Changed(NamedTuple):
     rows: dict[str, set[tuple[str, ...]]]
     tables: set[str]
     upto: str | None
+    is_all: bool = True
 
 
 class _Relation(NamedTuple):
@@ -35,9 +36,15 @@ class UnknownMessage(Exception):
 
 
 def peek(connection: Connection, slot: str, publication: str) -> Changed:
-    """What has changed since the slot was last advanced, whole transactions only."""
+    """What has changed since the slot was last advanced, whole transactions only.
+
+    `upto` is where the log was before it was asked, when nothing was left over: what else is in the log need not be kept either.
+    """
+    row = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
     messages = connection.execute(PEEK, [slot, AT_ONCE, publication], binary=True).fetchall()
-    return read((str(lsn), bytes(data)) for lsn, data in messages)
+    found = read((str(lsn), bytes(data)) for lsn, data in messages)
+    is_all = len(messages) < AT_ONCE
+    return found._replace(upto=found.upto or (str(row[0]) if row and is_all else None), is_all=is_all)
 
 
 def advance(connection: Connection, slot: str, upto: str) -> None:
@@ -58,7 +65,7 @@ def read(messages: Iterable[tuple[str, bytes]]) -> Changed:
         elif kind in b"IUD":
             relation = relations[struct.unpack_from(">I", data, 1)[0]]
             for values in _tuples(data):
-                if all(values[place] is not None for place in relation.key_places):
+                if relation.key_places and all(values[place] is not None for place in relation.key_places):
                     key = tuple(values[place] or "" for place in relation.key_places)
                     found.rows.setdefault(relation.name, set()).add(key)
         elif kind == b"T":
@@ -77,13 +84,15 @@ def _relation(data: bytes) -> tuple[int, _Relation]:
     name, at = _string(data, at)
     count = struct.unpack_from(">H", data, at + 1)[0]
     at += 3
-    places = []
+    places: dict[str, int] = {}
     for place in range(count):
-        if data[at] & 1:  # part of the replica identity
-            places.append(place)
-        _, at = _string(data, at + 1)
+        is_key = data[at] & 1  # part of the replica identity
+        column, at = _string(data, at + 1)
+        if is_key:
+            places[column] = place
         at += 8
-    return number, _Relation(name, tuple(places))
+    # In the order of names, as tables are described.
+    return number, _Relation(name, tuple(places[column] for column in sorted(places)))
 
 
 def _tuples(data: bytes) -> list[list[str | None]]:

@@ -96,6 +96,12 @@ def hashes(connection: Connection, table: Table, keys: Iterable[Key]) -> dict[Ke
     return _hashes(connection.execute(query).fetchall())
 
 
+def hold(connection: Connection, table: Table, keys: Sequence[Key]) -> None:
+    """Keep these rows as they are until the transaction ends. Raises: psycopg.errors.LockNotAvailable."""
+    rows = sql.SQL(", ").join(table.key_row(key) for key in keys)
+    connection.execute(sql.SQL("SELECT 1 FROM {} WHERE {} IN ({}) FOR SHARE").format(table.named, _key(table), rows))
+
+
 def explain(both: Both, table: Table, key: Key) -> Found | None:
     """What differs in one row, or None where nothing does any more."""
     parts = [

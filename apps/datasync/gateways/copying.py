@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from apps.core.database import fences, places
+from apps.core.database import fences, places, replication
 from apps.core.database.places import Connection
 from apps.datasync.gateways.tables import PAGE_BYTES, Table
 
@@ -63,15 +63,18 @@ class IsHome(Exception):
     """People write there: nothing is ever emptied that is anybody's home."""
 
 
-def empty(target: Connection, service: str, tables: Sequence[Table]) -> None:
+def empty(target: Connection, service: str, tables: Sequence[Table], *, by: str, again: bool = False) -> None:
     """Take out every row, and every key and index, remembering what they were. Tables that refer to these lose that key too.
 
-    Raises: IsHome.
+    `by` is the synchronisation that fills them from now on; `again` for one that gives up what it has filled, unless another has
+    begun meanwhile. Raises: IsHome.
     """
     names = [f"public.{table.name}" for table in tables]
     with target.transaction():
-        if not fences.hold_closed(target, service):
-            raise IsHome(f"the data of {service} are at home there")
+        _require_closed(target, service, [table.name for table in tables])
+        if again and not fences.is_filling(target, service, by):
+            raise IsHome(f"another synchronisation fills the database of {service} by now")
+        fences.begin_to_fill(target, service, by)
         target.execute(
             f"CREATE TABLE IF NOT EXISTS {KEYS} (relation text, kind text, name text, definition text, turn int,"
             " PRIMARY KEY (relation, name))"
@@ -90,12 +93,29 @@ def mend(target: Connection, service: str) -> None:
     if (target.execute("SELECT to_regclass(%s)", [KEYS]).fetchone() or [None])[0] is None:
         return
     with target.transaction():
-        rows = target.execute(f"SELECT DISTINCT relation FROM {KEYS} WHERE turn = 1").fetchall()
-        if rows and not fences.hold_closed(target, service):
-            raise IsHome(f"the data of {service} are at home there")
+        # Every table of the service that still wants a key, so that what refers to what is empty as well.
+        pattern = replication.pattern_of(service)
+        rows = target.execute(f"SELECT DISTINCT relation FROM {KEYS} WHERE relation ~ %s", [pattern]).fetchall()
+        if rows:
+            _require_closed(target, service, [str(relation) for (relation,) in rows])
         for (relation,) in rows:
             target.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(str(relation))))
     build_keys(target)
+
+
+def _require_closed(target: Connection, service: str, tables: Sequence[str]) -> None:
+    """Raise IsHome where people write, where somebody follows already, or where what is done would travel to somebody else."""
+    if not fences.hold_closed(target, service):
+        raise IsHome(f"the data of {service} are at home there")
+    if replication.is_subscribed(target, f"lc_{service}"):
+        raise IsHome(f"the database of {service} follows by another synchronisation")
+    row = target.execute(
+        "SELECT pubname FROM pg_publication_tables WHERE schemaname = 'public' AND tablename = ANY(%s)", [list(tables)]
+    ).fetchone()
+    if row is not None:
+        raise IsHome(
+            f"{row[0]} publishes these tables to where the data are at home: manage.py extraction {service} abort"
+        )
 
 
 def build_keys(target: Connection) -> None:

@@ -93,7 +93,7 @@ def end(found: Ends, line: Line) -> list[str]:
     replication.unsubscribe(found.target, line.name)
     dropped = [name for name in (line.name, temporary(line)) if replication.drop_slot(found.slots, name)]
     replication.unpublish(found.source, line.name)
-    if line.is_whole and not fences.is_writable(found.target, line.service):
+    if line.is_whole and fences.is_writable(found.source, line.service):
         for connection in (found.source, found.target):
             fences.set_moving(connection, line.service, moving=False)
     return dropped

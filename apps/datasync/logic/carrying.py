@@ -20,12 +20,12 @@ from django.db import close_old_connections
 from django.db.models import F
 from django.utils import timezone
 
-from apps.core.database import places, replication
+from apps.core.database import fences, places, replication
 from apps.datasync.gateways import copying, following, tables
 from apps.datasync.gateways.copying import Progress, Stopped
 from apps.datasync.gateways.following import SHARED, Ends, Line
-from apps.datasync.interface import SyncPhase, SyncStatus, SyncType
-from apps.datasync.models import Sync
+from apps.datasync.interface import SyncPhase, SyncStatus, SyncType, VerificationStatus
+from apps.datasync.models import Sync, Verification
 
 MAX_ATTEMPTS = 3
 BEAT_SECONDS = 0.5
@@ -77,7 +77,8 @@ def held(name: str) -> Iterator[Callable[[], bool] | None]:
 
 def _run(sync_id: UUID) -> None:
     try:
-        with held(f"datasync {sync_id}") as still:
+        # One at a time for a line, not for a synchronisation: a cancelled one may still be at its last chunk.
+        with held(f"datasync {line_of(Sync.objects.get(id=sync_id)).name}") as still:
             if still is not None:
                 Carrier(sync_id, still).carry()
     except psycopg.OperationalError as error:  # a server is away: whoever is asked next goes on
@@ -97,11 +98,14 @@ def write(row: Sync, **fields: Any) -> None:
 
 def fail(row: Sync, problem: str) -> None:
     """End it as failed, with everything taken down."""
-    dropped: list[str] = []
+    live = Sync.objects.filter(id=row.id, status__in=LIVE)
+    ended = {"status": SyncStatus.FAILED, "phase": SyncPhase.ENDED, "finished_at": timezone.now()}
+    if not live.update(**ended, error=problem[:2000]):
+        return  # it was ended meanwhile: what has its names may be its successor's
     with contextlib.suppress(psycopg.OperationalError), following.ends(row.target_service) as found:
-        dropped = following.end(found, line_of(row))
-    words = f"{problem} (slots dropped: {', '.join(dropped)})" if dropped else problem
-    write(row, status=SyncStatus.FAILED, phase=SyncPhase.ENDED, error=words[:2000], finished_at=timezone.now())
+        if dropped := following.end(found, line_of(row)):
+            words = f"{problem} (slots dropped: {', '.join(dropped)})"
+            Sync.objects.filter(id=row.id).update(error=words[:2000])
 
 
 def line_of(row: Sync) -> Line:
@@ -150,24 +154,36 @@ class Carrier:
             bytes_total=sum(table.pages for table in chosen) * tables.PAGE_BYTES,
         )
         following.end(found, self.line)  # what an earlier attempt has left
+        if self.line.is_whole:
+            self._forget_verification(found)
         if self.is_incremental:
             following.begin(found, self.line, [table.name for table in chosen])
-        copying.empty(found.target, self.row.target_service, chosen)
+        copying.empty(found.target, self.row.target_service, chosen, by=str(self.row.id))
         with self._moment() as at:
             try:
                 self._copy_rows(found, chosen, at)
             except (Stopped, GivenUp, psycopg.IntegrityError):
                 # Half a table without keys is of no use to anybody: leave it empty and whole.
-                copying.empty(found.target, self.row.target_service, chosen)
+                copying.empty(found.target, self.row.target_service, chosen, by=str(self.row.id), again=True)
                 copying.build_keys(found.target)
                 raise
             copying.tidy(found.target, chosen)
             now = timezone.now()
             if self.is_incremental:
                 following.follow(found, self.line, following.temporary(self.line))
+                if self.line.is_whole and not fences.filled(found.target, self.row.target_service, str(self.row.id)):
+                    raise GivenUp("another synchronisation has begun to fill the target")
                 write(self.row, phase=SyncPhase.FOLLOWING, copied_at=now, attempt=1)
             else:
                 write(self.row, phase=SyncPhase.ENDED, status=SyncStatus.COMPLETED, copied_at=now, finished_at=now)
+
+    def _forget_verification(self, found: Ends) -> None:
+        """What was compared is emptied: it has to be compared anew."""
+        live = Verification.objects.filter(target_service=self.row.target_service)
+        live.filter(status__in=(VerificationStatus.RUNNING, VerificationStatus.FOLLOWING)).update(
+            status=VerificationStatus.STOPPED
+        )
+        replication.drop_slot(found.slots, following.verifying_slot(self.row.target_service))
 
     def _described(self, found: Ends) -> tuple[tables.Table, ...]:
         """The tables to copy. Raises: GivenUp where the target's are others, or where it has been tried too often."""

@@ -12,6 +12,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from django.db import close_old_connections
 from django.db.models import F
 from django.utils import timezone
 
-from apps.core.database import homes, replication, switches
+from apps.core.database import homes, places, replication, switches
 from apps.datasync.gateways import changes, comparing, following, tables
 from apps.datasync.gateways.comparing import Both, Key
 from apps.datasync.gateways.following import SHARED, Ends
@@ -34,6 +35,8 @@ from apps.datasync.models import Difference, Verification
 LIVE = (VerificationStatus.RUNNING, VerificationStatus.FOLLOWING)
 ROUND_SECONDS = 0.25
 AT_ONCE = 500
+HELD_AT_ONCE = 20
+RESTLESS = timedelta(seconds=2)
 BEAT = "verify"
 BEAT_PATIENCE_SECONDS = 2
 BUSY = """
@@ -170,16 +173,19 @@ class Verifier:
 
     def _compare_changed(self, found: Ends) -> None:
         """One round over what has changed and what is suspected; then the slot may forget it."""
-        self._require_wanted()
-        changed = changes.peek(found.slots, self.slot, self.publication)
-        for name in changed.tables & self._tables.keys():
-            self._compare_range_again(found, self._tables[name])
-        for name, keys in changed.rows.items():
-            if name in self._tables:
-                for some in _batches(keys):
-                    self._look(found, self._tables[name], some)
-        if changed.upto is not None:
-            changes.advance(found.slots, self.slot, changed.upto)
+        is_all = False
+        while not is_all:
+            self._require_wanted()
+            changed = changes.peek(found.slots, self.slot, self.publication)
+            for name in changed.tables & self._tables.keys():
+                self._compare_range_again(found, self._tables[name])
+            for name, keys in changed.rows.items():
+                if name in self._tables:
+                    for some in _batches(keys):
+                        self._look(found, self._tables[name], some)
+            if changed.upto is not None:
+                changes.advance(found.slots, self.slot, changed.upto)
+            is_all = changed.is_all
         waiting = self._look_at_suspects(found)
         slot = replication.slot(found.slots, self.slot)
         if slot is not None and slot.kept_bytes > settings.SYNC_SLOT_MAX_BYTES:
@@ -195,35 +201,59 @@ class Verifier:
     def _look_at_suspects(self, found: Ends) -> int:
         """Look at everything that is not certain yet; how many stay so."""
         by_table: dict[str, list[Key]] = {}
-        rows = Difference.objects.filter(verification=self.row, is_certain=False).values_list("table", "key")
-        for name, key in rows:
+        since: dict[tuple[str, Key], datetime] = {}
+        rows = Difference.objects.filter(verification=self.row, is_certain=False).values_list(
+            "table", "key", "found_at"
+        )
+        for name, key, found_at in rows:
             by_table.setdefault(name, []).append(tuple(key))
+            since[name, tuple(key)] = found_at
+        long_ago = timezone.now() - RESTLESS
         for name, keys in by_table.items():
-            for some in _batches(keys):
+            restless = [key for key in keys if since[name, key] < long_ago]
+            for some in _batches([key for key in keys if since[name, key] >= long_ago]):
                 self._look(found, self._tables[name], some)
+            for some in _batches(restless, HELD_AT_ONCE):
+                self._look_while_held(found, self._tables[name], some)
         return Difference.objects.filter(verification=self.row, is_certain=False).count() if by_table else 0
 
-    def _look(self, found: Ends, table: Table, keys: list[Key]) -> None:
+    def _look_while_held(self, found: Ends, table: Table, keys: list[Key]) -> None:
+        """Rows that change all the time are held still for the milliseconds of a look; where somebody has them, the next round does."""
+        both = self._both(found)
+        alias = SHARED if both.home is found.source else self.service
+        with (
+            places.control(alias) as writer,
+            contextlib.suppress(psycopg.errors.LockNotAvailable),
+            both.home.transaction(),
+        ):
+            both.home.execute("SET LOCAL lock_timeout = 50")
+            comparing.hold(both.home, table, keys)
+            self._look(found, table, keys, writer=writer)
+
+    def _look(self, found: Ends, table: Table, keys: list[Key], *, writer: places.Connection | None = None) -> None:
         """Compare some rows: those that are the same are no longer suspected, those that stay different are certain."""
         both = self._both(found)
         before = comparing.hashes(both.home, table, keys)
         try:
-            replication.beat(both.home, both.other, self.service, seconds=BEAT_PATIENCE_SECONDS, name=BEAT)
+            replication.beat(writer or both.home, both.other, self.service, seconds=BEAT_PATIENCE_SECONDS, name=BEAT)
         except replication.TooSlow:
             self._suspect(table, keys)  # nothing can be said yet
             return
         there = comparing.hashes(both.other, table, keys)
         unlike = [key for key in keys if before.get(key) != there.get(key)]
         after = comparing.hashes(both.home, table, unlike)
-        certain = [key for key in unlike if after.get(key) == before.get(key)]
-        moving = [key for key in unlike if after.get(key) != before.get(key)]
+        # Whether a row is there at all does not depend on how often it changes.
+        certain = [
+            key
+            for key in unlike
+            if after.get(key) == before.get(key) or (key in before and key in after and key not in there)
+        ]
+        moving = [key for key in unlike if key not in certain]
         named = Difference.objects.filter(verification=self.row, table=table.name)
         settled = set(keys) - set(unlike)
         if settled and named.exists():
             named.filter(key__in=[list(key) for key in settled]).delete()
-        self._suspect(table, moving)
-        if moving:
-            named.filter(key__in=[list(key) for key in moving]).update(is_certain=False)
+        self._suspect(table, moving)  # one that is certain already stays so until it is seen to be the same
         for key in certain:
             explained = comparing.explain(both, table, key)
             if explained is None:
@@ -254,7 +284,7 @@ class Verifier:
             time.sleep(min(spent, 2.0))
 
 
-def _batches(keys: Iterable[Key]) -> Iterator[list[Key]]:
+def _batches(keys: Iterable[Key], size: int = AT_ONCE) -> Iterator[list[Key]]:
     listed = list(keys)
-    for start in range(0, len(listed), AT_ONCE):
-        yield listed[start : start + AT_ONCE]
+    for start in range(0, len(listed), size):
+        yield listed[start : start + size]

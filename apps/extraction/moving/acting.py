@@ -5,6 +5,7 @@ prepare -> sync -> verify -> cutover <-> rollback -> commit -> decommission;  re
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from apps.extraction.moving.states import SHARED, Pair
 from apps.extraction.moving.switching import NotSwitched
 
 LOOK_SECONDS = 0.1
+# A tenth of a table's rows, or as many as autovacuum would wait for.
+AGED = "(n_mod_since_analyze > 500 + n_live_tup / 10 OR n_dead_tup > 500 + n_live_tup / 10)"
 COPY_SECONDS = 24 * 3600
 PROBLEMS = (
     *(Refused, NotSwitched, Overtaken, AnotherLeads, NotPrepared, DomainError, replication.TooSlow),
@@ -55,12 +58,18 @@ class By(NamedTuple):
     tell: Tell = lambda _: None
     stop_before: str = ""
     take_over: bool = False
+    asked: UUID | None = None  # the record of somebody who asked for it
 
 
 def prepare_home(service: str, by: By) -> Move:
     """Make the service's tables in its own database."""
-    with action(service, "prepare", by) as journal, journal.step("migrate", service):
-        prepare(service)
+    with action(service, "prepare", by) as journal:
+        with places.control(service) as own:
+            has_fence = own.execute("SELECT to_regclass('extraction.fence')").fetchone()
+            moving = bool(has_fence and has_fence[0]) and states.side(own, service, service).is_moving
+        _check(journal, [Check("moving", not moving, "its tables keep their shape" if moving else "nothing moves")])
+        with journal.step("migrate", service):
+            prepare(service)
     return journal.move
 
 
@@ -70,6 +79,8 @@ def sync(service: str, by: By) -> Move:
         with states.pair(service) as found:
             observed = states.observe_with(found)
             _check(journal, checks.before_sync(found, observed))
+            if observed.sync is None:
+                switching.drop_way_back(found)  # of an earlier move; what fills a copy must not travel to the home
         with journal.step("start"):
             known = observed.sync or call(DATASYNC).start(
                 ctx=_ctx(service), target_service=service, sync_type=SyncType.INCREMENTAL
@@ -188,6 +199,8 @@ def abort(service: str, by: By) -> Move:
             if observed.sync is not None:
                 call(DATASYNC).cancel(ctx=_ctx(service), sync_id=observed.sync.sync_id)
             switching.drop_way_back(found)
+            for connection in (found.shared, found.own):
+                fences.set_moving(connection, service, moving=False)
     return journal.move
 
 
@@ -223,23 +236,41 @@ def _left_closed() -> list[str]:
         if homes.is_movable(service) and places.is_configured(service):
             with places.control(service) as own:
                 names.update(str(row[0]) for row in own.execute(query, [limit]))
-    found = []
-    for service in sorted(names):
-        with states.pair(service) as both:
-            if switching.left_by(both) is not None:
-                found.append(service)
-    return found
+    return [service for service in sorted(names) if _is_left(service, limit)]
+
+
+def _is_left(service: str, limit: int) -> bool:
+    """Whether nobody is home, and has not been for so long: the side that was closed last says since when."""
+    with states.pair(service) as found:
+        if (origin := switching.left_by(found)) is None:
+            return False
+        row = (
+            found.side(origin)
+            .execute(
+                "SELECT closed_at < clock_timestamp() - make_interval(secs => %s) FROM extraction.fence WHERE service = %s",
+                [limit, service],
+            )
+            .fetchone()
+        )
+        return bool(row and row[0])
 
 
 @contextmanager
 def action(service: str, verb: str, by: By, *, leads: bool = False) -> Iterator[Journal]:
     """One action: alone where it leads, and signed off however it ends."""
     journal = Journal(
-        service, verb, who=by.who, where=by.where, reason=by.reason, tell=by.tell, stop_before=by.stop_before
+        service,
+        verb,
+        asked=by.asked,
+        who=by.who,
+        where=by.where,
+        reason=by.reason,
+        tell=by.tell,
+        stop_before=by.stop_before,
     )
     try:
         if leads:
-            with leading(f"extraction {service} {verb} by {by.who}", take_over=by.take_over):
+            with leading(service, f"{verb} by {by.who}", take_over=by.take_over):
                 yield journal
         else:
             yield journal
@@ -255,8 +286,12 @@ def action(service: str, verb: str, by: By, *, leads: bool = False) -> Iterator[
 def _switch(found: Pair, origin: str, journal: Journal, epoch: int) -> None:
     """The switch between its preparation and the proof that people can write again."""
     with journal.step("vacuum"):
-        for alias in (SHARED, found.service):
-            _tidy(found.side(alias), found.service)
+        other = threading.Thread(target=_tidy, args=(found.own, found.service), name="tidy")
+        other.start()
+        try:
+            _tidy(found.shared, found.service)
+        finally:
+            other.join()
     with switches.alone(found.shared, found.service):
         done = switching.switch(found, origin, journal, epoch)
     journal.note(epoch=done.epoch, attempts=done.attempts, pause_ms=done.pause_ms)
@@ -264,8 +299,9 @@ def _switch(found: Pair, origin: str, journal: Journal, epoch: int) -> None:
 
 
 def _tidy(connection: places.Connection, service: str) -> None:
-    """Statistics and a checkpoint: the first writes after the switch shall not have to wait for either."""
-    for table in replication.tables_of(connection, service):
+    """Statistics where they have aged, and a checkpoint: the first writes after the switch shall not have to wait for either."""
+    aged = "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public' AND relname = ANY(%s) AND " + AGED
+    for (table,) in connection.execute(aged, [list(replication.tables_of(connection, service))]).fetchall():
         connection.execute(f'VACUUM (ANALYZE, SKIP_LOCKED) public."{table}"')
     connection.execute("CHECKPOINT")
 

@@ -27,8 +27,7 @@ WHERE contype = 'f' AND (f.relname ~ %(p)s) <> (t.relname ~ %(p)s)
 """
 IDENTITY = """
 SELECT relname FROM pg_class c WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname ~ %s
-  AND NOT (relreplident = 'f' OR relreplident = 'i'
-           OR (relreplident = 'd' AND EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)))
+  AND NOT (relreplident = 'd' AND EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary))
 """
 # Sequences that a column of these tables takes numbers from, and whether they would move with them.
 USED_SEQUENCES = """
@@ -81,7 +80,9 @@ def before_rollback(found: Pair, observed: Observed) -> list[Check]:
 
 def before_commit(found: Pair, observed: Observed) -> list[Check]:
     """What has to be so before the way back is given up."""
-    return [reversible(found, observed)]
+    # One whose leader died half-way is finished by doing it again.
+    holds = observed.stage in {Stage.REVERSIBLE, Stage.COMMITTED}
+    return [Check("stage", holds, f"the stage is {observed.stage}")]
 
 
 def require(checks: list[Check]) -> None:
@@ -163,6 +164,11 @@ def following(found: Pair, observed: Observed) -> Check:
     if sync is None:
         return Check("synchronised", False, f"it does not follow: manage.py extraction {found.service} sync")
     holds = sync.status is SyncStatus.RUNNING and sync.phase is SyncPhase.FOLLOWING
+    forgotten = set(replication.tables_of(found.shared, found.service)) ^ replication.published(
+        found.shared, states.forward_name(found.service)
+    )
+    if holds and forgotten:
+        return Check("synchronised", False, f"not followed: {', '.join(sorted(forgotten))}")
     return Check("synchronised", holds, f"{sync.status}, {sync.phase}, {sync.records_processed} rows copied")
 
 
@@ -180,7 +186,10 @@ def lag(found: Pair, observed: Observed) -> Check:
 
 def way_back(found: Pair, observed: Observed) -> Check:
     """The same for the way back."""
-    if not replication.is_subscribed(found.shared, states.back_name(found.service)):
+    name, tables = states.back_name(found.service), set(replication.tables_of(found.own, found.service))
+    if forgotten := tables ^ replication.published(found.own, name):
+        return Check("way back", False, f"not followed: {', '.join(sorted(forgotten))}")
+    if not replication.is_subscribed(found.shared, name):
         return Check("way back", False, "the shared database does not follow")
     try:
         seconds = replication.beat(found.own, found.shared, found.service, seconds=MAX_LAG_SECONDS)
@@ -203,6 +212,10 @@ def verified(found: Pair, observed: Observed) -> Check:
         )
     if found_out.checked_at is None or timezone.now() - found_out.checked_at > FRESH:
         return Check("verified", False, "changed rows are not being compared any more: is a worker running?")
+    slot = replication.slot(found.shared, f"lc_{found.service}_verify")
+    if slot is None or slot.lag_bytes > MAX_LAG_BYTES:
+        words = "nothing notes what changes" if slot is None else f"{slot.lag_bytes} bytes of log are yet to be read"
+        return Check("verified", False, words)
     return Check("verified", True, f"{found_out.rows_compared} rows are the same, {found_out.backlog} to be looked at")
 
 

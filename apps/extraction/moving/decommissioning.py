@@ -54,19 +54,18 @@ def take_away(found: Pair, journal: Journal) -> dict[str, Any]:
     file = Path(settings.BACKUP_ROOT) / f"{service}-{secrets.token_hex(4)}.dump"
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with journal.step("backup", str(file.name)):
+        file.touch(mode=0o600)
         backup.dump(SHARED, tables, file)
-        file.chmod(0o600)
     with journal.step("restore and compare"):
         rows = _restored_and_compared(found.shared, service, tables, file)
-    with journal.step("drop"), found.shared.transaction():
-        found.shared.execute(
-            sql.SQL("DROP TABLE {} CASCADE").format(
-                sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)
-            )
-        )
-        found.shared.execute("DELETE FROM django_migrations WHERE app = ANY(%s)", [list(labels_of(service))])
+    # First the right to write there: should this die before the tables are gone, it is done again from here.
     with journal.step("grants"):
         _leave_reading(found.own, service)
+    with journal.step("drop"), found.shared.transaction():
+        found.shared.execute(
+            sql.SQL("DROP TABLE {}").format(sql.SQL(", ").join(sql.Identifier("public", name) for name in tables))
+        )
+        found.shared.execute("DELETE FROM django_migrations WHERE app = ANY(%s)", [list(labels_of(service))])
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return {"backup": str(file), "sha256": digest, "tables": len(tables), "rows": rows}
 

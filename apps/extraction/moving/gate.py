@@ -83,37 +83,49 @@ def close(door: Gate, epoch: int) -> dict[str, tuple[int, bool]]:
         row = connection.execute("SELECT moving FROM extraction.fence WHERE service = %s", [door.service]).fetchone()
         if not (row and row[0]) or not fences.is_writable(connection, door.service):
             raise Overtaken(f"{door.service}: this database is not the home of a service that is moving")
-        connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
-        connection.execute(door.lock)
-        for statement in door.take:
-            connection.execute(statement)
-        connection.execute(
-            "UPDATE extraction.fence SET closed = %s, closed_at = clock_timestamp() WHERE service = %s",
-            [epoch, door.service],
-        )
-        replication.mark(connection, door.service, MARKER, epoch)
+        closed = sql.SQL(
+            "UPDATE extraction.fence SET closed = {}, closed_at = clock_timestamp() WHERE service = {}"
+        ).format(sql.Literal(epoch), sql.Literal(door.service))
+        marker = replication.marking(door.service, MARKER, epoch)
+        timeout = sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT_MS))
+        # In one journey: each costs people as much as the work itself.
+        connection.execute(sql.SQL("; ").join([timeout, door.lock, *door.take, closed, marker]))
         return sequences_of(door)
 
 
-def open_up(door: Gate, epoch: int, sequences: dict[str, tuple[int, bool]], *, closed: int) -> None:
+def open_up(
+    door: Gate, epoch: int, sequences: dict[str, tuple[int, bool]], *, closed: int, has_to_be_filled: bool = False
+) -> None:
     """Let everybody in. `closed` is the epoch of the closing whose last write has to be here.
+
+    `has_to_be_filled` for a service's own database: a synchronisation has filled it, and nobody has emptied it since.
 
     Raises: Overtaken; replication.TooSlow when it is not here.
     """
     with _as_leader(door, epoch) as connection:
         if closed and (replication.marked(connection, door.service, MARKER) or 0) < closed:
             raise replication.TooSlow(f"the last write before epoch {closed} has not arrived")
-        for name, (value, is_called) in sequences.items():
-            connection.execute(
-                "SELECT setval(%s::regclass, greatest(%s, (SELECT coalesce(last_value, 1) FROM pg_sequences"
-                " WHERE schemaname = 'public' AND sequencename = %s)), %s)",
-                [f"public.{name}", value, name, is_called],
-            )
-        for statement in door.give:
-            connection.execute(statement)
-        connection.execute(
-            "UPDATE extraction.fence SET closed = 0, closed_at = NULL WHERE service = %s", [door.service]
+        row = connection.execute("SELECT filled FROM extraction.fence WHERE service = %s", [door.service]).fetchone()
+        if has_to_be_filled and not (row and row[0]):
+            raise replication.TooSlow(f"the database of {door.service} is not filled by any synchronisation")
+        opened = sql.SQL("UPDATE extraction.fence SET closed = 0, closed_at = NULL WHERE service = {}").format(
+            sql.Literal(door.service)
         )
+        numbers = [_set(name, value, is_called) for name, (value, is_called) in sequences.items()]
+        connection.execute(sql.SQL("; ").join([*numbers, *door.give, opened]))
+
+
+def _set(name: str, value: int, is_called: bool) -> sql.Composed:
+    """A sequence goes on where the other one stopped, and never back."""
+    return sql.SQL(
+        "SELECT setval({whole}::regclass, greatest({value}, (SELECT coalesce(last_value, 1) FROM pg_sequences"
+        " WHERE schemaname = 'public' AND sequencename = {name})), {is_called})"
+    ).format(
+        whole=sql.Literal(f"public.{name}"),
+        value=sql.Literal(value),
+        name=sql.Literal(name),
+        is_called=sql.Literal(is_called),
+    )
 
 
 def raise_unless_open(connection: Connection, service: str, epoch: int) -> bool:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 from django.db import DatabaseError
 from django.utils import timezone
@@ -26,14 +27,26 @@ class Journal:
     """
 
     def __init__(
-        self, service: str, verb: str, *, who: str, where: str, reason: str, tell: Tell, stop_before: str = ""
+        self,
+        service: str,
+        verb: str,
+        *,
+        who: str,
+        where: str,
+        reason: str,
+        tell: Tell,
+        stop_before: str = "",
+        asked: UUID | None = None,
     ) -> None:
         self.tell = tell
         self._stop_before = stop_before
         self._began = time.monotonic()
         self._is_quiet = False
         self.steps: list[dict[str, Any]] = []
-        self.move = Move.objects.create(service=service, verb=verb, who=who, where=where, reason=reason)
+        if asked is None:
+            self.move = Move.objects.create(service=service, verb=verb, who=who, where=where, reason=reason)
+        else:
+            self.move = Move.objects.get(id=asked)
 
     @contextmanager
     def step(self, name: str, detail: str = "") -> Iterator[None]:

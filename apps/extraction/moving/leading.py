@@ -6,6 +6,8 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+import psycopg
+
 from apps.core.database import places
 from apps.core.database.places import Connection
 from apps.extraction.moving.states import SHARED
@@ -25,23 +27,29 @@ class AnotherLeads(Exception):
 
 
 @contextlib.contextmanager
-def leading(what: str, *, take_over: bool = False, who_waits: float = 0) -> Iterator[Connection]:
-    """Be the only one who moves anything. `take_over` ends the session of whoever holds the lock.
+def leading(service: str, what: str, *, take_over: bool = False) -> Iterator[Connection]:
+    """Be the only one who moves anything. `take_over` ends the session of whoever moves this service; another's is left alone.
 
     Raises: AnotherLeads.
     """
     with places.control(SHARED, options="") as connection:
-        connection.execute("SELECT set_config('application_name', %s, false)", [what[:60]])
-        deadline = time.monotonic() + (PATIENCE_SECONDS if take_over else who_waits)
+        ours = f"{NAME} {service} "
+        connection.execute("SELECT set_config('application_name', %s, false)", [f"{ours}{what}"[:60]])
+        deadline = time.monotonic() + (PATIENCE_SECONDS if take_over else 0)
         while not _locked(connection):
             holders = connection.execute(HOLDERS, [NAME]).fetchall()
             if take_over:
-                for pid, _ in holders:
+                for pid in [pid for pid, name in holders if str(name).startswith(ours)]:
                     connection.execute("SELECT pg_terminate_backend(%s)", [pid])
             if time.monotonic() > deadline:
                 raise AnotherLeads(", ".join(str(name) for _, name in holders) or "another action")
             time.sleep(0.02)
-        yield connection
+        try:
+            yield connection
+        finally:
+            # At once, and not when the server notices that the session has ended.
+            with contextlib.suppress(psycopg.OperationalError):
+                connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 1))", [NAME])
 
 
 def leader() -> str:

@@ -76,6 +76,10 @@ def play(service: str, by: By) -> str:
 @contextmanager
 def _scratch(service: str) -> Iterator[_Copies]:
     mark = secrets.token_hex(4)
+    with states.pair(service) as found:
+        for alias, connection in ((SHARED, found.shared), (service, found.own)):
+            for name in _left(connection, service):  # of a rehearsal that was killed
+                _drop(alias, connection, name)
     copies = _Copies(f"lc_rehearse_{service}_{mark}_a", f"lc_rehearse_{service}_{mark}_b")
     with states.pair(service) as found:
         try:
@@ -85,6 +89,16 @@ def _scratch(service: str) -> Iterator[_Copies]:
         finally:
             for alias, connection, name in ((SHARED, found.shared, copies.shared), (service, found.own, copies.own)):
                 _drop(alias, connection, name)
+
+
+def _left(connection: places.Connection, service: str) -> list[str]:
+    """Copies that nobody works with any more: nobody but the servers themselves is connected."""
+    rows = connection.execute(
+        "SELECT datname FROM pg_database d WHERE datname LIKE %s AND NOT EXISTS ("
+        "SELECT 1 FROM pg_stat_activity a WHERE a.datname = d.datname AND a.backend_type = 'client backend')",
+        [f"lc\\_rehearse\\_{service}\\_%"],
+    ).fetchall()
+    return [str(name) for (name,) in rows]
 
 
 def _drop(alias: str, connection: places.Connection, name: str) -> None:

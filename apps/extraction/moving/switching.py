@@ -40,11 +40,14 @@ class Switched(NamedTuple):
 def keep_way_back(found: Pair) -> None:
     """From now on the shared database follows the service's own, as soon as people write there."""
     service, name = found.service, states.back_name(found.service)
-    if replication.is_subscribed(found.shared, name) and replication.slot(found.own, name) is not None:
+    tables = replication.tables_of(found.own, service)
+    slot = replication.slot(found.own, name)
+    is_there = replication.is_subscribed(found.shared, name) and slot is not None and not slot.is_lost
+    if is_there and set(tables) == replication.published(found.own, name):
         return
     drop_way_back(found)
-    tables = replication.tables_of(found.own, service)
-    replication.publish(found.own, name, tables, marker=replication.marker_of(service))
+    # Nobody ever empties a service's table; what empties a copy must not travel to the home.
+    replication.publish(found.own, name, tables, marker=replication.marker_of(service), what="insert, update, delete")
     with places.replicator(service) as slots:
         replication.keep_slot(slots, "", name)
     replication.subscribe(found.shared, name, places.address(service))
@@ -78,7 +81,7 @@ def switch(found: Pair, origin: str, journal: Journal, epoch: int) -> Switched:
                     replication.await_marker(new.connection, service, gate.MARKER, epoch, seconds=MARKER_SECONDS)
                 is_closed = False
                 with journal.step("open"):
-                    gate.open_up(new, epoch, sequences, closed=epoch)
+                    gate.open_up(new, epoch, sequences, closed=epoch, has_to_be_filled=origin == SHARED)
                 paused += time.monotonic() - began
                 return Switched(epoch, round(paused * 1000, 2), attempt)
             except psycopg.errors.LockNotAvailable:
@@ -134,7 +137,7 @@ def go_on(found: Pair, journal: Journal, epoch: int) -> str:
             go_back(found, origin, epoch)
             return origin
     with journal.step("open", target):
-        gate.open_up(new, epoch, gate.sequences_of(old), closed=closed)
+        gate.open_up(new, epoch, gate.sequences_of(old), closed=closed, has_to_be_filled=origin == SHARED)
     return target
 
 

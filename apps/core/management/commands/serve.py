@@ -29,7 +29,10 @@ from apps.core.seam.http_client import Address
 STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
 # What the one service does not need to hold: other pairs' secrets, the key that issues tokens, the way to the tables' owner.
-MASTER_ONLY = ("SEAM_MASTER_SECRETS", "DATABASE_OWNER_URL", "POSTGRES_PASSWORD", "OWNER_PASSWORD")
+MASTER_ONLY = (
+    *("SEAM_MASTER_SECRETS", "DATABASE_OWNER_URL", "POSTGRES_PASSWORD", "OWNER_PASSWORD"),
+    *("APP_PASSWORD", "SERVICE_PASSWORD", "REPLICATOR_PASSWORD", "CONTROL_PASSWORD"),
+)
 # Only who copies between databases, or leads a move, reaches them by these.
 COPIES = "datasync"
 LEADERS_ONLY = ("CONTROL_URLS", "REPLICATION_URLS")

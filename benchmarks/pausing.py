@@ -1,0 +1,110 @@
+"""How long nobody can write while a service's data change homes, with a client that writes all the time and nothing else."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from statistics import median
+
+from apps.core.database import places
+from apps.core.database.homes import SHARED
+from apps.extraction.models import Move
+from apps.extraction.moving import acting, states
+from apps.extraction.moving.acting import By
+from apps.extraction.moving.leading import AnotherLeads
+from benchmarks import rows, writing
+from benchmarks.figures import Figure
+from benchmarks.rows import SERVICE
+from benchmarks.writing import Said
+
+ROUNDS = 10
+RATE = 1_000
+# A command of the seam costs several times a bare write; so many leave both cores something for the switch.
+SEAM_ROUNDS = 4
+SEAM_RATE = 300
+PATIENCE_SECONDS = 5
+BY = By("benchmarks", "make bench", "how long nobody can write")
+WRITTEN = "SELECT cadastral_number FROM contracts_landplot WHERE owner_id = %s"
+
+
+class WritesLost(Exception):
+    """A write that was acknowledged is not there exactly once."""
+
+
+def longest() -> list[Figure]:
+    """There and back. The carrier and the comparison of changed rows live in this process, the client in another.
+
+    Raises: WritesLost.
+    """
+    try:
+        acting.sync(SERVICE, BY)
+        # What an earlier comparison has found is of another copy.
+        acting.verify(SERVICE, BY, anew=True)
+        with places.control(SHARED) as shared:
+            number = rows.count(shared)
+        what = f"cutover and rollback of {SERVICE} with {number:,} rows, followed both ways and compared all the time"
+        return [
+            _measured(
+                "write_pause_max_ms", "sql", ROUNDS, RATE, f"{what}; a client of one statement a write in autocommit"
+            ),
+            _measured(
+                "write_pause_seam_max_ms",
+                "seam",
+                SEAM_ROUNDS,
+                SEAM_RATE,
+                "the same; a client of the seam's record_plot",
+            ),
+        ]
+    finally:
+        _bring_back()
+
+
+def _measured(name: str, how: str, rounds: int, rate: int, what: str) -> Figure:
+    with writing.client(how, rate) as client:
+        moves = [_switched(verb) for _ in range(rounds) for verb in (acting.cutover, acting.rollback)]
+    said = client.said
+    _require_all_there(said)
+    pauses = [move.pause_ms for move in moves if move.pause_ms is not None]
+    again = sum((move.attempts or 1) - 1 for move in moves)
+    return Figure(
+        name=name,
+        value=max(pauses),
+        goal=25,
+        unit="ms",
+        against=f"the longest of {len(pauses)} pauses, median {median(pauses):.1f}, {again} repeated, over {rounds} rounds of "
+        f"{what}, in a process of its own, aimed at {rate:,} writes/s and made {said.rate:.0f} ({said.call_ms:.1f} ms each); "
+        f"the longest gap between two acknowledged writes of its {writing.THREADS} threads {said.gap_ms:.1f} ms; all "
+        f"{len(said.numbers):,} acknowledged are there once, {sum(said.failures.values())} failed; load average "
+        f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
+    )
+
+
+def _switched(verb: Callable[[str, By], Move]) -> Move:
+    """One action. The server may see a moment late that the one before has given the lead back. Raises: AnotherLeads."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return verb(SERVICE, BY)
+        except AnotherLeads:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _require_all_there(said: Said) -> None:
+    with places.control(SHARED) as shared:
+        there = Counter(number for (number,) in shared.execute(WRITTEN, [said.owner]))
+    wrong = [number for number in said.numbers if there[number] != 1]
+    if wrong:
+        raise WritesLost(f"{len(wrong)} of {len(said.numbers)}, {wrong[0]} among them")
+
+
+def _bring_back() -> None:
+    """The data in the shared database, nothing followed: from wherever a round has ended."""
+    if states.observe(SERVICE).home is None:
+        _switched(acting.resume)
+    if states.observe(SERVICE).home != SHARED:
+        _switched(acting.rollback)
+    _switched(acting.abort)
