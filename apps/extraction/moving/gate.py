@@ -19,11 +19,9 @@ from apps.core.database.places import Connection
 LOCK_TIMEOUT_MS = 50
 IDLE_MS = 200
 MARKER = "epoch"
-SEQUENCES = """
-SELECT s.relname, p.last_value, p.start_value FROM pg_class s
-JOIN pg_sequences p ON p.schemaname = 'public' AND p.sequencename = s.relname
-WHERE s.relkind = 'S' AND s.relnamespace = 'public'::regnamespace AND s.relname ~ %s
-"""
+SEQUENCES = (
+    "SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace AND relname ~ %s"
+)
 GRANTEES = """
 SELECT DISTINCT coalesce(r.rolname, 'public') FROM pg_class c, aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'S') AND c.relname ~ %s
@@ -31,6 +29,8 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'S') AND c.
 """
 # Who keeps what they may: they copy and lead, and serve nobody.
 KEEPERS = ["lc_replicator", "lc_control"]
+# Sequences by name: the last value, and whether it was given to anybody.
+Counts = dict[str, tuple[int, bool]]
 
 
 class Overtaken(Exception):
@@ -38,42 +38,45 @@ class Overtaken(Exception):
 
 
 class Gate(NamedTuple):
-    """The statements for one database, written down before anybody has to wait for them."""
+    """The statements for one database, written down before anybody has to wait for them; and where its sequences are now."""
 
     connection: Connection
     service: str
-    tables: tuple[str, ...]
-    sequences: tuple[str, ...]
     lock: sql.Composed
     take: tuple[sql.Composed, ...]
     give: tuple[sql.Composed, ...]
+    counting: sql.Composed | None
+    counted: Counts
 
 
 def gate(connection: Connection, service: str) -> Gate:
     """Everything that is needed to close and open a database."""
     tables = replication.tables_of(connection, service)
     pattern = replication.pattern_of(service)
-    sequences = tuple(str(row[0]) for row in connection.execute(SEQUENCES, [pattern]).fetchall())
+    sequences = [str(name) for (name,) in connection.execute(SEQUENCES, [pattern]).fetchall()]
     grantees = [str(name) for (name,) in connection.execute(GRANTEES, [pattern, KEEPERS]).fetchall()]
     roles = _existing(connection, settings.DATABASE_APP_ROLES)
-    named, counted = _list(tables), _list(sequences)
-    take, give = [], []
-    for role in sorted({*grantees, *roles}):
-        who = sql.SQL("PUBLIC") if role == "public" else sql.Identifier(role)
-        take.append(sql.SQL("REVOKE ALL ON TABLE {} FROM {}").format(named, who))
-        if sequences:
-            take.append(sql.SQL("REVOKE ALL ON SEQUENCE {} FROM {}").format(counted, who))
-    for role in roles:
-        give.append(
-            sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {} TO {}").format(named, sql.Identifier(role))
+    # All roles in one statement: an object's rights are written once and not once for each.
+    everybody = _roles(sorted({*grantees, *roles}))
+    named, numbered = _list(tables), _list(sequences)
+    take = [sql.SQL("REVOKE ALL ON TABLE {} FROM {}").format(named, everybody)]
+    give = [sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {} TO {}").format(named, _roles(roles))]
+    counting = None
+    if sequences:
+        take.append(sql.SQL("REVOKE ALL ON SEQUENCE {} FROM {}").format(numbered, everybody))
+        give.append(sql.SQL("GRANT USAGE, SELECT ON SEQUENCE {} TO {}").format(numbered, _roles(roles)))
+        counting = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT {}, last_value, is_called FROM {}").format(
+                sql.Literal(name), sql.Identifier("public", name)
+            )
+            for name in sequences
         )
-        if sequences:
-            give.append(sql.SQL("GRANT USAGE, SELECT ON SEQUENCE {} TO {}").format(counted, sql.Identifier(role)))
     lock = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(named)
-    return Gate(connection, service, tables, sequences, lock, tuple(take), tuple(give))
+    door = Gate(connection, service, lock, tuple(take), tuple(give), counting, {})
+    return door._replace(counted=sequences_of(door))
 
 
-def close(door: Gate, epoch: int) -> dict[str, tuple[int, bool]]:
+def close(door: Gate, epoch: int) -> Counts:
     """Let nobody in any more, once everybody who is writing has finished; the sequences' values at that moment.
 
     Only the home of a service that is moving is closed: whoever comes late finds that it is not, and does nothing. Readers with an
@@ -93,9 +96,7 @@ def close(door: Gate, epoch: int) -> dict[str, tuple[int, bool]]:
         return sequences_of(door)
 
 
-def open_up(
-    door: Gate, epoch: int, sequences: dict[str, tuple[int, bool]], *, closed: int, has_to_be_filled: bool = False
-) -> None:
+def open_up(door: Gate, epoch: int, sequences: Counts, *, closed: int, has_to_be_filled: bool = False) -> None:
     """Let everybody in. `closed` is the epoch of the closing whose last write has to be here.
 
     `has_to_be_filled` for a service's own database: a synchronisation has filled it, and nobody has emptied it since.
@@ -111,21 +112,15 @@ def open_up(
         opened = sql.SQL("UPDATE extraction.fence SET closed = 0, closed_at = NULL WHERE service = {}").format(
             sql.Literal(door.service)
         )
-        numbers = [_set(name, value, is_called) for name, (value, is_called) in sequences.items()]
+        # Only those that have gone on over there: nobody has taken a number here since it was looked at.
+        numbers = [
+            sql.SQL("SELECT setval({}::regclass, {}, {})").format(
+                sql.Literal(f"public.{name}"), sql.Literal(value), sql.Literal(is_called)
+            )
+            for name, (value, is_called) in sequences.items()
+            if (value, is_called) > door.counted.get(name, (0, False))
+        ]
         connection.execute(sql.SQL("; ").join([*numbers, *door.give, opened]))
-
-
-def _set(name: str, value: int, is_called: bool) -> sql.Composed:
-    """A sequence goes on where the other one stopped, and never back."""
-    return sql.SQL(
-        "SELECT setval({whole}::regclass, greatest({value}, (SELECT coalesce(last_value, 1) FROM pg_sequences"
-        " WHERE schemaname = 'public' AND sequencename = {name})), {is_called})"
-    ).format(
-        whole=sql.Literal(f"public.{name}"),
-        value=sql.Literal(value),
-        name=sql.Literal(name),
-        is_called=sql.Literal(is_called),
-    )
 
 
 def raise_unless_open(connection: Connection, service: str, epoch: int) -> bool:
@@ -135,10 +130,12 @@ def raise_unless_open(connection: Connection, service: str, epoch: int) -> bool:
         return fences.is_writable(connection, service)
 
 
-def sequences_of(door: Gate) -> dict[str, tuple[int, bool]]:
-    """The last values of a service's sequences, and whether they were given to anybody."""
-    rows = door.connection.execute(SEQUENCES, [replication.pattern_of(door.service)]).fetchall()
-    return {str(name): (int(start if last is None else last), last is not None) for name, last, start in rows}
+def sequences_of(door: Gate) -> Counts:
+    """Where a service's sequences are."""
+    if door.counting is None:
+        return {}
+    rows = door.connection.execute(door.counting).fetchall()
+    return {str(name): (int(value), bool(is_called)) for name, value, is_called in rows}
 
 
 @contextlib.contextmanager
@@ -158,6 +155,10 @@ def _as_leader(door: Gate, epoch: int) -> Iterator[Connection]:
 def _existing(connection: Connection, roles: Sequence[str]) -> list[str]:
     rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(roles)]).fetchall()
     return [str(name) for (name,) in rows]
+
+
+def _roles(names: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.SQL("PUBLIC") if name == "public" else sql.Identifier(name) for name in names)
 
 
 def _list(names: Sequence[str]) -> sql.Composed:

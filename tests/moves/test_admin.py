@@ -1,0 +1,68 @@
+"""The admin's pages for moving a service's data: plan first, then the action by the worker, then the record."""
+
+import secrets
+
+import pytest
+from django.test import Client
+
+from apps.authentication.models import User
+from apps.extraction import tasks
+from apps.extraction.models import Move, Outcome
+from apps.extraction.moving import states
+from tests.world import PASSWORD
+
+PAGE = "/admin/extraction/move/service/notifications/"
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list:
+    """What the worker was asked for."""
+    from landcontracts.celery import app
+
+    sent: list = []
+    monkeypatch.setattr(app, "send_task", lambda name, args, **_: sent.append((name, args)))
+    return sent
+
+
+def sign_in(*, is_superuser: bool = True) -> Client:
+    email = f"{secrets.token_hex(6)}@admin.example"
+    User.objects.create_superuser(email, PASSWORD, full_name="Админ", is_superuser=is_superuser)
+    client = Client()
+    assert client.post("/admin/login/?next=/admin/", {"username": email, "password": PASSWORD}).status_code == 302
+    return client
+
+
+@pytest.mark.usefixtures("verified")
+def test_plan_then_cutover_then_record(service: str, asked: list):
+    client = sign_in()
+    assert "notifications" in client.get("/admin/extraction/move/").content.decode()
+    page = client.get(f"{PAGE}?verb=cutover").content.decode()
+    assert "План" in page
+    assert "replica identity" in page
+    assert client.post(PAGE, {"verb": "cutover", "reason": " "}).status_code == 302
+    assert asked == []
+    client.post(PAGE, {"verb": "cutover", "reason": "пора"})
+    ((name, args),) = asked
+    assert name == "extraction.act"
+    tasks.act(*args)
+    move = Move.objects.get(id=args[0])
+    assert (move.outcome, move.reason, move.where) == (Outcome.DONE, "пора", "admin")
+    assert states.observe(service).home == service
+    tasks.act(*args)  # the same message once more
+    assert states.observe(service).home == service
+    assert Move.objects.filter(service=service, verb="cutover").latest("started_at").id == move.id
+    shown = client.get(f"/admin/extraction/move/{move.id}/change/").content.decode()
+    assert "marker" in shown
+
+
+@pytest.mark.usefixtures("following")
+def test_what_makes_no_sense_at_this_stage_is_not_asked_for(asked: list):
+    client = sign_in()
+    client.post(PAGE, {"verb": "decommission", "reason": "нет"})
+    assert client.post(PAGE, {"verb": "DROP", "reason": "нет"}).status_code == 404
+    assert asked == []
+
+
+def test_superusers_only(database: None):
+    assert sign_in(is_superuser=False).get(PAGE).status_code == 403
+    assert Client().get(PAGE).status_code == 302
