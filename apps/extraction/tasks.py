@@ -7,7 +7,7 @@ from celery import shared_task
 
 from apps.extraction import recorder
 from apps.extraction.models import Move, Outcome
-from apps.extraction.moving import acting
+from apps.extraction.moving import acting, watching
 from apps.extraction.moving.verbs import VERBS
 
 log = structlog.get_logger(__name__)
@@ -22,7 +22,7 @@ def forget() -> None:
 @shared_task(name="extraction.look_after")
 def look_after() -> None:
     """Cutovers that were left half-way."""
-    for words in acting.look_after():
+    for words in watching.look_after():
         log.warning("cutover_looked_after", done=words)
 
 

@@ -233,3 +233,29 @@ def test_one_that_was_cancelled_at_its_last_chunk_does_not_empty_what_its_succes
         with pytest.raises(copying.IsHome, match="follows by another"):
             copying.empty(found.target, service, chosen, by="an earlier one", again=True)
     assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many
+
+
+def test_one_table_alone_is_followed_as_well(service: str, both):
+    sync = call(DATASYNC).start(
+        ctx=ctx(), source_table="notifications_command", target_service=service, sync_type=SyncType.INCREMENTAL
+    )
+    until(lambda: call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id).lag_seconds is not None)
+    both.shared.execute(
+        "INSERT INTO notifications_command (id, method, key, arguments_digest) VALUES (gen_random_uuid(), 'bulk', 'later', '')"
+    )
+    query = "SELECT count(*) FROM notifications_command WHERE key = 'later'"
+    until(lambda: both.own.execute(query).fetchone() == (1,))
+    both.shared.execute("DELETE FROM notifications_command WHERE key = 'later'")
+    until(lambda: both.own.execute(query).fetchone() == (0,))
+
+
+def test_all_tables_are_copied_once_when_nothing_is_to_be_followed(service: str, both, many: int):
+    sync = call(DATASYNC).start(ctx=ctx(), target_service=service)
+    done = until(
+        lambda: (
+            (now := call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id)).status is not SyncStatus.RUNNING and now
+        )
+    )
+    assert (done.status, done.phase) == (SyncStatus.COMPLETED, SyncPhase.ENDED), done.error
+    assert done.records_processed >= many
+    assert call(DATASYNC).compare(ctx=ctx(), source_table="notifications_command", target_service=service).equal

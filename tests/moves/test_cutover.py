@@ -9,7 +9,7 @@ from apps.core.database import fences, homes, replication
 from apps.core.seam.pump import pump
 from apps.core.seam.registry import call
 from apps.extraction.models import Move, Outcome
-from apps.extraction.moving import acting, gate, states, switching
+from apps.extraction.moving import acting, gate, states, switching, watching
 from apps.notifications.interface import NOTIFICATIONS
 from tests.moves.conftest import BY, as_app, as_owner, bring_home, until
 from tests.world import World
@@ -209,7 +209,7 @@ class TestLeftHalfWay:
 
     def test_the_worker_finishes_it(self, service: str, closed: int, settings):
         settings.CUTOVER_LEFT_SECONDS = 0
-        assert any(service in words for words in acting.look_after())
+        assert any(service in words for words in watching.look_after())
         assert states.observe(service).home == service
 
     def test_a_new_home_without_the_last_write_is_not_opened(self, service: str, closed: int, both):
