@@ -305,3 +305,9 @@ def test_a_copy_never_empties_the_home(service: str, both):
     assert "at home there" in Sync.objects.get(id=sync.sync_id).error
     assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone() == before
     acting.rollback(service, BY)
+
+
+def test_a_comparison_that_hangs_does_not_hold_a_switch_up(service: str, both):
+    with as_owner("default") as hanging:
+        hanging.execute("SELECT pg_advisory_lock_shared(hashtextextended(%s, 2))", [service])
+        assert acting.cutover(service, BY).outcome == Outcome.DONE

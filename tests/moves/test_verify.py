@@ -238,3 +238,16 @@ def test_a_second_copy_has_to_be_compared_anew(service: str, both):
     until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
     acting.sync(service, BY)
     assert states.observe(service).stage is states.Stage.SYNCING
+
+
+@pytest.mark.usefixtures("verified")
+def test_a_leader_who_was_stopped_does_not_stop_the_comparison(service: str):
+    from apps.core.database import places, switches
+
+    with places.control("default", options="") as stopped, switches.alone(stopped, service):
+        before = call(DATASYNC).verification(ctx=ctx(), target_service=service).checked_at
+        until(
+            lambda: (
+                advanced(service) or call(DATASYNC).verification(ctx=ctx(), target_service=service).checked_at > before
+            )
+        )

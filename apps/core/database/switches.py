@@ -10,17 +10,27 @@ import psycopg
 from apps.core.database.places import Connection
 
 KEY = "hashtextextended(%s, 2)"
+PATIENCE_MS = 1000
 
 
 @contextlib.contextmanager
 def alone(shared: Connection, service: str) -> Iterator[None]:
-    """Nobody looks for as long as the block lasts. A look under way is waited for, up to the connection's lock timeout."""
-    shared.execute(f"SELECT pg_advisory_lock({KEY})", [service])
+    """Nobody looks for as long as the block lasts. A look under way is waited for, but not for long: it may be a stopped process's."""
+    held = True
+    try:
+        with shared.transaction():
+            shared.execute(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
+            shared.execute(f"SELECT pg_advisory_lock({KEY})", [service])
+    except psycopg.errors.LockNotAvailable:
+        held = False
     try:
         yield
     finally:
-        with contextlib.suppress(psycopg.OperationalError):  # with a connection that is gone the lock is gone as well
-            shared.execute(f"SELECT pg_advisory_unlock({KEY})", [service])
+        if held:
+            with contextlib.suppress(
+                psycopg.OperationalError
+            ):  # with a connection that is gone the lock is gone as well
+                shared.execute(f"SELECT pg_advisory_unlock({KEY})", [service])
 
 
 @contextlib.contextmanager

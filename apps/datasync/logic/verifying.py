@@ -34,6 +34,7 @@ from apps.datasync.models import Difference, Verification
 
 LIVE = (VerificationStatus.RUNNING, VerificationStatus.FOLLOWING)
 ROUND_SECONDS = 0.25
+RESTS_SECONDS = 2.0
 AT_ONCE = 500
 HELD_AT_ONCE = 20
 RESTLESS = timedelta(seconds=2)
@@ -113,10 +114,13 @@ class Verifier:
                     self._compare_all(found, table)
                 if self.row.compared_at is None:
                     self._write(compared_at=timezone.now(), status=VerificationStatus.FOLLOWING)
+                worked_at = time.monotonic()
                 while True:
                     with switches.resting(found.source, self.service) as may_work:
-                        if may_work:
+                        # A switch takes a moment; one that takes longer is led by somebody who was stopped, and is not waited for.
+                        if may_work or time.monotonic() - worked_at > RESTS_SECONDS:
                             self._compare_changed(found)
+                            worked_at = time.monotonic()
                     time.sleep(ROUND_SECONDS)
         except _Stopped:
             return
