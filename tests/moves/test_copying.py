@@ -117,8 +117,15 @@ def test_paused_while_it_follows_nothing_arrives_until_it_goes_on(service: str, 
     call(DATASYNC).pause(ctx=ctx(), sync_id=sync.sync_id)
     query = "SELECT subenabled FROM pg_subscription WHERE subname = 'lc_notifications'"
     until(lambda: both.own.execute(query).fetchone() == (False,))
+    both.shared.execute(
+        "INSERT INTO notifications_command (id, method, key, arguments_digest) VALUES (gen_random_uuid(), 'x', 'meanwhile', '')"
+    )
+    arrived = "SELECT count(*) FROM notifications_command WHERE key = 'meanwhile'"
+    assert both.own.execute(arrived).fetchone() == (0,)
     call(DATASYNC).resume(ctx=ctx(), sync_id=sync.sync_id)
-    until(lambda: both.own.execute(query).fetchone() == (True,))
+    until(lambda: both.own.execute(arrived).fetchone() == (1,))
+    both.shared.execute("DELETE FROM notifications_command WHERE key = 'meanwhile'")
+    assert both.own.execute(query).fetchone() == (True,)
 
 
 def test_the_process_that_copies_is_killed_and_leaves_no_slot_and_another_begins_anew(service: str, both, many: int):

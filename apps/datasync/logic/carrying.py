@@ -170,9 +170,10 @@ class Carrier:
             copying.tidy(found.target, chosen)
             now = timezone.now()
             if self.is_incremental:
-                following.follow(found, self.line, following.temporary(self.line))
+                # Said before it is followed: a process that dies in between copies anew, and one that follows is full.
                 if self.line.is_whole and not fences.filled(found.target, self.row.target_service, str(self.row.id)):
                     raise GivenUp("another synchronisation has begun to fill the target")
+                following.follow(found, self.line, following.temporary(self.line))
                 write(self.row, phase=SyncPhase.FOLLOWING, copied_at=now, attempt=1)
             else:
                 write(self.row, phase=SyncPhase.ENDED, status=SyncStatus.COMPLETED, copied_at=now, finished_at=now)
@@ -251,6 +252,7 @@ class Carrier:
 
     def _follow(self, found: Ends) -> None:
         was_paused: bool | None = None
+        write(self.row, phase=SyncPhase.FOLLOWING)  # whoever made the subscription may have died before it said so
         while (status := self._current(fresh=True)) in LIVE:
             is_paused = status is SyncStatus.PAUSED
             if is_paused is not was_paused:
