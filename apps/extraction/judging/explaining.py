@@ -1,0 +1,88 @@
+"""A ruling in a sentence with its numbers, in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.formats import localize
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+SENTENCES: dict[str, Any] = {
+    "errors": _(
+        "Of those who met an error for the first time, %(canary_failing)s were on the canary's side and %(home_failing)s at home, with "
+        "%(share)s %% of people on the canary: %(canary_rate)s of its calls failed and %(home_rate)s at home. Were the service healthy, "
+        "this would be seen at most once in %(all)s rollouts."
+    ),
+    "latency": _(
+        "%(canary_slow)s people on the canary's side and %(home_slow)s at home met a call slower than 99 %% of home's, with %(share)s %% of "
+        "people on the canary; what travelling may cost is taken off. Were it as fast as allowed, this would be seen at most once in "
+        "%(all)s rollouts."
+    ),
+    "mismatches": _(
+        "For %(mismatched)s of %(compared)s people whose queries were asked of both sides the answers differed beyond noise. "
+        "Were the answers the same, this would be seen at most once in %(all)s rollouts."
+    ),
+    "business": _(
+        "What people do goes otherwise on the canary: %(canary_accepted)s of its people had something accepted and %(canary_refused)s "
+        "something refused, against %(home_accepted)s and %(home_refused)s at home, with %(share)s %% of people on the canary. Were the "
+        "service healthy, this would be seen at most once in %(all)s rollouts."
+    ),
+    "alone": _(
+        "Everybody is on the canary's side, and %(canary_rate)s of %(canary_calls)s calls failed: more than is allowed where nobody is left to "
+        "compare with. The evidence is %(all)s to 1."
+    ),
+    "flag_turned": _(
+        "Somebody turned the flag to another share than this step's %(share)s %%: whose calls are compared is not known."
+    ),
+    "not_observed": _("No process has reported its calls for too long: nothing is known about either side."),
+    "silent": _(
+        "The canary's side is silent: since its last call it would have had about %(missed)s more at home's pace."
+    ),
+    "split": _(
+        "%(canary_units)s people on the canary's side and %(home_units)s at home are not split as %(share)s %% says: calls are lost or go "
+        "elsewhere, and the sides cannot be compared."
+    ),
+    "too_little": _(
+        "Too little was seen in %(seconds)s s to say that the canary is well: %(canary_calls)s calls of %(canary_units)s people, %(canary_errors)s "
+        "failed, %(compared)s people's queries compared."
+    ),
+    "doubt": _("Something is against the canary, though not enough to take it back: the evidence is %(all)s to 1."),
+    "time": _("Nothing is against the canary so far; its step is not over (%(seconds)s s)."),
+    "calls": _(
+        "Nothing is against the canary so far; of %(canary_calls)s calls %(canary_errors)s failed, so that up to %(at_most)s could still fail (95 %%)."
+    ),
+    "units": _("Nothing is against the canary so far; only %(canary_units)s people were on its side."),
+    "compared": _("Nothing is against the canary so far; only %(compared)s people's queries were asked of both sides."),
+    "clear": _(
+        "Of %(canary_calls)s calls of %(canary_units)s people on the canary's side %(canary_errors)s failed, at most %(at_most)s at 95 %%, and "
+        "%(home_errors)s of %(home_calls)s at home; the evidence against it is %(all)s, and 100 would take it back."
+    ),
+}
+
+
+def words(reason: str, numbers: Mapping[str, float], evidence: Mapping[str, float]) -> str:
+    """The sentence of a reason."""
+    shown = {name: localize(round(value, 1) if value % 1 else int(value)) for name, value in numbers.items()}
+    for side in ("canary", "home"):
+        calls = numbers.get(f"{side}_calls", 0)
+        shown[f"{side}_rate"] = _percent(numbers.get(f"{side}_errors", 0) / calls if calls else 0)
+    shown["at_most"] = _percent(numbers.get("at_most", 1))
+    shown["all"] = _odds(evidence.get("all", 0))
+    sentence = SENTENCES.get(reason)
+    return (
+        str(sentence % shown)
+        if sentence is not None
+        else gettext("The reason is not known here: %(reason)s") % {"reason": reason}
+    )
+
+
+def _percent(rate: float) -> str:
+    return f"{localize(round(rate * 100, 2))} %"
+
+
+def _odds(value: float) -> str:
+    if value >= 1e9:
+        return gettext("over a billion")
+    return str(localize(int(value) if value >= 10 else round(value, 2)))
