@@ -300,6 +300,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "shadows": {"task": "extraction.forget", "schedule": 3600.0},
     "syncs": {"task": "datasync.advance", "schedule": 2.0},
     "cutovers": {"task": "extraction.look_after", "schedule": 1.0},
+    "canaries": {"task": "extraction.judge", "schedule": 1.0},
     "slots": {"task": "core.periodic", "schedule": 60.0, "args": ("datasync", "sweep", 60)},
 }
 # A tick that nobody took in its time is not made up for: the next one does its work.

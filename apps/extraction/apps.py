@@ -11,8 +11,12 @@ class ExtractionConfig(AppConfig):
     verbose_name = _("Migration of services")
 
     def ready(self) -> None:
-        """From now on this process compares the sides of a shadowed service, and keeps what it finds."""
-        from apps.core.seam import registry, shadow
+        """From now on this process compares the sides of a service, by shadowing and by a canary, and keeps what it finds."""
+        from apps.core.seam import metrics, observing, registry, shadow
+        from apps.extraction.canary.metrics import CanaryCollector
+        from apps.extraction.canary.observer import observer
         from apps.extraction.recorder import record
 
         shadow.publish_to(record, registry.side)
+        observing.observe_with(observer.take)
+        metrics.asked.register(CanaryCollector())

@@ -13,6 +13,7 @@ from django.utils import timezone
 from apps.core.ids import new_id
 from apps.core.seam.comparison import Verdict, masked
 from apps.core.seam.shadow import Compared
+from apps.extraction.canary.observer import observer
 from apps.extraction.models import ShadowComparison
 
 MATCHES_KEPT = timedelta(days=1)
@@ -33,7 +34,11 @@ FROM jsonb_to_recordset(%s::jsonb) AS row(id uuid, service text, method text, ve
 
 
 def record(found: Sequence[Compared]) -> None:
-    """Store comparisons in one statement."""
+    """Store comparisons in one statement, and tell whoever judges a canary."""
+    for compared in found:
+        ctx = compared.sample.ctx
+        if ctx.unit:
+            observer.compared(compared.sample.operation.service, ctx.unit, compared.finding.verdict)
     rows = msgspec.json.encode([_row(compared) for compared in found]).decode()
     with connection.cursor() as cursor:
         cursor.execute(INSERT, [rows])

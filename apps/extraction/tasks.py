@@ -6,6 +6,7 @@ import structlog
 from celery import shared_task
 
 from apps.extraction import recorder
+from apps.extraction.canary import history, steering
 from apps.extraction.models import Move, Outcome
 from apps.extraction.moving import acting, watching
 from apps.extraction.moving.verbs import VERBS
@@ -15,8 +16,15 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name="extraction.forget")
 def forget() -> None:
-    """Old comparisons."""
+    """Old comparisons, and what was counted during old canaries."""
     recorder.forget()
+    history.forget()
+
+
+@shared_task(name="extraction.judge")
+def judge() -> None:
+    """Every canary under way is looked at."""
+    steering.look_at_all()
 
 
 @shared_task(name="extraction.look_after")

@@ -54,4 +54,4 @@ def _covered(what: str, actor: str) -> tuple[str, ...]:
 def system_context(about: str, **given: Any) -> CallContext:
     """A context for work that no person asked for, routed by what it is about: an aggregate's id, or a job's name."""
     route = decide(about)
-    return new_context(**{"actor": SYSTEM, **given}, away=route.away, shadow=route.shadow)
+    return new_context(**{"actor": SYSTEM, **given}, away=route.away, shadow=route.shadow, unit=about)

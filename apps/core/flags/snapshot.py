@@ -16,8 +16,11 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from waffle import get_waffle_flag_model
 
+from apps.core.seam import observing
+
 MAX_AGE_NS = 250_000_000
 BUCKETS = 10_000
+REMOTE = "_remote"
 log = structlog.get_logger(__name__)
 
 
@@ -79,6 +82,9 @@ def _reload() -> None:
             name: FlagState(everyone, float(percent or 0), frozenset(map(str, actors)))
             for name, everyone, percent, actors in rows.values_list("name", "everyone", "percent", "actors")
         }
+        observing.watched = frozenset(
+            name.removesuffix(REMOTE) for name, state in _flags.items() if name.endswith(REMOTE) and state.percent > 0
+        )
     except DatabaseError as error:
         log.warning("flags_kept", error=str(error))
     _loaded_at = time.monotonic_ns()

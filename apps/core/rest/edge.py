@@ -32,7 +32,8 @@ def context(request: HttpRequest, user: Any, *, aggregate: str = "", namespace: 
     """
     actor = actor_of(user)
     language = get_language() or "ru"
-    route = routes.decide(str(actor.id) if actor.id else aggregate)
+    unit = str(actor.id) if actor.id else aggregate
+    route = routes.decide(unit)
     return new_context(
         actor=actor,
         request_id=getattr(request, "request_id", ""),
@@ -41,6 +42,7 @@ def context(request: HttpRequest, user: Any, *, aggregate: str = "", namespace: 
         command_key=_idempotency_key(request, "" if actor.id else namespace or aggregate),
         away=route.away,
         shadow=route.shadow,
+        unit=unit,
     )
 
 

@@ -45,7 +45,8 @@ class CallContext(Dto):
     """Travels with every call. `expires_at` is this process's monotonic clock; only milliseconds left go on the wire.
 
     `away` lists the services that this call chain reaches away from home, decided once at the edge. `shadow` lists those whose
-    other side is asked as well; it stays in the process that decided, because there the answers are compared.
+    other side is asked as well, and `unit` is what the route was decided by; both stay in the process that decided, because there
+    the sides are compared.
     """
 
     actor: Actor
@@ -56,6 +57,7 @@ class CallContext(Dto):
     command_key: str | None = None
     away: tuple[str, ...] = ()
     shadow: tuple[str, ...] = ()
+    unit: str = ""
 
     def remaining_ms(self) -> int:
         """Milliseconds until the caller gives up; negative when it already has."""
@@ -117,6 +119,7 @@ def new_context(
     command_key: str | None = None,
     away: tuple[str, ...] = (),
     shadow: tuple[str, ...] = (),
+    unit: str = "",
 ) -> CallContext:
     """A context made at an edge: a web request, a task, a command. A command key is made up where none is given."""
     count = next(_counter)
@@ -129,6 +132,7 @@ def new_context(
         command_key=command_key or f"{_process}{count:x}",
         away=away,
         shadow=shadow,
+        unit=unit,
     )
 
 

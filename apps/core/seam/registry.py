@@ -18,7 +18,7 @@ from django.conf import settings
 
 from apps.core.database import homes
 from apps.core.database.base import open_transactions
-from apps.core.seam import metrics, shadow, topology, trail
+from apps.core.seam import metrics, observing, shadow, topology, trail
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import SeamCallInTransaction, SeamError
 from apps.core.seam.protection import Guarded, WithHome
@@ -64,6 +64,7 @@ def _invoke(operation: Operation, meter: metrics.Meter, *, ctx: CallContext, **a
     resolver = _resolver.get()
     transport = transport_for(operation.service, ctx) if resolver is None else resolver(operation.service, ctx)
     side, outcome = transport.side, "fault"
+    result: Any = None
     try:
         sent = operation.encode_arguments(arguments)
         answer = transport.send(operation, ctx, sent)
@@ -77,6 +78,8 @@ def _invoke(operation: Operation, meter: metrics.Meter, *, ctx: CallContext, **a
     finally:
         seconds = time.perf_counter() - started
         meter.observe(side, outcome, seconds)
+        if operation.service in observing.watched and ctx.unit:
+            observing.offer(observing.Seen(operation, ctx.unit, transport.side, side, outcome, seconds, result))
     if ctx.shadow and operation.service in ctx.shadow and operation.kind is Kind.QUERY:
         shadow.offer(operation, ctx, sent, answer, side, seconds)
     if answer.refusal is not None:

@@ -15,10 +15,12 @@ from apps.core.database import places
 from apps.core.models import Flag
 from apps.core.seam import conformance, topology
 from apps.extraction import routing
+from apps.extraction.management import canaries
 from apps.extraction.moving import acting, plans, rehearsing, states
 from apps.extraction.moving.verbs import VERBS
 
 ALL = "all"
+CANARY = "canary"
 
 
 class Command(BaseCommand):
@@ -27,14 +29,21 @@ class Command(BaseCommand):
     help = (
         "See or change where services are served and where their data are at home: "
         "extraction [SERVICE [status | remote SHARE | shadow SHARE | prepare | sync | verify | cutover | rollback | commit | "
-        "decommission | resume | abort | rehearse]]"
+        "decommission | resume | abort | rehearse | canary [deploy | promote | hold | resume | roll-back]]]"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The service, the verb and its share."""
         parser.add_argument("service", nargs="?", default=ALL, choices=(*topology.entries(), ALL))
-        parser.add_argument("verb", nargs="?", default="status", choices=("status", *routing.KINDS, *VERBS))
-        parser.add_argument("share", nargs="?", help="percent of people, 0 to 100, or `off` for nobody at all")
+        parser.add_argument("verb", nargs="?", default="status", choices=("status", *routing.KINDS, *VERBS, CANARY))
+        parser.add_argument(
+            "share",
+            nargs="?",
+            help="percent of people, 0 to 100, or `off` for nobody at all; of a canary, what to do with it",
+        )
+        parser.add_argument(
+            "--rule", action="append", default=[], help="canary deploy: NAME=VALUE, such as step_seconds=60"
+        )
         parser.add_argument("--reason", default="", help="kept in the history")
         parser.add_argument("--plan", action="store_true", help="show steps, locks, pause and dangers, and do nothing")
         parser.add_argument("--take-over", action="store_true", help="end the session of whoever leads and hangs")
@@ -48,6 +57,10 @@ class Command(BaseCommand):
         """Change, then show. Raises: CommandError."""
         service, verb = options["service"], options["verb"]
         services = tuple(topology.entries()) if service == ALL else (service,)
+        if verb == CANARY:
+            for line in canaries.lead(service, options["share"] or "status", options["rule"], options["reason"]):
+                self._tell(line)
+            return
         if verb in VERBS:
             if service == ALL:
                 raise CommandError(f"{verb} is done with one service at a time")

@@ -1,0 +1,94 @@
+"""A lifted-out service to deploy a canary to, an observer of this test's own, and people in numbers."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+
+from apps.core.flags import snapshot
+from apps.core.models import Flag
+from apps.core.seam import topology
+from apps.core.seam.observing import Seen
+from apps.extraction import routing
+from apps.extraction.canary import steering
+from apps.extraction.canary.observer import Observer
+from apps.extraction.canary.steering import By
+from apps.extraction.judging.measures import Rules
+from apps.extraction.models import CallObserver, CanaryDeployment
+from tests.seam.servers import lifted
+
+SERVICE = "notifications"
+ME = By("tester", "test", "to see")
+QUERY = topology.key_of(SERVICE).operations["list"]
+COMMAND = topology.key_of(SERVICE).operations["mark_all_read"]
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[str]:
+    with lifted(SERVICE) as (url, _):
+        yield url
+
+
+class Rollout:
+    """A canary with an observer that is given calls one by one, without waiting for anything."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.canary = steering.deploy(SERVICE, rules, ME)
+        self.observer = Observer()
+        self.observer._be_there = lambda: None  # this test reports itself
+        self.people = [str(uuid.uuid4()) for _ in range(3_000)]
+        self.report()
+
+    def report(self) -> None:
+        snapshot.forget()
+        self.observer._calls_reported_at = 0
+        self.observer.work()
+
+    def is_away(self, person: str) -> bool:
+        share = self.rules.steps[self.read().step]
+        return snapshot.bucket(f"{SERVICE}_remote", person) / 100 < share
+
+    def calls(
+        self, *, failing_away=0.0, failing_home=0.0, slow_away=0.0, operation=QUERY, each=2, outcome="ok"
+    ) -> None:
+        """Everybody calls; shares of people fail or are slow, the same people every time."""
+        for number, person in enumerate(self.people):
+            away = self.is_away(person)
+            fails = (number % 1000) / 1000 < (failing_away if away else failing_home)
+            side = "away" if away else "home"
+            seconds = 0.002 + (slow_away if away else 0.0)
+            for _ in range(each):
+                answered = "home" if fails and away else side
+                self.observer._waiting.append(
+                    Seen(operation, person, side, answered, "fault" if fails and not away else outcome, seconds, None)
+                )
+        self.report()
+
+    def look(self) -> CanaryDeployment:
+        steering.look_at_all()
+        return self.read()
+
+    def later(self, seconds: float) -> None:
+        """Let the step be older than it is."""
+        past = {name: F(name) - timedelta(seconds=seconds) for name in ("step_started_at", "not_known_since")}
+        CanaryDeployment.objects.filter(id=self.canary.id).update(**past)
+
+    def read(self) -> CanaryDeployment:
+        return CanaryDeployment.objects.get(id=self.canary.id)
+
+    def flag(self):
+        return routing.flag(SERVICE, "remote")
+
+
+@pytest.fixture
+def rollout(apart: str) -> Iterator[type[Rollout]]:
+    """Makes rollouts, and ends what was left open."""
+    CallObserver.objects.all().delete()
+    yield lambda **rules: Rollout(Rules(**{"shadow_percent": 0, **rules}))
+    CanaryDeployment.objects.filter(service=SERVICE).delete()
+    Flag.objects.filter(name__startswith=f"{SERVICE}_").update(actors=[])
+    routing.switch_off(SERVICE, "remote")
+    routing.set_share(SERVICE, "shadow", 0)

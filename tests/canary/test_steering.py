@@ -1,0 +1,231 @@
+"""A canary goes on when it is known to be well, comes back when it does harm, and does neither when nothing is known."""
+
+import threading
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.utils import translation
+
+from apps.extraction import routing
+from apps.extraction.canary import history, steering
+from apps.extraction.judging import explaining
+from apps.extraction.judging.measures import Rules
+from apps.extraction.models import CanaryDeployment, CanaryState
+from tests.canary.conftest import COMMAND, ME, SERVICE
+
+
+def test_a_healthy_service_goes_from_step_to_step_and_is_promoted(rollout):
+    run = rollout()
+    for share in (1, 5, 25, 50, 100):
+        assert run.flag().percent == Decimal(share)
+        run.calls(failing_away=0.001, failing_home=0.001, each=12)
+        assert run.look().judged_because in {"time", "units"}, run.read().numbers
+        run.later(400)
+        if run.look().state != CanaryState.PROMOTED and run.read().step == run.rules.steps.index(share):
+            run.calls(each=40)
+            run.look()
+    assert run.read().state == CanaryState.PROMOTED
+    assert run.flag().percent == 100
+    assert [entry.action for entry in run.read().entries.exclude(action="judge")][::-1] == ["deploy", *["go-on"] * 5]
+
+
+def test_a_service_that_fails_is_taken_back_and_the_reason_has_its_numbers(rollout):
+    run = rollout(steps=(5, 50, 100))
+    run.calls(failing_away=0.3)
+    canary = run.look()
+    assert canary.state == CanaryState.ROLLED_BACK
+    assert run.flag().everyone is False
+    entry = canary.entries.first()
+    assert (entry.action, entry.who, entry.reason) == ("roll-back", steering.JUDGE, "errors")
+    with translation.override("en"):
+        told = explaining.words(entry.judged_because, entry.numbers, entry.evidence)
+    assert f"{entry.numbers['canary_failing']} were on the canary's side and 0 at home" in told
+
+
+def test_a_service_that_fails_after_a_healthy_step_is_taken_back(rollout):
+    run = rollout(steps=(5, 50, 100))
+    run.calls(failing_away=0.002, failing_home=0.002, each=40)
+    run.later(400)
+    assert run.look().step == 1
+    run.calls(failing_away=0.03, failing_home=0.002)
+    assert run.look().state == CanaryState.ROLLED_BACK
+
+
+def test_a_slow_service_is_taken_back_and_one_slower_by_the_journey_is_not(rollout):
+    run = rollout(steps=(5, 100))
+    run.calls(slow_away=0.02)
+    run.later(10)
+    CanaryDeployment.objects.filter(id=run.canary.id).update(thresholds={"list": [0.003, 0.004]})
+    run.report()
+    run.calls(slow_away=0.02)
+    assert run.look().state == CanaryState.RUNNING
+    run.calls(slow_away=0.3)
+    assert (run.look().state, run.read().judged_because) == (CanaryState.ROLLED_BACK, "latency")
+
+
+def test_commands_that_are_refused_more_often_take_it_back(rollout):
+    run = rollout(steps=(25, 100))
+    for person in run.people:
+        side = "away" if run.is_away(person) else "home"
+        outcome = "conflict" if side == "away" else "ok"
+        run.observer._waiting.append(steering_seen(person, side, outcome))
+    run.report()
+    assert (run.look().state, run.read().judged_because) == (CanaryState.ROLLED_BACK, "business")
+
+
+def steering_seen(person: str, side: str, outcome: str):
+    from apps.core.seam.observing import Seen
+
+    return Seen(COMMAND, person, side, side, outcome, 0.002, 1)
+
+
+def test_without_any_call_nothing_goes_on_and_a_person_is_asked(rollout):
+    run = rollout(steps=(5, 100))
+    run.later(400)
+    assert run.look().verdict == "watching"
+    assert run.read().step == 0
+    run.later(2_000)
+    canary = run.look()
+    assert (canary.verdict, canary.judged_because, canary.state) == ("not_known", "too_little", CanaryState.AWAITING)
+    steering.promote(SERVICE, ME)
+    assert run.read().step == 1
+    assert run.read().entries.first().who == ME.who
+
+
+def test_when_nobody_reports_any_more_nothing_is_known(rollout):
+    run = rollout(steps=(5, 100))
+    run.calls(each=40)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE extraction_callobserver SET at = at - interval '5 minutes'")
+    run.later(400)
+    canary = run.look()
+    assert (canary.verdict, canary.judged_because, canary.step) == ("not_known", "not_observed", 0)
+
+
+def test_a_canary_that_falls_silent_while_home_is_busy_is_not_known(rollout):
+    run = rollout(steps=(5, 100))
+    run.calls(each=40)
+    run.people = [person for person in run.people if not run.is_away(person)]
+    run.calls(each=2)
+    run.later(400)
+    canary = run.look()
+    assert (canary.verdict, canary.judged_because) == ("not_known", "silent")
+    assert canary.step == 0
+
+
+def test_a_flag_that_somebody_turned_makes_nothing_known_and_rolls_nothing_back(rollout):
+    run = rollout(steps=(5, 100))
+    run.calls(each=40)
+    routing.set_share(SERVICE, "remote", Decimal(30))
+    run.later(400)
+    canary = run.look()
+    assert (canary.verdict, canary.judged_because, canary.state) == ("not_known", "flag_turned", CanaryState.RUNNING)
+    assert run.flag().percent == 30
+
+
+def test_who_was_sent_away_by_name_is_not_counted(rollout):
+    run = rollout(steps=(5, 100))
+    listed = [person for person in run.people if run.is_away(person)][:20]
+    flag = run.flag()
+    flag.actors = listed
+    flag.save()
+    run.people = listed
+    run.report()
+    run.calls(failing_away=1.0)
+    assert run.look().numbers["canary_units"] == 0
+
+
+def test_who_was_on_the_canary_before_this_step_is_not_counted_in_it(rollout):
+    run = rollout(steps=(5, 50, 100))
+    run.calls(each=40)
+    first = [person for person in run.people if run.is_away(person)]
+    run.later(400)
+    assert run.look().step == 1
+    run.report()
+    run.people = first
+    run.calls(failing_away=1.0)
+    assert run.look().numbers["canary_units"] == 0
+
+
+def test_a_held_canary_stays_where_it_is_and_harm_still_takes_it_back(rollout):
+    run = rollout(steps=(5, 50, 100))
+    run.calls(each=40)
+    steering.hold(SERVICE, ME)
+    run.later(400)
+    assert (run.look().verdict, run.read().step) == ("clear", 0)
+    with pytest.raises(steering.CanaryRefused):
+        steering.hold(SERVICE, ME)
+    run.calls(failing_away=0.5)
+    assert run.look().state == CanaryState.ROLLED_BACK
+
+
+def test_two_looks_at_once_take_one_step(rollout):
+    run = rollout(steps=(5, 25, 50, 100))
+    run.calls(each=40)
+    run.later(400)
+    barrier = threading.Barrier(4)
+
+    def look() -> None:
+        try:
+            barrier.wait(10)
+            steering.look_at_all()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert run.read().step == 1
+    assert run.read().entries.filter(action="go-on").count() == 1
+
+
+def test_there_is_one_canary_of_a_service_at_a_time(rollout):
+    run = rollout()
+    with pytest.raises(steering.CanaryRefused, match="already"):
+        steering.deploy(SERVICE, Rules(), ME)
+    steering.roll_back(SERVICE, ME)
+    assert run.read().ended_at is not None
+    with pytest.raises(steering.CanaryRefused):
+        steering.roll_back(SERVICE, ME)
+
+
+def test_where_nobody_answers_nothing_is_deployed():
+    with pytest.raises(steering.CanaryRefused, match="does not answer"):
+        steering.deploy("signatures", Rules(), ME)
+    assert not CanaryDeployment.objects.filter(service="signatures").exists()
+
+
+def test_where_people_are_sent_away_already_nothing_is_deployed(apart):
+    routing.set_share(SERVICE, "remote", Decimal(10))
+    try:
+        with pytest.raises(steering.CanaryRefused, match="already"):
+            steering.deploy(SERVICE, Rules(), ME)
+    finally:
+        routing.set_share(SERVICE, "remote", Decimal(0))
+
+
+def test_shadowing_is_as_before_when_the_canary_has_ended(rollout):
+    routing.set_share(SERVICE, "shadow", Decimal(3))
+    rollout(shadow_percent=20)
+    assert routing.flag(SERVICE, "shadow").percent == 20
+    steering.roll_back(SERVICE, ME)
+    assert routing.flag(SERVICE, "shadow").percent == 3
+
+
+def test_both_sides_have_their_curve(rollout):
+    run = rollout(steps=(25, 100))
+    run.calls(failing_away=0.01, each=3)
+    points = history.curve(run.canary.id)
+    assert {point.away for point in points} == {True, False}
+    assert sum(point.calls for point in points) == 3 * len(run.people)
+    assert all(point.median is not None and 0.001 < point.median < 0.01 for point in points)
+    assert sum(point.errors for point in points if not point.away) == 0
+
+
+def test_rules_that_make_no_sense_are_refused():
+    for wrong in ({"steps": (5, 1)}, {"steps": ()}, {"steps": (50, 101)}, {"false_rollback": 0}, {"step_seconds": 0}):
+        with pytest.raises(ValueError):
+            Rules(**wrong)
