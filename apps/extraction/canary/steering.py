@@ -31,6 +31,8 @@ from apps.extraction.moving.states import Stage
 # The judge's word is kept this often while it stays the same: the curve of its evidence is drawn from these lines.
 KEPT_EACH = timedelta(seconds=5)
 THRESHOLDS_EACH_SECONDS = 10
+# A judge that has not looked for so long is not there.
+SILENT_SECONDS = 15
 JUDGE = "the judge"
 WHERE = "canary"
 DEPLOYABLE = (Stage.IN_PROCESS, Stage.SHADOW)

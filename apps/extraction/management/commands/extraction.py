@@ -15,7 +15,8 @@ from apps.core.database import places
 from apps.core.models import Flag
 from apps.core.seam import conformance, topology
 from apps.extraction import routing
-from apps.extraction.management import canaries
+from apps.extraction.course.running import LEAST_COMPARED
+from apps.extraction.management import canaries, running
 from apps.extraction.moving import acting, plans, rehearsing, states
 from apps.extraction.moving.verbs import VERBS
 
@@ -28,14 +29,16 @@ class Command(BaseCommand):
 
     help = (
         "See or change where services are served and where their data are at home: "
-        "extraction [SERVICE [status | remote SHARE | shadow SHARE | prepare | sync | verify | cutover | rollback | commit | "
+        "extraction [SERVICE [status | run | remote SHARE | shadow SHARE | prepare | sync | verify | cutover | rollback | commit | "
         "decommission | resume | abort | rehearse | canary [deploy | promote | hold | resume | roll-back]]]"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The service, the verb and its share."""
         parser.add_argument("service", nargs="?", default=ALL, choices=(*topology.entries(), ALL))
-        parser.add_argument("verb", nargs="?", default="status", choices=("status", *routing.KINDS, *VERBS, CANARY))
+        parser.add_argument(
+            "verb", nargs="?", default="status", choices=("status", "run", *routing.KINDS, *VERBS, CANARY)
+        )
         parser.add_argument(
             "share",
             nargs="?",
@@ -45,6 +48,16 @@ class Command(BaseCommand):
             "--rule", action="append", default=[], help="canary deploy: NAME=VALUE, such as step_seconds=60"
         )
         parser.add_argument("--reason", default="", help="kept in the history")
+        parser.add_argument(
+            "--decided",
+            action="append",
+            default=[],
+            help="run: what needs no question: canary, cutover, commit, decommission",
+        )
+        parser.add_argument(
+            "--patience", type=float, default=running.PATIENCE_SECONDS, help="run: seconds to wait for traffic"
+        )
+        parser.add_argument("--compared", type=int, default=LEAST_COMPARED, help="run: comparisons that have to agree")
         parser.add_argument("--plan", action="store_true", help="show steps, locks, pause and dangers, and do nothing")
         parser.add_argument("--take-over", action="store_true", help="end the session of whoever leads and hangs")
         parser.add_argument(
@@ -57,6 +70,9 @@ class Command(BaseCommand):
         """Change, then show. Raises: CommandError."""
         service, verb = options["service"], options["verb"]
         services = tuple(topology.entries()) if service == ALL else (service,)
+        if verb == "run":
+            running.run(service, options, self._tell)
+            return
         if verb == CANARY:
             for line in canaries.lead(service, options["share"] or "status", options["rule"], options["reason"]):
                 self._tell(line)

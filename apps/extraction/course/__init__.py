@@ -1,0 +1,1 @@
+"""`extraction documents run`: one service through all six phases, as far as nobody has to decide."""
