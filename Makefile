@@ -12,8 +12,10 @@ define install
 	@UV_SYSTEM_CERTS=1 $(UV) pip install --python $(BIN)/python --require-hashes $(1) \
 		|| $(UV) pip install --python $(BIN)/python --require-hashes $(1)
 endef
-# One process: tests of the pump take whatever is due, and a second process would take it from under their hands.
-PYTEST_WORKERS ?= 0
+# Tests of the pump take whatever is due: two processes on one stack would take it from under each other's hands. So each has its own.
+TEST_STACKS ?= $(if $(ARGS),1,2)
+test-names = test $(foreach number,$(wordlist 2,$(TEST_STACKS),1 2 3 4),test-$(number))
+test-workers = --dist loadfile $(foreach name,$(test-names),--tx "popen//python=$(BIN)/python -m landcontracts.embedded attach --name $(name) -- $(BIN)/python")
 export PYTHONDONTWRITEBYTECODE := 1
 # For commands that import the settings and connect to nothing.
 NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TOKEN_SECRET=x JWT_SIGNING_KEY=x \
@@ -31,7 +33,8 @@ demo: setup ## Play one whole land sale through the public API and write build/d
 	@$(BIN)/python -m landcontracts.embedded demo
 
 test: setup-dev ## Run all tests (ARGS="-k name" for some)
-	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 $(BIN)/python -m landcontracts.embedded exec --web -- $(BIN)/pytest -n $(PYTEST_WORKERS) $(ARGS)
+	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 $(BIN)/python -m landcontracts.embedded exec --web --stacks $(TEST_STACKS) -- \
+		$(BIN)/pytest $(if $(filter-out 1,$(TEST_STACKS)),$(test-workers)) $(ARGS)
 
 run: setup ## Start everything with demo people and sales in it; Ctrl-C stops it (PORT=8000, LIFTED=documents,signatures)
 	@$(BIN)/python -m landcontracts.embedded run --port $(PORT) --lifted "$(LIFTED)"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 
 from landcontracts.embedded.processes import StartFailed
 from landcontracts.embedded.stack import BASE, ENVIRONMENT, Stack
@@ -25,6 +26,7 @@ def main() -> int:
     verbs.add_parser("demo", help="play one sale and stop")
     executing = verbs.add_parser("exec", help="run a command with the engines")
     executing.add_argument("--name", default="test")
+    executing.add_argument("--stacks", type=int, default=1, help="so many; the command's is NAME, the others NAME-2 and on")
     executing.add_argument("--web", action="store_true", help="start the web server too; its address is in WEB_URL")
     executing.add_argument("--port", type=int, default=0, help="of the web server")
     executing.add_argument("command", nargs=argparse.REMAINDER)
@@ -43,7 +45,7 @@ def main() -> int:
         command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
         if arguments.verb == "attach":
             return attach(arguments.name, command)
-        return execute(arguments.name, command, web=arguments.web, port=arguments.port)
+        return execute(arguments.name, command, web=arguments.web, port=arguments.port, stacks=arguments.stacks)
     except StartFailed as error:
         print(f"\nThe stack did not start: {error}", file=sys.stderr)
         return 1
@@ -112,12 +114,19 @@ def _watch(stack: Stack, lifted: list[str]) -> None:
                 told.add(name)
 
 
-def execute(name: str, command: list[str], *, web: bool, port: int) -> int:
-    """Run a command with the engines of a throw-away stack."""
-    with Stack(name, fresh=True, durable=False, quiet=bool(os.environ.get("QUIET"))) as stack:
+def execute(name: str, command: list[str], *, web: bool, port: int, stacks: int) -> int:
+    """Run a command with the engines of a throw-away stack; `attach` leads to the others, where there are several."""
+    names = [name, *(f"{name}-{number}" for number in range(2, stacks + 1))]
+    with ExitStack() as started:
+        running = [started.enter_context(_throw_away(one)) for one in names]
         if web:
-            stack.env["WEB_URL"] = stack.start_web(preferred_port=port)
-        return subprocess.run(command, env=stack.env, cwd=BASE, check=False).returncode
+            for stack in running:
+                stack.env["WEB_URL"] = stack.start_web(preferred_port=port if stack is running[0] else 0)
+        return subprocess.run(command, env=running[0].env, cwd=BASE, check=False).returncode
+
+
+def _throw_away(name: str) -> Stack:
+    return Stack(name, fresh=True, durable=False, quiet=bool(os.environ.get("QUIET")))
 
 
 def attach(name: str, command: list[str]) -> int:
