@@ -7,6 +7,8 @@ UV := .tools/bin/uv
 PORT ?= 8000
 ARGS ?=
 LIFTED ?=
+# A port: Envoy listens there, in front of what `make run` starts.
+GATEWAY ?=
 # The machine's certificates first, as pip does; uv's own where the machine has none.
 define install
 	@UV_SYSTEM_CERTS=1 $(UV) pip install --python $(BIN)/python --require-hashes $(1) \
@@ -24,7 +26,7 @@ NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TO
 # A variable given to make is not the programs': SERVICE would narrow the platform to one.
 unexport SERVICE
 
-.PHONY: drill-kill drill-lift drill-move manage help blueprint demo test run check bench format lint types boundaries docs pacts wire lock clean setup setup-dev messages
+.PHONY: drill-kill drill-lift drill-move gateway manage help blueprint demo test run check bench format lint types boundaries docs pacts wire lock clean setup setup-dev messages
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -36,8 +38,12 @@ test: setup-dev ## Run all tests (ARGS="-k name" for some)
 	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 $(BIN)/python -m landcontracts.embedded exec --web --stacks $(TEST_STACKS) -- \
 		$(BIN)/pytest $(if $(filter-out 1,$(TEST_STACKS)),$(test-workers)) $(ARGS)
 
-run: setup ## Start everything with demo people and sales in it; Ctrl-C stops it (PORT=8000, LIFTED=documents,signatures)
-	@$(BIN)/python -m landcontracts.embedded run --port $(PORT) --lifted "$(LIFTED)"
+run: $(if $(GATEWAY),setup-dev,setup) ## Start everything with demo people and sales in it; Ctrl-C stops it (PORT=8000, LIFTED=documents,signatures, GATEWAY=8080)
+	@$(BIN)/python -m landcontracts.embedded run --port $(PORT) --lifted "$(LIFTED)" $(if $(GATEWAY),--gateway $(GATEWAY))
+
+gateway: setup-dev ## Render the committed configurations of Kong and Envoy from the route table
+	@$(NOWHERE) $(BIN)/python manage.py gateway render kong --output migrations_playbook/gateway/kong.yml
+	@$(NOWHERE) $(BIN)/python manage.py gateway render envoy --output migrations_playbook/gateway/envoy.yaml
 
 manage: setup ## Run a management command on what `make run` started (ARGS="extraction documents remote 5")
 	@$(BIN)/python -m landcontracts.embedded attach -- $(BIN)/python manage.py $(ARGS)
@@ -71,6 +77,8 @@ boundaries: setup-dev
 docs: setup-dev
 	@$(BIN)/python -m landcontracts.blueprint --check
 	@$(BIN)/python -m landcontracts.wire --check
+	@$(NOWHERE) $(BIN)/python manage.py gateway render kong --check
+	@$(NOWHERE) $(BIN)/python manage.py gateway render envoy --check
 
 pacts: setup-dev ## Write down anew what services ask of each other (tests/pacts)
 	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 QUIET=1 $(BIN)/python -m landcontracts.embedded exec --name pacts -- $(BIN)/python -m tests.pacts

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "apps.core.apps.CoreConfig",
     *BOUNDED_APPS,
     "apps.extraction",
+    "landcontracts.gateway",
     "apps.portal",
 ]
 MIDDLEWARE = [

@@ -11,6 +11,7 @@ import sys
 import threading
 from contextlib import ExitStack
 
+from landcontracts.embedded import gateway
 from landcontracts.embedded.processes import StartFailed
 from landcontracts.embedded.stack import BASE, ENVIRONMENT, Stack
 from landcontracts.topology import SERVICES
@@ -23,6 +24,7 @@ def main() -> int:
     running = verbs.add_parser("run", help="the whole stack until Ctrl-C")
     running.add_argument("--port", type=int, default=8000)
     running.add_argument("--lifted", default="", help="services to run apart, comma-separated")
+    running.add_argument("--gateway", type=int, default=None, metavar="PORT", help="Envoy in front, on this port")
     verbs.add_parser("demo", help="play one sale and stop")
     executing = verbs.add_parser("exec", help="run a command with the engines")
     executing.add_argument("--name", default="test")
@@ -39,7 +41,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us in the background ignores it
     try:
         if arguments.verb == "run":
-            return run(arguments.port, [name for name in arguments.lifted.replace(",", " ").split() if name])
+            lifted = [name for name in arguments.lifted.replace(",", " ").split() if name]
+            return run(arguments.port, lifted, gateway_port=arguments.gateway)
         if arguments.verb == "demo":
             return demo()
         command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
@@ -69,7 +72,7 @@ def demo() -> int:
         return story.play(url, account, BASE / "build" / "demo.json")
 
 
-def run(port: int, lifted: list[str]) -> int:
+def run(port: int, lifted: list[str], *, gateway_port: int | None = None) -> int:
     """The whole stack with demo people and sales in it, until Ctrl-C. Raises: StartFailed for a service that there is not."""
     from landcontracts.demo import story
 
@@ -90,6 +93,10 @@ def run(port: int, lifted: list[str]) -> int:
         with stack.step("Demo people and sales"):
             account = story.make_administrator(stack)
             people = story.furnish(url, account, stack.folder)
+        if gateway_port is not None:
+            with stack.step("Gateway"):
+                through, _ = gateway.start(stack.processes, stack.folder, url, port=gateway_port)
+            print(f"\n  Gateway   {through}/")
         print(f"\n  Pages     {url}/\n  API docs  {url}/api/v1/docs\n  Admin     {url}/admin/\n")
         for service in lifted:
             print(f"  {service:<9} {stack.away[service]}/api/v1/schema")

@@ -1,0 +1,118 @@
+"""The table as Envoy's routes, most particular first, and the one of what is nowhere last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from landcontracts.gateway.deployment import Deployment
+from landcontracts.gateway.envoy.filters import BUFFER, CORS, PLATFORM, REQUIREMENT, TOKENS, cors, counted, typed
+from landcontracts.gateway.refusals import NOT_FOUND, TOO_LARGE
+from landcontracts.gateway.table import ROUTES, Body, Limit, Route
+
+NOWHERE = "nowhere"
+LARGEST = 2**63 - 1
+# Only a service's caller may say these, and it calls directly.
+FROM_OUTSIDE = ("x-seam-caller", "x-seam-time", "x-seam-signature")
+WITH_TOKEN = {"name": "authorization", "present_match": True}
+
+
+def virtual_host(deployment: Deployment) -> dict[str, Any]:
+    """Everything public, whatever name it is asked by: the application checks the name."""
+    return {
+        "name": "public",
+        "domains": ["*"],
+        "request_headers_to_remove": list(FROM_OUTSIDE),
+        "retry_policy": _again(),
+        "routes": [entry for route in ROUTES for entry in _entries(route, deployment)] + [_nowhere()],
+    }
+
+
+def _entries(route: Route, deployment: Deployment) -> Iterator[dict[str, Any]]:
+    if route.body is Body.FILE:
+        yield _too_large(route, deployment)
+    if route.service in deployment.apart:
+        # A service apart knows people by their token alone; a browser's session is the platform's.
+        yield _entry(route, deployment, route.service, f"{route.label}-apart", [WITH_TOKEN])
+    yield _entry(route, deployment, PLATFORM, route.label)
+
+
+def _entry(
+    route: Route, deployment: Deployment, cluster: str, name: str, headers: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": name,
+        "match": {**_path(route), **({"headers": headers} if headers else {})},
+        "route": {
+            "cluster": cluster,
+            "timeout": f"{deployment.patience[route.patience]:g}s",
+        },
+        "metadata": counted(route.limit),
+    }
+    if own := _own_filters(route, deployment):
+        found["typed_per_filter_config"] = own
+    if CORS in own:
+        # What is the same for every site is not: a cache in between keeps them apart (Fetch standard, CORS protocol and HTTP caches).
+        vary = {"header": {"key": "vary", "value": "Origin"}, "append_action": "APPEND_IF_EXISTS_OR_ADD"}
+        found["response_headers_to_add"] = [vary]
+    return found
+
+
+def _path(route: Route) -> dict[str, Any]:
+    if route.exactly or "{}" in route.path:
+        return {"safe_regex": {"regex": route.regex}}
+    return {"path_separated_prefix": route.path}
+
+
+def _own_filters(route: Route, deployment: Deployment) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if route.is_api and deployment.origins:
+        found[CORS] = cors(deployment)
+    if route.checks_token:
+        kind = "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig"
+        found[TOKENS] = typed(kind, requirement_name=REQUIREMENT)
+    if route.body is Body.FILE:
+        found |= _unbuffered()
+    return found
+
+
+def _unbuffered() -> dict[str, Any]:
+    """The body is passed on as it comes and never held whole, or not waited for at all."""
+    return {BUFFER: typed("envoy.extensions.filters.http.buffer.v3.BufferPerRoute", disabled=True)}
+
+
+def _again() -> dict[str, Any]:
+    """Once more only where nothing was sent; then elsewhere, if there is another place."""
+    return {
+        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        "num_retries": 2,
+        "retry_priority": {
+            "name": "envoy.retry_priorities.previous_priorities",
+            "typed_config": typed(
+                "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", update_frequency=1
+            ),
+        },
+    }
+
+
+def _too_large(route: Route, deployment: Deployment) -> dict[str, Any]:
+    """A file that says it is too large is refused before its first byte."""
+    allowed = deployment.bodies[Body.FILE]
+    length = {"name": "content-length", "range_match": {"start": allowed + 1, "end": LARGEST}}
+    return {
+        "name": f"{route.label}-too-large",
+        "match": {**_path(route), "headers": [length]},
+        "direct_response": {"status": TOO_LARGE.status},
+        "metadata": counted(route.limit),
+        "typed_per_filter_config": _own_filters(route, deployment),
+    }
+
+
+def _nowhere() -> dict[str, Any]:
+    return {
+        "name": NOWHERE,
+        "match": {"prefix": "/"},
+        "direct_response": {"status": NOT_FOUND.status},
+        "metadata": counted(Limit.NOWHERE),
+        "typed_per_filter_config": _unbuffered(),
+    }
