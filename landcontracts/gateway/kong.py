@@ -139,7 +139,11 @@ def _token() -> dict[str, Any]:
 
 
 def _issuer(keys: Sequence[PublicKey]) -> dict[str, Any]:
-    secrets = [{"key": key.kid, "algorithm": key.algorithm, "rsa_public_key": key.pem} for key in keys]
+    # The schema wants a secret, which only the HS algorithms use; a token's algorithm has to be its key's.
+    unused = "none-RS256-is-checked-by-the-public-key"
+    secrets = [
+        {"key": key.kid, "algorithm": key.algorithm, "secret": unused, "rsa_public_key": key.pem} for key in keys
+    ]
     return {"username": ISSUER, **({"jwt_secrets": secrets} if secrets else {})}
 
 

@@ -31,7 +31,7 @@ LOG = {
     "received": "%BYTES_RECEIVED%",
     "sent": "%BYTES_SENT%",
     "ms": "%DURATION%",
-    "upstream": "%UPSTREAM_CLUSTER%",
+    "upstream": "%UPSTREAM_HOST%",
     "answered_by": "%RESP(X-ANSWERED-BY)%",
 }
 
