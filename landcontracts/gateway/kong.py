@@ -188,7 +188,10 @@ def _cors(deployment: Deployment) -> dict[str, Any]:
             "origins": list(deployment.origins),
             "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             "headers": list(
-                chain(("Authorization", "Content-Type", "Accept-Language"), ("Idempotency-Key", "X-Request-ID", "traceparent"))
+                chain(
+                    ("Authorization", "Content-Type", "Accept-Language"),
+                    ("Idempotency-Key", "X-Request-ID", "traceparent"),
+                )
             ),
             "exposed_headers": ["X-Request-ID", "X-Answered-By", "Retry-After", "WWW-Authenticate"],
             "max_age": 600,

@@ -102,7 +102,10 @@ REFUSALS = (
         502,
         "bad_gateway",
         {"en": "Bad gateway", "ru": "Ошибка шлюза"},
-        {"en": f"The service answered unintelligibly. {AGAIN['en']}", "ru": f"Ответ службы не разобрать. {AGAIN['ru']}"},
+        {
+            "en": f"The service answered unintelligibly. {AGAIN['en']}",
+            "ru": f"Ответ службы не разобрать. {AGAIN['ru']}",
+        },
     ),
     UNAVAILABLE,
     Refusal(

@@ -32,7 +32,9 @@ def test_titles_are_the_platforms_in_both_languages():
         ("en-US,en;q=0.9,ru;q=0.8", "en"), ("de,en;q=0.5", "en"), ("de", "ru"), ("*", "ru"),
     ],
 )  # fmt: skip
-def test_the_gateway_speaks_the_language_that_the_platform_would(through: Gateway, direct: str, asked: str, language: str):
+def test_the_gateway_speaks_the_language_that_the_platform_would(
+    through: Gateway, direct: str, asked: str, language: str
+):
     headers = {"Accept-Language": asked} if asked else {}
     ours = problem(through.send("GET", "/nowhere", **headers))
     platforms = problem(send(direct, "GET", "/api/v1/nothing", **headers))
@@ -137,7 +139,11 @@ def test_the_log_follows_a_request_and_tells_no_query(through: Gateway):
 
 
 def preflight(gateway: Gateway, origin: str, path: str = "/api/v1/contracts"):
-    asked = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+    }
     return gateway.send("OPTIONS", path, **asked).headers
 
 
@@ -153,7 +159,9 @@ def test_a_listed_site_may_use_the_api(through: Gateway, person: Person):
     assert (refused.status, refused.headers["Access-Control-Allow-Origin"]) == (401, SITE)
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", f"{SITE}.evil.example", "http://app.example", f"{SITE}:8443"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", f"{SITE}.evil.example", "http://app.example", f"{SITE}:8443"]
+)
 def test_another_site_may_not(through: Gateway, person: Person, origin: str):
     assert "Access-Control-Allow-Origin" not in preflight(through, origin)
     answer = through.send("GET", "/api/v1/auth/me", Origin=origin, **person._headers)

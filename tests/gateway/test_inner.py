@@ -65,7 +65,9 @@ def test_the_same_call_is_reached_without_the_gateway(direct: str):
     seal = [f"{name}: {value}" for name, value in sealed(path, b"{}").items()]
     for spelling in (path, "/internal%2Fseam/documents/get"):
         status, received = raw(direct, spelling, "127.0.0.1", *seal)
-        assert (status, b"not a call" in received or b"not authentic" in received) in {(400, True), (401, True)}, received
+        assert (status, b"not a call" in received or b"not authentic" in received) in {(400, True), (401, True)}, (
+            received
+        )
 
 
 @pytest.mark.parametrize("target", ["http://127.0.0.1{}", "http://elsewhere.example{}"])

@@ -58,7 +58,11 @@ def test_deck_validates_it(full: dict[str, Any], tmp_path: Path):
     for content in (rendering.FILES["kong"].read_text(), yaml.safe_dump(full)):
         done = deck(content, tmp_path)
         assert done.returncode == 0, done.stderr
-    for right, wrong in (("regex_priority", "regex_prio"), ("strip_path: false", "strip_path: 1"), ("preserve_host", "keep_host")):
+    for right, wrong in (
+        ("regex_priority", "regex_prio"),
+        ("strip_path: false", "strip_path: 1"),
+        ("preserve_host", "keep_host"),
+    ):
         done = deck(rendering.FILES["kong"].read_text().replace(right, wrong, 1), tmp_path)
         assert done.returncode != 0, wrong
 
@@ -112,7 +116,14 @@ def checks(route: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("token", [True, False], ids=["with a token", "without"])
 def test_kong_takes_the_route_that_the_table_says(full: dict[str, Any], token: bool):
-    for path in [*(path for path, _ in PATHS), "/api/v1/authors", "/internal/seam/documents/get", "/apix", "/metrics", "/x"]:
+    for path in [
+        *(path for path, _ in PATHS),
+        "/api/v1/authors",
+        "/internal/seam/documents/get",
+        "/apix",
+        "/metrics",
+        "/x",
+    ]:
         route, taken = find(path), routed(full, path, token=token)
         assert (route is None) == (taken is None), path
         if route is None:

@@ -11,7 +11,9 @@ from tests.gateway.test_tokens import forged
 from tests.journeys.people import Person
 
 
-def asked(gateway: Gateway, path: str = "/api/v1/auth/me", *, source: str = "127.0.0.1", method: str = "GET", **headers: str):
+def asked(
+    gateway: Gateway, path: str = "/api/v1/auth/me", *, source: str = "127.0.0.1", method: str = "GET", **headers: str
+):
     """Status, headers and body, from an address of this machine."""
     port = int(gateway.url.rpartition(":")[2])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20, source_address=(source, 0))
@@ -69,7 +71,10 @@ def test_what_is_nowhere_and_what_is_too_large_are_counted(tight: Gateway, clien
     assert statuses(tight, 5, "/api/v1/documents/upload", source=client, method="POST", **large) == [413] * 4 + [429]
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Envoy-External-Address", "True-Client-IP", "X_Forwarded_For"])
+@pytest.mark.parametrize(
+    "header",
+    ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Envoy-External-Address", "True-Client-IP", "X_Forwarded_For"],
+)
 def test_a_client_cannot_say_that_it_is_another(tight: Gateway, client: str, header: str):
     found = [asked(tight, source=client, **{header: f"203.0.113.{number}"})[0] for number in range(6)]
     assert found == [401] * 4 + [429] * 2

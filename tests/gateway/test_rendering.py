@@ -47,7 +47,12 @@ def test_a_stale_file_is_noticed(gateway: str, tmp_path: Path, monkeypatch: pyte
 def test_the_same_table_gives_the_same_bytes_in_every_process(gateway: str):
     script = f"from landcontracts.gateway import rendering, deployment; print(rendering.text({gateway!r}, deployment.DEFAULT), end='')"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=rendering.BASE, env={"PYTHONHASHSEED": "7"}
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=rendering.BASE,
+        env={"PYTHONHASHSEED": "7"},
     )
     assert done.stdout == rendering.FILES[gateway].read_text()
 

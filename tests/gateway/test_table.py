@@ -20,7 +20,12 @@ SAMPLES = {"uuid": str(uuid.uuid4()), "slug": "contracts", "str": "x", "path": "
 def sample(route: str) -> str:
     """A path that a pattern takes."""
     filled = re.sub(r"<(?:(\w+):)?\w+>", lambda found: SAMPLES[found[1] or "str"], route)
-    return re.sub(r"\(\?P<\w+>\.\*\)|\[[^\]]*\]\+|\(\?P<\w+>[^)]*\)", "x", filled).strip("^").replace("$", "").replace("\\Z", "")
+    return (
+        re.sub(r"\(\?P<\w+>\.\*\)|\[[^\]]*\]\+|\(\?P<\w+>[^)]*\)", "x", filled)
+        .strip("^")
+        .replace("$", "")
+        .replace("\\Z", "")
+    )
 
 
 def public(patterns: list | None = None, before: str = "/") -> Iterator[tuple[str, str]]:
@@ -102,7 +107,9 @@ def test_paths_match_by_whole_segments_and_the_most_particular_wins(path: str, l
     assert find(path).label == label
 
 
-@pytest.mark.parametrize("path", ["/apix", "/contractsx", "/API/v1/contracts", "//api/v1/contracts", "/x", "/admin.php", ""])
+@pytest.mark.parametrize(
+    "path", ["/apix", "/contractsx", "/API/v1/contracts", "//api/v1/contracts", "/x", "/admin.php", ""]
+)
 def test_what_only_looks_like_a_public_path_is_none(path: str):
     assert find(path) is None
 
@@ -111,7 +118,14 @@ def test_log_in_registration_and_refresh_are_limited_and_never_ask_for_a_token()
     for name in ("login", "register", "refresh", "logout"):
         route = find(f"/api/v1/auth/{name}")
         assert (route.limit, route.checks_token) == (Limit.SIGN_IN, False)
-    for path in ("/.well-known/jwks.json", "/api/v1/schema", "/api/v1/docs", "/sign-in/", "/admin/login/", "/register/"):
+    for path in (
+        "/.well-known/jwks.json",
+        "/api/v1/schema",
+        "/api/v1/docs",
+        "/sign-in/",
+        "/admin/login/",
+        "/register/",
+    ):
         assert not find(path).checks_token
 
 

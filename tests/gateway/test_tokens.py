@@ -12,7 +12,18 @@ from tests.gateway.envoys import Gateway, problem, running, send
 from tests.journeys.people import Person
 from tests.seam.servers import Behaving
 
-BAD = ("none", "hs256", "other_key", "other_audience", "other_issuer", "expired", "without_expiry", "cut", "unknown_kid", "no_token")
+BAD = (
+    "none",
+    "hs256",
+    "other_key",
+    "other_audience",
+    "other_issuer",
+    "expired",
+    "without_expiry",
+    "cut",
+    "unknown_kid",
+    "no_token",
+)
 
 
 def forged(person: Person, change: str) -> str:
@@ -107,4 +118,3 @@ def head_of(connection) -> bytes:
             return b""
         data += received
     return data
-

@@ -1,4 +1,4 @@
-"""Envoy's static configuration (v3 API, Envoy 1.36 or newer): one listener, the table's routes, one cluster per place.
+"""Envoy's static configuration (v3 API; tested with 1.40): one listener, the table's routes, one cluster per place.
 
 A request meets, in this order: CORS, the limits of its client, the token's check, the bound of its body, the route. The limits
 come before the token, so that guessing is counted.

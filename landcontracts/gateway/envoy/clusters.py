@@ -48,7 +48,9 @@ def _cluster(name: str, addresses: list[Endpoint], deployment: Deployment) -> di
             }
         ],
         "circuit_breakers": {
-            "thresholds": [{"max_connections": 512, "max_pending_requests": 512, "max_requests": 1024, "max_retries": 16}]
+            "thresholds": [
+                {"max_connections": 512, "max_pending_requests": 512, "max_requests": 1024, "max_retries": 16}
+            ]
         },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(

@@ -32,7 +32,9 @@ def http_filters(deployment: Deployment) -> list[dict[str, Any]]:
         CORS: typed("envoy.extensions.filters.http.cors.v3.Cors"),
         LIMITER: limiter(deployment),
         TOKENS: _tokens(deployment),
-        BUFFER: typed("envoy.extensions.filters.http.buffer.v3.Buffer", max_request_bytes=deployment.bodies[Body.SMALL]),
+        BUFFER: typed(
+            "envoy.extensions.filters.http.buffer.v3.Buffer", max_request_bytes=deployment.bodies[Body.SMALL]
+        ),
         "envoy.filters.http.router": typed(
             "envoy.extensions.filters.http.router.v3.Router", suppress_envoy_headers=True
         ),

@@ -39,7 +39,9 @@ class Command(BaseCommand):
             rendering.add_argument(f"--{name}", help=words)
         for name, words in MANY.items():
             rendering.add_argument(f"--{name}", action="append", default=[], help=words)
-        rendering.add_argument("--trusted-hops", type=_count, default=0, help="proxies in front, which tell the client's address")
+        rendering.add_argument(
+            "--trusted-hops", type=_count, default=0, help="proxies in front, which tell the client's address"
+        )
         rendering.add_argument("--idle", help="seconds without a byte after which a request is given up")
         rendering.add_argument("--jwks", help="for kong: the key set, a file or an address")
 
