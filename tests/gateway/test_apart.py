@@ -9,7 +9,7 @@ import pytest
 
 from apps.extraction import routing
 from tests.gateway.envoys import Gateway, problem, running, send
-from tests.gateway.test_same import NOWHERE, REQUESTS, Browser, told
+from tests.gateway.test_same import JSON, NOWHERE, REQUESTS, Browser, told
 from tests.gateway.test_tokens import forged
 from tests.journeys import test_rest
 from tests.journeys.people import Person
@@ -122,3 +122,5 @@ def test_home_answers_when_the_lifted_process_is_killed(gateway: Gateway, docume
     found = [gateway.send("GET", path, **person._headers) for _ in range(30)]
     assert {answer.status for answer in found} == {200}, [answer.data for answer in found]
     answered_by(gateway, person, "monolith")
+    command = gateway.send("POST", "/api/v1/documents/uploads", b"{}", **person._headers, **JSON)
+    assert problem(command)["code"] == "invalid_request"

@@ -83,7 +83,8 @@ REQUESTS: dict[str, tuple[str, str, Any, dict[str, str]]] = {
     "405": ("DELETE", "/api/v1/contracts", None, {}),
     "406": ("GET", "/api/v1/contracts", None, {"Accept": "image/png"}),
     "415": ("POST", "/api/v1/contracts", b"a=1", {"Content-Type": "application/x-www-form-urlencoded"}),
-    "413": ("POST", "/api/v1/contracts", b'"' + b"x" * (2 * 1024 * 1024 + 9) + b'"', JSON),
+    # Just one byte too many, so that none is left unread: who answers before it has read all may break the connection.
+    "413": ("POST", "/api/v1/contracts", b" " * (2 * 1024 * 1024 + 1), JSON),
     "documents of none": ("GET", f"/api/v1/documents?contract_id={NOWHERE}", None, {}),
     "no document": ("GET", f"/api/v1/documents/{NOWHERE}/download", None, {}),
     "upload without a file": ("POST", "/api/v1/documents/upload", b"", {"Content-Type": "multipart/form-data; boundary=x"}),
@@ -104,6 +105,8 @@ REQUESTS: dict[str, tuple[str, str, Any, dict[str, str]]] = {
 @pytest.mark.parametrize("signed_in", [True, False], ids=["with a token", "without"])
 def test_an_answer_is_the_same(through: Gateway, direct: str, person: Person, name: str, signed_in: bool):
     method, path, body, headers = REQUESTS[name]
+    if name == "413":
+        signed_in = True  # a stranger's body is not read
     everything = {
         "Accept-Language": "en",
         **headers,

@@ -15,6 +15,9 @@ LARGEST = 2**63 - 1
 # Only a service's caller may say these, and it calls directly.
 FROM_OUTSIDE = ("x-seam-caller", "x-seam-time", "x-seam-signature")
 WITH_TOKEN = {"name": "authorization", "present_match": True}
+COMMAND = {"name": ":method", "string_match": {"safe_regex": {"regex": "POST|PUT|PATCH|DELETE"}}}
+KEYED = {"name": "idempotency-key", "present_match": True}
+NOT_KEYED = {**KEYED, "invert_match": True}
 
 
 def virtual_host(deployment: Deployment) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def virtual_host(deployment: Deployment) -> dict[str, Any]:
         "name": "public",
         "domains": ["*"],
         "request_headers_to_remove": list(FROM_OUTSIDE),
-        "retry_policy": _again(),
+        "retry_policy": _what_may_be_repeated(),
         "routes": [entry for route in ROUTES for entry in _entries(route, deployment)] + [_nowhere()],
     }
 
@@ -33,6 +36,10 @@ def _entries(route: Route, deployment: Deployment) -> Iterator[dict[str, Any]]:
         yield _too_large(route, deployment)
     if route.service in deployment.apart:
         # A service apart knows people by their token alone; a browser's session is the platform's.
+        once = _entry(route, deployment, route.service, f"{route.label}-apart-once", [WITH_TOKEN, COMMAND, NOT_KEYED])
+        # What may happen twice is sent elsewhere only where it was not sent at all.
+        once["route"]["retry_policy"] = _again("connect-failure,refused-stream,reset-before-request")
+        yield once
         yield _entry(route, deployment, route.service, f"{route.label}-apart", [WITH_TOKEN])
     yield _entry(route, deployment, PLATFORM, route.label)
 
@@ -81,10 +88,10 @@ def _unbuffered() -> dict[str, Any]:
     return {BUFFER: typed("envoy.extensions.filters.http.buffer.v3.BufferPerRoute", disabled=True)}
 
 
-def _again() -> dict[str, Any]:
-    """Once more only where nothing was sent; then elsewhere, if there is another place."""
+def _again(retry_on: str, **only: Any) -> dict[str, Any]:
+    """Twice more at most; elsewhere first, if there is another place."""
     return {
-        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        "retry_on": retry_on,
         "num_retries": 2,
         "retry_priority": {
             "name": "envoy.retry_priorities.previous_priorities",
@@ -92,7 +99,14 @@ def _again() -> dict[str, Any]:
                 "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", update_frequency=1
             ),
         },
+        **only,
     }
+
+
+def _what_may_be_repeated() -> dict[str, Any]:
+    """Whoever only reads, and commands under a key, which happen once: also where the connection broke after they were sent."""
+    reads = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}}}
+    return _again("connect-failure,refused-stream,reset", retriable_request_headers=[reads, KEYED])
 
 
 def _too_large(route: Route, deployment: Deployment) -> dict[str, Any]:
