@@ -13,4 +13,5 @@ RUN SECRET_KEY=build DATABASE_URL=postgres://x/x SEAM_MASTER_SECRETS=x COMMAND_D
 USER app
 EXPOSE 8000
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--blocking-threads", "16", "--no-ws", "--http", "1", "--runtime-mode", "mt", \
+     "--log-config", "landcontracts/granian_logs.json", \
      "landcontracts.wsgi:application"]

@@ -160,7 +160,11 @@ SEAM_MAX_IN_FLIGHT_IN_ALL = env.int("SEAM_MAX_IN_FLIGHT_IN_ALL", 12)
 SEAM_SHADOW_QUEUE = env.int("SEAM_SHADOW_QUEUE", 1_000)
 # Each so many comparisons the primary is asked twice even where nothing differs.
 SEAM_SHADOW_TWICE_EACH = env.int("SEAM_SHADOW_TWICE_EACH", 10)
-READY_CHECKS: tuple[str, ...] = ("database", "redis", "storage")
+# What /readyz asks, by the families in apps/core/rest/dependencies.py.
+READY_CHECKS: tuple[str, ...] = (
+    *("database", "migrations", "clock", "redis", "storage", "keys"),
+    *("services", "replicas", "mail", "traces"),
+)
 COMMAND_DIGEST_SECRET = env.str("COMMAND_DIGEST_SECRET")
 COMMAND_KEPT = timedelta(hours=72)
 
@@ -320,9 +324,11 @@ TIME_ZONE = env.str("TIME_ZONE", "Europe/Moscow")
 USE_TZ = True
 UNFOLD = {"SITE_TITLE": "landcontracts", "SITE_HEADER": "landcontracts", "SHOW_LANGUAGES": True}
 
-# --- Logs ------------------------------------------------------------------------------------------------------------
+# --- Logs and traces -------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.str("LOG_LEVEL", "WARNING")
-LOGGING = logs.configure(LOG_LEVEL)
+LOGGING = logs.configure(LOG_LEVEL, service=SERVICE or SEAM_PROCESS_NAME)
+# Where spans go, by OpenTelemetry's own variables; nothing is traced without one (apps/core/observability/exporting.py reads the rest).
+TRACES_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "") or env.str("OTEL_EXPORTER_OTLP_ENDPOINT", "")
 
 if SERVICE:
     vars().update(narrowed(vars(), SERVICE))

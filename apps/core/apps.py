@@ -15,10 +15,12 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core.database.replicas import LagCollector
+        from apps.core.observability import exporting
         from apps.core.seam.checks import check_services
         from apps.core.seam.metrics import asked
 
         register(check_services)
+        exporting.start()
         if settings.REPLICA_URLS:
             asked.register(LagCollector())
 

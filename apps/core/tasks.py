@@ -9,6 +9,7 @@ from celery import shared_task
 from django.db import Error as DatabaseError
 
 from apps.core.flags.routes import system_context
+from apps.core.observability import identity, spans
 from apps.core.seam import housekeeping, topology
 from apps.core.seam.pump import measure_age, pump
 from apps.core.seam.registry import call
@@ -30,15 +31,17 @@ def pump_all() -> None:
             pump(service)
             measure_age(service)
         except DatabaseError as error:  # one service's database is away; the others' events go on
-            log.warning("outbox_not_pumped", service=service, error=str(error))
+            log.warning("outbox_not_pumped", app=service, error=str(error))
 
 
 @shared_task(name="core.periodic")
 def periodic(service: str, operation: str, seconds: int) -> None:
     """A periodic job as a command keyed by name and time slot: two schedulers do no harm."""
     slot = int(time.time()) // seconds
-    ctx = system_context(f"{service}.{operation}", command_key=f"{operation}:{slot}", timeout_ms=60_000)
-    getattr(call(topology.key_of(service)), operation)(ctx=ctx)
+    with spans.job(f"{service}.{operation}"):
+        ctx = system_context(f"{service}.{operation}", command_key=f"{operation}:{slot}", timeout_ms=60_000)
+        with identity.working_for(ctx.request_id, ctx.trace):
+            getattr(call(topology.key_of(service)), operation)(ctx=ctx)
 
 
 @shared_task(name="core.purge")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 from celery import shared_task
 
+from apps.core.observability import spans
 from apps.extraction import recorder
 from apps.extraction.canary import history, steering
 from apps.extraction.models import Move, Outcome
@@ -43,6 +44,7 @@ def act(move_id: str) -> None:
     move = Move.objects.get(id=move_id)
     by = acting.By(move.who, move.where, move.reason, asked=move.id)
     try:
-        VERBS[move.verb](move.service, by)
+        with spans.job(f"extraction.{move.verb}"):
+            VERBS[move.verb](move.service, by)
     except acting.PROBLEMS as error:
-        log.warning("action_ended", service=move.service, verb=move.verb, error=str(error))
+        log.warning("action_ended", app=move.service, verb=move.verb, error=str(error))

@@ -46,7 +46,10 @@ def narrowed(settings: dict[str, Any], service: str) -> dict[str, Any]:
             "DEFAULT_AUTHENTICATION_CLASSES": ("apps.core.rest.authentication.BearerAuthentication",),
             "DEFAULT_RENDERER_CLASSES": ("apps.core.rest.renderers.StructRenderer",),
         },
-        "READY_CHECKS": ("database", "redis", "home", *(("storage",) if service == STORES_FILES else ())),
+        "READY_CHECKS": (
+            *("database", "migrations", "clock", "redis", "keys", "home", "replicas", "mail", "traces"),
+            *(("storage",) if service == STORES_FILES else ()),
+        ),
         "SEAM_SERVES": [service],
         "SEAM_PROCESS_NAME": service,
         "SEAM_AWAY": {name: url for name, url in settings["SEAM_AWAY"].items() if name != service},

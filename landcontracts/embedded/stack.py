@@ -162,7 +162,7 @@ class Stack:
             *(str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--host", "127.0.0.1"),
             *("--port", str(port), "--workers", "1", "--blocking-threads", "16", "--no-ws", "--log-level", "warning"),
             # HTTP/1 on a multi-threaded runtime answers in 90 us where the defaults take 150.
-            *("--http", "1", "--runtime-mode", "mt"),
+            *("--http", "1", "--runtime-mode", "mt", "--log-config", "landcontracts/granian_logs.json"),
             "landcontracts.wsgi:application",
         ]
         self.env.setdefault("PUBLIC_URL", url)
@@ -189,7 +189,7 @@ class Stack:
         """Start the Celery worker with its clock, for every queue but those of services that have their own."""
         queues = ["clock", *(f"events.{service}" for service in SERVICES if service not in without)]
         command = [
-            *(str(Path(sys.executable).parent / "celery"), "-A", "landcontracts", "worker", "-B"),
+            *(str(Path(sys.executable).parent / "celery"), "-q", "-A", "landcontracts", "worker", "-B"),
             *("-s", str(self.folder / "beat"), "-P", "threads", "-c", "4", "-Q", ",".join(queues)),
             *("-l", "warning"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),

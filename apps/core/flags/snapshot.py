@@ -90,6 +90,12 @@ def _reload() -> None:
     _loaded_at = time.monotonic_ns()
 
 
+def may_be_on(name: str) -> bool:
+    """Whether a flag is on for somebody, as last loaded: nothing is asked, so it answers while the store is away."""
+    state = _flags.get(name, OFF)
+    return bool(state.everyone) or (state.everyone is None and (state.percent > 0 or bool(state.actors)))
+
+
 def forget() -> None:
     """Load again at the next question; for this process only."""
     global _loaded_at

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import get_language
 
 from apps.core.flags import routes
+from apps.core.observability import identity
 from apps.core.rest.authentication import actor_of
 from apps.core.seam.context import CallContext, new_context
 from apps.core.seam.errors import Category, DomainError, gettext_noop
@@ -31,6 +32,7 @@ def context(request: HttpRequest, user: Any, *, aggregate: str = "", namespace: 
     Raises: BadIdempotencyKey.
     """
     actor = actor_of(user)
+    identity.note_actor(actor.id)
     language = get_language() or "ru"
     unit = str(actor.id) if actor.id else aggregate
     route = routes.decide(unit)

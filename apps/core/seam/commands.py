@@ -12,6 +12,7 @@ import hmac
 import uuid
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ from django.db import connections, transaction
 
 from apps.core.database import homes, replicas
 from apps.core.ids import new_id
+from apps.core.observability import spans
 from apps.core.seam import doorbell, faults
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import CommandKeyReused, CommandNotFinished, InvalidArguments, SeamError, ServiceBusy
@@ -92,6 +94,7 @@ class Ledger:
         """Write the answer and every event, in one statement."""
         parameters: list[Any] = []
         inserted = ""
+        sent: list[spans.Recording] = []
         if rows := [(emitted, consumer) for emitted in events for consumer in self.consumers_of(emitted.event.TYPE)]:
             ahead: dict[tuple[uuid.UUID, str], int] = {}
             values = []
@@ -103,7 +106,11 @@ class Ledger:
                 )
                 parameters += [new_id(), emitted.id, consumer, emitted.event.TYPE, emitted.aggregate_id]
                 parameters += [emitted.aggregate_id, consumer, offset, emitted.payload, ctx.actor.id]
-                parameters += [ctx.request_id, ctx.trace]
+                trace = ctx.trace
+                if spans.tracer is not None and (span := spans.of_event(emitted, consumer, trace)):
+                    sent.append(span)
+                    trace = span.trace
+                parameters += [ctx.request_id, trace]
             inserted = (
                 f"WITH emitted AS (INSERT INTO {self.outbox} (id, event_id, consumer, type, aggregate_id, sequence, "
                 f"payload, actor_id, request_id, trace) VALUES {', '.join(values)}) "
@@ -113,7 +120,12 @@ class Ledger:
                 f"{inserted}UPDATE {self.commands} SET answer = %s WHERE id = %s", [*parameters, answer, record_id]
             )
         if rows:
-            transaction.on_commit(lambda: doorbell.ring(self.label), using=self.alias)
+            transaction.on_commit(partial(self._committed, sent), using=self.alias)
+
+    def _committed(self, sent: list[spans.Recording]) -> None:
+        doorbell.ring(self.label)
+        for span in sent:  # what was rolled back was never sent, and its span never ends
+            span.end({})
 
 
 class Emitted:
@@ -121,6 +133,7 @@ class Emitted:
 
     def __init__(self, event: Event, aggregate_id: uuid.UUID) -> None:
         self.id = new_id()
+        self.type = event.TYPE
         self.event = event
         self.aggregate_id = aggregate_id
         self.payload = msgspec.json.encode(event)
@@ -157,9 +170,13 @@ _current: ContextVar[Work | None] = ContextVar("seam_work", default=None)
 
 
 def record_id(operation: Operation, ctx: CallContext) -> uuid.UUID:
+    """The primary key of a command."""
+    return id_of(operation.name, ctx.actor.id, ctx.command_key)
+
+
+def id_of(method: str, actor: uuid.UUID | None, key: str | None) -> uuid.UUID:
     """The primary key of a command: the first 16 bytes of SHA-256 over method, actor and key."""
-    material = f"{operation.name}\0{ctx.actor.id}\0{ctx.command_key}".encode()
-    return uuid.UUID(bytes=hashlib.sha256(material).digest()[:16])
+    return uuid.UUID(bytes=hashlib.sha256(f"{method}\0{actor}\0{key}".encode()).digest()[:16])
 
 
 @contextlib.contextmanager

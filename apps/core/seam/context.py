@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from apps.core.observability import identity, spans
 from apps.core.seam.dto import Dto
 
 DEFAULT_TIMEOUT_MS = 5_000
@@ -74,6 +75,10 @@ class CallContext(Dto):
         """The same call with time of its own, after an edge has waited for its client."""
         return msgspec.structs.replace(self, expires_at=time.monotonic_ns() + timeout_ms * 1_000_000)
 
+    def inside(self, trace: str) -> CallContext:
+        """The same call, inside a span of its trace."""
+        return msgspec.structs.replace(self, trace=trace)
+
     def as_actor(self, actor: Actor) -> CallContext:
         """The same call on behalf of another actor: a handler that acts for the system."""
         return msgspec.structs.replace(self, actor=actor)
@@ -121,12 +126,17 @@ def new_context(
     shadow: tuple[str, ...] = (),
     unit: str = "",
 ) -> CallContext:
-    """A context made at an edge: a web request, a task, a command. A command key is made up where none is given."""
+    """A context made at an edge: a web request, a task, a command. A command key is made up where none is given.
+
+    Without a trace it belongs to that of the work under way. One that is made up is nobody's span, so where traces are recorded
+    it is not chosen for that.
+    """
     count = next(_counter)
+    trace = trace or identity.trace() or f"00-{_process[:16]}{count:016x}-{count:016x}-{'01' if spans.tracer is None else '00'}"
     return CallContext(
         actor=actor,
         request_id=request_id or f"{_process[:8]}{count:08x}",
-        trace=trace or f"00-{_process[:16]}{count:016x}-{count:016x}-01",
+        trace=trace,
         locale=locale,
         expires_at=time.monotonic_ns() + timeout_ms * 1_000_000,
         command_key=command_key or f"{_process}{count:x}",

@@ -57,7 +57,7 @@ def _send(label: str) -> None:
     try:
         current_app.send_task("core.pump", args=[label], queue=f"events.{label}", ignore_result=True, retry=False)
     except Exception as error:  # noqa: BLE001 - a doorbell that does not ring must not fail the command that rang it
-        log.warning("doorbell_failed", service=label, error=str(error))
+        log.warning("doorbell_failed", app=label, error=str(error))
 
 
 _doorbell = Doorbell()

@@ -5,6 +5,7 @@ It answers 200 with a result, a typed refusal with its status, or a fault (400, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
@@ -14,10 +15,12 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections
 
+from apps.core.observability import identity, spans
 from apps.core.seam import context, metrics, signing, topology
-from apps.core.seam.context import WireContext
+from apps.core.seam.bindings import Binding
+from apps.core.seam.context import CallContext, WireContext
 from apps.core.seam.errors import HTTP_STATUS
-from apps.core.seam.service import PATH
+from apps.core.seam.service import PATH, Operation
 
 MAX_BODY = 1024 * 1024
 StartResponse = Callable[..., Any]
@@ -64,7 +67,7 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
     except _Fault as fault:
         status, body = fault.status, msgspec.json.encode({"fault": fault.reason})
     except Exception:
-        log.exception("seam_fault", path=environ.get("PATH_INFO"))
+        log.exception("seam_fault")
         status, body = 500, b'{"fault":"internal error"}'
     finally:
         close_old_connections()
@@ -93,11 +96,32 @@ def _answer(environ: dict[str, Any]) -> tuple[int, bytes]:
         envelope = _decode_envelope(body)
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
         raise _Fault(400, f"not a call: {error}") from error
-    ctx = context.from_wire(envelope.context)
-    answer = binding.execute(operation, ctx, envelope.arguments)
-    status = 200 if answer.refusal is None else HTTP_STATUS[answer.refusal.category]
-    _served(service, method, status).inc()
-    return status, answer.body
+    caller = environ["HTTP_X_SEAM_CALLER"]
+    return _executed(binding, operation, context.from_wire(envelope.context), envelope.arguments, caller)
+
+
+def _executed(
+    binding: Binding, operation: Operation, ctx: CallContext, arguments: msgspec.Raw, caller: str
+) -> tuple[int, bytes]:
+    """Run it as the work of whoever began the chain of calls: log lines and spans made here are theirs."""
+    started = time.perf_counter()
+    status, service, method = 500, operation.service, operation.name
+    token = identity.begin(ctx.request_id, ctx.trace, ctx.actor.id)
+    span = None if spans.tracer is None else spans.of_answer(service, method, operation.kind, ctx.trace, caller)
+    try:
+        answer = binding.execute(operation, ctx if span is None else ctx.inside(span.trace), arguments)
+        status = 200 if answer.refusal is None else HTTP_STATUS[answer.refusal.category]
+        _served(service, method, status).inc()
+        return status, answer.body
+    except Exception as error:
+        log.exception("seam_fault", app=service, method=method)
+        raise _Fault(500, "internal error") from error
+    finally:
+        if span is not None:
+            span.end({"seam.status": status}, error=spans.raised())
+        ms = round((time.perf_counter() - started) * 1000, 1)
+        log.info("seam_call", app=service, method=method, caller=caller, status=status, ms=ms)
+        identity.end(token)
 
 
 @cache

@@ -169,6 +169,6 @@ class WithHome:
             return self._away.send(operation, ctx, arguments)
         except RemoteCallFailed as failure:
             metrics.fallbacks.labels(operation.service, operation.name, failure.kind).inc()
-            log.info("answered_at_home", service=operation.service, method=operation.name, because=str(failure))
+            log.info("answered_at_home", app=operation.service, method=operation.name, because=str(failure))
             answer = self._home.send(operation, ctx, arguments)
             return Answer(answer.body, answer.refusal, answer.result, (self._home.side, self._home.process))

@@ -15,6 +15,7 @@ import structlog
 from django.db import connections
 
 from apps.core.flags.routes import system_context
+from apps.core.observability import identity, spans
 from apps.core.seam import metrics, topology
 from apps.core.seam.context import Actor
 from apps.core.seam.events import EventEnvelope
@@ -93,11 +94,27 @@ def _take(service: str) -> list[_Delivery]:
 
 
 def _deliver(service: str, delivery: _Delivery) -> bool:
+    """Deliver one event as the work of the request that caused it, at whatever attempt."""
+    event = {"event_id": str(delivery.event_id), "event_type": delivery.type, "consumer": delivery.consumer}
+    with identity.working_for(delivery.request_id, delivery.trace, delivery.actor_id, **event):
+        span = None
+        if spans.tracer is not None:
+            span = spans.of_delivery(
+                delivery.type, delivery.event_id, delivery.consumer, delivery.trace, attempt=delivery.attempts
+            )
+        try:
+            return _brought(service, delivery, delivery.trace if span is None else span.trace)
+        finally:
+            if span is not None:
+                span.end({}, error=spans.raised())
+
+
+def _brought(service: str, delivery: _Delivery, trace: str) -> bool:
     ctx = system_context(
         str(delivery.aggregate_id),
         actor=Actor(id=delivery.actor_id, roles=("system",)),
         request_id=delivery.request_id,
-        trace=delivery.trace,
+        trace=trace,
         timeout_ms=DELIVERY_TIMEOUT_MS,
         command_key=str(delivery.event_id),
     )
@@ -122,14 +139,13 @@ def _deliver(service: str, delivery: _Delivery) -> bool:
         [delivery.id],
     )
     metrics.delivered.labels(service, delivery.consumer, "ok").inc()
+    log.info("event_delivered", app=service, attempt=delivery.attempts)
     return True
 
 
 def _postpone(service: str, delivery: _Delivery, error: BaseException) -> None:
     wait = min(2.0 ** min(delivery.attempts, 12) * 0.25, MAX_BACKOFF_SECONDS)
-    log.warning(
-        "event_not_delivered", service=service, consumer=delivery.consumer, type=delivery.type, error=repr(error)
-    )
+    log.warning("event_not_delivered", app=service, attempt=delivery.attempts, error=repr(error))
     _execute(
         service,
         f"UPDATE {service}_outbox SET leased_until = clock_timestamp() + make_interval(secs => %s), last_error = %s"

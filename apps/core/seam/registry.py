@@ -19,6 +19,8 @@ from django.conf import settings
 from apps.core.database import homes
 from apps.core.database.base import open_transactions
 from apps.core.seam import metrics, observing, shadow, topology, trail
+from apps.core.observability import spans
+from apps.core.seam import metrics, shadow, topology, trail
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import SeamCallInTransaction, SeamError
 from apps.core.seam.protection import Guarded, WithHome
@@ -65,9 +67,10 @@ def _invoke(operation: Operation, meter: metrics.Meter, *, ctx: CallContext, **a
     transport = transport_for(operation.service, ctx) if resolver is None else resolver(operation.service, ctx)
     side, outcome = transport.side, "fault"
     result: Any = None
+    span = None if spans.tracer is None else spans.of_call(operation.service, operation.name, operation.kind, ctx.trace)
     try:
         sent = operation.encode_arguments(arguments)
-        answer = transport.send(operation, ctx, sent)
+        answer = transport.send(operation, ctx if span is None else ctx.inside(span.trace), sent)
         side, process = answer.by or (side, transport.process)
         trail.note(operation.service, process)
         if answer.refusal is not None:
@@ -80,6 +83,8 @@ def _invoke(operation: Operation, meter: metrics.Meter, *, ctx: CallContext, **a
         meter.observe(side, outcome, seconds)
         if operation.service in observing.watched and ctx.unit:
             observing.offer(observing.Seen(operation, ctx.unit, transport.side, side, outcome, seconds, result))
+        if span is not None:
+            span.end({"seam.side": side, "seam.outcome": outcome}, error=spans.raised())
     if ctx.shadow and operation.service in ctx.shadow and operation.kind is Kind.QUERY:
         shadow.offer(operation, ctx, sent, answer, side, seconds)
     if answer.refusal is not None:

@@ -18,6 +18,7 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections
 
+from apps.core.observability import spans
 from apps.core.seam import metrics
 from apps.core.seam.bindings import Answer
 from apps.core.seam.comparison import Failure, Finding, compare
@@ -111,7 +112,14 @@ class Shadow:
             return self._compare(sample)
         except Exception as error:  # noqa: BLE001 - what goes wrong in the shadow stays in the shadow
             metrics.shadow_lost.inc()
-            log.warning("shadow_not_compared", method=sample.operation.name, error=repr(error))
+            of = sample.operation
+            log.warning(
+                "shadow_not_compared",
+                app=of.service,
+                method=of.name,
+                request_id=sample.ctx.request_id,
+                error=repr(error),
+            )
             return None
 
     def _compare(self, sample: Sample) -> Compared:
@@ -135,7 +143,9 @@ class Shadow:
 
 def _ask(side: Transport, sample: Sample) -> Answer | Failure:
     """The question once more, with time of its own and with nothing to shadow."""
-    ctx = msgspec.structs.replace(sample.ctx.renewed(timeout_ms=TIMEOUT_MS), shadow=())
+    # Not a part of the request, which has its answer: in its trace there is nothing of this.
+    trace = spans.unsampled(sample.ctx.trace)
+    ctx = msgspec.structs.replace(sample.ctx.renewed(timeout_ms=TIMEOUT_MS), shadow=(), trace=trace)
     try:
         return side.send(sample.operation, ctx, sample.arguments)
     except RemoteCallFailed as failure:

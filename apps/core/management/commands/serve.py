@@ -165,6 +165,7 @@ def web_command(bind: str, threads: int) -> list[str]:
     return [
         *(_program("granian"), "--interface", "wsgi", *where, "--workers", "1", "--no-ws"),
         *("--blocking-threads", str(threads), "--http", "1", "--runtime-mode", "mt", "--log-level", "warning"),
+        *("--log-config", str(settings.BASE_DIR / "landcontracts" / "granian_logs.json")),
         "landcontracts.wsgi:application",
     ]
 
@@ -173,7 +174,7 @@ def worker_command(service: str) -> list[str]:
     """The worker of the service's own queue, with its own clock."""
     schedule = Path(tempfile.mkdtemp(prefix=f"{service}-")) / "beat"
     return [
-        *(_program("celery"), "-A", "landcontracts", "worker", "-B", "-s", str(schedule), "-P", "threads", "-c", "2"),
+        *(_program("celery"), "-q", "-A", "landcontracts", "worker", "-B", "-s", str(schedule), "-P", "threads", "-c", "2"),
         *("-Q", f"events.{service}", "-n", f"{service}-{os.getpid()}@%h", "-l", "warning"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]

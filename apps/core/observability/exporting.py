@@ -1,0 +1,205 @@
+"""OpenTelemetry's SDK behind `spans.tracer`: OTLP over HTTP, off the caller's path, in a queue that has an end.
+
+Everything is set by OpenTelemetry's own variables (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/):
+endpoint, headers, timeout, sampler, batch. The SDK is loaded and its thread started with the first span, so a process that makes none
+pays nothing, and no thread exists before a server has forked its workers.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing.util
+import os
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+from prometheus_client import Counter
+
+from apps.core.observability import spans
+from apps.core.observability.spans import Kind, Value
+
+FLUSH_SECONDS = 3.0
+QUEUE = 2048
+dropped = Counter("trace_spans_dropped_total", "Spans that were not exported", ("reason",))
+exported = Counter("trace_spans_exported_total", "Spans that a collector has taken")
+log = structlog.get_logger(__name__)
+
+
+class Collector:
+    """How the last export went; for readiness. `at` is Unix time, 0 before the first."""
+
+    ok = True
+    at = 0.0
+
+
+class Exporting:
+    """`spans.Tracer` on the SDK. What cannot be started is told once, and then nothing is traced."""
+
+    def __init__(self) -> None:
+        self._sdk: _Sdk | None = None
+        self._lock = threading.Lock()
+
+    def begin(self, name: str, kind: Kind, parent: str, attributes: Mapping[str, Value]) -> spans.Recording | None:
+        """A span. Never raises, and never waits but for the first one's import."""
+        sdk = self._sdk or self._start()
+        return None if sdk is None else sdk.begin(name, kind, parent, attributes)
+
+    def chooses(self, name: str) -> bool:
+        """By the configured sampler, about a trace id that nobody outside has chosen."""
+        sdk = self._sdk or self._start()
+        return sdk is not None and sdk.chooses(name)
+
+    def flush(self) -> None:
+        """Export what waits, within a bounded time; nothing is taken afterwards."""
+        sdk = self._sdk
+        if sdk is None or sdk.pid != os.getpid():
+            return
+        # The SDK itself would wait for a collector that does not answer until half a minute is over.
+        ending = threading.Thread(target=sdk.provider.shutdown, name="spans-flush", daemon=True)
+        ending.start()
+        ending.join(FLUSH_SECONDS)
+
+    def _start(self) -> _Sdk | None:
+        with self._lock:
+            if self._sdk is None:
+                try:
+                    self._sdk = _Sdk()
+                except Exception as error:  # noqa: BLE001 - a wrong setting of tracing must not fail a request
+                    log.error("tracing_not_started", error=type(error).__name__)
+                    spans.tracer = None
+            return self._sdk
+
+
+class _Recording:
+    __slots__ = ("_span", "trace")
+
+    def __init__(self, span: Any) -> None:
+        self._span = span
+        known = span.get_span_context()
+        self.trace = f"00-{known.trace_id:032x}-{known.span_id:016x}-01"
+
+    def end(self, attributes: Mapping[str, Value], *, error: str = "", name: str = "") -> None:
+        if name:
+            self._span.update_name(name)
+        if attributes:
+            self._span.set_attributes(attributes)
+        if error:
+            from opentelemetry.trace import StatusCode
+
+            self._span.set_attribute("error.type", error)
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end()
+
+
+class _Sdk:
+    def __init__(self) -> None:
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+        from opentelemetry.trace import SpanKind
+
+        resource = Resource.create(
+            {
+                "service.namespace": "landcontracts",
+                "service.name": os.environ.get("OTEL_SERVICE_NAME") or settings.SEAM_PROCESS_NAME,
+                # Web and worker of one service have one name; this tells them apart, and two workers too.
+                "service.instance.id": f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}",
+                "process.command": Path(sys.argv[0]).name,
+            }
+        )
+        self.pid = os.getpid()
+        # Whether a trace is recorded is decided where it begins; after that its flag is honoured, whatever the sampler's kind.
+        self._sampler = TracerProvider(resource=resource, shutdown_on_exit=False).sampler
+        self.provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+        self.provider.add_span_processor(_processor())
+        self._tracer = self.provider.get_tracer("landcontracts")
+        self._kinds = {kind: SpanKind[kind.name] for kind in Kind}
+
+    def begin(self, name: str, kind: Kind, parent: str, attributes: Mapping[str, Value]) -> _Recording | None:
+        from opentelemetry.context import Context
+
+        span = self._tracer.start_span(
+            name,
+            context=_remote(parent) if parent else Context(),
+            kind=self._kinds[kind],
+            attributes=attributes,
+            record_exception=False,
+        )
+        return _Recording(span) if span.is_recording() else None
+
+    def chooses(self, name: str) -> bool:
+        return self._sampler.should_sample(None, secrets.randbits(128), name).decision.is_sampled()
+
+
+def _remote(parent: str) -> Any:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+    known = SpanContext(int(parent[3:35], 16), int(parent[36:52], 16), is_remote=True, trace_flags=TraceFlags(1))
+    return set_span_in_context(NonRecordingSpan(known), Context())
+
+
+def _processor() -> Any:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    class Counted(SpanExporter):
+        """Counts what a collector took and what it did not."""
+
+        def __init__(self) -> None:
+            self.inner = OTLPSpanExporter()
+            self.taken = 0
+
+        def export(self, batch: Sequence[Any]) -> SpanExportResult:
+            self.taken += len(batch)
+            result = self.inner.export(batch)
+            Collector.ok, Collector.at = result is SpanExportResult.SUCCESS, time.time()
+            if Collector.ok:
+                exported.inc(len(batch))
+            else:
+                dropped.labels("collector").inc(len(batch))
+            return result
+
+        def shutdown(self) -> None:
+            self.inner.shutdown()
+
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:
+            return self.inner.force_flush(timeout_millis)
+
+    class Bounded(BatchSpanProcessor):
+        """Drops the newest span of a full queue and counts it; the SDK would drop the oldest and only say so in the log."""
+
+        def __init__(self, exporter: Counted, size: int) -> None:
+            super().__init__(exporter, max_queue_size=size)
+            self._counted, self._size, self._ended = exporter, size, 0
+            os.register_at_fork(after_in_child=self._begin_anew)
+
+        def _begin_anew(self) -> None:
+            self._ended = self._counted.taken = 0  # the queue is empty in a child
+
+        def on_end(self, span: Any) -> None:
+            if self._ended - self._counted.taken >= self._size:
+                dropped.labels("queue").inc()
+                return
+            self._ended += 1
+            super().on_end(span)
+
+    return Bounded(Counted(), int(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE") or QUEUE))
+
+
+def start() -> None:
+    """Trace in this process, if an endpoint is configured. Called once, when the applications are ready."""
+    if not settings.TRACES_ENDPOINT or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return
+    tracer = Exporting()
+    spans.tracer = tracer
+    atexit.register(tracer.flush)
+    # A worker that a web server has forked ends without running what is registered above, but runs this.
+    multiprocessing.util.Finalize(None, tracer.flush, exitpriority=10)

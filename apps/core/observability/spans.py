@@ -1,0 +1,176 @@
+"""Spans of a trace, by hand, at the few places where work begins, crosses a process or waits (ADR 0021).
+
+`tracer` is None unless an OTLP endpoint is configured: then a place costs one comparison. Where it is set, a request that was
+not chosen costs one look at the last digit of its traceparent. No span holds an argument, an answer, a path or a text of an error.
+
+Here: what is told of each kind of work (OpenTelemetry semantic conventions 1.3x: HTTP, RPC, messaging). Not here: the SDK (`exporting.py`).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from typing import Protocol
+from uuid import UUID
+
+from apps.core.observability import identity
+
+Value = str | int | float | bool
+TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_SAMPLED = frozenset("13579bdf")
+
+
+class Kind(Enum):
+    """What a span is to its trace (OpenTelemetry specification, "SpanKind")."""
+
+    SERVER = "server"
+    CLIENT = "client"
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+    INTERNAL = "internal"
+
+
+class Recording(Protocol):
+    """A span that was begun. `trace` is its traceparent."""
+
+    trace: str
+
+    def end(self, attributes: Mapping[str, Value], *, error: str = "", name: str = "") -> None:
+        """It is over; `error` is the kind of what went wrong, empty for nothing; `name` a better one than at its begin."""
+
+
+class Tracer(Protocol):
+    """Begins spans and decides which traces are recorded."""
+
+    def begin(self, name: str, kind: Kind, parent: str, attributes: Mapping[str, Value]) -> Recording | None:
+        """A span below `parent` (a traceparent, empty for the first of its trace); None when spans cannot be made."""
+
+    def chooses(self, name: str) -> bool:
+        """Whether a trace that begins here is recorded."""
+
+
+tracer: Tracer | None = None
+
+
+class _Event(Protocol):
+    id: UUID
+    type: str
+
+
+class Span:
+    """A span and this thread's place in it."""
+
+    __slots__ = ("_recording", "_token", "trace")
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self.trace = recording.trace
+        self._token = identity.within(self.trace)
+
+    def end(self, attributes: Mapping[str, Value], *, error: str = "", name: str = "") -> None:
+        """It is over. Called once, in `finally`."""
+        identity.end(self._token)
+        self._recording.end(attributes, error=error, name=name)
+
+
+def is_sampled(trace: str) -> bool:
+    """Whether the trace is being recorded: decided once, where it began, and carried in the traceparent's flags."""
+    return trace[-1:] in _SAMPLED and len(trace) == 55
+
+
+def unsampled(trace: str) -> str:
+    """The same trace, from here on without spans."""
+    return f"{trace[:-2]}00" if is_sampled(trace) else trace
+
+
+def begin(name: str, kind: Kind, parent: str, attributes: Mapping[str, Value]) -> Span | None:
+    """A span below a parent that is recorded; None for any other."""
+    recording = _begun(name, kind, parent, attributes)
+    return None if recording is None else Span(recording)
+
+
+def _begun(name: str, kind: Kind, parent: str, attributes: Mapping[str, Value]) -> Recording | None:
+    if tracer is None or not is_sampled(parent) or TRACEPARENT.fullmatch(parent) is None:
+        return None
+    return tracer.begin(name, kind, parent, attributes)
+
+
+def arrived(name: str, sent: str, made: str, attributes: Mapping[str, Value]) -> tuple[str, Span | None]:
+    """A request from outside: the traceparent to go on with, and its span.
+
+    `sent` is the caller's traceparent, empty for none: its ids are taken, so that a caller can follow its own request, and its
+    choice to record is not, because anybody could have everything recorded, or nothing. `made` is one of our own for a trace that
+    nobody began.
+    """
+    if tracer is None:
+        return sent or made, None
+    if not tracer.chooses(name):
+        return f"{(sent or made)[:-2]}00", None
+    recording = tracer.begin(name, Kind.SERVER, f"{sent[:-2]}01" if sent else "", attributes)
+    if recording is None:
+        return f"{(sent or made)[:-2]}00", None
+    return recording.trace, Span(recording)
+
+
+@contextmanager
+def job(name: str) -> Iterator[None]:
+    """Work that no request asked for, as the first span of a trace: contexts made inside belong to it."""
+    recording = tracer.begin(name, Kind.INTERNAL, "", {}) if tracer is not None and tracer.chooses(name) else None
+    if recording is None:
+        yield
+        return
+    span = Span(recording)
+    try:
+        yield
+    finally:
+        span.end({}, error=raised())
+
+
+def of_call(service: str, method: str, kind: str, trace: str) -> Span | None:
+    """The caller's end of a seam call."""
+    if not is_sampled(trace):
+        return None
+    return begin(f"{service}/{method}", Kind.CLIENT, trace, {**_rpc(service, method), "seam.kind": kind})
+
+
+def of_answer(service: str, method: str, kind: str, trace: str, caller: str) -> Span | None:
+    """The answering end of a seam call, in another process."""
+    if not is_sampled(trace):
+        return None
+    return begin(
+        f"{service}/{method}", Kind.SERVER, trace, {**_rpc(service, method), "seam.kind": kind, "seam.caller": caller}
+    )
+
+
+def of_event(event: _Event, consumer: str, trace: str) -> Recording | None:
+    """An event put into the outbox for one consumer, until its cause commits. Its traceparent goes with the row."""
+    return _begun(f"send {event.type}", Kind.PRODUCER, trace, _messaging("send", event.type, event.id, consumer))
+
+
+def of_delivery(event_type: str, event_id: UUID, consumer: str, trace: str, *, attempt: int) -> Span | None:
+    """One attempt to deliver an event, however long after its cause; every attempt is a span of the event's trace."""
+    attributes = {**_messaging("process", event_type, event_id, consumer), "seam.attempt": attempt}
+    return begin(f"process {event_type}", Kind.CONSUMER, trace, attributes)
+
+
+def raised() -> str:
+    """In a `finally`: the kind of the exception under way, empty for none. Its text may hold anything and is not told."""
+    kind = sys.exc_info()[0]
+    return "" if kind is None else kind.__qualname__
+
+
+def _rpc(service: str, method: str) -> dict[str, Value]:
+    return {"rpc.system": "seam", "rpc.service": service, "rpc.method": method}
+
+
+def _messaging(operation: str, event_type: str, event_id: UUID, consumer: str) -> dict[str, Value]:
+    return {
+        "messaging.system": "outbox",
+        "messaging.operation.type": operation,
+        "messaging.destination.name": event_type,
+        "messaging.message.id": str(event_id),
+        "messaging.consumer.group.name": consumer,
+    }

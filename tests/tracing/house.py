@@ -1,0 +1,85 @@
+"""The platform as it stands on a server: web, worker and one lifted-out service, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from django.conf import settings
+
+from apps.core.seam import topology
+from landcontracts.embedded.processes import Processes, free_port, wait_for_url
+from landcontracts.embedded.stack import BASE
+
+LIFTED = "documents"
+BIN = Path(sys.executable).parent
+
+
+class House(NamedTuple):
+    """Where it listens and writes."""
+
+    url: str
+    folder: Path
+    processes: Processes
+
+    def lines(self, *names: str) -> list[dict[str, object]]:
+        """The log lines of the named processes, or of all. Every line is JSON, but for what a command says to who starts it."""
+        files = [self.folder / "logs" / f"{name}.log" for name in names] or sorted((self.folder / "logs").glob("*.log"))
+        written = [line for file in files for line in file.read_text().splitlines()]
+        return [json.loads(line) for line in written if not line.startswith(f"{LIFTED} on ")]
+
+
+def web_command(port: int) -> list[str]:
+    return [
+        *(str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)),
+        *("--workers", "1", "--blocking-threads", "8", "--no-ws", "--http", "1", "--log-level", "warning"),
+        *("--log-config", "landcontracts/granian_logs.json", "landcontracts.wsgi:application"),
+    ]
+
+
+@contextmanager
+def web(folder: Path, **environment: str) -> Iterator[House]:
+    """A web server alone; ready or not, it listens."""
+    processes = Processes(folder)
+    try:
+        yield _web(processes, folder, environment)
+    finally:
+        processes.stop_all()
+
+
+def _web(processes: Processes, folder: Path, environment: dict[str, str]) -> House:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    process, log = processes.start("web", web_command(port), env={**os.environ, **environment}, cwd=BASE)
+    wait_for_url(f"{url}/healthz", process, log)
+    return House(url, folder, processes)
+
+
+@contextmanager
+def whole(folder: Path, **environment: str) -> Iterator[House]:
+    """Web, the platform's worker, and documents with a worker of its own."""
+    processes = Processes(folder)
+    env = {**os.environ, **environment}
+    try:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        web_process, web_log = processes.start("web", web_command(port), env=env, cwd=BASE)
+        address = settings.SEAM_AWAY[LIFTED]
+        serve = [sys.executable, "manage.py", "serve", LIFTED, "--bind", address.removeprefix("http://")]
+        lifted, lifted_log = processes.start(LIFTED, serve, env={**env, "SEAM_HOME": url}, cwd=BASE)
+        queues = ["clock", *(f"events.{service}" for service in topology.entries() if service != LIFTED)]
+        worker = [
+            *(str(BIN / "celery"), "-q", "-A", "landcontracts", "worker", "-B", "-s", str(folder / "beat"), "-P", "threads"),
+            *("-c", "2", "-Q", ",".join(queues), "--without-gossip", "--without-mingle", "--without-heartbeat"),
+        ]
+        processes.start("worker", worker, env=env, cwd=BASE)
+        wait_for_url(f"{url}/readyz", web_process, web_log)
+        wait_for_url(f"{address}/readyz", lifted, lifted_log)
+        yield House(url, folder, processes)
+    finally:
+        processes.stop_all()
