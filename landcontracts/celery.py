@@ -18,18 +18,20 @@ app.autodiscover_tasks()
 _running: dict[str, Token[identity.Identity | None]] = {}
 
 
-@setup_logging.connect
 def _logs_are_djangos(**_: Any) -> None:
     """Celery would set levels and formats of its own."""
 
 
-@task_prerun.connect
 def _begins(task_id: str, task: Any, **_: Any) -> None:
     """What a task logs is told apart by its id, until it works for some request."""
     _running[task_id] = identity.begin(task_id, "", task=task.name)
 
 
-@task_postrun.connect
 def _ends(task_id: str, **_: Any) -> None:
     if (token := _running.pop(task_id, None)) is not None:
         identity.end(token)
+
+
+setup_logging.connect(_logs_are_djangos)
+task_prerun.connect(_begins)
+task_postrun.connect(_ends)

@@ -28,10 +28,11 @@ class House(NamedTuple):
     processes: Processes
 
     def lines(self, *names: str) -> list[dict[str, object]]:
-        """The log lines of the named processes, or of all. Every line is JSON, but for what a command says to who starts it."""
+        """The log lines of the named processes, or of all. Every line is JSON, but for what commands say to who starts and stops them."""
         files = [self.folder / "logs" / f"{name}.log" for name in names] or sorted((self.folder / "logs").glob("*.log"))
         written = [line for file in files for line in file.read_text().splitlines()]
-        return [json.loads(line) for line in written if not line.startswith(f"{LIFTED} on ")]
+        said = ("", "worker: Warm shutdown (MainProcess)")
+        return [json.loads(line) for line in written if line not in said and not line.startswith(f"{LIFTED} on ")]
 
 
 def web_command(port: int) -> list[str]:
@@ -74,7 +75,18 @@ def whole(folder: Path, **environment: str) -> Iterator[House]:
         lifted, lifted_log = processes.start(LIFTED, serve, env={**env, "SEAM_HOME": url}, cwd=BASE)
         queues = ["clock", *(f"events.{service}" for service in topology.entries() if service != LIFTED)]
         worker = [
-            *(str(BIN / "celery"), "-q", "-A", "landcontracts", "worker", "-B", "-s", str(folder / "beat"), "-P", "threads"),
+            *(
+                str(BIN / "celery"),
+                "-q",
+                "-A",
+                "landcontracts",
+                "worker",
+                "-B",
+                "-s",
+                str(folder / "beat"),
+                "-P",
+                "threads",
+            ),
             *("-c", "2", "-Q", ",".join(queues), "--without-gossip", "--without-mingle", "--without-heartbeat"),
         ]
         processes.start("worker", worker, env=env, cwd=BASE)

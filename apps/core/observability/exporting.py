@@ -59,7 +59,7 @@ class Exporting:
     def flush(self) -> None:
         """Export what waits, within a bounded time; nothing is taken afterwards."""
         sdk = self._sdk
-        if sdk is None or sdk.pid != os.getpid():
+        if sdk is None:
             return
         # The SDK itself would wait for a collector that does not answer until half a minute is over.
         ending = threading.Thread(target=sdk.provider.shutdown, name="spans-flush", daemon=True)
@@ -114,9 +114,8 @@ class _Sdk:
                 "process.command": Path(sys.argv[0]).name,
             }
         )
-        self.pid = os.getpid()
         # Whether a trace is recorded is decided where it begins; after that its flag is honoured, whatever the sampler's kind.
-        self._sampler = TracerProvider(resource=resource, shutdown_on_exit=False).sampler
+        self._sampler: Any = TracerProvider(resource=resource, shutdown_on_exit=False).sampler
         self.provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
         self.provider.add_span_processor(_processor())
         self._tracer = self.provider.get_tracer("landcontracts")
@@ -135,7 +134,7 @@ class _Sdk:
         return _Recording(span) if span.is_recording() else None
 
     def chooses(self, name: str) -> bool:
-        return self._sampler.should_sample(None, secrets.randbits(128), name).decision.is_sampled()
+        return bool(self._sampler.should_sample(None, secrets.randbits(128), name).decision.is_sampled())
 
 
 def _remote(parent: str) -> Any:
@@ -154,12 +153,12 @@ def _processor() -> Any:
         """Counts what a collector took and what it did not."""
 
         def __init__(self) -> None:
-            self.inner = OTLPSpanExporter()
+            self.inner: Any = OTLPSpanExporter()
             self.taken = 0
 
         def export(self, batch: Sequence[Any]) -> SpanExportResult:
             self.taken += len(batch)
-            result = self.inner.export(batch)
+            result: SpanExportResult = self.inner.export(batch)
             Collector.ok, Collector.at = result is SpanExportResult.SUCCESS, time.time()
             if Collector.ok:
                 exported.inc(len(batch))
@@ -171,7 +170,7 @@ def _processor() -> Any:
             self.inner.shutdown()
 
         def force_flush(self, timeout_millis: int = 30_000) -> bool:
-            return self.inner.force_flush(timeout_millis)
+            return bool(self.inner.force_flush(timeout_millis))
 
     class Bounded(BatchSpanProcessor):
         """Drops the newest span of a full queue and counts it; the SDK would drop the oldest and only say so in the log."""

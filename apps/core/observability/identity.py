@@ -25,7 +25,9 @@ class Identity:
 _current: ContextVar[Identity | None] = ContextVar("identity", default=None)
 
 
-def begin(request_id: str, trace: str, actor: UUID | None = None, **more: str) -> Token[Identity | None]:
+def begin(
+    request_id: str, trace: str, actor: UUID | None = None, *, span_id: str = "", **more: str
+) -> Token[Identity | None]:
     """From now on this thread works for a request. Give the answer to `end`, whatever happens.
 
     `trace` is a W3C traceparent; one that is not well-formed is not shown.
@@ -33,6 +35,8 @@ def begin(request_id: str, trace: str, actor: UUID | None = None, **more: str) -
     fields = {"request_id": request_id, **more}
     if len(trace) == 55:
         fields["trace_id"] = trace[3:35]
+    if span_id:
+        fields["span_id"] = span_id
     if actor is not None:
         fields["actor"] = str(actor)
     return _current.set(Identity(fields, trace))

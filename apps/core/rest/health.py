@@ -26,9 +26,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     found = readiness.report(dependencies.all_of_this_process())
     status = "ready" if found.ready else "not ready"
     body = {"status": status, "degraded": found.degraded, "service": settings.SEAM_PROCESS_NAME, "checks": found.checks}
-    return HttpResponse(
-        msgspec.json.encode(body), status=200 if found.ready else 503, content_type="application/json"
-    )
+    return HttpResponse(msgspec.json.encode(body), status=200 if found.ready else 503, content_type="application/json")
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

@@ -38,7 +38,7 @@ class RequestIdentity:
         request_id = given if _SAFE_ID.fullmatch(given) else trace[3:19]
         # The edge reads them back; Django's request has no place for them that is typed.
         request.trace, request.request_id = trace, request_id  # type: ignore[attr-defined]
-        token = identity.begin(request_id, trace, **({} if span is None else {"span_id": trace[36:52]}))
+        token = identity.begin(request_id, trace, span_id="" if span is None else trace[36:52])
         status, answered = 500, {}
         try:
             with trail.recorded() as answered:

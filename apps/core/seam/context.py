@@ -132,7 +132,11 @@ def new_context(
     it is not chosen for that.
     """
     count = next(_counter)
-    trace = trace or identity.trace() or f"00-{_process[:16]}{count:016x}-{count:016x}-{'01' if spans.tracer is None else '00'}"
+    trace = (
+        trace
+        or identity.trace()
+        or f"00-{_process[:16]}{count:016x}-{count:016x}-{'01' if spans.tracer is None else '00'}"
+    )
     return CallContext(
         actor=actor,
         request_id=request_id or f"{_process[:8]}{count:08x}",

@@ -89,4 +89,5 @@ def _with(step: Step, handled: dict[tuple[str, UUID], tuple[datetime, str]]) -> 
 def _rows(service: str, sql: str, parameters: list[Any]) -> list[Any]:
     with connections[topology.database_of(service)].cursor() as cursor:
         cursor.execute(sql, parameters)
-        return cursor.fetchall()
+        rows: list[Any] = cursor.fetchall()
+        return rows

@@ -174,7 +174,20 @@ def worker_command(service: str) -> list[str]:
     """The worker of the service's own queue, with its own clock."""
     schedule = Path(tempfile.mkdtemp(prefix=f"{service}-")) / "beat"
     return [
-        *(_program("celery"), "-q", "-A", "landcontracts", "worker", "-B", "-s", str(schedule), "-P", "threads", "-c", "2"),
+        *(
+            _program("celery"),
+            "-q",
+            "-A",
+            "landcontracts",
+            "worker",
+            "-B",
+            "-s",
+            str(schedule),
+            "-P",
+            "threads",
+            "-c",
+            "2",
+        ),
         *("-Q", f"events.{service}", "-n", f"{service}-{os.getpid()}@%h", "-l", "warning"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]

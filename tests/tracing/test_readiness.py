@@ -1,0 +1,280 @@
+"""`/readyz` tells the truth within two seconds, also about servers that are stopped and answer nothing at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import urllib3
+from django.conf import settings as django_settings
+from django.test import Client
+
+from apps.core.database import homes
+from apps.core.flags import snapshot
+from apps.core.observability import exporting, spans
+from apps.core.rest import dependencies, readiness
+from apps.core.rest.readiness import Dependency
+from landcontracts.embedded import engines, postgres
+from landcontracts.embedded.processes import Processes
+from tests.seam.servers import Behaving
+from tests.tracing.house import web
+from tests.tracing.test_spans import Notebook
+
+http = urllib3.PoolManager(retries=False)
+PASSWORD = "only-for-this-test"
+SECRETS = {
+    f"DB_{name}_PASSWORD": PASSWORD for name in ("SUPERUSER", "OWNER", "APP", "SERVICE", "REPLICATOR", "CONTROL")
+}
+
+
+class Servers(NamedTuple):
+    """A Valkey and a PostgreSQL server that nobody else uses."""
+
+    processes: Processes
+    redis_url: str
+    postgres_port: int
+
+    @contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """The server takes connections, as its kernel does for it, and does nothing with them."""
+        main = next(process.pid for started, process, _ in self.processes._running if started == name)
+        everyone = [main, *_children(main)]
+        for pid in everyone:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in everyone:
+                os.kill(pid, signal.SIGCONT)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    folder = tmp_path_factory.mktemp("servers")
+    folder.chmod(0o755)
+    processes = Processes(folder)
+    try:
+        server = postgres.start(processes, folder, SECRETS, durable=False, databases=("elsewhere",))
+        url = server.url(postgres.SUPERUSER, PASSWORD, "elsewhere")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE contracts_command (id int)")
+            connection.execute("CREATE TABLE django_migrations (app text, name text)")
+            for label, name in dependencies._of_this_build():
+                connection.execute("INSERT INTO django_migrations VALUES (%s, %s)", [label, name])
+        yield Servers(processes, engines.start_valkey(processes, folder, PASSWORD), server.port)
+    finally:
+        processes.stop_all()
+
+
+@pytest.fixture
+def moved(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Servers:
+    """For this process, the data of contracts are at home on the server that can be stopped."""
+    place = {
+        **django_settings.DATABASES["contracts"],
+        "HOST": "127.0.0.1",
+        "PORT": servers.postgres_port,
+        "NAME": "elsewhere",
+        "USER": postgres.SUPERUSER,
+        "PASSWORD": PASSWORD,
+    }
+    monkeypatch.setitem(django_settings.DATABASES, "contracts", place)
+    monkeypatch.setitem(homes._known, "contracts", homes.Home("contracts"))
+    until(lambda: asked()[0] == 200)
+    return servers
+
+
+def asked() -> tuple[int, dict, float]:
+    """Status, body and seconds."""
+    started = time.monotonic()
+    answer = Client().get("/readyz")
+    return answer.status_code, answer.json(), time.monotonic() - started
+
+
+def bad(body: dict) -> dict[str, str]:
+    return {name: check["error"] for name, check in body["checks"].items() if not check["ok"]}
+
+
+def until(wanted, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not wanted():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_process_that_has_all_it_needs_names_each_of_it():
+    until(lambda: asked()[0] == 200)  # the first question loads what the others have
+    status, body, _ = asked()
+    assert (status, body["status"], body["degraded"], bad(body)) == (200, "ready", False, {})
+    assert {"database", "migrations", "clock", "redis", "storage", "keys"} <= set(body["checks"])
+    assert abs(body["checks"]["clock"]["skew_ms"]) < 1000
+    for check in body["checks"].values():
+        assert set(check) - {"skew_ms"} == {"ok", "optional", "ms", "error"}
+
+
+def test_a_home_that_a_service_has_moved_to_is_asked_too(moved: Servers):
+    status, body, _ = asked()
+    assert (status, body["checks"]["database.contracts"]["ok"]) == (200, True)
+
+
+def test_a_stopped_database_is_told_of_in_time_however_often_it_is_asked(moved: Servers):
+    with moved.stopped("postgres"):
+        before = threading.active_count()
+        for _ in range(3):
+            status, body, seconds = asked()
+            assert (status, body["status"]) == (503, "not ready")
+            assert list(bad(body)) == ["database.contracts"]
+            assert seconds < 2
+        assert threading.active_count() - before <= readiness.MAX_HANGING
+        assert PASSWORD not in json.dumps(body)
+        assert Client().get("/healthz").status_code == 200
+    until(lambda: asked()[0] == 200)
+
+
+def test_many_who_ask_at_once_are_one_question(moved: Servers):
+    with moved.stopped("postgres"):
+        statuses: list[int] = []
+        threads = [threading.Thread(target=lambda: statuses.append(asked()[0])) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        hanging = [t for t in threading.enumerate() if t.name == "ready-database.contracts"]
+        assert len(hanging) <= 1
+        for thread in threads:
+            thread.join(10)
+        assert statuses == [503] * 8
+    until(lambda: asked()[0] == 200)
+
+
+def test_a_service_whose_tables_nobody_grants_is_not_ready(moved: Servers):
+    url = f"postgres://{postgres.SUPERUSER}:{PASSWORD}@127.0.0.1:{moved.postgres_port}/elsewhere"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE contracts_command RENAME TO gone")
+        try:
+            # At home in the shared database after all: this process only has not heard of it.
+            assert asked()[0] == 200
+            with pytest.raises(dependencies.NotGranted):
+                dependencies._granted("contracts", ("contracts",))
+        finally:
+            connection.execute("ALTER TABLE gone RENAME TO contracts_command")
+
+
+def test_a_wrong_password_is_told_by_its_kind_alone(moved: Servers, monkeypatch: pytest.MonkeyPatch):
+    place = {**django_settings.DATABASES["contracts"], "PASSWORD": "a-wrong-secret"}
+    monkeypatch.setitem(django_settings.DATABASES, "contracts", place)
+    status, body, _ = asked()
+    assert (status, bad(body)) == (503, {"database.contracts": "OperationalError"})
+    assert "a-wrong-secret" not in json.dumps(body)
+
+
+def test_a_stopped_broker_of_a_real_web_server_and_a_collector_that_hangs(servers: Servers, tmp_path: Path):
+    """Requests go on and quickly; readiness says both, fails for the one, and is well again when the server goes on."""
+    hang = Behaving(lambda _connection, _number: hang.done.wait(60))
+    settings = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_BSP_MAX_QUEUE_SIZE": "16", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"}
+    settings |= {"OTEL_EXPORTER_OTLP_TIMEOUT": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": hang.url}
+    with hang, web(tmp_path, REDIS_URL=servers.redis_url, **settings) as house:
+        until(lambda: http.request("GET", f"{house.url}/readyz").status == 200, 30)
+        http.request("GET", f"{house.url}/api/v1/contracts")  # loads what the first span loads
+        spent = []
+        for _ in range(60):
+            started = time.monotonic()
+            assert http.request("GET", f"{house.url}/api/v1/contracts").status == 401
+            spent.append(time.monotonic() - started)
+        assert sorted(spent)[30] < 0.1, spent
+        until(lambda: dropped(house.url, "queue") > 0)
+        until(lambda: dropped(house.url, "collector") > 0)
+        ready = http.request("GET", f"{house.url}/readyz")
+        assert (ready.status, bad(ready.json())) == (200, {"traces": "NotExported"})
+        assert (ready.json()["degraded"], ready.json()["checks"]["traces"]["optional"]) == (True, True)
+        with servers.stopped("valkey"):
+            started = time.monotonic()
+            ready = http.request("GET", f"{house.url}/readyz")
+            assert time.monotonic() - started < 2
+            assert ready.status == 503
+            assert "redis" in bad(ready.json())
+            assert http.request("GET", f"{house.url}/healthz").status == 200
+        until(lambda: http.request("GET", f"{house.url}/readyz").status == 200)
+        started = time.monotonic()
+        house.processes.stop_all()
+        assert time.monotonic() - started < 8, "a collector that hangs holds up the end of the process"
+
+
+def dropped(url: str, reason: str) -> float:
+    lines = http.request("GET", f"{url}/metrics").data.decode().splitlines()
+    start = f'trace_spans_dropped_total{{reason="{reason}"}}'
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(start))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_what_the_platform_can_do_without_is_named_and_fails_nothing(settings, monkeypatch: pytest.MonkeyPatch):
+    gone = free_port()
+    app = urlsplit(os.environ["DATABASE_URL"])
+    monkeypatch.setitem(
+        django_settings.DATABASES, "default_replica_0",
+        {**django_settings.DATABASES["default"], "HOST": "127.0.0.1", "PORT": gone},
+    )  # fmt: skip
+    settings.REPLICA_URLS = {"default": [f"postgres://{app.username}@127.0.0.1:{gone}/x"]}
+    settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = "django.core.mail.backends.smtp.EmailBackend", "127.0.0.1", gone  # fmt: skip
+    monkeypatch.setitem(snapshot._flags, "signatures_remote", snapshot.FlagState(None, 5.0, frozenset()))
+    monkeypatch.setattr(snapshot, "_loaded_at", time.monotonic_ns() + 10**12)
+    monkeypatch.setattr(spans, "tracer", Notebook())
+    monkeypatch.setattr(exporting.Collector, "ok", False)
+    status, body, _ = asked()
+    assert (status, body["status"], body["degraded"]) == (200, "ready", True)
+    assert bad(body) == {
+        "service.signatures": "Unreachable",
+        "replica.default_replica_0": "OperationalError",
+        "mail": "ConnectionRefusedError",
+        "traces": "NotExported",
+    }
+    assert all(body["checks"][name]["optional"] for name in bad(body))
+
+
+def test_pending_migrations_clocks_and_keys(monkeypatch: pytest.MonkeyPatch, settings):
+    dependencies._complete.clear()
+    known = dependencies._of_this_build()
+    monkeypatch.setattr(dependencies, "_of_this_build", lambda: known | {("contracts", "9999_from_tomorrow")})
+    monkeypatch.setattr(dependencies, "MAX_SKEW_MS", -1)
+    dependencies._usable_keys.cache_clear()
+    settings.ISSUES_TOKENS = True
+    monkeypatch.setitem(dependencies.keyring.__dict__, "public", {})
+    status, body, _ = asked()
+    dependencies._usable_keys.cache_clear()
+    assert status == 503
+    assert bad(body) == {"migrations": "Pending", "clock": "ClockSkew", "keys": "NoKey"}
+
+
+def test_questions_that_hang_for_long_are_left_alone_and_are_few(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(readiness, "ABANDONED_SECONDS", 0.02)
+    release, begun = threading.Event(), []
+
+    def hang() -> None:
+        begun.append(1)
+        release.wait(30)
+
+    dependency = Dependency("hanging", hang)
+    for _ in range(10):
+        found = readiness.report([dependency, Dependency("well", lambda: None)], seconds=0.05)
+        assert not found.ready
+        assert found.checks["well"]["ok"]
+    assert len(begun) == readiness.MAX_HANGING
+    release.set()
+    until(lambda: readiness.report([dependency], seconds=0.5).ready)
