@@ -101,6 +101,8 @@ def _identified(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
 
 def _named(service: str) -> Processor:
     def name(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+        if "service" in line:  # whom a line is about is another matter than who writes it
+            line.setdefault("app", line["service"])
         line["service"], line["process"] = service, f"{_process}:{os.getpid()}"
         return line
 

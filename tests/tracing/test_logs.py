@@ -41,7 +41,7 @@ def written(code: str, **environment: str) -> list[dict]:
 SAYS = """
 import logging, threading, warnings, structlog
 ours, theirs = structlog.get_logger("apps.x"), logging.getLogger("somebody.else")
-ours.info("told", to="anna@test.example")
+ours.info("told", to="anna@test.example", service="there")
 theirs.info("connected as %s", "anna@test.example")
 logging.getLogger("django.db.backends").debug("SELECT 'Анна'")
 logging.getLogger("celery.worker.strategy").info("each second")
@@ -64,6 +64,7 @@ def test_our_lines_and_the_libraries_lines_have_one_form_and_are_masked():
         "apps.x", "somebody.else", "apps.x", "somebody.else", "py.warnings", "landcontracts.logs"
     ]  # fmt: skip
     assert {line["service"] for line in lines} == {"here"}
+    assert lines[0]["app"] == "there"
     assert [line["level"] for line in lines] == ["info", "info", "error", "error", "warning", "error"]
     assert all("ValueError" in lines[number]["exception"] for number in (2, 3, 5))
     for secret in ("anna@", "abc", "in-a-local-variable\n", "Анна"):
@@ -154,6 +155,27 @@ def test_two_requests_on_one_thread_and_two_at_once_do_not_mix(lines: list[dict]
     for line in lines:
         assert line["request_id"] == line["event"]
         assert ("actor" in line) == line["event"].endswith("-known")
+
+
+def test_in_the_admin_the_session_says_who_it_is(lines: list[dict]):
+    def view(request):
+        request._cached_user = type("User", (), {"pk": uuid.UUID(int=9)})()
+        return HttpResponse(status=500)
+
+    access = Lines()
+    logger = logging.getLogger("apps.core.rest.middleware")
+    logger.addHandler(access)
+    try:
+        RequestIdentity(view)(RequestFactory().get("/admin/"))
+    finally:
+        logger.removeHandler(access)
+    (line,) = access.lines
+    assert (line["event"], line["level"], line["status"], line["actor"]) == (
+        "request",
+        "warning",
+        500,
+        str(uuid.UUID(int=9)),
+    )
 
 
 def test_a_refusal_is_not_said_twice(lines: list[dict], client):

@@ -65,6 +65,7 @@ def followed(database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def _upload(receiver: Receiver, house: House) -> Followed:
     seller, buyer = Person(), Person()
     seller.url = house.url
+    del seller._headers["Authorization"]
     seller.register(seller.email.replace("@", ".second@"), seller.password, NAME, ["seller"])
     plot = seller.post(
         "land-plots",

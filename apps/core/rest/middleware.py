@@ -46,6 +46,8 @@ class RequestIdentity:
             status = response.status_code
         finally:
             seconds = time.perf_counter() - started
+            # Whom the session belongs to, where the view has asked for it: in the admin nobody else says so.
+            identity.note_actor(getattr(getattr(request, "_cached_user", None), "pk", None))
             _tell(request, status, seconds, answered)
             actor = identity.fields().get("actor", "")
             identity.end(token)

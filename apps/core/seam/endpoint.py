@@ -117,10 +117,10 @@ def _executed(
         log.exception("seam_fault", app=service, method=method)
         raise _Fault(500, "internal error") from error
     finally:
-        if span is not None:
-            span.end({"seam.status": status}, error=spans.raised())
         ms = round((time.perf_counter() - started) * 1000, 1)
         log.info("seam_call", app=service, method=method, caller=caller, status=status, ms=ms)
+        if span is not None:
+            span.end({"seam.status": status}, error=spans.raised())
         identity.end(token)
 
 

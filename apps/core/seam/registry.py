@@ -18,9 +18,8 @@ from django.conf import settings
 
 from apps.core.database import homes
 from apps.core.database.base import open_transactions
-from apps.core.seam import metrics, observing, shadow, topology, trail
 from apps.core.observability import spans
-from apps.core.seam import metrics, shadow, topology, trail
+from apps.core.seam import metrics, observing, shadow, topology, trail
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import SeamCallInTransaction, SeamError
 from apps.core.seam.protection import Guarded, WithHome
