@@ -28,7 +28,9 @@ def main() -> int:
     verbs.add_parser("demo", help="play one sale and stop")
     executing = verbs.add_parser("exec", help="run a command with the engines")
     executing.add_argument("--name", default="test")
-    executing.add_argument("--stacks", type=int, default=1, help="so many; the command's is NAME, the others NAME-2 and on")
+    executing.add_argument(
+        "--stacks", type=int, default=1, help="so many; the command's is NAME, the others NAME-2 and on"
+    )
     executing.add_argument("--web", action="store_true", help="start the web server too; its address is in WEB_URL")
     executing.add_argument("--port", type=int, default=0, help="of the web server")
     executing.add_argument("command", nargs=argparse.REMAINDER)

@@ -74,20 +74,10 @@ def whole(folder: Path, **environment: str) -> Iterator[House]:
         serve = [sys.executable, "manage.py", "serve", LIFTED, "--bind", address.removeprefix("http://")]
         lifted, lifted_log = processes.start(LIFTED, serve, env={**env, "SEAM_HOME": url}, cwd=BASE)
         queues = ["clock", *(f"events.{service}" for service in topology.entries() if service != LIFTED)]
+        # Without the clock, which would bring what the lifted-out service's own worker is about to bring.
         worker = [
-            *(
-                str(BIN / "celery"),
-                "-q",
-                "-A",
-                "landcontracts",
-                "worker",
-                "-B",
-                "-s",
-                str(folder / "beat"),
-                "-P",
-                "threads",
-            ),
-            *("-c", "2", "-Q", ",".join(queues), "--without-gossip", "--without-mingle", "--without-heartbeat"),
+            *(str(BIN / "celery"), "-q", "-A", "landcontracts", "worker", "-P", "threads", "-c", "2"),
+            *("-Q", ",".join(queues), "--without-gossip", "--without-mingle", "--without-heartbeat"),
         ]
         processes.start("worker", worker, env=env, cwd=BASE)
         wait_for_url(f"{url}/readyz", web_process, web_log)
