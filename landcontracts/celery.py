@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextvars import Token
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging, task_postrun, task_prerun
 
+from apps.core.monitoring import processes
 from apps.core.observability import identity
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "landcontracts.settings")
+if "celery" in Path(sys.argv[0]).parts[-2:]:
+    # A worker with a port of its own is asked for itself; one without takes part with its web server.
+    (processes.leave if os.environ.get("WORKER_METRICS") else processes.join)()
 app = Celery("landcontracts")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

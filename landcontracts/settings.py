@@ -324,6 +324,12 @@ TIME_ZONE = env.str("TIME_ZONE", "Europe/Moscow")
 USE_TZ = True
 UNFOLD = {"SITE_TITLE": "landcontracts", "SITE_HEADER": "landcontracts", "SHOW_LANGUAGES": True}
 
+# --- Metrics -----------------------------------------------------------------------------------------------------------
+# host:port at which a Celery worker is scraped; without one it shares its web server's PROMETHEUS_MULTIPROC_DIR.
+WORKER_METRICS = env.str("WORKER_METRICS", "")
+# Where the rules of migrations_playbook/alerting are loaded; asked whether they are before a service is decommissioned.
+PROMETHEUS_URL = env.str("PROMETHEUS_URL", "")
+
 # --- Logs and traces -------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.str("LOG_LEVEL", "WARNING")
 LOGGING = logs.configure(LOG_LEVEL, service=SERVICE or SEAM_PROCESS_NAME)

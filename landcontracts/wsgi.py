@@ -8,11 +8,17 @@ from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
+from apps.core.monitoring import processes
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "landcontracts.settings")
+processes.join()  # before any metric is made
 django_application = get_wsgi_application()
 
-from apps.core.seam import endpoint  # noqa: E402 - needs the settings
+from apps.core.seam import endpoint, metrics  # noqa: E402 - needs the settings
 from apps.core.seam.service import PATH  # noqa: E402 - likewise
+
+if processes.folder() is not None:
+    metrics.keep_fresh()
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

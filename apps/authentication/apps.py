@@ -1,6 +1,7 @@
 """Application configuration."""
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 
@@ -9,3 +10,11 @@ class AuthenticationConfig(AppConfig):
 
     name = "apps.authentication"
     verbose_name = _("People and access")
+
+    def ready(self) -> None:
+        """How old the signing key is, where it is held, is a metric."""
+        from apps.authentication.gateways.metrics import SigningKeyCollector
+        from apps.core.seam.metrics import asked
+
+        if settings.JWT_SIGNING_KEY:
+            asked.register(SigningKeyCollector())

@@ -94,6 +94,20 @@ class LogInFailure(models.Model):
         return str(self.email)
 
 
+class SigningKey(models.Model):
+    """A key that has signed access tokens, by its RFC 7638 thumbprint. The key itself is nowhere but in the environment."""
+
+    kid = models.CharField(_("key id"), max_length=64, primary_key=True)
+    first_used_at = models.DateTimeField(_("first used"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("signing key")
+        verbose_name_plural = _("signing keys")
+
+    def __str__(self) -> str:
+        return str(self.kid)
+
+
 class Command(CommandRecord):
     """This app's executed commands."""
 

@@ -1,7 +1,6 @@
 """Application configurations of the kernel, and of waffle as we use it."""
 
 from django.apps import AppConfig
-from django.conf import settings
 from django.core.checks import register
 from django.utils.translation import gettext_lazy as _
 from waffle.apps import WaffleConfig as BaseWaffleConfig
@@ -14,15 +13,14 @@ class CoreConfig(AppConfig):
     verbose_name = _("Platform")
 
     def ready(self) -> None:
-        from apps.core.database.replicas import LagCollector
+        from apps.core.monitoring import sources, worker
         from apps.core.observability import exporting
         from apps.core.seam.checks import check_services
-        from apps.core.seam.metrics import asked
 
         register(check_services)
         exporting.start()
-        if settings.REPLICA_URLS:
-            asked.register(LagCollector())
+        sources.register()
+        worker.connect()
 
 
 class WaffleConfig(BaseWaffleConfig):

@@ -11,7 +11,7 @@ from django.db import Error as DatabaseError
 from apps.core.flags.routes import system_context
 from apps.core.observability import identity, spans
 from apps.core.seam import housekeeping, topology
-from apps.core.seam.pump import measure_age, pump
+from apps.core.seam.pump import pump
 from apps.core.seam.registry import call
 
 log = structlog.get_logger(__name__)
@@ -25,11 +25,10 @@ def pump_one(service: str) -> None:
 
 @shared_task(name="core.pump_all")
 def pump_all() -> None:
-    """The clock: every outbox, and the age of what waits."""
+    """The clock: every outbox."""
     for service in topology.loaded():
         try:
             pump(service)
-            measure_age(service)
         except DatabaseError as error:  # one service's database is away; the others' events go on
             log.warning("outbox_not_pumped", app=service, error=str(error))
 

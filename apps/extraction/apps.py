@@ -1,6 +1,7 @@
 """Application configuration."""
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 
@@ -15,8 +16,11 @@ class ExtractionConfig(AppConfig):
         from apps.core.seam import metrics, observing, registry, shadow
         from apps.extraction.canary.metrics import CanaryCollector
         from apps.extraction.canary.observer import observer
+        from apps.extraction.moving.metrics import MoveCollector
         from apps.extraction.recorder import record
 
         shadow.publish_to(record, registry.side)
         observing.observe_with(observer.take)
-        metrics.asked.register(CanaryCollector())
+        metrics.asked.register(CanaryCollector(), "canaries")
+        if settings.CONTROL_URLS:
+            metrics.asked.register(MoveCollector(), "moves")

@@ -9,3 +9,10 @@ class SignaturesConfig(AppConfig):
 
     name = "apps.signatures"
     verbose_name = _("Signatures")
+
+    def ready(self) -> None:
+        """When certificates end is a metric."""
+        from apps.core.seam.metrics import asked
+        from apps.signatures.gateways.metrics import CertificateCollector
+
+        asked.register(CertificateCollector())

@@ -85,7 +85,7 @@ def run(port: int, lifted: list[str], *, gateway_port: int | None = None) -> int
         with stack.step("Web server"):
             url = stack.start_web(preferred_port=port)
         with stack.step("Worker"):
-            stack.start_worker(without=lifted)
+            worker = stack.start_worker(without=lifted)
         for service in lifted:
             with stack.step(f"{service} apart"):
                 stack.start_lifted(service, url)
@@ -99,7 +99,8 @@ def run(port: int, lifted: list[str], *, gateway_port: int | None = None) -> int
             with stack.step("Gateway"):
                 through, _ = gateway.start(stack.processes, stack.folder, url, port=gateway_port)
             print(f"\n  Gateway   {through}/")
-        print(f"\n  Pages     {url}/\n  API docs  {url}/api/v1/docs\n  Admin     {url}/admin/\n")
+        print(f"\n  Pages     {url}/\n  API docs  {url}/api/v1/docs\n  Admin     {url}/admin/")
+        print(f"  Metrics   {url}/metrics and {worker}\n")
         for service in lifted:
             print(f"  {service:<9} {stack.away[service]}/api/v1/schema")
         print(f"  Everyone's password is {account.password}")

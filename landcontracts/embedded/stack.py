@@ -185,8 +185,9 @@ class Stack:
         wait_for_url(f"{url}/readyz", process, log)
         return process
 
-    def start_worker(self, *, without: Iterable[str] = ()) -> None:
-        """Start the Celery worker with its clock, for every queue but those of services that have their own."""
+    def start_worker(self, *, without: Iterable[str] = ()) -> str:
+        """Start the Celery worker with its clock, for every queue but those of services that have their own; where it is scraped."""
+        port = free_port()
         queues = ["clock", *(f"events.{service}" for service in SERVICES if service not in without)]
         command = [
             *(str(Path(sys.executable).parent / "celery"), "-q", "-A", "landcontracts", "worker", "-B"),
@@ -194,4 +195,5 @@ class Stack:
             *("-l", "warning"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ]
-        self.processes.start("worker", command, env=self.env, cwd=BASE)
+        self.processes.start("worker", command, env={**self.env, "WORKER_METRICS": f"127.0.0.1:{port}"}, cwd=BASE)
+        return f"http://127.0.0.1:{port}/metrics"

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.authentication import interface, models
-from apps.core.rest.keys import AccessToken
+from apps.core.rest.keys import AccessToken, keyring
 from apps.core.seam.dto import Dto, Instant
 
 _MAC_BYTES = 32
@@ -66,7 +66,8 @@ def again(stored: Issued | interface.Refused) -> interface.TokenPair | interface
 
 
 def issue(user: models.User, refresh_id: uuid.UUID) -> Issued:
-    """A record of tokens issued now."""
+    """A record of tokens issued now; the key that signs them is noted when it is new."""
+    models.SigningKey.objects.bulk_create([models.SigningKey(kid=keyring.kid)], ignore_conflicts=True)
     issued_at = timezone.now().replace(microsecond=0)
     return Issued(
         user_id=user.id, roles=tuple(user.roles), locale=user.locale, refresh_id=refresh_id, issued_at=issued_at

@@ -94,10 +94,6 @@ class LagCollector:
                 found.add_metric([alias], lag)
         yield found
 
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing is asked when it is registered."""
-        return []
-
 
 class _Watch:
     """A thread that looks at one home and its replicas five times a second, over connections of its own."""

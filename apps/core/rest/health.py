@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext
 from django_prometheus.exports import ExportToDjangoView
-from prometheus_client import generate_latest
 
+from apps.core.monitoring import processes
 from apps.core.rest import dependencies, readiness
 from apps.core.rest.keys import keyring
 from apps.core.rest.problems import response
@@ -30,10 +30,11 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus metrics of this process, or of all when PROMETHEUS_MULTIPROC_DIR is set."""
+    """Prometheus metrics of this process, or of all when PROMETHEUS_MULTIPROC_DIR is set; then what is asked for."""
     seam_metrics.flush()
-    exported: HttpResponse = ExportToDjangoView(request)
-    exported.content += generate_latest(seam_metrics.asked)
+    with processes.settled():
+        exported: HttpResponse = ExportToDjangoView(request)
+    exported.content += seam_metrics.asked.exposition()
     return exported
 
 

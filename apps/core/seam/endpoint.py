@@ -56,14 +56,24 @@ class _Fault(Exception):
         self.reason = reason
 
 
+class _Known:
+    """What of a call is known to exist: a stranger's words make no labels."""
+
+    __slots__ = ("method", "service")
+
+    def __init__(self) -> None:
+        self.service = self.method = ""
+
+
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
     """Answer one seam call (WSGI, PEP 3333)."""
     close_old_connections()
+    known = _Known()
     try:
-        status, body = _answer(environ)
+        status, body = _answer(environ, known)
     except _Fault as fault:
         status, body = fault.status, msgspec.json.encode({"fault": fault.reason})
     except Exception:
@@ -71,12 +81,13 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
         status, body = 500, b'{"fault":"internal error"}'
     finally:
         close_old_connections()
+    _served(known.service, known.method, status).inc()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     start_response(f"{status} {REASONS.get(status, 'Refused')}", headers)
     return [body]
 
 
-def _answer(environ: dict[str, Any]) -> tuple[int, bytes]:
+def _answer(environ: dict[str, Any], known: _Known) -> tuple[int, bytes]:
     path = environ["PATH_INFO"]
     service, _, method = path.removeprefix(f"{PATH}/").partition("/")
     if any(name in environ for name in FORWARDED):
@@ -88,10 +99,12 @@ def _answer(environ: dict[str, Any]) -> tuple[int, bytes]:
     _authenticate(environ, service, path, body)
     if service not in settings.SEAM_SERVES:
         raise _Fault(404, "no such service here")
+    known.service = service
     binding = topology.local_binding(service)
     operation = binding.key.operations.get(method)
     if operation is None:
         raise _Fault(404, "no such operation")
+    known.method = method
     try:
         envelope = _decode_envelope(body)
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
@@ -111,7 +124,6 @@ def _executed(
     try:
         answer = binding.execute(operation, ctx if span is None else ctx.inside(span.trace), arguments)
         status = 200 if answer.refusal is None else HTTP_STATUS[answer.refusal.category]
-        _served(service, method, status).inc()
         return status, answer.body
     except Exception as error:
         log.exception("seam_fault", app=service, method=method)
@@ -126,7 +138,7 @@ def _executed(
 
 @cache
 def _served(service: str, method: str, status: int) -> Any:
-    """The counter of an operation and a status; both are known by now, so there are few."""
+    """The counter of an operation and a status, of which there are few."""
     return metrics.served.labels(service, method, status)
 
 

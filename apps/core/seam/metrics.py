@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import atexit
+import os
+import threading
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+from apps.core.monitoring.asking import Asked
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 TOGETHER = 64
+FRESH_SECONDS = 0.5
 LABELS = ("service", "method", "side", "outcome")
-# Figures that are asked for at each scrape, whichever process answers it: they are facts of the databases, not of a process.
-asked = CollectorRegistry(auto_describe=False)
+asked = Asked()
+disable_created_metrics()  # a second series beside each counter, which nobody reads
 calls = Histogram("seam_call_seconds", "Time of a seam call as its caller sees it", LABELS, buckets=BUCKETS)
-served = Counter("seam_served_total", "Calls answered by the seam endpoint", ("service", "method", "status"))
+served = Counter(
+    "seam_served_total",
+    "Calls answered by the seam endpoint, refused and failed ones as well; what is not known is empty",
+    ("service", "method", "status"),
+)
 remote_failures = Counter(
     "seam_remote_failures_total", "Attempts without a whole answer", ("service", "method", "kind")
 )
@@ -28,9 +37,6 @@ shadow_dropped = Counter(
 )
 shadow_lost = Counter("seam_shadow_lost_total", "Comparisons that could not be kept")
 delivered = Counter("seam_events_delivered_total", "Deliveries of events", ("service", "consumer", "outcome"))
-outbox_age = Gauge(
-    "seam_outbox_oldest_seconds", "Age of the oldest undelivered event", ("service",), multiprocess_mode="mostrecent"
-)
 
 
 class Meter:
@@ -70,3 +76,19 @@ def flush() -> None:
     """Observe what waits everywhere in this process; before metrics are read."""
     for meter in _meters:
         meter.flush()
+
+
+def keep_fresh() -> None:
+    """Observe what waits twice a second: for a process whose metrics another one gives, or which is asked past this module."""
+
+    def run() -> None:
+        pause = threading.Event()
+        while not pause.wait(FRESH_SECONDS):
+            flush()
+
+    if _freshened != [os.getpid()]:
+        _freshened[:] = [os.getpid()]
+        threading.Thread(target=run, name="metrics", daemon=True).start()
+
+
+_freshened: list[int] = []

@@ -75,11 +75,8 @@ def pump(service: str, *, rounds: int = 100) -> int:
 
 
 def measure_age(service: str) -> float:
-    """Seconds since the oldest undelivered event; also set as a metric."""
-    rows = _execute(service, AGE.format(table=f"{service}_outbox"), [])
-    age = float(rows[0][0])
-    metrics.outbox_age.labels(service).set(age)
-    return age
+    """Seconds since the oldest undelivered event."""
+    return float(_execute(service, AGE.format(table=f"{service}_outbox"), [])[0][0])
 
 
 def _execute(service: str, sql: str, parameters: list[Any]) -> list[Any]:

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -17,11 +18,12 @@ import msgspec
 import structlog
 from django.conf import settings
 from django.db import close_old_connections
+from prometheus_client import Counter
 
 from apps.core.observability import spans
 from apps.core.seam import metrics
 from apps.core.seam.bindings import Answer
-from apps.core.seam.comparison import Failure, Finding, compare
+from apps.core.seam.comparison import Failure, Finding, Verdict, compare
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import RemoteCallFailed
 from apps.core.seam.service import Operation
@@ -137,8 +139,14 @@ class Shadow:
         self._count += 1
         twice = self._count % settings.SEAM_SHADOW_TWICE_EACH == 0
         found = compare(operation, sample.answer, ask_other, lambda: _ask(primary, sample), always_twice=twice)
-        metrics.shadow_compared.labels(operation.service, operation.name, found.verdict.value).inc()
+        _counters(operation.service, operation.name)[found.verdict].inc()
         return Compared(sample, spent[0], found)
+
+
+@cache
+def _counters(service: str, method: str) -> dict[Verdict, Counter]:
+    """All verdicts from the first comparison on: a series that begins with its first mismatch has no rate."""
+    return {verdict: metrics.shadow_compared.labels(service, method, verdict.value) for verdict in Verdict}
 
 
 def _ask(side: Transport, sample: Sample) -> Answer | Failure:

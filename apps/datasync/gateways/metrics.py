@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db import Error as DatabaseError
 from django.db.models import Count, Q
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
@@ -17,15 +16,8 @@ class SyncCollector:
     """Live synchronisations and comparisons, by service and table (empty for all tables)."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """`data_sync_*` and `data_verify_*`. Nothing where the records cannot be read: no data is an alert of its own."""
-        try:
-            yield from (*_syncs(), *_verifications())
-        except DatabaseError:
-            return
-
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing is asked when it is registered."""
-        return []
+        """`data_sync_*` and `data_verify_*`. Raises: django.db.Error where the records cannot be read."""
+        yield from (*_syncs(), *_verifications())
 
 
 def _syncs() -> list[GaugeMetricFamily]:
@@ -35,14 +27,18 @@ def _syncs() -> list[GaugeMetricFamily]:
     )
     lag = GaugeMetricFamily("data_sync_lag_bytes", "Log that the target has not confirmed", labels=labels)
     rows = GaugeMetricFamily("data_sync_rows_copied", "Rows copied so far", labels=labels)
+    total = GaugeMetricFamily("data_sync_rows_to_copy", "Rows that there were at the start", labels=labels)
+    phase = GaugeMetricFamily("data_sync_phase", "1 for what a live synchronisation does", labels=[*labels, "phase"])
     now = timezone.now()
     for sync in Sync.objects.filter(status__in=(SyncStatus.RUNNING, SyncStatus.PAUSED)):
         named = [sync.target_service, sync.source_table]
         rows.add_metric(named, sync.records_processed)
+        total.add_metric(named, sync.records_total)
+        phase.add_metric([*named, sync.phase], 1)
         if sync.phase == SyncPhase.FOLLOWING and sync.seen_at is not None:
             delay.add_metric(named, (now - sync.seen_at).total_seconds())
             lag.add_metric(named, sync.lag_bytes or 0)
-    return [delay, lag, rows]
+    return [delay, lag, rows, total, phase]
 
 
 def _verifications() -> list[GaugeMetricFamily]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from apps.core.database import fences, homes, places, replication
@@ -127,14 +127,15 @@ def observe(service: str) -> Observed:
         return observe_with(found)
 
 
-def observe_with(found: Pair) -> Observed:
-    """The same over connections that are there. Raises: TwoHomes."""
+def observe_with(found: Pair, syncs: Sequence[Sync] | None = None) -> Observed:
+    """The same over connections that are there, and by the synchronisations that are known already. Raises: TwoHomes."""
     service = found.service
     shared, own = side(found.shared, service, SHARED), side(found.own, service, service)
     if shared.is_writable and own.is_writable:
         raise TwoHomes(service)
-    sync = live_sync(service)
-    verification = latest_verification(service)
+    sync = live_sync(service, syncs)
+    # Whoever knows the synchronisations wants the stage alone, for which a comparison matters while one is live.
+    verification = latest_verification(service) if syncs is None or sync is not None else None
     return Observed(service, _stage(service, shared, own, sync, verification), shared, own, sync, verification)
 
 
@@ -172,9 +173,11 @@ def _served(service: str) -> Stage:
     return Stage.SHADOW if is_shadowed else Stage.IN_PROCESS
 
 
-def live_sync(service: str) -> Sync | None:
-    """The synchronisation that follows all of a service's tables, if one is live."""
-    for sync in call(DATASYNC).list(ctx=system_context(f"extraction.{service}"), limit=200):
+def live_sync(service: str, known: Sequence[Sync] | None = None) -> Sync | None:
+    """The synchronisation that follows all of a service's tables, if one is live; `known` are the latest of all."""
+    if known is None:
+        known = call(DATASYNC).list(ctx=system_context(f"extraction.{service}"), limit=200)
+    for sync in known:
         is_whole = sync.target_service == service and not sync.source_table and sync.sync_type is SyncType.INCREMENTAL
         if is_whole and sync.status in LIVE:
             return sync

@@ -71,7 +71,9 @@ class Command(BaseCommand):
             "SEAM_MAX_IN_FLIGHT": str(max(threads // 2, 1)),
             "SEAM_MAX_IN_FLIGHT_IN_ALL": str(max(threads * 3 // 4, 1)),
         }
-        with held(bind) as lock:
+        with held(bind) as lock, tempfile.TemporaryDirectory(prefix=f"{service}-metrics-") as folder:
+            # Both are scraped as one, at the web server.
+            environment |= {"PROMETHEUS_MULTIPROC_DIR": folder, "WORKER_METRICS": ""}
             self._supervise(f"{service} on {bind}", commands, environment, lock)
 
     def _supervise(self, words: str, commands: dict[str, list[str]], environment: dict[str, str], lock: int) -> None:

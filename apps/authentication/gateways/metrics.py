@@ -1,0 +1,25 @@
+"""How old the key is that signs access tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily
+
+from apps.authentication.models import SigningKey
+from apps.core.rest.keys import keyring
+
+
+class SigningKeyCollector:
+    """A key has no dates of its own: its age is counted from the first token that it signed."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """`jwt_signing_key_first_used_timestamp_seconds{kid}`, once it has signed anything. Raises: django.db.Error."""
+        family = GaugeMetricFamily(
+            "jwt_signing_key_first_used_timestamp_seconds",
+            "When the key that signs access tokens first signed one (unix time)",
+            labels=["kid"],
+        )
+        for key in SigningKey.objects.filter(kid=keyring.kid):
+            family.add_metric([key.kid], key.first_used_at.timestamp())
+        yield family

@@ -1,0 +1,48 @@
+"""Events that wait, asked of the outboxes themselves: true whichever pumps run, and where none does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import connections
+from prometheus_client.core import GaugeMetricFamily
+
+from apps.core.database import homes
+from apps.core.seam import topology
+
+ASK = """
+SELECT '{service}', count(*), coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at)), 0)
+FROM {service}_outbox WHERE delivered_at IS NULL
+"""
+
+
+class OutboxCollector:
+    """The outboxes that are at home in one database."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """`seam_outbox_oldest_seconds{service}` and `seam_outbox_waiting_events{service}`. Raises: django.db.Error."""
+        age = GaugeMetricFamily(
+            "seam_outbox_oldest_seconds", "Age of the oldest undelivered event, 0 without any", labels=["service"]
+        )
+        waiting = GaugeMetricFamily("seam_outbox_waiting_events", "Undelivered events", labels=["service"])
+        services = [service for service in topology.loaded() if _home(service) == self._alias]
+        if services:
+            with connections[self._alias].cursor() as cursor:
+                cursor.execute(" UNION ALL ".join(ASK.format(service=service) for service in services))
+                for service, count, seconds in cursor.fetchall():
+                    age.add_metric([service], float(seconds))
+                    waiting.add_metric([service], count)
+        yield from (age, waiting)
+
+
+def _home(service: str) -> str | None:
+    """Where a service's data are, as far as is known or seen at one look: while a cutover is under way they are nowhere."""
+    if not homes.is_movable(service):
+        return homes.SHARED
+    if service not in homes.known():
+        homes.look_again(service, None, patience_seconds=0)
+    found = homes.known().get(service)
+    return None if found is None else found.alias

@@ -1,0 +1,37 @@
+"""How much waits in Celery's queues, asked of the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import redis
+from django.conf import settings
+from prometheus_client.core import GaugeMetricFamily
+
+from apps.core.seam import topology
+
+CLOCK = "clock"
+TIMEOUT_SECONDS = 0.4
+
+
+class QueueCollector:
+    """The queues that this process's work goes through. A queue is a list in Redis under its name (kombu's Redis transport)."""
+
+    def __init__(self) -> None:
+        self._client = redis.Redis.from_url(
+            settings.CELERY_BROKER_URL, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
+        )
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """`celery_queue_length{queue}`. Raises: redis.RedisError."""
+        names = [f"events.{service}" for service in topology.loaded()]
+        if not settings.SERVICE:
+            names.append(CLOCK)
+        with self._client.pipeline(transaction=False) as asking:
+            for name in names:
+                asking.llen(name)
+            lengths = asking.execute()
+        family = GaugeMetricFamily("celery_queue_length", "Messages that wait in a queue", labels=["queue"])
+        for name, length in zip(names, lengths, strict=True):
+            family.add_metric([name], length)
+        yield family

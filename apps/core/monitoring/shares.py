@@ -1,0 +1,31 @@
+"""Where the flags send people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily
+
+from apps.core.flags import snapshot
+from apps.core.seam import topology
+
+KINDS = ("remote", "shadow")
+
+
+class ShareCollector:
+    """The flags of every service, as this process follows them."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """`seam_route_percent{service,kind}`: 100 where a flag is on for everybody; people who are listed are not counted."""
+        family = GaugeMetricFamily(
+            "seam_route_percent",
+            "Share of people whose calls go to the lifted-out process (remote) or are asked of both sides (shadow)",
+            labels=["service", "kind"],
+        )
+        flags = snapshot.current()
+        for service in topology.entries():
+            for kind in KINDS:
+                state = flags.get(f"{service}_{kind}", snapshot.OFF)
+                percent = state.percent if state.everyone is None else 100 * state.everyone
+                family.add_metric([service, kind], percent)
+        yield family
