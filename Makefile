@@ -26,7 +26,7 @@ NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TO
 # A variable given to make is not the programs': SERVICE would narrow the platform to one.
 unexport SERVICE
 
-.PHONY: drill-kill drill-lift drill-move gateway manage help blueprint demo test run check bench format lint types boundaries docs pacts wire lock clean setup setup-dev messages
+.PHONY: bench blueprint boundaries check clean dashboards demo docs drill-kill drill-lift drill-move format gateway help lint lock manage messages pacts run setup setup-dev test types wire
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -79,6 +79,7 @@ docs: setup-dev
 	@$(BIN)/python -m landcontracts.wire --check
 	@$(NOWHERE) $(BIN)/python manage.py gateway render kong --check
 	@$(NOWHERE) $(BIN)/python manage.py gateway render envoy --check
+	@$(BIN)/python -m landcontracts.monitoring dashboards --check
 
 pacts: setup-dev ## Write down anew what services ask of each other (tests/pacts)
 	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 QUIET=1 $(BIN)/python -m landcontracts.embedded exec --name pacts -- $(BIN)/python -m tests.pacts
@@ -88,6 +89,9 @@ blueprint: setup-dev ## Draw docs/architecture.md from the code
 
 wire: setup-dev ## Write docs/wire, what each service says on the wire, from its interface
 	@$(BIN)/python -m landcontracts.wire --write
+
+dashboards: setup-dev ## Write migrations_playbook/grafana from landcontracts/monitoring
+	@$(BIN)/python -m landcontracts.monitoring dashboards
 
 messages: setup-dev ## Collect and compile the translations (needs Debian's gettext)
 	@$(NOWHERE) $(BIN)/python manage.py makemessages -l ru -l en --no-location --no-obsolete -i .venv -i build -i var -i tests

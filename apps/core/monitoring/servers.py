@@ -104,9 +104,7 @@ class ServerCollector:
             "Log that may be written before a slot may be lost; absent where nothing bounds it",
             labels=labels,
         )
-        status = GaugeMetricFamily(
-            "postgres_slot_status", "1 for what a slot's log is", labels=[*labels, "status"]
-        )
+        status = GaugeMetricFamily("postgres_slot_status", "1 for what a slot's log is", labels=[*labels, "status"])
         for slot, database, is_active, retained, left, state in self._ask(SLOTS):
             named = [self._server, slot, database]
             active.add_metric(named, is_active)
@@ -126,9 +124,7 @@ class ServerCollector:
             "Time since a subscription last heard of its publisher; absent while nobody applies",
             labels=labels,
         )
-        errors = CounterMetricFamily(
-            "postgres_subscription_errors", "Changes that could not be applied", labels=labels
-        )
+        errors = CounterMetricFamily("postgres_subscription_errors", "Changes that could not be applied", labels=labels)
         for name, is_enabled, seconds, count in self._ask(SUBSCRIPTIONS):
             named = [self._server, name]
             enabled.add_metric(named, is_enabled)

@@ -1,0 +1,116 @@
+"""All services and their stage at a glance: what people feel, and what moves."""
+
+from __future__ import annotations
+
+from landcontracts.monitoring.panels import Dashboard, Panel, Query
+
+AWAY = "remote|syncing|verified|cutting|reversible|committed|decommissioned"
+APART = "committed|decommissioned"
+OVERVIEW = Dashboard(
+    "lc-overview",
+    "Migration: all services",
+    (
+        (
+            "Where they stand",
+            (
+                Panel(
+                    "Served apart, of all",
+                    (
+                        Query(
+                            f'count(max by (service) (extraction_stage{{stage=~"{AWAY}"}}) == 1) or vector(0)', "apart"
+                        ),
+                        Query("count(count by (service) (extraction_stage))", "all"),
+                    ),
+                    kind="stat",
+                    width=4,
+                ),
+                Panel(
+                    "Data of their own, of all",
+                    (
+                        Query(
+                            f'count(max by (service) (extraction_stage{{stage=~"{APART}|reversible"}}) == 1) or vector(0)',
+                            "own",
+                        ),
+                        Query("count(count by (service) (extraction_stage))", "all"),
+                    ),
+                    kind="stat",
+                    width=4,
+                ),
+                Panel(
+                    "Stage",
+                    (Query("max by (service, stage) (extraction_stage) == 1", "{{service}}: {{stage}}"),),
+                    kind="stat",
+                    width=16,
+                ),
+                Panel(
+                    "Share of people sent away",
+                    (Query('max by (service) (seam_route_percent{kind="remote"})', "{{service}}"),),
+                    unit="percent",
+                ),
+                Panel(
+                    "Canaries",
+                    (Query("max by (service, state) (canary_state) == 1", "{{service}}: {{state}}"),),
+                    kind="stat",
+                ),
+                Panel(
+                    "Alerts that fire",
+                    (Query('sum by (alertname, service) (ALERTS{alertstate="firing"})', "{{alertname}} {{service}}"),),
+                    kind="stat",
+                ),
+            ),
+        ),
+        (
+            "What people feel",
+            (
+                Panel(
+                    "Requests, per second",
+                    (Query("sum by (service) (rate(http_requests_total[5m]))", "{{service}}"),),
+                    "reqps",
+                ),
+                Panel("Answered 5xx", (Query("service:http_errors:ratio_rate5m", "{{service}}"),), "percentunit"),
+                Panel(
+                    "95th percentile of requests",
+                    (
+                        Query(
+                            "histogram_quantile(0.95, sum by (service, le) (rate(http_request_seconds_bucket[5m])))",
+                            "{{service}}",
+                        ),
+                    ),
+                    "s",
+                ),
+            ),
+        ),
+        (
+            "What moves",
+            (
+                Panel(
+                    "Data copied",
+                    (
+                        Query(
+                            "max by (service) (data_sync_rows_copied) / (max by (service) (data_sync_rows_to_copy) > 0)",
+                            "{{service}}",
+                        ),
+                    ),
+                    "percentunit",
+                ),
+                Panel(
+                    "Copy is behind",
+                    (Query("max by (service, table) (data_sync_delay_seconds)", "{{service}} {{table}}"),),
+                    "s",
+                ),
+                Panel(
+                    "Slower apart than at home (p95)",
+                    (
+                        Query(
+                            'service_side:seam_call_seconds:p95_rate5m{side="away"} / ignoring (side)'
+                            ' service_side:seam_call_seconds:p95_rate5m{side="home"}',
+                            "{{service}}",
+                        ),
+                    ),
+                    "none",
+                    about="1 is as fast; only where both sides are asked.",
+                ),
+            ),
+        ),
+    ),
+)
