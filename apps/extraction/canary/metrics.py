@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db import Error as DatabaseError
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -17,7 +16,7 @@ class CanaryCollector(Collector):
     """Facts of the control database: the same from whichever process is asked."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing while the control database is away."""
+        """`canary_*`. Raises: django.db.Error while the control database is away."""
         state = GaugeMetricFamily("canary_state", "1 for the state of the newest canary", labels=("service", "state"))
         share = GaugeMetricFamily(
             "canary_share_percent", "Share of people that a canary sends away", labels=("service",)
@@ -29,18 +28,15 @@ class CanaryCollector(Collector):
         observed = GaugeMetricFamily(
             "canary_observed_timestamp_seconds", "When calls were last observed during a canary", labels=("service",)
         )
-        try:
-            for canary in history.newest():
-                state.add_metric([canary.service, state_of(canary)], 1)
-                if canary.ended_at is not None:
-                    continue
-                share.add_metric([canary.service], gathering.rules_of(canary).steps[canary.step])
-                for measure, value in canary.evidence.items():
-                    evidence.add_metric([canary.service, measure], value)
-                judged.add_metric([canary.service], (canary.judged_at or canary.started_at).timestamp())
-                observed.add_metric([canary.service], (history.observed_at() or canary.started_at).timestamp())
-        except DatabaseError:
-            return
+        for canary in history.newest():
+            state.add_metric([canary.service, state_of(canary)], 1)
+            if canary.ended_at is not None:
+                continue
+            share.add_metric([canary.service], gathering.rules_of(canary).steps[canary.step])
+            for measure, value in canary.evidence.items():
+                evidence.add_metric([canary.service, measure], value)
+            judged.add_metric([canary.service], (canary.judged_at or canary.started_at).timestamp())
+            observed.add_metric([canary.service], (history.observed_at() or canary.started_at).timestamp())
         yield from (state, share, evidence, judged, observed)
 
 
