@@ -16,6 +16,7 @@ SERVICES: dict[str, Entry] = {
     "documents": Entry(
         key="apps.documents.interface.DOCUMENTS",
         implementation="apps.documents.service.Documents",
+        objects="apps.documents.gateways.kept.OBJECTS",
     ),
     "signatures": Entry(
         key="apps.signatures.interface.SIGNATURES",

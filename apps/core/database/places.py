@@ -26,6 +26,19 @@ def control(alias: str, *, options: str = TIMEOUTS, database: str = "") -> Conne
     return psycopg.connect(**parameters, options=options, autocommit=True, prepare_threshold=None)
 
 
+def reach(url: str, *, options: str = TIMEOUTS) -> Connection:
+    """A connection to a database that no alias names, in autocommit. Raises: psycopg.OperationalError."""
+    parameters: dict[str, Any] = {"connect_timeout": 3, **conninfo_to_dict(url)}
+    return psycopg.connect(**parameters, options=options, autocommit=True, prepare_threshold=None)
+
+
+def control_url(alias: str) -> str:
+    """The address of the control role. Raises: NoWay."""
+    if alias not in settings.CONTROL_URLS:
+        raise NoWay(alias)
+    return str(settings.CONTROL_URLS[alias])
+
+
 def replicator(alias: str, *, for_slots: bool = False) -> Connection:
     """A connection as the replicator; `for_slots` speaks the replication protocol. Raises: NoWay, psycopg.OperationalError."""
     parameters = _parameters(settings.REPLICATION_URLS, alias)

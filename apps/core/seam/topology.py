@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from apps.core.database import homes
+from apps.core.database.stored import StoredObjects
 from apps.core.seam.bindings import Binding
 from apps.core.seam.commands import Ledger
 from apps.core.seam.service import ServiceKey
@@ -23,7 +24,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table. `consumes` are the names of the events that the service handles.
 
     `also` are the labels of other Django apps whose tables move with the service, `tables` how the names of all its tables begin;
-    by default with the service's own.
+    by default with the service's own. `objects` is a `StoredObjects`, where its rows name objects in a bucket.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     consumes: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
+    objects: str = ""
 
 
 @cache
@@ -75,6 +77,13 @@ def owners() -> dict[str, str]:
 def table_names(service: str) -> tuple[str, ...]:
     """How the names of a service's tables begin."""
     return entries()[service].tables or (f"{service}_",)
+
+
+def objects_of(service: str) -> StoredObjects | None:
+    """What a service keeps in a bucket, if anything."""
+    named = entries()[service].objects
+    found: StoredObjects | None = import_string(named) if named else None
+    return found
 
 
 def database_of(service: str) -> str:

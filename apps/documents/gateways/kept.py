@@ -1,0 +1,11 @@
+"""The objects that rows of documents name: what a backup of this service has to hold beside its tables."""
+
+from apps.core.database.stored import StoredObjects
+
+OBJECTS = StoredObjects(
+    storage="documents",
+    query=(
+        "SELECT 'documents/' || id || '/' || sha256, sha256, file_size, mime_type FROM documents_document"
+        " WHERE status = 'uploaded'"
+    ),
+)

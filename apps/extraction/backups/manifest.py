@@ -1,0 +1,174 @@
+"""What a backup says of itself: written last, by a rename, so that a folder without it is no backup."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from django.conf import settings
+
+FORMAT = 1
+NAME = "manifest.json"
+PIECE = 1024 * 1024
+# Secrets are no part of a backup. Each has to be kept beside it: without it, what the words say.
+KEPT_BESIDE: dict[str, str] = {
+    "SECRET_KEY": "sessions end: everybody logs in again",
+    "JWT_SIGNING_KEY": "access tokens are refused, and whoever keeps the public key fetches it again",
+    "REFRESH_TOKEN_SECRET": "refresh tokens are refused: every program logs in again",
+    "COMMAND_DIGEST_SECRET": "a command repeated under its key within 72 hours is refused as another one",
+    "SEAM_MASTER_SECRETS": "services that were given pair secrets have to be given new ones",
+}
+
+
+class NoBackup(Exception):
+    """There is no whole backup there, or it is damaged or of another version; the message names the file."""
+
+
+class TableFacts(msgspec.Struct, frozen=True):
+    """A table at the instant: its rows, and the sum of their hashes (`core.database.sums`)."""
+
+    rows: int
+    sum: str
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """A right of a role on a table or sequence; of `public` for everybody."""
+
+    kind: str
+    name: str
+    role: str
+    right: str
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """A service's fence as far as it outlives a restore."""
+
+    service: str
+    epoch: int
+    closed: int
+
+
+class Database(msgspec.Struct, frozen=True):
+    """One database: its file with size and SHA-256, and what the file alone does not say."""
+
+    alias: str
+    file: str
+    bytes: int
+    sha256: str
+    server_version: int
+    tables: dict[str, TableFacts]
+    grants: tuple[Grant, ...]
+    future_grants: tuple[Grant, ...]
+    fences: tuple[Fence, ...]
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return sum(table.rows for table in self.tables.values())
+
+
+class Objects(msgspec.Struct, frozen=True):
+    """The list of objects, a file of JSON lines, and what it comes to. `copied` were not in an earlier backup."""
+
+    file: str
+    sha256: str
+    count: int
+    bytes: int
+    copied: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole backup. `cut_at` is the instant that all of it shows; `pause_ms` how long commands waited for it."""
+
+    format: int
+    id: str
+    product: str
+    tool: str
+    started_at: datetime
+    cut_at: datetime
+    ended_at: datetime
+    pause_ms: float
+    attempts: int
+    homes: dict[str, str]
+    stages: dict[str, str]
+    migrations: tuple[str, ...]
+    databases: tuple[Database, ...]
+    objects: Objects
+    kept_beside: dict[str, str]
+
+    @property
+    def bytes(self) -> int:
+        """All of it, objects too."""
+        return sum(database.bytes for database in self.databases) + self.objects.bytes
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Make a folder a backup, in one step that a crash does not divide."""
+    draft = folder / f"{NAME}.draft"
+    with open(draft, "wb", opener=_private) as output:
+        output.write(msgspec.json.format(msgspec.json.encode(manifest)))
+        output.flush()
+        os.fsync(output.fileno())
+    draft.replace(folder / NAME)
+    sync_folder(folder)
+
+
+def read(folder: Path) -> Manifest:
+    """What a folder holds. Raises: NoBackup."""
+    file = folder / NAME
+    try:
+        text = file.read_bytes()
+    except OSError:
+        raise NoBackup(f"{folder} is no whole backup: it has no {NAME}") from None
+    try:
+        found = msgspec.json.decode(text, type=_OfAnyFormat)
+        if found.format != FORMAT:
+            raise NoBackup(f"{file} has format {found.format}; this version reads format {FORMAT}")
+        return msgspec.json.decode(text, type=Manifest)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise NoBackup(f"{file} is damaged: {error}") from error
+
+
+def fingerprints(backup_id: str) -> dict[str, str]:
+    """A digest of this process's value of each secret, keyed by it: tells whether it is the same one, and nothing of it."""
+    values = {name: getattr(settings, name) for name in KEPT_BESIDE}
+    return {name: _fingerprint(value, backup_id) for name, value in values.items() if value}
+
+
+def other_secrets(known: Mapping[str, str], backup_id: str) -> list[str]:
+    """Which secrets of this process are not those that the backup was made with."""
+    ours = fingerprints(backup_id)
+    return [name for name, value in known.items() if ours.get(name) != value]
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file, in hex, read a piece at a time. Raises: OSError."""
+    with open(file, "rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """What was renamed into a folder is still there after a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fingerprint(value: object, backup_id: str) -> str:
+    text = ",".join(value) if isinstance(value, list) else str(value)
+    return hmac.digest(text.encode(), f"landcontracts backup {backup_id}".encode(), "sha256").hex()[:32]
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+class _OfAnyFormat(msgspec.Struct):
+    format: int

@@ -1,0 +1,166 @@
+"""`python -m tests.backups.busy`: backups while people sell land, restored into a stack of their own, and read there.
+
+One service's data have a home of their own on a second server, so that one instant has to be found on two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import django
+
+from landcontracts.embedded.processes import StartFailed
+from landcontracts.embedded.stack import BASE, Stack
+
+MOVED = "documents"
+ENGINES = ("DATABASE_URL", "REDIS_URL", "S3_ACCESS_KEY")
+# What the operator keeps beside a backup.
+SECRETS = ("SECRET_KEY", "JWT_SIGNING_KEY", "REFRESH_TOKEN_SECRET", "COMMAND_DIGEST_SECRET", "SEAM_MASTER_SECRETS")
+LEAD_SECONDS, AFTER_SECONDS = 1.5, 0.5
+
+
+def main() -> int:
+    """Everything; the findings as JSON in the last line."""
+    light = {"ARGON2_TIME_COST": "1", "ARGON2_MEMORY_KIB": "64"}
+    os.environ |= light
+    with Stack("busy", fresh=True, durable=False, quiet=True) as stack:
+        os.environ.update(stack.env)
+        django.setup()
+        known, found = sell(stack)
+        (stack.folder / "known.json").write_text(json.dumps(known))
+        for name in [name for name in stack.env if name not in SECRETS]:
+            os.environ.pop(name, None)
+        os.environ |= light | {"PATH": stack.env["PATH"], "HOME": stack.env.get("HOME", "/")}
+        os.environ |= {name: stack.env[name] for name in SECRETS}
+        with Stack("busy-restored", fresh=True, durable=False, quiet=True) as other:
+            found |= bring_back(stack, other)
+    print(json.dumps(found, ensure_ascii=False, default=str))
+    return 0
+
+
+def sell(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
+    """People sell, and meanwhile everything is backed up. What they were told, by when; and what the backups said."""
+    from apps.extraction.backups import shelf
+    from apps.extraction.moving import acting
+    from tests.drills import audit
+    from tests.drills.people import People
+    from tests.drills.steady import Stopwatch
+
+    url = stack.start_web()
+    stack.start_worker()
+    by = acting.By("test", "pytest", "busy")
+    for act in (acting.prepare_home, acting.sync, acting.verify, acting.cutover):
+        act(MOVED, by)
+    people = People(url, 7)
+    tally = Stopwatch()
+    trios = people.trios(2)
+    alone = _one_sale(url, people, trios[:1])
+    told = audit.messages_of([alone.contract_id])[alone.contract_id]
+    with _Timed(url, tally, trios, people.pdf) as load:
+        time.sleep(LEAD_SECONDS)  # so that sales are at every step
+        stack.manage("backup")
+        time.sleep(AFTER_SECONDS)
+    kept = shelf.newest(Path(stack.env["BACKUP_ROOT"]))
+    made = kept.manifest
+    cut = made.cut_at.timestamp()
+    known = {
+        "cut_at": made.cut_at.isoformat(),
+        "folder": str(kept.folder),
+        "told": told,
+        "facts": [alone._asdict(), *(fact._asdict() for fact, at in load.finished if at < cut)],
+        "keys": [key for key, at in tally.acknowledged_at.items() if at < cut],
+        "people": [person._asdict() for person in people.everybody],
+        "authority": people.authority.pem(),
+    }
+    found = {
+        "failed": tally.failures,
+        "broken": load.broken,
+        "pause_ms": made.pause_ms,
+        "attempts": made.attempts,
+        "slowest_ms": tally.slowest(cut - 1, cut + 1),
+        "homes": made.homes,
+        "acknowledged": len(known["keys"]),
+        "later": sum(at >= cut for at in tally.acknowledged_at.values()),
+        "finished": len(known["facts"]),
+        "under_way": len(load.finished) + 1 - len(known["facts"]),
+    }
+    return known, found
+
+
+def bring_back(stack: Stack, other: Stack) -> dict[str, Any]:
+    """Restore beside it, with the secrets that were kept, and read."""
+    latest = json.loads((stack.folder / "known.json").read_text())["folder"]
+    root = str(Path(latest).parent)
+    found: dict[str, Any] = {"refused": _refused(lambda: other.manage("restore", latest, "--from", root))}
+    began = time.monotonic()
+    other.manage("restore", latest, "--from", root, "--replace", "--confirm", "landcontracts")
+    found["restored_seconds"] = round(time.monotonic() - began, 1)
+    # Before anything is delivered: what the instant holds is whole in itself.
+    found |= _in(other, stack, "look")
+    other.start_web()
+    other.start_worker()
+    found |= _in(other, stack, "read")
+    return found
+
+
+def _in(other: Stack, stack: Stack, what: str) -> dict[str, Any]:
+    """A process of the restored stack looks."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.backups.reading", what, str(stack.folder / "known.json")],
+        cwd=BASE,
+        env=other.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise StartFailed(done.stdout[-2000:] + done.stderr[-3000:])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def _refused(act: Any) -> str:
+    try:
+        act()
+    except StartFailed as error:
+        return str(error)
+    return ""
+
+
+def _one_sale(url: str, people: Any, trios: list[Any]) -> Any:
+    from tests.drills import audit
+    from tests.drills.clients import Tally
+    from tests.drills.sales import Load
+
+    with Load(url, Tally(), trios, people.pdf) as load:
+        pass
+    audit.settle()
+    return load.facts[0]
+
+
+def _Timed(*given: Any) -> Any:  # noqa: N802 - a class that can be made when Django is ready
+    from tests.drills.sales import Fact, Load, Trio
+
+    class Timed(Load):
+        """A load that knows when each sale was finished."""
+
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.finished: list[tuple[Fact, float]] = []
+
+        def _one(self, trio: Trio) -> Fact:
+            fact = super()._one(trio)
+            self.finished.append((fact, time.time()))
+            return fact
+
+    return Timed(*given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""A folder of backups of the test's own, and something worth backing up."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from apps.core.seam import registry
+from apps.extraction.backups import taking
+from apps.extraction.backups.shelf import Kept
+from tests.world import World, pdf
+
+
+@pytest.fixture(scope="module")
+def stored(database: None) -> Iterator[World]:
+    """A sale with two documents, one of them twice the same bytes."""
+    world = World("in_process")
+    with registry.routed_by(world.resolve):
+        seller, buyer = world.person(), world.person()
+        contract = world.contract(seller, buyer)
+        for words in ("one", "two", "one"):
+            world.document(seller, contract, pdf(words))
+        yield world
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where backups lie."""
+    return tmp_path_factory.mktemp("backups")
+
+
+@pytest.fixture(scope="module")
+def kept(root: Path, stored: World) -> Kept:
+    """A whole backup."""
+    return taking.take(root)
