@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.rest.admin import ReadOnly
 from apps.extraction import mismatches
+from apps.extraction.admin_checklist import ChecklistPages
 from apps.extraction.admin_moves import MovePages
 from apps.extraction.models import Move, ShadowComparison
 
@@ -95,7 +96,7 @@ def _shown(value: Any) -> str:
 
 
 @admin.register(Move)
-class MoveAdmin(MovePages, ReadOnly):
+class MoveAdmin(MovePages, ChecklistPages, ReadOnly):
     """What was done with each service's data, by whom and why; above it where each service stands, and its pages."""
 
     list_display = ("started_at", "service", "verb", "outcome", "pause_ms", "attempts", "who", "reason")

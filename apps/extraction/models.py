@@ -223,3 +223,6 @@ class CallObserver(models.Model):
 
     def __str__(self) -> str:
         return self.process
+
+
+from apps.extraction.models_checklist import ChecklistResult, ItemState, Override, SignOff  # noqa: E402, F401 - Django looks here for models

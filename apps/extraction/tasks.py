@@ -6,7 +6,7 @@ import structlog
 from celery import shared_task
 
 from apps.core.observability import spans
-from apps.extraction import recorder
+from apps.extraction import checklist, recorder
 from apps.extraction.canary import history, steering
 from apps.extraction.models import Move, Outcome
 from apps.extraction.moving import acting, watching
@@ -48,3 +48,9 @@ def act(move_id: str) -> None:
             VERBS[move.verb](move.service, by)
     except acting.PROBLEMS as error:
         log.warning("action_ended", app=move.service, verb=move.verb, error=str(error))
+
+
+@shared_task(name="extraction.check")
+def check(service: str, items: list[str]) -> None:
+    """Items of a service's checklist, or all of them, looked at again."""
+    checklist.run(service, items)

@@ -36,9 +36,10 @@ def main() -> int:
 
 def play(stack: Stack, url: str) -> dict[str, Any]:
     """Every verb by the command line, as people do it."""
-    from apps.extraction.models import Move
+    from apps.extraction.models import Move, Override
     from apps.extraction.moving import states
     from tests.journeys.people import Person
+    from tests.moves import listed
 
     os.environ["WEB_URL"] = url
     found: dict[str, Any] = {}
@@ -49,6 +50,9 @@ def play(stack: Stack, url: str) -> dict[str, Any]:
     found["refused"] = _refused(lambda: stack.manage("extraction", SERVICE, "decommission"))
     stack.manage("extraction", SERVICE, "remote", "100")
     _until(lambda: states.observe(SERVICE).stage is states.Stage.COMMITTED)
+    found["checklist"] = listed.play(stack, SERVICE)
+    found["unlisted"] = _refused(lambda: stack.manage("extraction", SERVICE, "decommission"))
+    found |= listed.pass_over(stack, SERVICE)
     stack.manage("extraction", SERVICE, "decommission", "--reason=to its end")
     move = Move.objects.filter(service=SERVICE, verb="decommission").latest("started_at")
     backup = Path(move.facts["backup"])
@@ -56,6 +60,9 @@ def play(stack: Stack, url: str) -> dict[str, Any]:
         "stage": states.observe(SERVICE).stage.value,
         "rehearsed": Move.objects.get(service=SERVICE, verb="rehearse").facts,
         "backup": stat.filemode(backup.stat().st_mode),
+        "passed_over": move.facts["passed_over"],
+        "used": Override.objects.filter(service=SERVICE, used_by=move.id).count(),
+        "left": Override.objects.filter(service=SERVICE, confirmed_at__isnull=False, used_at__isnull=True).count(),
         "rows": move.facts["rows"],
         "old_tables": _old_tables(stack),
         "before": len(people[0].get("notifications")["items"]),

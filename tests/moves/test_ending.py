@@ -11,8 +11,9 @@ from landcontracts.embedded.stack import BASE
 from tests.drills.test_lift import ENGINES
 
 
-@pytest.mark.timeout(300)
-def test_after_the_decommissioning_the_platform_reads_and_the_service_serves():
+@pytest.fixture(scope="module")
+def ended() -> dict:
+    """What was seen on the way to the end, on a stack of its own."""
     environment = {name: value for name, value in os.environ.items() if name not in ENGINES}
     done = subprocess.run(
         [sys.executable, "-m", "tests.moves.ending"],
@@ -23,7 +24,12 @@ def test_after_the_decommissioning_the_platform_reads_and_the_service_serves():
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.timeout(300)
+def test_after_the_decommissioning_the_platform_reads_and_the_service_serves(ended: dict):
+    found = ended
     assert "some calls are served at home still" in found["refused"]
     assert found["stage"] == "decommissioned"
     assert found["rehearsed"]["rollback"]["pause_ms"] > 0
@@ -34,3 +40,40 @@ def test_after_the_decommissioning_the_platform_reads_and_the_service_serves():
     assert (found["reads"], found["writes"]) == ("done", "refused")
     assert found["admin"] == 200
     assert found["after"] > found["before"] > 0
+
+
+@pytest.mark.timeout(300)
+def test_every_item_of_the_old_home_is_seen_failing_and_holding(ended: dict):
+    checklist = ended["checklist"]
+    for item, wrong in checklist.items():
+        assert wrong["holds"][0] == "holds", (item, wrong)
+        for name, (state, reason) in wrong.items():
+            if name != "holds":
+                assert state == "fails", (item, name, reason)
+    assert "older than a day" in checklist["backup_verified"]["old"][1]
+    assert "damaged" in checklist["backup_verified"]["damaged"][1]
+    assert "there is no backup" in checklist["backup_verified"]["none"][1]
+    assert "notifications_mail" in checklist["data_sync_completed"]["written"][1]
+    assert "lc_notifications_left" in checklist["data_sync_completed"]["slot"][1]
+    assert "lc_service" in checklist["credentials_revoked"]["granted"][1]
+
+
+@pytest.mark.timeout(300)
+def test_no_old_home_goes_while_an_item_fails_unless_two_people_say_so(ended: dict):
+    # Each that does not hold is named with its reason; those that hold are not.
+    for item in (
+        "monitoring_configured",
+        "no_open_alerts",
+        "no_traffic_at_home",
+        "documentation_updated",
+        "team_trained",
+    ):
+        assert f"{item}:" in ended["unlisted"], item
+    assert "set PROMETHEUS_URL" in ended["unlisted"]
+    assert "backup_verified:" not in ended["unlisted"]
+    assert ended["alone"] == "another person has to confirm it"
+    assert ended["still"] != ""
+    assert (ended["used"], ended["left"]) == (1, 0)
+    (passed,) = ended["passed_over"]
+    assert passed["asked_by"] != passed["confirmed_by"]
+    assert (passed["asked_reason"], passed["confirmed_reason"]) == ("no Prometheus here", "it is a test's stack")

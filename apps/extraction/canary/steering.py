@@ -197,7 +197,7 @@ def _act_on(canary: CanaryDeployment, rules: Rules, ruling: Ruling, now: datetim
     if ruling.verdict is Verdict.HARM:
         with routing.by(by.who, where=by.where, reason=by.reason):
             _roll_back(canary, rules, by)
-        log.warning("canary_rolled_back", service=canary.service, because=ruling.reason.value, evidence=ruling.evidence)
+        log.warning("canary_rolled_back", app=canary.service, because=ruling.reason.value, evidence=ruling.evidence)
     elif ruling.verdict is Verdict.CLEAR and canary.state == CanaryState.RUNNING:
         with routing.by(by.who, where=by.where, reason=by.reason):
             _go_on(canary, rules, "go-on", by)
@@ -205,7 +205,7 @@ def _act_on(canary: CanaryDeployment, rules: Rules, ruling: Ruling, now: datetim
         canary.state = CanaryState.AWAITING
         canary.save()
         _write(canary, rules, "ask", by=by)
-        log.warning("canary_awaits_a_decision", service=canary.service, because=ruling.reason.value)
+        log.warning("canary_awaits_a_decision", app=canary.service, because=ruling.reason.value)
 
 
 def _has_waited(canary: CanaryDeployment, rules: Rules, now: datetime) -> bool:

@@ -22,6 +22,8 @@ from apps.core.seam.context import CallContext
 from apps.core.seam.errors import DomainError
 from apps.core.seam.registry import call
 from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType, VerificationStatus
+from apps.extraction.checklist import gate, synced
+from apps.extraction.checklist.overrides import NotOverridden
 from apps.extraction.models import Move, Outcome
 from apps.extraction.moving import checks, decommissioning, states, switching
 from apps.extraction.moving.checks import Check, Refused
@@ -43,6 +45,7 @@ PROBLEMS = (
         psycopg.Error,
         DatabaseError,
         decommissioning.NotDecommissioned,
+        NotOverridden,
         backup.BackupFailed,
     ),
 )
@@ -150,19 +153,23 @@ def commit(service: str, by: By) -> Move:
             decommissioning.grant_future_tables(found.own)
             for connection in (found.shared, found.own):
                 fences.set_moving(connection, service, moving=False)
+            # What nobody writes any more: the checklist looks whether that stays so.
+            journal.note(facts={synced.BASELINE: synced.baseline(found.shared, service)})
             # It stays closed, and nobody has to look after that any more.
             found.shared.execute("UPDATE extraction.fence SET closed_at = NULL WHERE service = %s", [service])
     return journal.move
 
 
 def decommission(service: str, by: By) -> Move:
-    """Take the old tables away, after a backup of them was restored and found the same, and the platform's right to write."""
+    """Take the old tables away, when the whole checklist holds and a backup of them was restored and found the same."""
     with action(service, "decommission", by, leads=True) as journal, states.pair(service) as found:
         switching.take_epoch(found)
         observed = states.observe_with(found)
-        _check(journal, decommissioning.before(found, observed))
+        listed = gate.checks(service, by.who)
+        _check(journal, [*decommissioning.before(found, observed), *listed])
+        passed_over = gate.pass_over(service, listed, journal.move.id)
         facts = decommissioning.take_away(found, journal)
-        journal.note(facts=facts)
+        journal.note(facts=facts | {"passed_over": passed_over})
     return journal.move
 
 

@@ -10,16 +10,13 @@ from typing import Any
 from django.conf import settings
 from psycopg import sql
 
-from apps.core.database import backup, places, replication
+from apps.core.database import backup, places, replication, sums
 from apps.core.database.places import Connection
 from apps.core.database.preparing import OWNER, labels_of
-from apps.core.flags import snapshot
+from apps.extraction.checklist import migrated
 from apps.extraction.moving.checks import Check
 from apps.extraction.moving.journal import Journal
 from apps.extraction.moving.states import SHARED, Observed, Pair, Stage
-
-# The bytes of every row, so that what the backup holds is what was there, to the bit.
-SUM = "SELECT count(*), coalesce(sum(hashbyteaextended(record_send(row.*::{table}), 0)::numeric), 0)::text FROM {table} AS row"
 
 
 class NotDecommissioned(Exception):
@@ -28,8 +25,7 @@ class NotDecommissioned(Exception):
 
 def before(found: Pair, observed: Observed) -> list[Check]:
     """What has to be so before the old tables go."""
-    flag = snapshot.current().get(f"{found.service}_remote", snapshot.OFF)
-    is_everyone = bool(flag.everyone or (flag.everyone is None and flag.percent >= 100))
+    is_everyone = migrated.is_everyone(found.service)
     return [
         Check("stage", observed.stage is Stage.COMMITTED, f"the stage is {observed.stage}"),
         Check(
@@ -106,21 +102,15 @@ def _restored_and_compared(shared: Connection, service: str, tables: tuple[str, 
         with places.control(SHARED, options="", database=scratch) as restored:
             rows = 0
             for name in tables:
-                ours, theirs = _sum(shared, name), _sum(restored, name)
+                ours, theirs = sums.content(shared, name), sums.content(restored, name)
                 if ours != theirs:
                     raise NotDecommissioned(
-                        f"{name}: {ours[0]} rows, {theirs[0]} in the restored backup, or not the same"
+                        f"{name}: {ours.rows} rows, {theirs.rows} in the restored backup, or not the same"
                     )
-                rows += ours[0]
+                rows += ours.rows
             return rows
     finally:
         shared.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(scratch)))
-
-
-def _sum(connection: Connection, name: str) -> tuple[int, str]:
-    table = sql.Identifier("public", name)
-    row = connection.execute(sql.SQL(SUM).format(table=table)).fetchone()
-    return (int(row[0]), str(row[1])) if row else (0, "")
 
 
 def _tools() -> Check:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.database import homes, places, replication
+from apps.extraction.checklist import gate
 from apps.extraction.models import Move
 from apps.extraction.moving import checks, decommissioning, states
 from apps.extraction.moving.checks import Check
@@ -80,6 +81,9 @@ PLANS: dict[str, Plan] = {
     ),
     "decommission": Plan(
         (
+            _(
+                "checklist: everything that can be looked at within seconds is looked at again; the rest has to be fresh"
+            ),
             _("backup: pg_dump of the old tables"),
             _("restore and compare: into a scratch database, every row, to the bit"),
             _("drop: the old tables"),
@@ -173,7 +177,7 @@ def _checks(found: Pair, observed: Observed, verb: str) -> list[Check]:
         "sync": checks.before_sync,
         "cutover": checks.before_cutover,
         "rollback": checks.before_rollback,
-        "decommission": decommissioning.before,
+        "decommission": lambda *both: [*decommissioning.before(*both), *gate.shown(found.service)],
         "commit": checks.before_commit,
     }
     make = by_verb.get(verb)

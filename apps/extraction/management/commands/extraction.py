@@ -15,6 +15,7 @@ from apps.core.database import places
 from apps.core.models import Flag
 from apps.core.seam import conformance, topology
 from apps.extraction import routing
+from apps.extraction.checklist import listing
 from apps.extraction.course.running import LEAST_COMPARED
 from apps.extraction.management import canaries, running
 from apps.extraction.moving import acting, plans, rehearsing, states
@@ -30,23 +31,31 @@ class Command(BaseCommand):
     help = (
         "See or change where services are served and where their data are at home: "
         "extraction [SERVICE [status | run | remote SHARE | shadow SHARE | prepare | sync | verify | cutover | rollback | commit | "
-        "decommission | resume | abort | rehearse | canary [deploy | promote | hold | resume | roll-back]]]"
+        "decommission | resume | abort | rehearse | checklist | override ITEM | "
+        "canary [deploy | promote | hold | resume | roll-back]]]"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The service, the verb and its share."""
         parser.add_argument("service", nargs="?", default=ALL, choices=(*topology.entries(), ALL))
         parser.add_argument(
-            "verb", nargs="?", default="status", choices=("status", "run", *routing.KINDS, *VERBS, CANARY)
+            "verb",
+            nargs="?",
+            default="status",
+            choices=("status", "run", *routing.KINDS, *VERBS, *listing.VERBS, CANARY),
         )
         parser.add_argument(
             "share",
             nargs="?",
-            help="percent of people, 0 to 100, or `off` for nobody at all; of a canary, what to do with it",
+            help="percent of people, 0 to 100, or `off` for nobody at all; of a canary, what to do with it; for override: an item",
         )
         parser.add_argument(
             "--rule", action="append", default=[], help="canary deploy: NAME=VALUE, such as step_seconds=60"
         )
+        parser.add_argument(
+            "--run", nargs="?", const=ALL, metavar="ITEM", help="checklist: check an item again, or all"
+        )
+        parser.add_argument("--as", dest="person", default="", help="override: the administrator who asks, by e-mail")
         parser.add_argument("--reason", default="", help="kept in the history")
         parser.add_argument(
             "--decided",
@@ -82,6 +91,10 @@ class Command(BaseCommand):
                 raise CommandError(f"{verb} is done with one service at a time")
             self._act(service, verb, options)
             services = (service,)
+        elif verb in listing.VERBS:
+            for line in listing.act(service, verb, options):
+                self._tell(line)
+            return
         elif verb != "status":
             self._turn(services, verb, options)
         for line in _table(services):
