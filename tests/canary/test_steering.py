@@ -7,12 +7,13 @@ import pytest
 from django.db import connection
 from django.utils import translation
 
+from apps.core.seam.observing import Seen
 from apps.extraction import routing
 from apps.extraction.canary import history, steering
 from apps.extraction.judging import explaining
 from apps.extraction.judging.measures import Rules
 from apps.extraction.models import CanaryDeployment, CanaryState
-from tests.canary.conftest import COMMAND, ME, SERVICE
+from tests.canary.conftest import COMMAND, ME, QUERY, SERVICE
 
 
 def test_a_healthy_service_goes_from_step_to_step_and_is_promoted(rollout):
@@ -69,15 +70,23 @@ def test_commands_that_are_refused_more_often_take_it_back(rollout):
     for person in run.people:
         side = "away" if run.is_away(person) else "home"
         outcome = "conflict" if side == "away" else "ok"
-        run.observer._waiting.append(steering_seen(person, side, outcome))
+        run.observer._waiting.append(command_seen(person, side, outcome))
     run.report()
     assert (run.look().state, run.read().judged_because) == (CanaryState.ROLLED_BACK, "business")
 
 
-def steering_seen(person: str, side: str, outcome: str):
-    from apps.core.seam.observing import Seen
-
+def command_seen(person: str, side: str, outcome: str):
     return Seen(COMMAND, person, side, side, outcome, 0.002, 1)
+
+
+def test_a_caller_that_has_too_many_calls_under_way_says_nothing_about_the_service(rollout):
+    run = rollout(steps=(5, 100))
+    for person in run.people:
+        if run.is_away(person):
+            run.observer._waiting.append(Seen(QUERY, person, "away", "home", "ok", 0.002, None, "full"))
+    run.report()
+    canary = run.look()
+    assert (canary.numbers["canary_calls"], canary.state) == (0, CanaryState.RUNNING)
 
 
 def test_without_any_call_nothing_goes_on_and_a_person_is_asked(rollout):

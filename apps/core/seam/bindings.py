@@ -22,13 +22,14 @@ class Answer(msgspec.Struct, frozen=True):
     """What executing an operation gave: a result or a refusal, either way already encoded.
 
     `result` is the decoded body where a transport had to decode it to know that it is whole. `by` is who answered where that is
-    not whom the call went to first: (side, process).
+    not whom the call went to first: (side, process); `because` is then the kind of failure.
     """
 
     body: bytes
     refusal: errors.DomainError | None = None
     result: Any = msgspec.UNSET
     by: tuple[str, str] | None = None
+    because: str = ""
 
 
 class Binding:

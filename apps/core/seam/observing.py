@@ -15,7 +15,8 @@ from apps.core.seam.service import Operation
 class Seen(NamedTuple):
     """One call. `chosen` is the side that the route named, `answered` the one that did answer, `seconds` as its caller waited.
 
-    `outcome` is `ok`, the category of a refusal, or `fault`; `result` is None unless it is `ok`.
+    `outcome` is `ok`, the category of a refusal, or `fault`; `result` is None unless it is `ok`. `because` is the kind of failure for
+    which another side answered than the chosen one.
     """
 
     operation: Operation
@@ -25,6 +26,7 @@ class Seen(NamedTuple):
     outcome: str
     seconds: float
     result: Any
+    because: str = ""
 
 
 # The services of which a share of people is sent elsewhere, as the flags' snapshot knows them.

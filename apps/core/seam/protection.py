@@ -171,4 +171,5 @@ class WithHome:
             metrics.fallbacks.labels(operation.service, operation.name, failure.kind).inc()
             log.info("answered_at_home", app=operation.service, method=operation.name, because=str(failure))
             answer = self._home.send(operation, ctx, arguments)
-            return Answer(answer.body, answer.refusal, answer.result, (self._home.side, self._home.process))
+            by = (self._home.side, self._home.process)
+            return Answer(answer.body, answer.refusal, answer.result, by, failure.kind.value)

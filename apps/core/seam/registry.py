@@ -65,12 +65,12 @@ def _invoke(operation: Operation, meter: metrics.Meter, *, ctx: CallContext, **a
     resolver = _resolver.get()
     transport = transport_for(operation.service, ctx) if resolver is None else resolver(operation.service, ctx)
     side, outcome = transport.side, "fault"
-    result: Any = None
+    result, because = None, ""
     span = None if spans.tracer is None else spans.of_call(operation.service, operation.name, operation.kind, ctx.trace)
     try:
         sent = operation.encode_arguments(arguments)
         answer = transport.send(operation, ctx if span is None else ctx.inside(span.trace), sent)
-        side, process = answer.by or (side, transport.process)
+        (side, process), because = answer.by or (side, transport.process), answer.because
         trail.note(operation.service, process)
         if answer.refusal is not None:
             outcome = answer.refusal.category.value
@@ -81,7 +81,9 @@ def _invoke(operation: Operation, meter: metrics.Meter, *, ctx: CallContext, **a
         seconds = time.perf_counter() - started
         meter.observe(side, outcome, seconds)
         if operation.service in observing.watched and ctx.unit:
-            observing.offer(observing.Seen(operation, ctx.unit, transport.side, side, outcome, seconds, result))
+            observing.offer(
+                observing.Seen(operation, ctx.unit, transport.side, side, outcome, seconds, result, because)
+            )
         if span is not None:
             span.end({"seam.side": side, "seam.outcome": outcome}, error=spans.raised())
     if ctx.shadow and operation.service in ctx.shadow and operation.kind is Kind.QUERY:

@@ -22,7 +22,7 @@ from django.db import close_old_connections, connection
 
 from apps.core.flags import snapshot
 from apps.core.seam.comparison import Verdict
-from apps.core.seam.errors import Category
+from apps.core.seam.errors import Category, FailureKind
 from apps.core.seam.observing import Seen
 from apps.core.seam.service import Kind
 from apps.extraction.canary import latencies
@@ -167,6 +167,8 @@ class Observer:
                     self._first(watched, Event.MISMATCHED, unit, away=False)
 
     def _count_one(self, watched: Watched, seen: Seen) -> None:
+        if seen.because == FailureKind.FULL.value:
+            return  # nothing was sent: this process had too many calls under way, which says nothing about the side
         away = seen.chosen == "away"
         is_error = seen.answered != seen.chosen or seen.outcome in {"fault", Category.UNAVAILABLE.value}
         tally = self._tallies.setdefault((watched.canary, watched.step, seen.operation.name, away), Tally())
