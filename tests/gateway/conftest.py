@@ -1,12 +1,7 @@
-import os
-
 import pytest
 
-from tests.gateway.envoys import running
+from tests.gateway.envoys import STACK, running
 from tests.journeys.people import Person
-
-# WEB_URL is the gateway's where a journey runs through it.
-os.environ.setdefault("STACK_URL", os.environ.get("WEB_URL", ""))
 
 
 @pytest.fixture(scope="session")
@@ -22,4 +17,4 @@ def person() -> Person:
 
 @pytest.fixture(scope="session")
 def direct() -> str:
-    return os.environ["STACK_URL"]
+    return STACK

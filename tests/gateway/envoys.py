@@ -18,6 +18,8 @@ from landcontracts.embedded import gateway
 from landcontracts.embedded.processes import Processes
 
 PLENTY = [f"{kind}=1000000/60" for kind in ("sign-in", "api", "files", "pages", "nowhere")]
+# WEB_URL is the gateway's where a journey runs through it.
+STACK = os.environ.get("WEB_URL", "")
 SITE = "https://app.example"
 http = urllib3.PoolManager(retries=False, timeout=30)
 
@@ -71,7 +73,7 @@ def running(upstream: str = "", **options: Any) -> Iterator[Gateway]:
         processes = Processes(folder)
         try:
             given = {"limit": PLENTY, "origin": [SITE], **options}
-            url, _ = gateway.start(processes, folder, upstream or os.environ["STACK_URL"], options=given)
+            url, _ = gateway.start(processes, folder, upstream or STACK, options=given)
             yield Gateway(url, folder / "logs" / f"{gateway.NAME}.log")
         finally:
             processes.stop_all()

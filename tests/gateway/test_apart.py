@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from apps.extraction import routing
-from tests.gateway.envoys import Gateway, problem, running, send
+from tests.gateway.envoys import STACK, Gateway, problem, running, send
 from tests.gateway.test_same import JSON, NOWHERE, REQUESTS, Browser, told
 from tests.gateway.test_tokens import forged
 from tests.journeys import test_rest
@@ -72,7 +72,7 @@ def test_the_lifted_process_answers(gateway: Gateway, documents, person: Person,
     identity = f"apart-{os.urandom(4).hex()}"
     gateway.send("GET", f"/api/v1/documents?contract_id={NOWHERE}", **{**person._headers, "X-Request-ID": identity})
     apart = "by the gateway" in request.node.name
-    address = documents[0] if apart else os.environ["STACK_URL"]
+    address = documents[0] if apart else STACK
     assert gateway.logged(identity)["upstream"] == address.removeprefix("http://")
 
 

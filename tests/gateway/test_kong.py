@@ -1,7 +1,6 @@
 """Kong's file: valid, and without the mistakes that lock people out or let them in. Kong itself cannot be run here."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from apps.core.rest.keys import JsonWebKeySet, web_key
 from landcontracts.gateway import keys, kong, rendering
 from landcontracts.gateway.deployment import DEFAULT, from_options
 from landcontracts.gateway.table import find
-from tests.gateway.envoys import SITE
+from tests.gateway.envoys import SITE, STACK
 from tests.gateway.test_table import PATHS
 
 PLUGINS = json.loads(Path(__file__).with_name("kong-plugins.schema.json").read_text())
@@ -154,7 +153,7 @@ def test_a_refused_token_is_counted_and_answered_with_the_platforms_problem(full
 
 
 def test_the_live_key_set_becomes_credentials_by_kid():
-    found = keys.load(f"{os.environ['STACK_URL']}/.well-known/jwks.json")
+    found = keys.load(f"{STACK}/.well-known/jwks.json")
     file = kong.render(DEFAULT, found)
     (secrets,) = [user["jwt_secrets"] for user in file["consumers"] if "jwt_secrets" in user]
     from apps.core.rest.keys import keyring

@@ -1,6 +1,5 @@
 """The committed files are what the table renders, and options say what they mean or are refused."""
 
-import os
 import subprocess
 import sys
 from io import StringIO
@@ -14,7 +13,7 @@ from landcontracts.gateway import deployment, rendering
 from landcontracts.gateway.deployment import DEFAULT, BadOption, Endpoint
 from landcontracts.gateway.envoy.routes import NOWHERE
 from landcontracts.gateway.table import ROUTES
-from tests.gateway.envoys import SITE
+from tests.gateway.envoys import SITE, STACK
 
 
 def rendered(gateway: str, *options: str) -> str:
@@ -114,7 +113,7 @@ def test_an_option_that_says_nothing_is_refused(options: list[str], words: str):
 
 def test_envoy_fetches_keys_itself():
     with pytest.raises(CommandError, match="--jwks"):
-        rendered("envoy", "--jwks", f"{os.environ['STACK_URL']}/.well-known/jwks.json")
+        rendered("envoy", "--jwks", f"{STACK}/.well-known/jwks.json")
 
 
 def test_addresses_are_read_in_both_forms():
