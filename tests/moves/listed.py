@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from landcontracts.embedded.processes import StartFailed
 from landcontracts.embedded.stack import Stack
 
 Seen = dict[str, tuple[str, str]]
@@ -26,7 +26,7 @@ def play(stack: Stack, service: str) -> dict[str, Seen]:
             "data_sync_completed": _sync(pair, service),
             "events_drained": _events(pair, service),
             "credentials_revoked": _credentials(pair, service),
-            "all_services_migrated": _migrated(stack, service),
+            "all_services_migrated": _migrated(service),
             "rollback_rehearsed": _rehearsed(service),
         }
 
@@ -53,15 +53,17 @@ def pass_over(stack: Stack, service: str) -> dict[str, Any]:
         overrides.confirm(asked.id, first.upper(), "it is a test's stack")
     except overrides.NotOverridden as error:
         found["alone"] = str(error)
-    found["still"] = _refused(stack, service)
+    found["still"] = _refused(service)
     overrides.confirm(asked.id, second, "it is a test's stack")
     return found
 
 
-def _refused(stack: Stack, service: str) -> str:
+def _refused(service: str) -> str:
+    from apps.extraction.moving import acting, checks
+
     try:
-        stack.manage("extraction", service, "decommission")
-    except StartFailed as error:
+        acting.decommission(service, acting.By("test", "pytest"))
+    except checks.Refused as error:
         return str(error)
     return ""
 
@@ -75,11 +77,11 @@ def _administrator() -> str:
 
 
 def _backup(stack: Stack, service: str) -> Seen:
-    from apps.extraction.backups import shelf
+    from apps.extraction.backups import shelf, taking
     from apps.extraction.checklist import backed_up
 
     seen = {"none": look(service, "backup_verified")}
-    stack.manage("backup")
+    taking.take(Path(stack.env["BACKUP_ROOT"]))
     file = shelf.newest(Path(stack.env["BACKUP_ROOT"])).folder / f"{service}.dump"
     body = file.read_bytes()
     file.write_bytes(body[:-1])
@@ -157,15 +159,16 @@ def _credentials(pair: Any, service: str) -> Seen:
     return seen
 
 
-def _migrated(stack: Stack, service: str) -> Seen:
+def _migrated(service: str) -> Seen:
+    from apps.extraction import routing
     from tests.moves.conftest import until
 
     item = "all_services_migrated"
     seen = {"holds": look(service, item), "another": look("contracts", item)}
-    stack.manage("extraction", service, "remote", "99")
+    routing.set_share(service, "remote", Decimal(99))
     until(lambda: look(service, item)[0] == "fails")
     seen["some at home"] = look(service, item)
-    stack.manage("extraction", service, "remote", "100")
+    routing.set_share(service, "remote", Decimal(100))
     until(lambda: look(service, item)[0] == "holds")
     return seen
 

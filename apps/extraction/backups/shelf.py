@@ -33,8 +33,15 @@ class Kept(NamedTuple):
 @contextlib.contextmanager
 def held(root: Path, *, writing: bool) -> Iterator[None]:
     """Hold a folder of backups: one writer, or any number of readers. Goes with its process. Raises: Busy."""
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(root / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+    if writing:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(root / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError:
+        if writing:
+            raise
+        yield  # mounted for reading, or not there: nobody removes anything from it
+        return
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if writing else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except OSError:

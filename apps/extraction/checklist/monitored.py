@@ -16,10 +16,12 @@ from apps.extraction.checklist.findings import Finding, Run, fails, holds, not_k
 
 RULES = "migrations_playbook/alerting/rules.yml"
 QUIET_HOURS = 24
+# `increase` does not see the call with which a counter appears: one that was not there then counts as a whole.
+COUNTED = "sum((max_over_time({one}[{{hours}}h]) unless {one} offset {{hours}}h) or increase({one}[{{hours}}h]))"
 # Whichever process called: what home answered of this service, and that anybody counted meanwhile.
-AT_HOME = 'sum(increase(seam_call_seconds_count{{service="{service}",side="home"}}[{hours}h]))'
-AWAY = 'sum(increase(seam_call_seconds_count{{service="{service}",side="away"}}[{hours}h]))'
-INSTEAD = 'sum(increase(seam_fallbacks_total{{service="{service}"}}[{hours}h]))'
+AT_HOME = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="home"}}')
+AWAY = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="away"}}')
+INSTEAD = COUNTED.format(one='seam_fallbacks_total{{service="{service}"}}')
 SINCE = 'count(count_over_time(seam_call_seconds_count{{service="{service}"}}[5m] offset {hours}h))'
 
 
