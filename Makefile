@@ -26,7 +26,7 @@ NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TO
 # A variable given to make is not the programs': SERVICE would narrow the platform to one.
 unexport SERVICE
 
-.PHONY: bench blueprint boundaries check clean dashboards demo docs drill-kill drill-lift drill-move format gateway help lint lock manage messages pacts run setup setup-dev test types wire
+.PHONY: bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move format gateway help lint lock manage messages pacts run setup setup-dev test types wire
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -61,6 +61,9 @@ drill-move: setup-dev ## Move every service's data to a database of its own and 
 
 drill-kill: setup-dev ## Kill whoever takes part in a cutover or rollback, at each step and at random, 200 times (SERVICE=contracts, ARGS="--seed 1")
 	@$(BIN)/python -m tests.drills.kill $(SERVICE) $(ARGS)
+
+drill-canary: setup-dev ## Lead canaries of healthy and broken services under load (SERVICE=contracts, CASES=healthy,errors-5, ARGS="--times 5")
+	@$(BIN)/python -m tests.drills.canary $(SERVICE) $(if $(CASES),--cases $(CASES)) $(ARGS)
 
 format: setup-dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -1,0 +1,102 @@
+"""`python -m tests.drills.canary [--light] [--cases a,b] [--times N] [SERVICE]`: canaries of healthy and broken services under load.
+
+Each case is a rollout of its own on one stack; prints a table as it goes and writes `build/drill-canary.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import django
+
+from landcontracts.embedded.processes import StartFailed
+from landcontracts.embedded.stack import BASE, Stack
+from tests.drills.canary_traffic import TRAFFIC
+
+if TYPE_CHECKING:
+    from tests.drills.canary_cases import Case
+    from tests.drills.canary_report import Report
+    from tests.drills.canary_stage import Stage
+
+OUTPUT = BASE / "build" / "drill-canary.json"
+LIGHT_OUTPUT = BASE / "build" / "drill-canary-light.json"
+PEOPLE, LIGHT_PEOPLE = 400, 120
+RATE = 50.0
+AFTERWARDS_SECONDS = 1.5
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status: 0 when every case came out as it has to, gross failures in time, and nobody's request failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.drills.canary")
+    parser.add_argument("service", nargs="?", default="notifications", choices=tuple(TRAFFIC))
+    parser.add_argument("--light", action="store_true", help="what CI runs")
+    parser.add_argument("--cases", default="", help="names with commas; all where none is given")
+    parser.add_argument("--times", type=int, default=1, help="each case so many times")
+    given = parser.parse_args(arguments)
+    # `make SERVICE=…` hands it on in the environment as well, where it makes a process one service alone.
+    os.environ.pop("SERVICE", None)
+    with Stack("drill-canary-light" if given.light else "drill-canary", fresh=True, durable=False) as stack:
+        # Hundreds register: a cheap hash, because the drill is not about passwords.
+        stack.env |= {"ARGON2_TIME_COST": "1", "ARGON2_MEMORY_KIB": "64"}
+        os.environ.update(stack.env | {"LOG_LEVEL": "CRITICAL"})
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+        django.setup()
+        return _play(stack, given)
+
+
+def _play(stack: Stack, given: argparse.Namespace) -> int:
+    from tests.drills.canary_cases import CASES, LIGHT
+    from tests.drills.canary_report import Report
+    from tests.drills.canary_stage import Stage
+
+    known = {case.name: case for case in (LIGHT if given.light else CASES)}
+    names = [name for name in given.cases.split(",") if name] or list(known)
+    if unknown := [name for name in names if name not in known]:
+        print(f"there is no case {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
+        return 2
+    people = LIGHT_PEOPLE if given.light else PEOPLE
+    output = LIGHT_OUTPUT if given.light else OUTPUT
+    started = time.monotonic()
+    with stack.step("Web server and worker"):
+        url = stack.start_web()
+        stack.start_worker()
+    with stack.step(f"{given.service} apart, {people} people"):
+        stage = Stage(stack, url, given.service, people, RATE)
+    report = Report(output, {"service": given.service, "people": people, "requests_per_second": RATE})
+    with stage:
+        for name in names:
+            for number in range(1, given.times + 1):
+                case = known[name]
+                _one(stage, report, case, name if given.times == 1 else f"{name} {number}")
+    seconds, behind = time.monotonic() - started, stage.load.behind
+    print(f"  {seconds:.0f} s; clients were at most {behind * 1000:.0f} ms behind their schedule")
+    print(
+        f"  {'Every case is as it has to be' if report.is_good else 'NOT every case is well'}; see {output.relative_to(BASE)}"
+    )
+    return 0 if report.is_good else 1
+
+
+def _one(stage: Stage, report: Report, case: Case, name: str) -> None:
+    from tests.drills.canary_cases import SHORT
+    from tests.drills.canary_rollout import Rollout, TooLong
+
+    stage.revive()
+    run = Rollout(stage, SHORT | case.rules, case.seconds)
+    try:
+        try:
+            case.play(run)
+        except (TooLong, StartFailed) as error:
+            run.complaints.append(str(error))
+        time.sleep(AFTERWARDS_SECONDS)
+        report.add(name, case, run.measured(), run.complaints)
+    finally:
+        run.tidy()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
