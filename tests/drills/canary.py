@@ -27,7 +27,9 @@ OUTPUT = BASE / "build" / "drill-canary.json"
 LIGHT_OUTPUT = BASE / "build" / "drill-canary-light.json"
 PEOPLE, LIGHT_PEOPLE = 400, 120
 RATE = 50.0
+# For answers that are under way when a rollout ends, and for every process to see its flag turned before the next one.
 AFTERWARDS_SECONDS = 1.5
+BETWEEN_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -96,6 +98,7 @@ def _one(stage: Stage, report: Report, case: Case, name: str) -> None:
         report.add(name, case, run.measured(), run.complaints)
     finally:
         run.tidy()
+        time.sleep(BETWEEN_SECONDS)
 
 
 if __name__ == "__main__":

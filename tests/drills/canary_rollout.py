@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -26,13 +28,15 @@ from apps.extraction.models import CanaryDeployment
 from landcontracts.embedded import postgres
 from tests.drills import kill_faults
 from tests.drills.canary_load import Load, Request, percentiles
-from tests.drills.canary_proxy import Fault
+from tests.drills.canary_proxy import HANG, Fault
 
 if TYPE_CHECKING:
     from tests.drills.canary_stage import Stage
 
 LOOK_SECONDS = 0.1
 ENOUGH_AWAY = 3
+# Who met a hanging service waited at least for as long as its breaker tries whether it is back.
+HELD_UP_SECONDS = 0.25
 BY_HAND = "drill by hand"
 REPORTED_TO = ("extraction_canaryfirst", "extraction_canarycalls", "extraction_callobserver")
 OVER = ("promoted", "rolled_back", "awaiting")
@@ -51,7 +55,8 @@ class Rollout:
         self.people = len(stage.people.everybody)
         self.complaints: list[str] = []
         self.facts: dict[str, Any] = {}
-        self._settled: tuple[str, str] | None = None
+        self._settled: tuple[str, str, float] | None = None
+        self._held_up = math.inf
         self._flag = f"{stage.service}_remote"
         self._deadline = time.monotonic() + seconds
         self._fell_back = stage.fell_back()
@@ -64,7 +69,7 @@ class Rollout:
     def break_with(self, fault: Fault) -> None:
         """Have its calls broken from now on."""
         self.broken_at = self.stage.proxy.break_with(fault)
-        self.facts["fault_seconds"] = fault.seconds or (0.25 if fault.kind == "hang" else 0.0)
+        self._held_up = fault.seconds or (HELD_UP_SECONDS if fault.kind == HANG else math.inf)
 
     def break_begins(self) -> None:
         """What is measured from begins now, by another hand than the proxy's."""
@@ -169,8 +174,7 @@ class Rollout:
 
     def settle_outcome(self) -> None:
         """What it is now is its outcome, whatever comes of it afterwards."""
-        canary = self.read()
-        self._settled = state_of(canary), self._explanation(canary)
+        self._settled = self._standing(self.read())
 
     def judged_age(self) -> float:
         """How long ago the judge looked at it, s."""
@@ -201,9 +205,8 @@ class Rollout:
         until_end = [one for one in theirs if begin <= one.at <= end]
         after = [one for one in requests if one.is_away and one.answered_at >= end]
         is_back = canary.state == "rolled_back"
-        harm = self.facts.pop("fault_seconds", 0.0) * 1000
-        slowed = [one for one in theirs if harm and one.at >= begin and one.milliseconds >= harm]
-        outcome, explanation = self._settled or (state_of(canary), self._explanation(canary))
+        slowed = [one for one in theirs if one.at >= begin and one.milliseconds >= self._held_up * 1000]
+        outcome, explanation, share = self._settled or self._standing(canary)
         failed = [one.failure for one in requests if one.failure]
         self.complaints.extend(failed[:5])
         return {
@@ -212,7 +215,7 @@ class Rollout:
             "last_away_seconds": round(max((one.answered_at for one in after), default=end) - end, 2)
             if is_back
             else None,
-            "share": self.rules.steps[canary.step],
+            "share": share,
             "canary_requests": len(until_end),
             "failed_requests": len(failed),
             "affected_requests": len({*(one for one in requests if one.harmed), *slowed}),
@@ -228,16 +231,19 @@ class Rollout:
     def _is_canarys(self, one: Request) -> bool:
         """Whether the flag sent this request's person away when it was sent."""
         share = 0.0
-        for at, percent in self._shares():
+        for at, percent in self._shares:
             if at <= one.at:
                 share = percent
         return bucket(self._flag, one.person) < share * 100
 
+    @cached_property
     def _shares(self) -> list[tuple[float, float]]:
-        if "shares" not in self.__dict__:
-            moves = self.read().entries.filter(action__in=("deploy", "go-on", "promote")).order_by("id")
-            self.shares = [(entry.at.timestamp(), float(entry.share)) for entry in moves]
-        return self.shares
+        """When each share began. To be asked when no more of them come."""
+        moves = self.read().entries.filter(action__in=("deploy", "go-on", "promote")).order_by("id")
+        return [(entry.at.timestamp(), float(entry.share)) for entry in moves]
+
+    def _standing(self, canary: CanaryDeployment) -> tuple[str, str, float]:
+        return state_of(canary), self._explanation(canary), self.rules.steps[canary.step]
 
     @staticmethod
     def _explanation(canary: CanaryDeployment) -> str:
