@@ -26,7 +26,7 @@ NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TO
 # A variable given to make is not the programs': SERVICE would narrow the platform to one.
 unexport SERVICE
 
-.PHONY: bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move format gateway help lint lock manage messages pacts run setup setup-dev test types wire
+.PHONY: bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move format gateway help lint lock manage messages pacts run setup setup-dev sim-judge test types wire
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -64,6 +64,9 @@ drill-kill: setup-dev ## Kill whoever takes part in a cutover or rollback, at ea
 
 drill-canary: setup-dev ## Lead canaries of healthy and broken services under load (SERVICE=contracts, CASES=healthy,errors-5, ARGS="--times 5")
 	@$(BIN)/python -m tests.drills.canary $(SERVICE) $(if $(CASES),--cases $(CASES)) $(ARGS)
+
+sim-judge: setup-dev ## Simulate thousands of rollouts before the canary's judge and its peers, into build/sim-judge.json (ARGS="--seed 2 --count 200")
+	@$(BIN)/python -m benchmarks.judging $(ARGS)
 
 format: setup-dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -1,0 +1,67 @@
+"""Simulate all scenarios, write `build/sim-judge.json`, print the table. A goal that is missed is data, not a failure.
+
+`python -m benchmarks.judging --only latency` simulates those whose name has the word, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from benchmarks.judging import report, rollouts
+from benchmarks.judging.rollouts import Decisions
+from benchmarks.judging.scenarios import Scenario, scenarios
+
+OUTPUT = Path(__file__).resolve().parent.parent.parent / "build" / "sim-judge.json"
+BATCH = 25
+LEAST = 20
+
+
+def main() -> int:
+    """The exit status: 0 when everything ran."""
+    parser = argparse.ArgumentParser(prog="benchmarks.judging")
+    parser.add_argument("--seed", default="1", help="the same seed gives the same figures")
+    parser.add_argument("--count", type=int, default=1_000, help="rollouts of a scenario; slow ones have a part of it")
+    parser.add_argument("--only", default="", help="only scenarios whose name has this in it")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    chosen = parser.parse_args()
+    found: report.Report = {}
+    with ProcessPoolExecutor(chosen.processes) as pool:
+        for scenario in scenarios():
+            if chosen.only not in scenario.name:
+                continue
+            count = max(round(chosen.count * scenario.part), LEAST)
+            started = time.monotonic()
+            starts = range(0, count, BATCH)
+            batches = pool.map(
+                batch,
+                [scenario] * len(starts),
+                [chosen.seed] * len(starts),
+                starts,
+                [min(start + BATCH, count) for start in starts],
+            )
+            found[scenario.name] = report.summary(scenario, [decisions for some in batches for decisions in some])
+            print(f"  {scenario.name} … {time.monotonic() - started:.1f} s", flush=True)
+            if not chosen.only:
+                report.write(found, OUTPUT)
+    print(f"\n{report.table(found)}\n")
+    print("Share of rollouts with an alarm, median canary requests to it, (beside the information limit).")
+    if not chosen.only:
+        print(f"Written to {OUTPUT.relative_to(OUTPUT.parent.parent)}")
+    return 0
+
+
+def batch(scenario: Scenario, seed: str, start: int, end: int) -> list[Decisions]:
+    """Some rollouts of a scenario. Each has a seed of its own, so that it may be played again alone."""
+    seeds = [f"{seed}/{scenario.name}/{number}" for number in range(start, end)]
+    if scenario.steps:
+        return [rollouts.staged(scenario.world, one, scenario.steps) for one in seeds]
+    return [rollouts.rolled_out(scenario.world, one, scenario.judges) for one in seeds]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
