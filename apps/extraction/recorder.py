@@ -38,7 +38,7 @@ def record(found: Sequence[Compared]) -> None:
     for compared in found:
         ctx = compared.sample.ctx
         if ctx.unit:
-            observer.compared(compared.sample.operation.service, ctx.unit, compared.finding.verdict)
+            observer.compared(compared.sample.operation, ctx.unit, compared.finding.verdict)
     rows = msgspec.json.encode([_row(compared) for compared in found]).decode()
     with connection.cursor() as cursor:
         cursor.execute(INSERT, [rows])

@@ -20,7 +20,7 @@ from benchmarks.judging.worlds import Person, Slower
 # Part of calls, median in ms, sigma of the logarithm.
 METHODS = ((0.75, 20.0, 0.6), (0.25, 60.0, 0.7))
 TAIL_Z = 2.0537489106318225  # the slowest 2 % of a normal variable lie beyond
-SAMPLE = 1_500
+SAMPLE = 3_000
 SAMPLE_MINUTES = 5
 
 

@@ -127,6 +127,7 @@ class Observed:
             canary_units=seen[0],
             home_units=seen[1],
             failing_units=self._in_step[Event.ERROR][0],
+            home_failing_units=self._in_step[Event.ERROR][1],
             compared=sum(self._in_step[Event.COMPARED]),
             mismatched=sum(self._in_step[Event.MISMATCHED]),
             is_shadowed=True,

@@ -18,17 +18,20 @@ from tests.canary.conftest import COMMAND, ME, QUERY, SERVICE
 
 def test_a_healthy_service_goes_from_step_to_step_and_is_promoted(rollout):
     run = rollout()
-    for share in (1, 5, 25, 50, 100):
+    for share, each in ((1, 50), (5, 12), (25, 4), (50, 4), (100, 4)):
         assert run.flag().percent == Decimal(share)
-        run.calls(failing_away=0.001, failing_home=0.001, each=12)
-        assert run.look().judged_because in {"time", "units"}, run.read().numbers
+        run.calls(failing_home=0.001, each=each)
+        assert run.look().judged_because == "time"
         run.later(400)
-        if run.look().state != CanaryState.PROMOTED and run.read().step == run.rules.steps.index(share):
-            run.calls(each=40)
-            run.look()
-    assert run.read().state == CanaryState.PROMOTED
+        run.look()
+    assert run.read().state == CanaryState.PROMOTED, run.read().numbers
     assert run.flag().percent == 100
-    assert [entry.action for entry in run.read().entries.exclude(action="judge")][::-1] == ["deploy", *["go-on"] * 5]
+    entries = run.read().entries.exclude(action="judge")[::-1]
+    assert [(entry.action, entry.share) for entry in entries] == [
+        ("deploy", 1),
+        *(("go-on", share) for share in (5, 25, 50, 100, 100)),
+    ]
+    assert {entry.judged_because for entry in entries[1:]} == {"clear"}
 
 
 def test_a_service_that_fails_is_taken_back_and_the_reason_has_its_numbers(rollout):
@@ -46,7 +49,7 @@ def test_a_service_that_fails_is_taken_back_and_the_reason_has_its_numbers(rollo
 
 def test_a_service_that_fails_after_a_healthy_step_is_taken_back(rollout):
     run = rollout(steps=(5, 50, 100))
-    run.calls(failing_away=0.002, failing_home=0.002, each=40)
+    run.calls(failing_home=0.002, each=12)
     run.later(400)
     assert run.look().step == 1
     run.calls(failing_away=0.03, failing_home=0.002)
@@ -104,7 +107,7 @@ def test_without_any_call_nothing_goes_on_and_a_person_is_asked(rollout):
 
 def test_when_nobody_reports_any_more_nothing_is_known(rollout):
     run = rollout(steps=(5, 100))
-    run.calls(each=40)
+    run.calls(each=12)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE extraction_callobserver SET at = at - interval '5 minutes'")
     run.later(400)
@@ -114,7 +117,7 @@ def test_when_nobody_reports_any_more_nothing_is_known(rollout):
 
 def test_a_canary_that_falls_silent_while_home_is_busy_is_not_known(rollout):
     run = rollout(steps=(5, 100))
-    run.calls(each=40)
+    run.calls(each=12)
     run.people = [person for person in run.people if not run.is_away(person)]
     run.calls(each=2)
     run.later(400)
@@ -125,7 +128,7 @@ def test_a_canary_that_falls_silent_while_home_is_busy_is_not_known(rollout):
 
 def test_a_flag_that_somebody_turned_makes_nothing_known_and_rolls_nothing_back(rollout):
     run = rollout(steps=(5, 100))
-    run.calls(each=40)
+    run.calls(each=12)
     routing.set_share(SERVICE, "remote", Decimal(30))
     run.later(400)
     canary = run.look()
@@ -147,7 +150,7 @@ def test_who_was_sent_away_by_name_is_not_counted(rollout):
 
 def test_who_was_on_the_canary_before_this_step_is_not_counted_in_it(rollout):
     run = rollout(steps=(5, 50, 100))
-    run.calls(each=40)
+    run.calls(each=12)
     first = [person for person in run.people if run.is_away(person)]
     run.later(400)
     assert run.look().step == 1
@@ -159,7 +162,7 @@ def test_who_was_on_the_canary_before_this_step_is_not_counted_in_it(rollout):
 
 def test_a_held_canary_stays_where_it_is_and_harm_still_takes_it_back(rollout):
     run = rollout(steps=(5, 50, 100))
-    run.calls(each=40)
+    run.calls(each=12)
     steering.hold(SERVICE, ME)
     run.later(400)
     assert (run.look().verdict, run.read().step) == ("clear", 0)
@@ -171,7 +174,7 @@ def test_a_held_canary_stays_where_it_is_and_harm_still_takes_it_back(rollout):
 
 def test_two_looks_at_once_take_one_step(rollout):
     run = rollout(steps=(5, 25, 50, 100))
-    run.calls(each=40)
+    run.calls(each=12)
     run.later(400)
     barrier = threading.Barrier(4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -39,6 +40,10 @@ SELECT coalesce(sum(calls), 0) FROM extraction_canarycalls, last
 WHERE canary_id = %(canary)s AND step = %(step)s AND NOT away
     AND extraction_canarycalls.at > coalesce(last.at, '-infinity')
 """
+BEFORE = """
+SELECT count(*) FILTER (WHERE event = 'seen'), count(*) FILTER (WHERE event = 'error'), extract(epoch FROM max(at) - min(at))
+FROM extraction_canaryfirst WHERE canary_id = %s AND step = %s AND event IN ('seen', 'error') AND NOT away
+"""
 OBSERVED = "SELECT extract(epoch FROM statement_timestamp() - max(at)) FROM extraction_callobserver"
 TIMES = """
 SELECT method, array_agg(total ORDER BY place) FROM (
@@ -65,7 +70,6 @@ def sight(canary: CanaryDeployment) -> Sight:
     firsts, here = _firsts(read)
     calls, before = _calls(read, canary.step), _calls(read, canary.step - 1) if canary.step else {}
     is_alone = rules.steps[canary.step] >= ALL
-    earlier = _units(read, canary.step - 1) if is_alone and canary.step else {}
     seen, failing = here.get(Event.SEEN, (0, 0)), here.get(Event.ERROR, (0, 0))
     compared, mismatched = _one(COMPARED, [canary.id])
     (observed_ago,) = _one(OBSERVED, [])
@@ -79,13 +83,14 @@ def sight(canary: CanaryDeployment) -> Sight:
         canary_units=seen[0],
         home_units=seen[1],
         failing_units=failing[0],
+        home_failing_units=failing[1],
         compared=compared,
         mismatched=mismatched,
         is_shadowed=rules.shadow_percent > 0,
         observed_ago=None if observed_ago is None else float(observed_ago),
         missed=_missed(read),
         is_flag_ours=is_flag_ours(canary, rules),
-        home_failing_before=_failing_share(earlier),
+        home_failing_rate=_home_failing_rate(read) if is_alone and canary.step else 0.0,
     )
 
 
@@ -96,11 +101,11 @@ def is_flag_ours(canary: CanaryDeployment, rules: Rules) -> bool:
 
 
 def thresholds(canary: CanaryDeployment) -> dict[str, tuple[float | None, float | None]]:
-    """Home's 95th and 99th percentile by method, s; None where too few calls say so."""
+    """Home's 99 % and 99.9 % quantile by method, s; None where too few calls say so."""
     with connection.cursor() as cursor:
         cursor.execute(TIMES, [canary.id, THRESHOLDS_FROM_SECONDS])
         return {
-            method: (latencies.quantile(counts, 0.95), latencies.quantile(counts, 0.99))
+            method: (latencies.quantile(counts, 0.99), latencies.quantile(counts, 0.999))
             for method, counts in cursor.fetchall()
         }
 
@@ -152,19 +157,12 @@ def _calls(read: _Read, step: int) -> dict[bool, Calls]:
         return {away: Calls(calls, errors) for away, calls, errors in cursor.fetchall()}
 
 
-def _units(read: _Read, step: int) -> dict[str, tuple[int, int]]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT event, count(*) FILTER (WHERE away), count(*) FILTER (WHERE NOT away) FROM extraction_canaryfirst "
-            "WHERE canary_id = %s AND step = %s AND event IN ('seen', 'error') GROUP BY event",
-            [read.canary.id, step],
-        )
-        return {event: (away, home) for event, away, home in cursor.fetchall()}
-
-
-def _failing_share(units: dict[str, tuple[int, int]]) -> float:
-    seen = units.get(Event.SEEN.value, (0, 0))[1]
-    return units.get(Event.ERROR.value, (0, 0))[1] / seen if seen else 0.0
+def _home_failing_rate(read: _Read) -> float:
+    """At which rate units at home met their first error in the step before, 1/s."""
+    seen, failing, seconds = _one(BEFORE, [read.canary.id, read.canary.step - 1])
+    if not seen or not seconds:
+        return 0.0
+    return -math.log1p(-min(failing / seen, 0.999)) / float(seconds)
 
 
 def _missed(read: _Read) -> float:

@@ -24,7 +24,7 @@ from apps.core.flags import snapshot
 from apps.core.seam.comparison import Verdict
 from apps.core.seam.errors import Category, FailureKind
 from apps.core.seam.observing import Seen
-from apps.core.seam.service import Kind
+from apps.core.seam.service import Kind, Operation
 from apps.extraction.canary import latencies
 from apps.extraction.canary.outcomes import did_what_was_asked
 from apps.extraction.judging.measures import Event
@@ -60,7 +60,7 @@ INSERT INTO extraction_callobserver (process) VALUES (%s) ON CONFLICT (process) 
 
 
 class Watched(NamedTuple):
-    """A canary as an observer needs it. Shares in percent; `slow` is home's 95th and 99th percentile by method, s."""
+    """A canary as an observer needs it. Shares in percent; `slow` is home's 99 % and 99.9 % quantile by method, s."""
 
     canary: str
     service: str
@@ -76,15 +76,17 @@ class Watched(NamedTuple):
         """The name of the flag that draws the sides."""
         return f"{self.service}{snapshot.REMOTE}"
 
-    def draws(self, unit: str, *, away: bool) -> bool:
-        """Whether a unit's side was drawn in this step, and the call went there.
+    def is_there(self, unit: str, *, away: bool) -> bool:
+        """Whether the call went where this step sends the unit: not who is listed, and not by a route decided before the flag was turned."""
+        return away == (self._place(unit) < self.share)
 
-        Who was away before this step had no chance of home; who is listed was never drawn; and a call whose route was decided
-        before the flag was turned belongs to the step before.
-        """
-        place = snapshot.bucket(self.flag, unit) / 100
+    def draws(self, unit: str) -> bool:
+        """Whether a unit's side was drawn in this step: who was away before it had no chance of home, who is listed never any."""
         is_listed = unit in snapshot.current().get(self.flag, snapshot.OFF).actors
-        return not is_listed and away == (place < self.share) and (place >= self.before or self.share >= 100)
+        return not is_listed and (self._place(unit) >= self.before or self.share >= 100)
+
+    def _place(self, unit: str) -> float:
+        return snapshot.bucket(self.flag, unit) / 100
 
 
 class Tally:
@@ -102,7 +104,7 @@ class Observer:
         self._pid = os.getpid()
         self._name = f"{socket.gethostname()[:48]}:{os.getpid()}"
         self._waiting: deque[Seen] = deque(maxlen=MOST_WAITING)
-        self._compared: deque[tuple[str, str, Verdict]] = deque(maxlen=MOST_WAITING)
+        self._compared: deque[tuple[Operation, str, Verdict]] = deque(maxlen=MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._begin()
@@ -120,9 +122,9 @@ class Observer:
         self._waiting.append(seen)
         self._be_there()
 
-    def compared(self, service: str, unit: str, verdict: Verdict) -> None:
+    def compared(self, operation: Operation, unit: str, verdict: Verdict) -> None:
         """Take what shadowing found about one query of a unit."""
-        self._compared.append((service, unit, verdict))
+        self._compared.append((operation, unit, verdict))
         self._be_there()
 
     def _be_there(self) -> None:
@@ -159,24 +161,28 @@ class Observer:
             if watched is not None:
                 self._count_one(watched, seen)
         while self._compared:
-            service, unit, verdict = self._compared.popleft()
-            watched = self.watched.get(service)
+            operation, unit, verdict = self._compared.popleft()
+            watched = self.watched.get(operation.service)
             if watched is not None and verdict in {Verdict.MATCH, Verdict.MISMATCH}:
-                self._first(watched, Event.COMPARED, unit, away=False)
-                if verdict is Verdict.MISMATCH:
-                    self._first(watched, Event.MISMATCHED, unit, away=False)
+                # Once for each person and query: who asks often would otherwise meet every rare difference some time.
+                asked = f"{unit} {operation.name}"
+                is_first = self._first(watched, Event.COMPARED, asked, away=False)
+                if is_first and verdict is Verdict.MISMATCH:
+                    self._first(watched, Event.MISMATCHED, asked, away=False)
 
     def _count_one(self, watched: Watched, seen: Seen) -> None:
         if seen.because == FailureKind.FULL.value:
             return  # nothing was sent: this process had too many calls under way, which says nothing about the side
         away = seen.chosen == "away"
+        if not watched.is_there(seen.unit, away=away):
+            return
         is_error = seen.answered != seen.chosen or seen.outcome in {"fault", Category.UNAVAILABLE.value}
         tally = self._tallies.setdefault((watched.canary, watched.step, seen.operation.name, away), Tally())
         tally.calls += 1
         tally.errors += is_error
         tally.refused += not is_error and seen.outcome != "ok"
         tally.times[latencies.bucket(seen.seconds)] += 1
-        if watched.draws(seen.unit, away=away):
+        if watched.draws(seen.unit):
             for event in self._events(watched, seen, away=away, is_error=is_error):
                 self._first(watched, event, seen.unit, away=away)
 
@@ -206,17 +212,19 @@ class Observer:
         last.append(is_error)
         return sum(last) >= FAILED_OF_THEM
 
-    def _first(self, watched: Watched, event: Event, unit: str, *, away: bool) -> None:
+    def _first(self, watched: Watched, event: Event, unit: str, *, away: bool) -> bool:
+        """Report an event of a unit, if it is the first here; whether it is."""
         digest = int.from_bytes(hashlib.blake2b(unit.encode(), digest_size=8).digest(), signed=True)
         known = (watched.canary, watched.step, event.value, digest)
         if known in self._known:
-            return
+            return False
         if len(self._known) >= 10 * MOST_UNITS:
             self._known.clear()  # the database knows them too; this only saves asking it
         self._known.add(known)
         self._firsts.append(
             {"canary": watched.canary, "step": watched.step, "event": event.value, "unit": digest, "away": away}
         )
+        return True
 
     def _report(self) -> None:
         with connection.cursor() as cursor:

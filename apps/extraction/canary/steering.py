@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -81,7 +81,7 @@ def deploy(service: str, rules: Rules, by: By) -> CanaryDeployment:
             _turn_remote(canary, rules)
             if rules.shadow_percent > float(shadow.percent) or shadow.everyone is False:
                 routing.set_share(service, "shadow", Decimal(str(rules.shadow_percent)))
-            _write(canary, rules, "deploy", by=by)
+            _write(canary, rules, "deploy", by)
     except IntegrityError:
         raise CanaryRefused(f"{service} has a canary already") from None
     return canary
@@ -156,7 +156,7 @@ def _change(service: str, state: CanaryState, action: str, by: By) -> CanaryDepl
             raise CanaryRefused(f"the canary of {service} is {state.label} already")
         canary.state, canary.not_known_since = state, None
         canary.save()
-        _write(canary, gathering.rules_of(canary), action, by=by)
+        _write(canary, gathering.rules_of(canary), action, by)
     return canary
 
 
@@ -178,16 +178,20 @@ def look(canary: CanaryDeployment) -> Ruling:
     """Judge one canary, locked by the caller, and act on it."""
     rules = gathering.rules_of(canary)
     ruling = rule(rules, gathering.sight(canary))
+    before = int(canary.numbers.get("seconds", 0))
     changed = (canary.verdict, canary.judged_because) != (ruling.verdict.value, ruling.reason.value)
     now = timezone.now()
     canary.verdict, canary.judged_because = ruling.verdict.value, ruling.reason.value
     canary.evidence, canary.numbers, canary.judged_at = ruling.evidence, ruling.numbers, now
-    if int(ruling.numbers["seconds"]) % THRESHOLDS_EACH_SECONDS == 0:
+    if (
+        not canary.thresholds
+        or int(ruling.numbers["seconds"]) // THRESHOLDS_EACH_SECONDS != before // THRESHOLDS_EACH_SECONDS
+    ):
         canary.thresholds = gathering.thresholds(canary)
     canary.not_known_since = (canary.not_known_since or now) if ruling.verdict is Verdict.NOT_KNOWN else None
     canary.save()
     if changed or _is_due(canary, now):
-        _write(canary, rules, "judge", ruling=ruling)
+        _write(canary, rules, "judge", By(JUDGE, WHERE, ""))
     _act_on(canary, rules, ruling, now)
     return ruling
 
@@ -204,7 +208,7 @@ def _act_on(canary: CanaryDeployment, rules: Rules, ruling: Ruling, now: datetim
     elif canary.state == CanaryState.RUNNING and _has_waited(canary, rules, now):
         canary.state = CanaryState.AWAITING
         canary.save()
-        _write(canary, rules, "ask", by=by)
+        _write(canary, rules, "ask", by)
         log.warning("canary_awaits_a_decision", app=canary.service, because=ruling.reason.value)
 
 
@@ -221,6 +225,7 @@ def _is_due(canary: CanaryDeployment, now: datetime) -> bool:
 
 
 def _go_on(canary: CanaryDeployment, rules: Rules, action: str, by: By) -> None:
+    ruled = canary.verdict, canary.judged_because
     if canary.step + 1 < len(rules.steps):
         canary.step += 1
         canary.step_started_at, canary.not_known_since = timezone.now(), None
@@ -232,7 +237,7 @@ def _go_on(canary: CanaryDeployment, rules: Rules, action: str, by: By) -> None:
         canary.state, canary.ended_at = CanaryState.PROMOTED, timezone.now()
         canary.save()
         _turn_shadow_back(canary)
-    _write(canary, rules, action, by=by)
+    _write(canary, rules, action, by, ruled=ruled)
 
 
 def _roll_back(canary: CanaryDeployment, rules: Rules, by: By) -> None:
@@ -240,7 +245,7 @@ def _roll_back(canary: CanaryDeployment, rules: Rules, by: By) -> None:
     _turn_shadow_back(canary)
     canary.state, canary.ended_at = CanaryState.ROLLED_BACK, timezone.now()
     canary.save()
-    _write(canary, rules, "roll-back", by=by)
+    _write(canary, rules, "roll-back", by)
 
 
 def _turn_remote(canary: CanaryDeployment, rules: Rules) -> None:
@@ -252,15 +257,16 @@ def _turn_shadow_back(canary: CanaryDeployment) -> None:
 
 
 def _write(
-    canary: CanaryDeployment, rules: Rules, action: str, *, ruling: Ruling | None = None, by: By | None = None
+    canary: CanaryDeployment, rules: Rules, action: str, by: By, *, ruled: tuple[str, str] | None = None
 ) -> None:
-    told: dict[str, Any] = {"evidence": canary.evidence, "numbers": canary.numbers}
-    if ruling is not None or (by is not None and by.who == JUDGE):
-        told |= {"verdict": canary.verdict, "judged_because": canary.judged_because}
+    """A line of its history: the share from now on, and the ruling that led to it, if there was one yet."""
+    verdict, because = ruled or (canary.verdict, canary.judged_because)
     canary.entries.create(
         action=action,
         share=Decimal(str(rules.steps[canary.step])),
-        who=by.who if by else JUDGE,
-        reason=by.reason if by else "",
-        **told,
+        who=by.who,
+        reason=by.reason,
+        evidence=canary.evidence,
+        numbers=canary.numbers,
+        **({"verdict": verdict, "judged_because": because} if canary.numbers else {}),
     )

@@ -62,7 +62,7 @@ def above(count: int, of: int, allowed: float) -> float:
 
     `count` of `of` units showed it. That one unit says nothing about another is an assumption here, and not a fact of the draw.
     """
-    return capital([Firsts(allowed, count, of - count)], MORE) if of else 1.0
+    return capital([Firsts(allowed, min(count, of), max(of - count, 0))], MORE) if of else 1.0
 
 
 def otherwise_split(canary: int, home: int, share: float) -> float:

@@ -12,26 +12,25 @@ from django.utils.translation import gettext_lazy as _
 SENTENCES: dict[str, Any] = {
     "errors": _(
         "Of those who met an error for the first time, %(canary_failing)s were on the canary's side and %(home_failing)s at home, with "
-        "%(share)s %% of people on the canary: %(canary_rate)s of its calls failed and %(home_rate)s at home. Were the service healthy, "
-        "this would be seen at most once in %(all)s rollouts."
+        "%(share)s %% of people on the canary. Were the service healthy, this would be seen at most once in %(all)s rollouts."
     ),
     "latency": _(
-        "%(canary_slow)s people on the canary's side and %(home_slow)s at home met a call slower than 99 %% of home's, with %(share)s %% of "
-        "people on the canary; what travelling may cost is taken off. Were it as fast as allowed, this would be seen at most once in "
-        "%(all)s rollouts."
+        "In this rollout %(canary_slow)s people on the canary's side and %(home_slow)s at home met a call slower than %(slower_than)s %% of "
+        "home's, what travelling may cost taken off; %(share)s %% of people are on the canary. Were it as fast as allowed, this would be "
+        "seen at most once in %(all)s rollouts."
     ),
     "mismatches": _(
-        "For %(mismatched)s of %(compared)s people whose queries were asked of both sides the answers differed beyond noise. "
+        "In %(mismatched)s of %(compared)s first comparisons of a person's query the two sides' answers differed beyond noise. "
         "Were the answers the same, this would be seen at most once in %(all)s rollouts."
     ),
     "business": _(
-        "What people do goes otherwise on the canary: %(canary_accepted)s of its people had something accepted and %(canary_refused)s "
-        "something refused, against %(home_accepted)s and %(home_refused)s at home, with %(share)s %% of people on the canary. Were the "
-        "service healthy, this would be seen at most once in %(all)s rollouts."
+        "What people do goes otherwise on the canary: in this rollout %(canary_accepted)s of its people had something accepted and "
+        "%(canary_refused)s something refused, against %(home_accepted)s and %(home_refused)s at home, with %(share)s %% of people on the "
+        "canary. Were the service healthy, this would be seen at most once in %(all)s rollouts."
     ),
     "alone": _(
-        "Everybody is on the canary's side, and %(canary_rate)s of %(canary_calls)s calls failed: more than is allowed where nobody is left to "
-        "compare with. The evidence is %(all)s to 1."
+        "Everybody is on the canary's side, and %(canary_failing)s of %(canary_units)s people met an error: more than is allowed where nobody is "
+        "left to compare with. The evidence is %(all)s to 1."
     ),
     "flag_turned": _(
         "Somebody turned the flag to another share than this step's %(share)s %%: whose calls are compared is not known."
@@ -46,7 +45,7 @@ SENTENCES: dict[str, Any] = {
     ),
     "too_little": _(
         "Too little was seen in %(seconds)s s to say that the canary is well: %(canary_calls)s calls of %(canary_units)s people, %(canary_errors)s "
-        "failed, %(compared)s people's queries compared."
+        "failed, %(compared)s queries compared."
     ),
     "doubt": _("Something is against the canary, though not enough to take it back: the evidence is %(all)s to 1."),
     "time": _("Nothing is against the canary so far; its step is not over (%(seconds)s s)."),
@@ -54,7 +53,7 @@ SENTENCES: dict[str, Any] = {
         "Nothing is against the canary so far; of %(canary_calls)s calls %(canary_errors)s failed, so that up to %(at_most)s could still fail (95 %%)."
     ),
     "units": _("Nothing is against the canary so far; only %(canary_units)s people were on its side."),
-    "compared": _("Nothing is against the canary so far; only %(compared)s people's queries were asked of both sides."),
+    "compared": _("Nothing is against the canary so far; only %(compared)s queries were asked of both sides."),
     "clear": _(
         "Of %(canary_calls)s calls of %(canary_units)s people on the canary's side %(canary_errors)s failed, at most %(at_most)s at 95 %%, and "
         "%(home_errors)s of %(home_calls)s at home; the evidence against it is %(all)s, and 100 would take it back."
@@ -65,9 +64,6 @@ SENTENCES: dict[str, Any] = {
 def words(reason: str, numbers: Mapping[str, float], evidence: Mapping[str, float]) -> str:
     """The sentence of a reason."""
     shown = {name: localize(round(value, 1) if value % 1 else int(value)) for name, value in numbers.items()}
-    for side in ("canary", "home"):
-        calls = numbers.get(f"{side}_calls", 0)
-        shown[f"{side}_rate"] = _percent(numbers.get(f"{side}_errors", 0) / calls if calls else 0)
     shown["at_most"] = _percent(numbers.get("at_most", 1))
     shown["all"] = _odds(evidence.get("all", 0))
     sentence = SENTENCES.get(reason)

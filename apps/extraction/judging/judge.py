@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,9 +15,12 @@ from apps.extraction.judging.measures import ALONE_PART, BETS, MISMATCHES_PART, 
 MISSED = 10
 # Units that are not split as the flag says in a way that chance gives once in so many.
 SPLIT = 10_000
-# With nobody at home to compare with, at least this share of units may meet an error.
-ALONE_ALLOWED = 0.02
+# With nobody at home to compare with, at least this share of units may meet an error, and twice what was seen at home before. Where
+# nearly all may, nothing can be said.
+ALONE_ALLOWED, ALONE_SILENT = 0.02, 0.9
 ALL = 100.0
+# Which percent of home's calls are faster.
+QUANTILES = {Event.SLOW: 99.0, Event.VERY_SLOW: 99.9}
 
 
 class Verdict(enum.StrEnum):
@@ -64,8 +68,9 @@ class Calls(NamedTuple):
 class Sight(NamedTuple):
     """All that is known at one look. Shares in percent, times in seconds.
 
-    `firsts` are of the whole rollout, a period after the other; everything else is of the present step. `observed_ago` is how long
-    ago any process reported, None if none ever did; `missed` is how many calls the canary would have had since its last.
+    `firsts`, `compared` and `mismatched` are of the whole rollout, `firsts` a period after the other; everything else is of the
+    present step. `observed_ago` is how long ago any process reported, None if none ever did; `missed` is how many calls the canary
+    would have had since its last. `home_failing_rate` is at which rate units at home met their first error in the step before, 1/s.
     """
 
     step: int
@@ -76,13 +81,14 @@ class Sight(NamedTuple):
     canary_units: int
     home_units: int
     failing_units: int
+    home_failing_units: int
     compared: int
     mismatched: int
     is_shadowed: bool
     observed_ago: float | None
     missed: float
     is_flag_ours: bool
-    home_failing_before: float = 0.0
+    home_failing_rate: float = 0.0
 
 
 class Ruling(NamedTuple):
@@ -122,17 +128,30 @@ def weigh(rules: Rules, sight: Sight) -> dict[Measure, float]:
     found = dict.fromkeys(Measure, 0.0)
     for bet in BETS:
         found[bet.measure] += bet.part * evidence.capital(sight.firsts.get(bet.event, ()), bet.multiples)
-    if sight.canary.rate - sight.home.rate < rules.least_harm and not _is_alone(rules, sight):
+    if _is_too_small(rules, sight):
         found[Measure.ERRORS] = min(found[Measure.ERRORS], 1.0)
     found[Measure.MISMATCHES] = MISMATCHES_PART * evidence.above(
         sight.mismatched, sight.compared, rules.allowed_mismatches
     )
     if _is_alone(rules, sight):
-        allowed = max(ALONE_ALLOWED, min(2 * sight.home_failing_before, 0.5))
-        found[Measure.ERRORS] += ALONE_PART * evidence.above(sight.failing_units, sight.canary_units, allowed)
+        allowed = max(ALONE_ALLOWED, -math.expm1(-2 * sight.home_failing_rate * sight.seconds))
+        weight = 1.0 if allowed > ALONE_SILENT else evidence.above(sight.failing_units, sight.canary_units, allowed)
+        found[Measure.ERRORS] += ALONE_PART * weight
     else:
         found[Measure.ERRORS] += ALONE_PART
     return found
+
+
+def _is_too_small(rules: Rules, sight: Sight) -> bool:
+    """Whether the canary fails no more than home by a difference that matters, neither by calls nor by people.
+
+    By both: one who fails all day at home would hide a canary's failures among calls, and a long step those of its last minutes.
+    """
+    if _is_alone(rules, sight):
+        return False
+    here = sight.failing_units / sight.canary_units if sight.canary_units else 0.0
+    there = sight.home_failing_units / sight.home_units if sight.home_units else 0.0
+    return max(sight.canary.rate - sight.home.rate, here - there) < rules.least_harm
 
 
 def _is_alone(rules: Rules, sight: Sight) -> bool:
@@ -175,7 +194,7 @@ def _missing(rules: Rules, sight: Sight, total: float) -> Reason | None:
 
 
 def _numbers(rules: Rules, sight: Sight) -> dict[str, float]:
-    return {
+    numbers = {
         "share": rules.steps[sight.step],
         "seconds": round(sight.seconds, 1),
         "canary_calls": sight.canary.calls,
@@ -184,20 +203,30 @@ def _numbers(rules: Rules, sight: Sight) -> dict[str, float]:
         "home_errors": sight.home.errors,
         "canary_units": sight.canary_units,
         "home_units": sight.home_units,
+        "canary_failing": sight.failing_units,
+        "home_failing": sight.home_failing_units,
         "compared": sight.compared,
         "mismatched": sight.mismatched,
         "missed": round(sight.missed, 1),
         "at_most": evidence.highest(sight.canary.errors, sight.canary.calls),
-        "canary_slow": _count(sight, Event.VERY_SLOW, canary=True),
-        "home_slow": _count(sight, Event.VERY_SLOW, canary=False),
-        "canary_accepted": _count(sight, Event.ACCEPTED, canary=True),
-        "home_accepted": _count(sight, Event.ACCEPTED, canary=False),
-        "canary_refused": _count(sight, Event.REFUSED, canary=True),
-        "home_refused": _count(sight, Event.REFUSED, canary=False),
-        "canary_failing": _count(sight, Event.ERROR, canary=True),
-        "home_failing": _count(sight, Event.ERROR, canary=False),
     }
+    slow = _heavier_slow(sight)
+    numbers["slower_than"] = QUANTILES[slow]
+    for name, event in (("slow", slow), ("accepted", Event.ACCEPTED), ("refused", Event.REFUSED)):
+        numbers[f"canary_{name}"], numbers[f"home_{name}"] = _in_rollout(sight, event)
+    return numbers
 
 
-def _count(sight: Sight, event: Event, *, canary: bool) -> int:
-    return sum(period.canary if canary else period.home for period in sight.firsts.get(event, ()))
+def _heavier_slow(sight: Sight) -> Event:
+    """Of the two bets on slowness the one that has won more."""
+    won = {
+        bet.event: bet.part * evidence.capital(sight.firsts.get(bet.event, ()), bet.multiples)
+        for bet in BETS
+        if bet.event in QUANTILES
+    }
+    return max(won, key=lambda event: won[event])
+
+
+def _in_rollout(sight: Sight, event: Event) -> tuple[int, int]:
+    periods = sight.firsts.get(event, ())
+    return sum(period.canary for period in periods), sum(period.home for period in periods)

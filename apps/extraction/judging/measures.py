@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from typing import NamedTuple
 
 from apps.core.seam.dto import Dto
@@ -24,15 +25,17 @@ class Event(enum.StrEnum):
     SEEN = "seen"
     ERROR = "error"  # a call that its side did not answer, or answered with a fault
     ERRORS = "errors"  # three such calls within ten
-    SLOW = "slow"  # a call slower than 95 % of home's, beyond what is allowed
-    VERY_SLOW = "very_slow"  # slower than 99 %
+    SLOW = "slow"  # a call slower than 99 % of home's, beyond what is allowed
+    VERY_SLOW = (
+        "very_slow"  # slower than 99.9 %: soon everybody has met one in a hundred, and a tail is told by what is rarer
+    )
     REFUSED = (
         "refused"  # a command that the rules refused, or whose answer says that it failed: a signature without a pass
     )
     ACCEPTED = (
         "accepted"  # a command that did what was asked: a document taken, a signature passed, a contract moved on
     )
-    COMPARED = "compared"  # a query that shadowing asked of both sides
+    COMPARED = "compared"  # the first query of its kind that shadowing asked of both sides
     MISMATCHED = "mismatched"  # and that they answered differently, beyond noise
 
 
@@ -45,7 +48,7 @@ class Bet(NamedTuple):
     part: float
 
 
-# The parts add up to less than 1 together with the two below, so that the stated error rate is over all of them.
+# The parts add up to 1 together with the two below, so that the stated error rate is over all of them.
 BETS = (
     Bet(Measure.ERRORS, Event.ERROR, MORE, 0.60),
     Bet(Measure.ERRORS, Event.ERRORS, MORE, 0.04),
@@ -72,6 +75,7 @@ class Rules(Dto):
     least_harm: float = 0.001
     least_units: int = 5
     least_compared: int = 5
+    # Of the first comparisons of each person and query.
     allowed_mismatches: float = 0.005
     # What a call may cost more for travelling.
     allowed_slower_ms: float = 25
@@ -95,7 +99,10 @@ class Rules(Dto):
             raise ValueError("times and least numbers are 1 or more")
         if not (0 < self.tolerated_errors < 1 and 0 < self.allowed_mismatches < 1 and 0 <= self.least_harm < 1):
             raise ValueError("rates are between 0 and 1")
-        if min(self.allowed_slower_ms, self.allowed_slower) < 0 or not 0 <= self.shadow_percent <= 100:
+        if (
+            not (0 <= self.allowed_slower_ms < math.inf and 0 <= self.allowed_slower < math.inf)
+            or not 0 <= self.shadow_percent <= 100
+        ):
             raise ValueError("what is allowed is not negative, and shadow_percent is 0 to 100")
 
     def span(self, step: int) -> tuple[float, float]:

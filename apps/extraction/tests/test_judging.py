@@ -25,6 +25,7 @@ SOUND = Sight(
     canary_units=20,
     home_units=380,
     failing_units=3,
+    home_failing_units=57,
     compared=100,
     mismatched=0,
     is_shadowed=True,
