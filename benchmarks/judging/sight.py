@@ -116,6 +116,9 @@ class Observed:
         seen = self._in_step[Event.SEEN]
         if not self._step.groups:
             seen = self._calls
+        elif not sum(seen):  # a step that is held from the start: everybody is there
+            canary = sum(group == CANARY for group in self._step.groups)
+            seen = [canary, len(self._step.groups) - canary]
         return Sight(
             step=self._number,
             seconds=seconds,
