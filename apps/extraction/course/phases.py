@@ -47,6 +47,7 @@ class Decision(enum.StrEnum):
     """What only a person decides: after it, going back costs more than before."""
 
     CANARY = "canary"
+    AGAIN = "canary-again"
     CUTOVER = "cutover"
     COMMIT = "commit"
     DECOMMISSION = "decommission"
@@ -54,6 +55,7 @@ class Decision(enum.StrEnum):
 
 QUESTIONS: dict[Decision, Any] = {
     Decision.CANARY: _("Send the first people to the lifted-out process? Until the cutover going back is a flag."),
+    Decision.AGAIN: _("The last canary was rolled back. Send people to the lifted-out process once more?"),
     Decision.CUTOVER: _(
         "Make its own database the home? Writes wait for some milliseconds; going back is the same again."
     ),

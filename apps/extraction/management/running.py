@@ -1,11 +1,16 @@
-"""`manage.py extraction documents run`: the display and the questions of a run. What is done is in `apps/extraction/course/`."""
+"""`manage.py extraction documents run`: the questions of a run, and how it ends. What is done is in `apps/extraction/course/`.
+
+Exit status: 0 at the end of the last phase, 3 where a person has to decide or to look, 130 after Ctrl-C, 1 for what failed.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import signal
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -13,85 +18,100 @@ from django.core.management.base import CommandError
 from apps.extraction import routing
 from apps.extraction.canary import steering
 from apps.extraction.course import running
-from apps.extraction.course.phases import PHASES, QUESTIONS, Decision, Phase
+from apps.extraction.course.phases import QUESTIONS, Decision
+from apps.extraction.course.terms import AnotherRun, Course, Stopped
 from apps.extraction.management import canaries
+from apps.extraction.management.display import Display
 from apps.extraction.moving import acting, plans
 
 YES = ("y", "yes", "д", "да")
-# A display that is kept in a file has a line only each so often for what is much the same.
-EACH_SECONDS = 10.0
 PATIENCE_SECONDS = 1_800.0
-
-
-class Display:
-    """Lines on a terminal are written over; elsewhere each is kept, and repeated only now and then."""
-
-    def __init__(self, write: Callable[[str], Any]) -> None:
-        self._write = write
-        self._is_terminal = sys.stdout.isatty()
-        self._said = ""
-        self._at = -EACH_SECONDS
-        self._began = time.monotonic()
-
-    def begin(self, phase: Phase) -> None:
-        """A phase begins."""
-        self.tell(f"[{phase.number}/{len(PHASES)}] {phase.words}  (migrations_playbook/{phase.page})")
-
-    def show(self, words: str) -> None:
-        """What goes on in it."""
-        now = time.monotonic()
-        line = f"      {now - self._began:6.0f} s  {words}"
-        if self._is_terminal:
-            sys.stdout.write(f"\r\x1b[K{line[:160]}")
-            sys.stdout.flush()
-        elif words != self._said and now - self._at >= EACH_SECONDS:
-            self._said, self._at = words, now
-            self._write(line)
-
-    def tell(self, words: str) -> None:
-        """Something that stays."""
-        if self._is_terminal:
-            sys.stdout.write("\r\x1b[K")
-        self._write(words)
-        self._at = -EACH_SECONDS
+ASKS, INTERRUPTED = 3, 130
+PROBLEMS = (*acting.PROBLEMS, steering.CanaryRefused, routing.UnknownService, AnotherRun)
 
 
 def run(service: str, options: dict[str, Any], write: Callable[[str], Any]) -> None:
-    """Lead on as far as it goes. Raises: CommandError; one that only waits for a person exits with 3."""
+    """Lead on as far as it goes. Raises: CommandError, with the exit status."""
+    if options["plan"]:
+        for line in running.plan(service):
+            write(line)
+        return
     display = Display(write)
-    decided = [one for given in options["decided"] for one in given.replace(",", " ").split()]
-    if unknown := set(decided) - set(Decision):
+    course = _course(service, options, display)
+    # Told to end by whoever supervises us, or by a terminal that goes away, is the same as Ctrl-C.
+    for number in _heard():
+        signal.signal(number, signal.default_int_handler)
+    try:
+        display.tell(running.run(course))
+    except Stopped as stopped:
+        display.end_line()
+        raise CommandError(str(stopped), returncode=ASKS) from None
+    except PROBLEMS as error:
+        display.end_line()
+        raise CommandError(f"{service}: {error}") from error
+    except KeyboardInterrupt:
+        display.end_line()
+        raise CommandError(
+            "Interrupted. Nothing is undone: a canary is judged and a copy is followed by the worker. "
+            "Run this again to go on.",
+            returncode=INTERRUPTED,
+        ) from None
+
+
+def _course(service: str, options: dict[str, Any], display: Display) -> Course:
+    decided = {one for given in options["decided"] for one in given.replace(",", " ").split()}
+    if unknown := decided - set(Decision):
         raise CommandError(f"nobody decides {', '.join(sorted(unknown))}: {', '.join(Decision)}")
-    course = running.Course(
+    return Course(
         service=service,
         by=acting.By(
-            getpass.getuser(),
-            "manage.py extraction run",
-            options["reason"],
-            tell=lambda words: display.tell(f"      {words}"),
+            getpass.getuser(), "manage.py extraction run", options["reason"], tell=display.tell, show=display.show
         ),
         rules=canaries.rules(options["rule"]),
         decided=decided,
         ask=lambda decision: _ask(service, decision, display),
         begin=display.begin,
         show=display.show,
+        whole=lambda: _whole(display),
         patience_seconds=options["patience"],
         least_compared=options["compared"],
     )
-    try:
-        display.tell(running.run(course))
-    except running.Stopped as stopped:
-        raise CommandError(str(stopped), returncode=3) from None
-    except (*acting.PROBLEMS, steering.CanaryRefused, routing.UnknownService) as error:
-        raise CommandError(f"{service}: {error}") from error
 
 
 def _ask(service: str, decision: Decision, display: Display) -> bool | None:
     """Show the plan and ask; None where no person is at the terminal."""
     if not sys.stdin.isatty():
         return None
-    if decision is not Decision.CANARY:
+    if decision.value in plans.PLANS:
         for line in plans.lines(service, decision.value):
-            display.tell(f"      {line}")
+            display.tell(line)
     display.tell(f"{QUESTIONS[decision]} [y/N]")
     return sys.stdin.readline().strip().lower() in YES
+
+
+def _heard() -> list[signal.Signals]:
+    """What ends a run; a hang-up that `nohup` has shut out stays so."""
+    asked = [signal.SIGINT, signal.SIGTERM]
+    return asked if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [*asked, signal.SIGHUP]
+
+
+@contextlib.contextmanager
+def _whole(display: Display) -> Iterator[None]:
+    """An interruption waits until what was begun is done; the second one does not."""
+    interrupted = False
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if interrupted:
+            raise KeyboardInterrupt
+        interrupted = True
+        display.tell("stopping when this is done, in seconds; once more to stop now")
+
+    before = {number: signal.signal(number, remember) for number in _heard()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if interrupted:
+        raise KeyboardInterrupt

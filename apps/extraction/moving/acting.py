@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import UUID
@@ -21,7 +21,7 @@ from apps.core.flags.routes import system_context
 from apps.core.seam.context import CallContext
 from apps.core.seam.errors import DomainError
 from apps.core.seam.registry import call
-from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType, VerificationStatus
+from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType, Verification, VerificationStatus
 from apps.extraction.checklist import gate, synced
 from apps.extraction.checklist.overrides import NotOverridden
 from apps.extraction.models import Move, Outcome
@@ -51,8 +51,14 @@ PROBLEMS = (
 )
 
 
+Show = Callable[[str, float | None], None]
+
+
 class By(NamedTuple):
-    """Who acts, from where, why, and who is told. `stop_before` and `take_over` are for drills and for emergencies."""
+    """Who acts, from where, why, and who is told. `stop_before` and `take_over` are for drills and for emergencies.
+
+    `show` is given how far something is, in words and as a part of 1, again and again; without it these are told as well.
+    """
 
     who: str
     where: str
@@ -61,6 +67,14 @@ class By(NamedTuple):
     stop_before: str = ""
     take_over: bool = False
     asked: UUID | None = None  # the record of somebody who asked for it
+    show: Show | None = None
+
+    def far(self, words: str, done: int, total: int) -> None:
+        """Tell how far it is."""
+        if self.show is None:
+            self.tell(words)
+        else:
+            self.show(words, min(done / total, 1.0) if total else None)
 
 
 def prepare_home(service: str, by: By) -> Move:
@@ -97,13 +111,16 @@ def verify(service: str, by: By, *, anew: bool = False) -> Move:
     """Compare every row on both sides. Returns when all were compared; those that change are compared from then on."""
     with action(service, "verify", by) as journal, journal.step("compare"):
         found = call(DATASYNC).verify(ctx=_ctx(service), target_service=service, anew=anew)
-        deadline = time.monotonic() + COPY_SECONDS
+        deadline, told = time.monotonic() + COPY_SECONDS, time.monotonic()
         while (found.compared_at is None or found.checked_at is None) and time.monotonic() < deadline:
             if found.status not in {VerificationStatus.RUNNING, VerificationStatus.FOLLOWING}:
                 raise Refused([Check("verified", False, f"{found.status} {found.error}")])
             time.sleep(LOOK_SECONDS)
             _advance(service)
             found = call(DATASYNC).verification(ctx=_ctx(service), target_service=service)
+            if time.monotonic() - told > 1:
+                told = time.monotonic()
+                _tell_compared(found, by)
         journal.note(
             facts={
                 "rows": found.rows_compared,
@@ -280,11 +297,22 @@ def _followed(service: str, sync_id: UUID, by: By) -> Sync:
         if time.monotonic() - told > 1:
             told = time.monotonic()
             left = "" if found.seconds_left is None else f", about {found.seconds_left} s left"
-            by.tell(
+            by.far(
                 f"{found.phase}: {found.records_processed} of about {found.records_total} rows,"
-                f" {found.rows_per_second} rows/s{left}"
+                f" {found.rows_per_second} rows/s{left}",
+                found.records_processed,
+                found.records_total,
             )
         time.sleep(LOOK_SECONDS)
+
+
+def _tell_compared(found: Verification, by: By) -> None:
+    by.far(
+        f"compared: {found.rows_compared} of about {found.rows_total} rows, {found.rows_per_second} rows/s,"
+        f" {found.differences} differ",
+        found.rows_compared,
+        found.rows_total,
+    )
 
 
 def _advance(service: str) -> None:

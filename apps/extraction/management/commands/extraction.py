@@ -16,7 +16,7 @@ from apps.core.models import Flag
 from apps.core.seam import conformance, topology
 from apps.extraction import routing
 from apps.extraction.checklist import listing
-from apps.extraction.course.running import LEAST_COMPARED
+from apps.extraction.course.serving import LEAST_COMPARED
 from apps.extraction.management import canaries, running
 from apps.extraction.moving import acting, plans, rehearsing, states
 from apps.extraction.moving.verbs import VERBS

@@ -1,0 +1,136 @@
+"""A stack of its own and people who use it all the time: what a page of the playbook is executed on."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+from unittest import mock
+
+import urllib3
+
+from landcontracts.demo.client import Client
+from landcontracts.embedded import postgres
+from landcontracts.embedded.stack import BASE, Stack
+from tests.drills.test_lift import ENGINES
+
+PEOPLE = 60
+THREADS = 4
+PAUSE_SECONDS = 0.1
+NOBODY = "00000000-0000-4000-8000-000000000000"
+BIN = Path(sys.executable).parent
+
+
+class Person(Client):
+    """Somebody whose every request is counted."""
+
+    def __init__(self, url: str, failures: list[str], counted: Counter[str]) -> None:
+        super().__init__(url, {})
+        self._failures, self._counted = failures, counted
+
+    def _read(self, answer: urllib3.BaseHTTPResponse) -> object:
+        self._counted["requests"] += 1
+        if answer.status >= 500:
+            self._failures.append(f"{answer.status} {answer.data[:200]!r}")
+        return super()._read(answer)
+
+    def live(self) -> None:
+        """What somebody does who looks in: messages, documents, and now and then they are marked as read."""
+        self.get("notifications?limit=5")
+        self.get(f"documents?contract_id={NOBODY}")
+        self.get("notifications?limit=5")
+        self.post("notifications/read")
+
+
+class Town:
+    """A context: the stack with its worker, and people. What failed of what they asked is in `failures`."""
+
+    def __init__(self, name: str) -> None:
+        self.failures: list[str] = []
+        self.counted: Counter[str] = Counter()
+        self._stop = threading.Event()
+        # A stack of its own: its two servers are nobody else's.
+        kept = {name: value for name, value in os.environ.items() if name not in ENGINES}
+        with mock.patch.dict(os.environ, kept, clear=True):
+            self.stack = Stack(name, fresh=True, durable=False, quiet=True).__enter__()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        stack = self.stack
+        try:
+            stack.env |= {"ARGON2_TIME_COST": "1", "ARGON2_MEMORY_KIB": "64"}
+            self.url = stack.start_web()
+            stack.start_worker()
+            with ThreadPoolExecutor(THREADS) as pool:
+                self.people = list(pool.map(self._arrive, range(PEOPLE)))
+            self._threads = [threading.Thread(target=self._live, args=(n,), name="people") for n in range(THREADS)]
+            for thread in self._threads:
+                thread.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self.stack.__exit__(None, None, None)
+
+    def _arrive(self, number: int) -> Person:
+        person = Person(self.url, self.failures, self.counted)
+        email = f"{secrets.token_hex(6)}@playbook.example"
+        person.register(email, secrets.token_urlsafe(12), f"Житель Номер {number}", ["buyer"])
+        return person
+
+    def _live(self, turn: int) -> None:
+        while not self._stop.is_set():
+            for person in self.people[turn::THREADS]:
+                if self._stop.wait(PAUSE_SECONDS):
+                    return
+                try:
+                    person.live()
+                except Exception as error:
+                    self.failures.append(repr(error))
+
+    def environment(self, service: str) -> dict[str, str]:
+        """What the shell has that a page's commands are typed into: the platform's settings and the names a page uses."""
+        own = self.stack._homes_as(postgres.SERVICE, self.stack.secrets["DB_SERVICE_PASSWORD"])
+        return self.stack.env | {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "SERVICE": service,
+            "ADDRESS": self.stack.away[service],
+            "PLATFORM": self.url,
+            "LIFTED_DATABASE_URLS": own,
+            "LOGS": str(self.stack.folder / "logs"),
+        }
+
+    def manage(self, service: str, *arguments: str) -> subprocess.Popen[str]:
+        """`manage.py extraction SERVICE …`, under way."""
+        return subprocess.Popen(
+            [sys.executable, "manage.py", "extraction", service, *arguments],
+            cwd=BASE,
+            env=self.environment(service),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+if __name__ == "__main__":
+    # For a look by hand: the stack until Ctrl-C.
+    with Town("playbook-look") as town:
+        for service in sys.argv[1:]:
+            town.stack.start_lifted(service, town.url)
+        print(town.url, flush=True)
+        while True:
+            time.sleep(5)
+            print(dict(town.counted), town.failures[-1:], flush=True)
