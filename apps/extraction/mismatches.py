@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from django.db import connection
 
+from apps.core.models import FlagChange
+
 
 class Tally(NamedTuple):
     """One method's comparisons. The medians are in milliseconds; `noisy` counts answers that differ by themselves."""
@@ -21,6 +23,14 @@ class Tally(NamedTuple):
     asked_twice: int
     primary_ms: float
     other_ms: float
+
+
+class Present(NamedTuple):
+    """What was compared since the shadow was last turned. `failed` had no answer from the other side."""
+
+    matched: int
+    mismatched: int
+    failed: int
 
 
 class Field(NamedTuple):
@@ -60,6 +70,21 @@ SELECT service, method, field, sum(mismatched), sum(noise), 100.0 * sum(mismatch
 FROM differing JOIN compared USING (service, method) WHERE %s = '' OR service = %s
 GROUP BY service, method, field ORDER BY sum(mismatched) DESC, service, method, field LIMIT 500
 """
+
+PRESENT = """
+SELECT count(*) FILTER (WHERE verdict = 'match'), count(*) FILTER (WHERE verdict = 'mismatch'),
+    count(*) FILTER (WHERE verdict = 'failed')
+FROM extraction_shadowcomparison WHERE service = %s AND compared_at >= (
+    SELECT max(pgh_created_at) FROM {changes} WHERE name = %s)
+"""
+
+
+def present(service: str) -> Present:
+    """A service's comparisons since its shadow was last turned."""
+    with connection.cursor() as cursor:
+        changes = connection.ops.quote_name(FlagChange._meta.db_table)
+        cursor.execute(PRESENT.format(changes=changes), [service, f"{service}_shadow"])
+        return Present(*cursor.fetchone())
 
 
 def tallies(service: str = "") -> list[Tally]:

@@ -16,14 +16,14 @@ from unittest import mock
 
 import urllib3
 
-from landcontracts.demo.client import Client
+from landcontracts.demo.client import Client, Refused
 from landcontracts.embedded import postgres
 from landcontracts.embedded.stack import BASE, Stack
 from tests.drills.test_lift import ENGINES
 
 PEOPLE = 60
 THREADS = 4
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.25
 NOBODY = "00000000-0000-4000-8000-000000000000"
 BIN = Path(sys.executable).parent
 
@@ -35,6 +35,11 @@ class Person(Client):
         super().__init__(url, {})
         self._failures, self._counted = failures, counted
 
+    def register(self, email: str, password: str, full_name: str, roles: list[str]) -> None:
+        """Open an account and log in, and again when that has ended."""
+        self._account = (email, password)
+        super().register(email, password, full_name, roles)
+
     def _read(self, answer: urllib3.BaseHTTPResponse) -> object:
         self._counted["requests"] += 1
         if answer.status >= 500:
@@ -42,8 +47,13 @@ class Person(Client):
         return super()._read(answer)
 
     def live(self) -> None:
-        """What somebody does who looks in: messages, documents, and now and then they are marked as read."""
-        self.get("notifications?limit=5")
+        """What somebody does who looks in: messages, documents, and the messages are marked as read."""
+        try:
+            self.get("notifications?limit=5")
+        except Refused as refused:
+            if refused.problem["status"] != 401:
+                raise
+            self.log_in(*self._account)
         self.get(f"documents?contract_id={NOBODY}")
         self.get("notifications?limit=5")
         self.post("notifications/read")
@@ -100,15 +110,18 @@ class Town:
                 except Exception as error:
                     self.failures.append(repr(error))
 
-    def environment(self, service: str) -> dict[str, str]:
-        """What the shell has that a page's commands are typed into: the platform's settings and the names a page uses."""
-        own = self.stack._homes_as(postgres.SERVICE, self.stack.secrets["DB_SERVICE_PASSWORD"])
-        return self.stack.env | {
-            "PATH": f"{BIN}:{os.environ['PATH']}",
+    def environment(self) -> dict[str, str]:
+        """The platform's settings, as a shell beside it has them."""
+        return self.stack.env | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+
+    def names(self, service: str) -> dict[str, str]:
+        """What a page's names stand for. They are the shell's own: `SERVICE` exported would narrow the platform to that one."""
+        return {
             "SERVICE": service,
             "ADDRESS": self.stack.away[service],
+            "BIND": self.stack.away[service].removeprefix("http://"),
             "PLATFORM": self.url,
-            "LIFTED_DATABASE_URLS": own,
+            "LIFTED_DATABASE_URLS": self.stack._homes_as(postgres.SERVICE, self.stack.secrets["DB_SERVICE_PASSWORD"]),
             "LOGS": str(self.stack.folder / "logs"),
         }
 
@@ -117,7 +130,7 @@ class Town:
         return subprocess.Popen(
             [sys.executable, "manage.py", "extraction", service, *arguments],
             cwd=BASE,
-            env=self.environment(service),
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

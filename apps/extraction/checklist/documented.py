@@ -16,9 +16,15 @@ from django.core.management.base import BaseCommand
 
 from apps.extraction.checklist import monitored
 from apps.extraction.checklist.findings import Finding, fails, holds
+from apps.extraction.course.phases import PHASES
 
 PLAYBOOK = "migrations_playbook"
-PAGES = (f"{PLAYBOOK}/README.md", f"{PLAYBOOK}/own-database.md")
+# The index and a page for each phase, each with the same in Russian beside it.
+PAGES = tuple(
+    f"{PLAYBOOK}/{page.removesuffix('.md')}{language}.md"
+    for page in ("README.md", *(phase.page for phase in PHASES))
+    for language in ("", ".ru")
+)
 FENCE = re.compile(r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
 MAKE = re.compile(r"(?:^|[;&|]\s*)make\s+(?:-\S+\s+)*([a-z][a-z-]*)(?:\s+ARGS=(\"[^\"]*\"|'[^']*'))?")

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
 from django.utils import timezone
 
-from apps.core.flags import history
 from apps.core.seam import conformance, topology
-from apps.core.seam.comparison import Verdict
-from apps.extraction import routing
+from apps.extraction import mismatches, routing
 from apps.extraction.canary import gathering, steering
 from apps.extraction.course.phases import Decision
 from apps.extraction.course.terms import Course, Stopped, decide
 from apps.extraction.judging import explaining
-from apps.extraction.models import CanaryDeployment, CanaryState, ShadowComparison
+from apps.extraction.models import CanaryDeployment, CanaryState
 
 LOOK_SECONDS = 1.0
 # So many of a service's queries have to agree before anybody is sent there, and so few may stay without an answer.
@@ -41,12 +38,10 @@ def leave_the_process(course: Course) -> str:
 
 def compare(course: Course) -> str:
     """Wait until enough was compared, and nothing differs; then ask, and deploy the canary."""
-    since, deadline = _shadowed_since(course.service), time.monotonic() + course.patience_seconds
+    deadline = time.monotonic() + course.patience_seconds
     while True:
-        found = ShadowComparison.objects.filter(service=course.service, compared_at__gte=since)
-        matched = found.filter(verdict=Verdict.MATCH.value).count()
-        failed = found.filter(verdict=Verdict.FAILED.value).count()
-        if differing := found.filter(verdict=Verdict.MISMATCH.value).count():
+        matched, differing, failed = mismatches.present(course.service)
+        if differing:
             raise Stopped(
                 f"{differing} answers differ: /admin/extraction/shadowcomparison/ shows in which fields. Mend it, turn the "
                 f"shadow off and on (manage.py extraction {course.service} shadow 0, then {course.rules.shadow_percent:g}), "
@@ -76,11 +71,6 @@ def _deploy(course: Course) -> None:
     else:
         decide(course, Decision.CANARY)
     steering.deploy(course.service, course.rules, steering.By(course.by.who, course.by.where, course.by.reason))
-
-
-def _shadowed_since(service: str) -> datetime:
-    changes = history.of_flag(f"{service}_shadow", limit=1)
-    return changes[0].at if changes else timezone.now()
 
 
 def follow_canary(course: Course) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.database import homes, places, replication
+from apps.extraction import mismatches
 from apps.extraction.checklist import gate
 from apps.extraction.models import Move
 from apps.extraction.moving import checks, decommissioning, states
@@ -145,7 +146,7 @@ def lines(service: str, verb: str) -> Iterator[str]:
 
 
 def situation(service: str) -> Iterator[str]:
-    """How a service's data stand: both databases, synchronisation, verification, the latest actions."""
+    """How a service stands: its comparisons, both databases, synchronisation, verification, the latest actions."""
     try:
         observed = states.observe(service)
     except states.TwoHomes:
@@ -159,6 +160,12 @@ def situation(service: str) -> Iterator[str]:
             words = "home" if side.is_writable else ("closed" if side.closed else "not the home")
             follows = ", follows the other" if side.is_subscribed else ""
             yield f"{'shared' if side.alias == SHARED else 'own':<7} {words}, epoch {side.epoch}{follows}"
+    compared = mismatches.present(service)
+    if any(compared):
+        yield (
+            f"shadow  {compared.matched} agree, {compared.mismatched} differ, {compared.failed} were not answered,"
+            " since it was turned"
+        )
     if (sync := observed.sync) is not None:
         lag = "" if sync.lag_seconds is None else f", {sync.lag_seconds} s and {sync.lag_bytes} bytes behind"
         yield f"sync    {sync.status}, {sync.phase}, {sync.records_processed} rows at {sync.rows_per_second} rows/s{lag}"

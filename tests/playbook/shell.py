@@ -1,0 +1,74 @@
+"""Types a page's commands into a shell, and keeps how long each took."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from landcontracts.embedded.stack import BASE
+from tests.playbook.pages import FOLDER, commands, missing
+
+SECONDS = 90
+OUTPUT = BASE / "build" / "playbook.json"
+
+
+class Untrue(AssertionError):
+    """A page says what is not so."""
+
+
+class Shell:
+    """One environment and the names that are set in it; each command in a shell of its own."""
+
+    def __init__(self, environment: dict[str, str], names: dict[str, str]) -> None:
+        self.environment, self.names = environment, names
+        self._set = "".join(f"{name}={shlex.quote(value)}\n" for name, value in names.items())
+        self.took: dict[str, dict[str, float]] = {}
+
+    def page(self, name: str) -> None:
+        """Every command of a page, in order. Raises: Untrue."""
+        took = self.took.setdefault(name, {})
+        for command in commands(FOLDER / f"{name}.md"):
+            began = time.monotonic()
+            output = self.type(command.text, where=f"{name}.md:{command.line}")
+            if wanted := missing(command.expected, output, self.names):
+                raise Untrue(f"{name}.md:{command.line}: {command.text}\n  says no {wanted!r}, but\n{output}")
+            took[f"{command.line}: {command.text[:100]}"] = round(time.monotonic() - began, 1)
+
+    def type(self, text: str, *, where: str = "") -> str:
+        """One command; what it says. Raises: Untrue where it fails or does not end."""
+        process = subprocess.Popen(
+            ["bash", "-c", self._set + text],
+            cwd=BASE,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            output, _ = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            raise Untrue(f"{where}: {text}\n  does not end; it says\n{output[-3000:]}") from None
+        if process.returncode:
+            raise Untrue(f"{where}: {text}\n  ends with {process.returncode}:\n{output[-3000:]}")
+        return output
+
+    def end_background(self) -> None:
+        """What a page started and left running."""
+        for file in Path(self.names["LOGS"]).glob("*.pid"):
+            with suppress(ProcessLookupError, ValueError):
+                os.kill(int(file.read_text()), signal.SIGTERM)
+
+    def write(self) -> None:
+        """How long each command took, in seconds."""
+        OUTPUT.parent.mkdir(exist_ok=True)
+        OUTPUT.write_text(json.dumps(self.took, ensure_ascii=False, indent=2) + "\n")
