@@ -8,8 +8,7 @@ import shlex
 import signal
 import subprocess
 import time
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 from landcontracts.embedded.stack import BASE
 from tests.playbook.pages import FOLDER, commands, missing
@@ -30,14 +29,17 @@ class Shell:
         self._set = "".join(f"{name}={shlex.quote(value)}\n" for name, value in names.items())
         self.took: dict[str, dict[str, float]] = {}
 
-    def page(self, name: str) -> None:
-        """Every command of a page, in order. Raises: Untrue."""
+    def page(self, name: str, after: Mapping[str, Callable[[], None]]) -> None:
+        """Every command of a page, in order; after one that has such words in it, what the page says is done elsewhere. Raises: Untrue."""
         took = self.took.setdefault(name, {})
         for command in commands(FOLDER / f"{name}.md"):
             began = time.monotonic()
             output = self.type(command.text, where=f"{name}.md:{command.line}")
             if wanted := missing(command.expected, output, self.names):
                 raise Untrue(f"{name}.md:{command.line}: {command.text}\n  says no {wanted!r}, but\n{output}")
+            for words, do in after.items():
+                if words in command.text:
+                    do()
             took[f"{command.line}: {command.text[:100]}"] = round(time.monotonic() - began, 1)
 
     def type(self, text: str, *, where: str = "") -> str:
@@ -61,12 +63,6 @@ class Shell:
         if process.returncode:
             raise Untrue(f"{where}: {text}\n  ends with {process.returncode}:\n{output[-3000:]}")
         return output
-
-    def end_background(self) -> None:
-        """What a page started and left running."""
-        for file in Path(self.names["LOGS"]).glob("*.pid"):
-            with suppress(ProcessLookupError, ValueError):
-                os.kill(int(file.read_text()), signal.SIGTERM)
 
     def write(self) -> None:
         """How long each command took, in seconds."""

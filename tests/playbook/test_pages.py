@@ -154,7 +154,7 @@ def test_in_a_file_a_run_leaves_lines_and_few_that_say_much_the_same():
 
 def test_on_a_terminal_what_goes_on_is_written_over_and_fits(capsys: pytest.CaptureFixture[str], monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    display = Display(lambda words: print(words), is_terminal=True)
+    display = Display(print, is_terminal=True)
     display.show("half of the rows " * 5, 0.5)
     display.tell("done")
     written, kept = capsys.readouterr().out.split("\r\x1b[K")[1:]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 from unittest import mock
@@ -50,13 +52,13 @@ class Person(Client):
         """What somebody does who looks in: messages, documents, and the messages are marked as read."""
         try:
             self.get("notifications?limit=5")
+            self.get(f"documents?contract_id={NOBODY}")
+            self.get("notifications?limit=5")
+            self.post("notifications/read")
         except Refused as refused:
             if refused.problem["status"] != 401:
                 raise
-            self.log_in(*self._account)
-        self.get(f"documents?contract_id={NOBODY}")
-        self.get("notifications?limit=5")
-        self.post("notifications/read")
+            self.log_in(*self._account)  # a token lasts five minutes
 
 
 class Town:
@@ -92,6 +94,10 @@ class Town:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+        # What a page started and left running, as a page should: people are served there.
+        for file in (self.stack.folder / "logs").glob("*.pid"):
+            with suppress(ProcessLookupError, ValueError):
+                os.kill(int(file.read_text()), signal.SIGTERM)
         self.stack.__exit__(None, None, None)
 
     def _arrive(self, number: int) -> Person:

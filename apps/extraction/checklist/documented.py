@@ -25,7 +25,7 @@ PAGES = tuple(
     for page in ("README.md", *(phase.page for phase in PHASES))
     for language in ("", ".ru")
 )
-FENCE = re.compile(r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^ *```(?:sh|bash|shell|console)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
 MAKE = re.compile(r"(?:^|[;&|]\s*)make\s+(?:-\S+\s+)*([a-z][a-z-]*)(?:\s+ARGS=(\"[^\"]*\"|'[^']*'))?")
 MANAGE = re.compile(r"manage\.py\s+([^;&|<>\n]*)")

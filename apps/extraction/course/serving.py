@@ -103,7 +103,9 @@ def follow_canary(course: Course) -> str:
 def words_of(canary: CanaryDeployment) -> str:
     """Where a canary stands, and what the judge says of it."""
     rules = gathering.rules_of(canary)
-    said = explaining.words(canary.judged_because, canary.numbers, canary.evidence) if canary.numbers else "not judged yet"
+    said = (
+        explaining.words(canary.judged_because, canary.numbers, canary.evidence) if canary.numbers else "not judged yet"
+    )
     silent = _silent_seconds(canary)
     if silent > steering.SILENT_SECONDS and canary.ended_at is None:
         said = f"The judge has not looked for {silent:.0f} s: is the worker running?"
