@@ -69,9 +69,14 @@ class ServerCollector:
         try:
             yield from (*self._followers(), *self._slots(), *self._subscriptions())
         except psycopg.Error:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the server."""
+        if self._connection is not None:
             with contextlib.suppress(psycopg.Error):
                 self._connection.close()
-            raise
 
     def _ask(self, sql: str) -> list[tuple[Any, ...]]:
         return [] if self._connection is None else self._connection.execute(sql).fetchall()

@@ -1,0 +1,260 @@
+"""What is asked at a scrape never makes it slow or fail: what is away is absent, and is said to be."""
+
+import contextlib
+import os
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
+
+from apps.core.database import places
+from apps.core.monitoring.asking import Asked
+from apps.core.monitoring.outbox import OutboxCollector
+from apps.core.monitoring.queues import QueueCollector
+from apps.core.monitoring.servers import ServerCollector, servers
+from apps.extraction.moving import states
+from apps.extraction.moving.metrics import MoveCollector
+from landcontracts.embedded.processes import free_port
+from tests.moves.conftest import until
+
+
+def values(said: bytes | str) -> dict[str, float]:
+    """Samples by name and labels, as they are written."""
+    text = said if isinstance(said, str) else said.decode()
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[:1] != "#"}
+
+
+class Known:
+    def __init__(self, name: str = "known_thing", label: str = "a") -> None:
+        self.name, self.label = name, label
+        self.asked = 0
+
+    def collect(self):
+        self.asked += 1
+        family = GaugeMetricFamily(self.name, "What is known", labels=["of"])
+        family.add_metric([self.label], 1)
+        yield family
+
+
+class Away:
+    def collect(self):
+        yield GaugeMetricFamily("half_a_thing", "What was known before it went away", value=3)
+        raise psycopg.OperationalError("away")
+
+
+class Hanging(Known):
+    def __init__(self) -> None:
+        super().__init__("hanging_thing")
+        self.go_on = threading.Event()
+
+    def collect(self):
+        yield from super().collect()
+        self.go_on.wait(30)
+
+
+def test_one_that_hangs_costs_the_others_nothing_and_is_not_asked_twice_at_once():
+    asked, hanging = Asked(patience_seconds=0.2), Hanging()
+    asked.register(hanging)
+    asked.register(Known())
+    for _ in range(3):
+        started = time.monotonic()
+        said = values(asked.exposition())
+        assert time.monotonic() - started < 2
+        assert said['known_thing{of="a"}'] == 1
+        assert said['metrics_source_up{source="known"}'] == 1
+        assert said['metrics_source_up{source="hanging"}'] == 0
+        assert 'hanging_thing{of="a"}' not in said
+    assert hanging.asked == 1
+    hanging.go_on.set()
+    assert until(lambda: values(asked.exposition()).get('hanging_thing{of="a"}')) == 1
+    assert values(asked.exposition())['metrics_source_up{source="hanging"}'] == 1
+
+
+def test_what_was_known_before_it_went_away_is_told():
+    asked = Asked()
+    asked.register(Away(), "half")
+    said = values(asked.exposition())
+    assert said["half_a_thing"] == 3
+    assert said['metrics_source_up{source="half"}'] == 0
+
+
+def test_two_sources_of_one_family_are_one_family_and_two_scrapes_at_once_are_the_same():
+    asked = Asked()
+    asked.register(Known(label="a"), "one")
+    asked.register(Known(label="b"), "two")
+    said: list[bytes] = []
+    threads = [threading.Thread(target=lambda: said.append(asked.exposition())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(said) == 8
+    for one in said:
+        assert one.count(b"# TYPE known_thing gauge") == 1
+        assert one.count(b"\nknown_thing{") == 2
+        list(text_string_to_metric_families(one.decode()))
+
+
+def test_a_fork_asks_anew():
+    asked, hanging = Asked(patience_seconds=0.2), Hanging()
+    asked.register(hanging)
+    asked.exposition()
+    reading, writing = os.pipe()
+    if not (child := os.fork()):
+        hanging.go_on = threading.Event()
+        hanging.go_on.set()
+        os.write(writing, asked.exposition())
+        os._exit(0)
+    os.close(writing)
+    assert os.waitpid(child, 0)[1] == 0
+    with os.fdopen(reading, "rb") as pipe:
+        assert values(pipe.read())['metrics_source_up{source="hanging"}'] == 1
+    hanging.go_on.set()
+
+
+def collected(collector) -> dict[str, float]:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    return values(generate_latest(registry))
+
+
+@pytest.fixture
+def moves() -> Iterator[MoveCollector]:
+    with contextlib.closing(MoveCollector()) as collector:
+        yield collector
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, str, ServerCollector]]:
+    """The first server's address, the alias of a database there, and who asks it."""
+    (name, alias), *_ = servers().items()
+    with contextlib.closing(ServerCollector(name, alias)) as collector:
+        yield name, alias, collector
+
+
+def test_a_database_that_is_away_is_said_to_be(settings):
+    port = free_port()
+    settings.CONTROL_URLS = dict.fromkeys(settings.CONTROL_URLS, f"postgres://nobody:x@127.0.0.1:{port}/x")
+    asked = Asked()
+    asked.register(ServerCollector(*next(iter(servers().items()))), "server")
+    asked.register(MoveCollector(), "moves")
+    asked.register(OutboxCollector("default"), "outbox")
+    said = values(asked.exposition())
+    assert said['metrics_source_up{source="server"}'] == 0
+    assert said['metrics_source_up{source="moves"}'] == 0
+    assert (
+        said['extraction_stage{service="datasync",stage="in_process"}'] == 1
+    )  # its data never move: nobody has to be asked
+    assert 'extraction_stage{service="contracts",stage="in_process"}' not in said
+    assert said['seam_outbox_oldest_seconds{service="contracts"}'] >= 0
+
+
+def test_a_broker_that_is_away_is_said_to_be(settings):
+    settings.CELERY_BROKER_URL = f"redis://:secret@127.0.0.1:{free_port()}/0"
+    asked = Asked()
+    asked.register(QueueCollector(), "queues")
+    said = asked.exposition()
+    assert values(said)['metrics_source_up{source="queues"}'] == 0
+    assert b"secret" not in said
+
+
+def test_a_connection_that_was_ended_is_made_anew(server):
+    _, alias, collector = server
+    assert list(collector.collect())
+    with places.control(alias) as control:
+        control.execute("SELECT pg_terminate_backend(%s)", [collector._connection.info.backend_pid])
+    with pytest.raises(psycopg.OperationalError):
+        list(collector.collect())
+    assert list(collector.collect())
+
+
+def test_a_scrape_of_the_stack_with_everything_in_it_is_quick():
+    url = f"{os.environ['WEB_URL']}/metrics"
+
+    def seconds() -> float:
+        started = time.perf_counter()
+        text = urllib.request.urlopen(url).read().decode()
+        spent = time.perf_counter() - started
+        assert 'extraction_stage{service="contracts"' in text
+        return spent
+
+    until(
+        lambda: (
+            b"} 0.0"
+            not in b"".join(line for line in urllib.request.urlopen(url) if line.startswith(b"metrics_source_up"))
+        )
+    )
+    assert min(seconds() for _ in range(10)) < 0.1
+
+
+def test_waiting_events_are_counted_where_no_pump_runs():
+    from django.db import connections
+
+    def age_and_count() -> tuple[float, float]:
+        said = collected(OutboxCollector("default"))
+        return said['seam_outbox_oldest_seconds{service="contracts"}'], said[
+            'seam_outbox_waiting_events{service="contracts"}'
+        ]
+
+    before = age_and_count()
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO contracts_outbox (id, event_id, consumer, type, aggregate_id, sequence, payload, request_id, trace, occurred_at)"
+            " VALUES (gen_random_uuid(), gen_random_uuid(), 'nobody', 'contracts.test', gen_random_uuid(), 1, '', '', '',"
+            " clock_timestamp() - interval '1 hour') RETURNING id"
+        )
+        (made,) = cursor.fetchone()
+        try:
+            age, count = age_and_count()
+        finally:
+            cursor.execute("DELETE FROM contracts_outbox WHERE id = %s", [made])
+    assert count == before[1] + 1
+    assert 3600 <= age < max(3700, before[0] + 100)
+
+
+def test_messages_that_wait_are_counted_by_queue(settings):
+    import redis
+
+    queue = "events.datasync"
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    before = collected(QueueCollector())[f'celery_queue_length{{queue="{queue}"}}']
+    client.rpush(queue, "x", "y")
+    try:
+        assert collected(QueueCollector())[f'celery_queue_length{{queue="{queue}"}}'] == before + 2
+    finally:
+        client.lrem(queue, 0, "x")
+        client.lrem(queue, 0, "y")
+
+
+def test_the_stage_in_the_metrics_is_the_stage_that_is_observed(moves):
+    said = collected(moves)
+    for service in ("contracts", "notifications", "datasync"):
+        stage = states.observe(service).stage
+        assert said[f'extraction_stage{{service="{service}",stage="{stage}"}}'] == 1
+        assert (
+            sum(value for name, value in said.items() if name.startswith(f'extraction_stage{{service="{service}"')) == 1
+        )
+        assert said[f'extraction_fence_held_seconds{{service="{service}"}}'] == 0
+
+
+def test_a_slot_that_nobody_reads_is_seen_with_what_it_keeps(server):
+    name, alias, collector = server
+    with places.replicator(alias) as control:
+        control.execute("SELECT pg_create_logical_replication_slot('metrics_test', 'pgoutput')")
+        try:
+            control.execute("SELECT pg_logical_emit_message(true, 'x', repeat('x', 1000000))")
+            said = collected(collector)
+        finally:
+            control.execute("SELECT pg_drop_replication_slot('metrics_test')")
+    labels = f'{{database="landcontracts",server="{name}",slot="metrics_test"'
+    assert said[f"postgres_slot_retained_bytes{labels}}}"] >= 1_000_000
+    assert said[f"postgres_slot_safe_bytes{labels}}}"] > 0
+    assert said[f"postgres_slot_active{labels}}}"] == 0
+    assert said[f'postgres_slot_status{labels},status="reserved"}}'] == 1
+    assert said[f'postgres_slot_status{labels},status="lost"}}'] == 0

@@ -1,0 +1,222 @@
+"""Metrics of several processes: sums are whole, the dead's gauges go and their counts stay, and a server begins with an empty directory."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from landcontracts.embedded.processes import Processes, free_port, wait_for_url
+from tests.alerting.playbook import BASE
+from tests.alerting.test_asked import values
+from tests.moves.conftest import until
+
+PROCESS = """
+import os, sys
+from apps.core.monitoring import processes
+processes.join()
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+done, is_open, took = Counter("done", "x", ["who"]), Gauge("is_open", "x", multiprocess_mode="livemax"), Histogram("took", "x", buckets=(1, 10))
+for line in sys.stdin:
+    verb, _, number = line.strip().partition(" ")
+    if verb == "count":
+        done.labels("all").inc(float(number)); took.observe(float(number))
+    elif verb == "set":
+        is_open.set(float(number))
+    elif verb == "fork" and not os.fork():
+        is_open.set(float(number)); done.labels("all").inc(); os._exit(0)
+    elif verb == "fork":
+        os.wait()
+    elif verb == "read":
+        with processes.settled():
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)
+            sys.stdout.write(generate_latest(registry).decode())
+    print(".", flush=True)
+"""
+
+
+class Process:
+    """A process that counts what it is told to, in a directory that others share."""
+
+    def __init__(self, folder: Path) -> None:
+        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROCESS],
+            cwd=BASE,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.pid = self._process.pid
+
+    def do(self, line: str) -> dict[str, float]:
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        said = ""
+        while (answer := self._process.stdout.readline()) not in {".\n", ""}:
+            said += answer
+        assert answer, "it has ended"
+        return values(said)
+
+    def kill(self) -> None:
+        if self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], Process]]:
+    """Starts one more."""
+    made: list[Process] = []
+
+    def one() -> Process:
+        made.append(Process(tmp_path / "shared"))
+        return made[-1]
+
+    yield one
+    for process in made:
+        process.kill()
+
+
+@pytest.fixture
+def processes(start: Callable[[], Process]) -> list[Process]:
+    made = [start() for _ in range(3)]
+    for process in made:
+        process.do("count 0")
+    return made
+
+
+def test_whoever_is_asked_tells_what_all_have_counted(processes):
+    for number, process in enumerate(processes, 1):
+        process.do(f"count {number}")
+    for process in processes:
+        said = process.do("read")
+        assert said['done_total{who="all"}'] == 6
+        assert said["took_count"] == 6
+        assert said["took_sum"] == 6
+
+
+def test_what_the_dead_have_counted_stays_and_what_they_were_goes(processes, tmp_path: Path):
+    first, second, third = processes
+    second.do("count 5")
+    second.do("set 1")
+    third.do("set 0")
+    assert first.do("read")["is_open"] == 1
+    second.kill()
+    said = first.do("read")
+    assert said["is_open"] == 0
+    assert (said['done_total{who="all"}'], said["took_sum"]) == (5, 5)
+    assert list((tmp_path / "shared").glob(f"*{second.pid}*")) == []
+
+
+def test_files_of_the_dead_do_not_pile_up(processes, start, tmp_path: Path):
+    reader = processes[0]
+    for _ in range(5):
+        short = start()
+        short.do("count 2")
+        short.kill()
+    said = reader.do("read")
+    assert (said['done_total{who="all"}'], said["took_sum"], said['took_bucket{le="10.0"}']) == (10, 10, 8)
+    assert len(list((tmp_path / "shared").glob("counter_*.db"))) == 4  # three who live, and one for all who do not
+    assert reader.do("read")['done_total{who="all"}'] == 10
+
+
+def test_a_fork_of_a_process_is_one_of_its_own(processes):
+    processes[0].do("set 0")
+    processes[0].do("fork 7")
+    said = processes[1].do("read")
+    assert said["is_open"] == 0
+    assert said['done_total{who="all"}'] == 1
+
+
+def test_a_server_that_starts_where_nobody_lives_begins_with_nothing(processes, start):
+    processes[0].do("count 9")
+    for process in processes:
+        process.kill()
+    assert start().do("read")["took_sum"] == 0
+
+
+def test_a_process_that_was_stopped_while_it_held_the_directory_stops_nobody_from_starting(start, tmp_path: Path):
+    import fcntl
+
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    with (folder / "directory.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = start()
+        process.do("count 1")
+    assert process.do("read")['done_total{who="all"}'] == 1
+
+
+def ours(text: str) -> float:
+    return values(text).get('http_requests_total{service="platform",status="404"}', 0)
+
+
+def test_two_workers_of_a_web_server_are_scraped_as_one(tmp_path: Path):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    shared = tmp_path / "shared"
+    running = Processes(tmp_path)
+    command = [
+        str(Path(sys.executable).parent / "granian"),
+        "--interface",
+        "wsgi",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    command += [
+        "--workers",
+        "2",
+        "--respawn-failed-workers",
+        "--respawn-interval",
+        "0.1",
+        "--blocking-threads",
+        "4",
+        "--no-ws",
+        "--http",
+        "1",
+    ]
+    command += ["--log-level", "warning", "landcontracts.wsgi:application"]
+
+    def scrape() -> str:
+        return urllib.request.urlopen(f"{url}/metrics").read().decode()
+
+    def missed(times: int) -> None:
+        for _ in range(times):
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(f"{url}/{uuid.uuid4()}/")
+
+    def workers() -> set[int]:
+        return {int(re.findall(r"\d+", file.name)[0]) for file in shared.glob("*.alive")}
+
+    try:
+        process, log = running.start(
+            "web", command, cwd=BASE, env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(shared)}
+        )
+        wait_for_url(f"{url}/healthz", process, log)
+        until(lambda: len(workers()) == 2)
+        missed(20)
+        assert [ours(scrape()) for _ in range(6)] == [20.0] * 6
+        assert len(list(shared.glob("counter_*.db"))) == 2, "both have answered"
+        killed = min(workers())
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: len(workers() - {killed}) == 2)
+        wait_for_url(f"{url}/healthz", process, log)
+        missed(5)
+        assert [ours(scrape()) for _ in range(6)] == [25.0] * 6
+        assert 'seam_outbox_oldest_seconds{service="contracts"}' in scrape()
+    finally:
+        running.stop_all()
