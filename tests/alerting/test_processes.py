@@ -189,15 +189,17 @@ def test_two_workers_of_a_web_server_are_scraped_as_one(tmp_path: Path):
         "--http",
         "1",
     ]
-    command += ["--log-level", "warning", "landcontracts.wsgi:application"]
+    command += ["--log-level", "info", "landcontracts.wsgi:application"]
 
     def scrape() -> str:
-        return urllib.request.urlopen(f"{url}/metrics").read().decode()
+        with urllib.request.urlopen(f"{url}/metrics") as answer:
+            return answer.read().decode()
 
     def missed(times: int) -> None:
         for _ in range(times):
-            with pytest.raises(urllib.error.HTTPError):
+            with pytest.raises(urllib.error.HTTPError) as answer:
                 urllib.request.urlopen(f"{url}/{uuid.uuid4()}/")
+            answer.value.close()
 
     def workers() -> set[int]:
         return {int(re.findall(r"\d+", file.name)[0]) for file in shared.glob("*.alive")}
@@ -214,6 +216,8 @@ def test_two_workers_of_a_web_server_are_scraped_as_one(tmp_path: Path):
         killed = min(workers())
         os.kill(killed, signal.SIGKILL)
         until(lambda: len(workers() - {killed}) == 2)
+        # One that is told to stop while it starts does not hear it.
+        until(lambda: log.read_text().count("Started worker") == 3)
         wait_for_url(f"{url}/healthz", process, log)
         missed(5)
         assert [ours(scrape()) for _ in range(6)] == [25.0] * 6
