@@ -1,6 +1,7 @@
 """Copies: whole, stopped, killed, repeated; and what they leave behind, which is nothing."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -200,9 +201,23 @@ def test_how_far_it_is_is_a_metric(service: str):
     import urllib.request
 
     followed(service)
-    text = urllib.request.urlopen(f"{os.environ['WEB_URL']}/metrics").read().decode()
+
+    def exported() -> str:
+        """Once every source has answered in time: at first none has a connection yet."""
+        text = urllib.request.urlopen(f"{os.environ['WEB_URL']}/metrics").read().decode()
+        return "" if re.search(r"^metrics_source_up\{.*\} 0", text, re.MULTILINE) else text
+
+    text = until(exported)
     assert 'data_sync_delay_seconds{service="notifications",table=""}' in text
     assert 'data_sync_lag_bytes{service="notifications",table=""}' in text
+    assert 'data_sync_phase{phase="following",service="notifications",table=""} 1.0' in text
+    assert 'extraction_stage{service="notifications",stage="syncing"} 1.0' in text
+    lag = r'^postgres_replication_lag_seconds\{application="lc_notifications",kind="logical",server=".*",stage="replay"\} [0-9.e-]+$'
+    assert re.search(lag, text, re.MULTILINE)
+    assert re.search(
+        r'^postgres_slot_active\{database="landcontracts",.*slot="lc_notifications"\} 1.0$', text, re.MULTILINE
+    )
+    assert re.search(r'^postgres_subscription_silent_seconds\{.*subscription="lc_notifications"\} ', text, re.MULTILINE)
 
 
 def test_a_copy_after_a_rollback_does_not_travel_to_the_home(service: str, both, many: int):

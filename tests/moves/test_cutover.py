@@ -1,5 +1,7 @@
 """A cutover and its way back, seen by processes that know nothing of it."""
 
+import contextlib
+
 import psycopg
 import pytest
 from django.db import connections, transaction
@@ -10,7 +12,9 @@ from apps.core.seam.pump import pump
 from apps.core.seam.registry import call
 from apps.extraction.models import Move, Outcome
 from apps.extraction.moving import acting, gate, states, switching, watching
+from apps.extraction.moving.metrics import MoveCollector
 from apps.notifications.interface import NOTIFICATIONS
+from tests.alerting.test_asked import collected
 from tests.moves.conftest import BY, as_app, as_owner, bring_home, until
 from tests.world import World
 
@@ -167,6 +171,14 @@ class TestLeftHalfWay:
 
     def test_nobody_is_home_and_the_stage_says_so(self, service: str, closed: int):
         assert states.observe(service).stage is states.Stage.CUTTING
+
+    def test_how_long_nobody_has_been_home_is_a_metric(self, service: str, closed: int):
+        with contextlib.closing(MoveCollector()) as collector:
+            first, second = collected(collector), collected(collector)
+        held = f'extraction_fence_held_seconds{{service="{service}"}}'
+        assert 0 < first[held] < second[held] < 60
+        assert second[f'extraction_stage{{service="{service}",stage="cutting"}}'] == 1
+        assert second['extraction_fence_held_seconds{service="contracts"}'] == 0
 
     def test_resume_goes_forward(self, service: str, closed: int):
         acting.resume(service, BY)

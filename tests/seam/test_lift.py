@@ -87,7 +87,7 @@ def test_it_has_health_metrics_and_the_document_of_its_own_paths(documents):
     ready = get(f"{url}/readyz").json()
     assert ready["status"] == "ready"
     assert set(ready["checks"]) == {"database", "migrations", "clock", "redis", "storage", "keys", "home"}
-    assert b"seam_served_total" in get(f"{url}/metrics").data
+    assert b'http_requests_total{service="core",status="200"}' in get(f"{url}/metrics").data
     schema = get(f"{url}/api/v1/schema", Accept="application/json").data.decode()
     assert "/api/v1/documents" in schema
     assert "/api/v1/contracts" not in schema
