@@ -15,7 +15,6 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PATIENCE_SECONDS = 2.0
@@ -102,17 +101,16 @@ def _lives(file: Path) -> bool:
 
 def _bury(shared: Path, pid: str) -> None:
     """Add up what a dead process has counted, and drop the rest. A kill between the last two lines counts it twice."""
-    from prometheus_client import mmap_dict
+    from prometheus_client.mmap_dict import MmapedDict
 
-    files: Any = mmap_dict.MmapedDict  # it carries no types
     for file in shared.glob(f"gauge_*_{pid}.db"):
         file.unlink(missing_ok=True)
     for kind in ADDED_UP:
         file = shared / f"{kind}_{pid}.db"
         if not file.exists():
             continue
-        sums = files(str(shared / f"{kind}_{THE_DEAD}.db"))
-        for key, value, timestamp, _ in files.read_all_values_from_file(str(file)):
+        sums = MmapedDict(str(shared / f"{kind}_{THE_DEAD}.db"))
+        for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(file)):
             sums.write_value(key, sums.read_value(key)[0] + value, timestamp)
         sums.close()
         file.unlink()

@@ -16,7 +16,7 @@ FRESH_SECONDS = 0.5
 LABELS = ("service", "method", "side", "outcome")
 asked = Asked()
 # A second series beside each counter, which nobody reads.
-disable_created_metrics()  # type: ignore[no-untyped-call]  # it carries no types
+disable_created_metrics()
 calls = Histogram("seam_call_seconds", "Time of a seam call as its caller sees it", LABELS, buckets=BUCKETS)
 served = Counter(
     "seam_served_total",
