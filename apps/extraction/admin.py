@@ -17,8 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.rest.admin import ReadOnly
 from apps.extraction import mismatches
 from apps.extraction.admin_checklist import ChecklistPages
+from apps.extraction.admin_dashboard import DashboardPages
 from apps.extraction.admin_moves import MovePages
-from apps.extraction.models import Move, ShadowComparison
+from apps.extraction.models import Dashboard, Move, ShadowComparison
 
 
 class DifferingField(admin.SimpleListFilter):
@@ -93,6 +94,11 @@ class ShadowComparisonAdmin(ReadOnly):
 
 def _shown(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+@admin.register(Dashboard)
+class DashboardAdmin(DashboardPages, ReadOnly):
+    """Has pages and no records; who may view it may look at them, and superusers act."""
 
 
 @admin.register(Move)

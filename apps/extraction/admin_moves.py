@@ -1,4 +1,4 @@
-"""The admin's pages for moving a service's data: where all stand, and for each its situation, the plan of an action, and the action."""
+"""What the admin's pages of moves show of where everything stands, and how an action is asked for. It is led from the dashboard."""
 
 from __future__ import annotations
 
@@ -6,33 +6,24 @@ from typing import Any, NamedTuple
 
 import psycopg
 from celery import current_app
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from kombu.exceptions import OperationalError
 
 from apps.core.database import homes, places
 from apps.core.seam import topology
 from apps.extraction.models import Move, Outcome
-from apps.extraction.moving import plans, states
+from apps.extraction.moving import states
 from apps.extraction.moving.states import SHARED, Observed
 from apps.extraction.moving.verbs import NEXT, VERBS
 
-WORDS = {
-    "prepare": _("Make its tables"),
-    "rehearse": _("Rehearse on copies"),
-    "sync": _("Copy and follow"),
-    "verify": _("Compare every row"),
-    "cutover": _("Cut over"),
-    "rollback": _("Roll back"),
-    "commit": _("Commit for good"),
-    "decommission": _("Decommission the old home"),
-    "resume": _("Go on"),
-    "abort": _("Abort"),
-}
+# Out of whatever was left half-way, whatever the stage seems to be.
+ALWAYS = ("resume", "abort")
+
 STAGES = {
     "in_process": _("in the process"),
     "shadow": _("shadowed"),
@@ -45,6 +36,10 @@ STAGES = {
     "committed": _("moved for good"),
     "decommissioned": _("old home decommissioned"),
 }
+
+
+class NotAsked(Exception):
+    """The action cannot be asked for; the message says why, in the reader's language."""
 
 
 class Row(NamedTuple):
@@ -75,7 +70,7 @@ def row_of(service: str) -> Row:
 
 
 class MovePages:
-    """Mixin of the admin of moves: the overview above the list, a page per service, and its actions. Superusers only."""
+    """Mixin of the admin of moves: the overview above the list, and the way to each service's page."""
 
     admin_site: admin.AdminSite
 
@@ -92,58 +87,37 @@ class MovePages:
         return answer
 
     def service_page(self, request: HttpRequest, service: str) -> HttpResponse:
-        """Situation, plan, and with a POST the action itself, done by the worker."""
-        if not request.user.is_superuser:
-            raise PermissionDenied
+        """A service is led from the dashboard's page; this one was its address before."""
         if service not in topology.entries():
             raise Http404
-        here = reverse("admin:extraction_service", args=[service])
-        if request.method == "POST":
-            self._ask(request, service)
-            return HttpResponseRedirect(here)
-        row = row_of(service)
-        possible = NEXT[row.observed.stage] if row.observed and _can_move(service) else ()
-        chosen = request.GET.get("verb", "")
-        under_way = (
-            Move.objects.filter(service=service, outcome__in=(Outcome.ASKED, Outcome.RUNNING))
-            .order_by("-started_at")
-            .first()
-        )
-        context = {
-            **self.admin_site.each_context(request),
-            "title": gettext("Home of the data: %(service)s") % {"service": service},
-            "row": row,
-            "situation": list(plans.situation(service)),
-            "verbs": [(verb, WORDS[verb]) for verb in possible],
-            "verb": chosen if chosen in possible else "",
-            "verb_words": WORDS.get(chosen, ""),
-            "shown": plans.show(service, chosen) if chosen in possible else None,
-            "under_way": under_way,
-            "moves": Move.objects.filter(service=service).order_by("-started_at")[:10],
-            "opts": Move._meta,
-        }
-        return TemplateResponse(request, "admin/extraction/service.html", context)
+        verb = request.GET.get("verb", "")
+        if verb in VERBS:
+            return HttpResponseRedirect(reverse("admin:extraction_dashboard_act", args=[service, verb]))
+        return HttpResponseRedirect(reverse("admin:extraction_dashboard_service", args=[service]))
 
-    def _ask(self, request: HttpRequest, service: str) -> None:
-        verb, reason = request.POST.get("verb", ""), request.POST.get("reason", "").strip()
-        row = row_of(service)
-        possible = (*NEXT[row.observed.stage], "resume", "abort") if row.observed else ("resume", "abort")
-        if verb not in VERBS or not _can_move(service):
-            raise Http404
-        if verb not in possible:
-            messages.error(request, gettext("That is not possible at this stage."))
-            return
-        if not reason:
-            messages.error(request, gettext("Say why: it is kept in the record."))
-            return
-        who = str(request.user)[:254]
-        move = Move.objects.create(
-            service=service, verb=verb, who=who, where="admin", reason=reason[:500], outcome=Outcome.ASKED
-        )
-        # By name: whoever takes it has the code and the way to the databases, and this request does not wait.
+
+def ask(service: str, verb: str, *, who: str, reason: str) -> Move:
+    """Have the worker do it: the record of what was asked for. Raises: NotAsked."""
+    row = row_of(service)
+    possible = (*NEXT[row.observed.stage], *ALWAYS) if row.observed else ALWAYS
+    if verb not in possible or not can_move(service):
+        raise NotAsked(gettext("That is not possible at this stage."))
+    if not reason.strip():
+        raise NotAsked(gettext("Say why: it is kept in the record."))
+    move = Move.objects.create(
+        service=service, verb=verb, who=who[:254], where="admin", reason=reason.strip()[:500], outcome=Outcome.ASKED
+    )
+    # By name: whoever takes it has the code and the way to the databases, and this request does not wait.
+    try:
         current_app.send_task("extraction.act", args=[str(move.id)], queue="clock", ignore_result=True)
-        messages.success(request, gettext("Asked for; the record below shows how it goes."))
+    except OperationalError as error:
+        Move.objects.filter(id=move.id).update(
+            outcome=Outcome.FAILED, problem=f"not sent: {error}"[:4000], ended_at=timezone.now()
+        )
+        raise NotAsked(gettext("The worker's queue does not answer: nothing was begun.")) from None
+    return move
 
 
-def _can_move(service: str) -> bool:
+def can_move(service: str) -> bool:
+    """Whether the ways to both databases are known."""
     return homes.is_movable(service) and places.is_configured(service)

@@ -225,4 +225,14 @@ class CallObserver(models.Model):
         return self.process
 
 
+class Dashboard(Move):
+    """The dashboard's place in the admin: its page, and the permission to look at it. It has no rows of its own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+        verbose_name = _("migration dashboard")
+        verbose_name_plural = _("migration dashboard")
+
+
 from apps.extraction.models_checklist import ChecklistResult, ItemState, Override, SignOff  # noqa: E402, F401 - Django looks here for models

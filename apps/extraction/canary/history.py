@@ -19,13 +19,13 @@ OBSERVERS_KEPT = timedelta(days=1)
 
 COUNTED = """
 SELECT date_bin(make_interval(secs => %(seconds)s), at, %(began)s), away, sum(calls), sum(errors), sum(refused)
-FROM extraction_canarycalls WHERE canary_id = %(canary)s GROUP BY 1, 2 ORDER BY 1, 2
+FROM extraction_canarycalls WHERE canary_id = %(canary)s AND at >= %(since)s GROUP BY 1, 2 ORDER BY 1, 2
 """
 TIMED = """
 SELECT slot, away, array_agg(total ORDER BY place) FROM (
     SELECT date_bin(make_interval(secs => %(seconds)s), at, %(began)s) AS slot, away, place, sum(count) AS total
     FROM extraction_canarycalls, unnest(times) WITH ORDINALITY AS bucket(count, place)
-    WHERE canary_id = %(canary)s GROUP BY 1, 2, 3
+    WHERE canary_id = %(canary)s AND at >= %(since)s GROUP BY 1, 2, 3
 ) AS counted GROUP BY slot, away ORDER BY slot, away
 """
 
@@ -53,10 +53,10 @@ def observed_at() -> datetime | None:
     return found
 
 
-def curve(canary_id: UUID, *, seconds: int = 10) -> list[Point]:
-    """Both sides' calls, errors and times, in slots of some seconds."""
+def curve(canary_id: UUID, *, seconds: int = 10, since: datetime | None = None) -> list[Point]:
+    """Both sides' calls, errors and times, in slots of some seconds; of what came later than some time, where one is given."""
     began = datetime.fromtimestamp(0, tz=timezone.get_default_timezone())
-    given: dict[str, Any] = {"seconds": seconds, "began": began, "canary": canary_id}
+    given: dict[str, Any] = {"seconds": seconds, "began": began, "canary": canary_id, "since": since or began}
     with connection.cursor() as cursor:
         cursor.execute(COUNTED, given)
         counted = cursor.fetchall()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from apps.core.database import fences, homes, places, replication
 from apps.core.database.places import Connection
 from apps.core.flags import snapshot
+from apps.core.flags.snapshot import FlagState
 from apps.core.flags.routes import system_context
 from apps.core.seam.errors import DomainError
 from apps.core.seam.registry import call
@@ -131,11 +132,18 @@ def observe_with(found: Pair, syncs: Sequence[Sync] | None = None) -> Observed:
     """The same over connections that are there, and by the synchronisations that are known already. Raises: TwoHomes."""
     service = found.service
     shared, own = side(found.shared, service, SHARED), side(found.own, service, service)
-    if shared.is_writable and own.is_writable:
-        raise TwoHomes(service)
     sync = live_sync(service, syncs)
     # Whoever knows the synchronisations wants the stage alone, for which a comparison matters while one is live.
     verification = latest_verification(service) if syncs is None or sync is not None else None
+    return observed_from(service, shared, own, sync, verification)
+
+
+def observed_from(
+    service: str, shared: Side, own: Side, sync: Sync | None, verification: Verification | None
+) -> Observed:
+    """The same from what was asked already. Raises: TwoHomes."""
+    if shared.is_writable and own.is_writable:
+        raise TwoHomes(service)
     return Observed(service, _stage(service, shared, own, sync, verification), shared, own, sync, verification)
 
 
@@ -164,7 +172,11 @@ def is_verified(verification: Verification | None) -> bool:
 def _served(service: str) -> Stage:
     """Up to REMOTE the flags say it all."""
     flags = snapshot.current()
-    remote, shadow = flags.get(f"{service}_remote", snapshot.OFF), flags.get(f"{service}_shadow", snapshot.OFF)
+    return served(flags.get(f"{service}_remote", snapshot.OFF), flags.get(f"{service}_shadow", snapshot.OFF))
+
+
+def served(remote: FlagState, shadow: FlagState) -> Stage:
+    """The stage that the two flags of a service say while its data stay."""
     if remote.everyone or (remote.everyone is None and remote.percent >= 100):
         return Stage.REMOTE
     if remote.everyone is None and (remote.percent > 0 or remote.actors):

@@ -1,0 +1,63 @@
+"""An action asked for on a page, done: a canary's and a flag's at once in the request, a move of data by the worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+
+from apps.core.flags import snapshot
+from apps.extraction import admin_moves, routing
+from apps.extraction.canary import steering
+from apps.extraction.dashboard import looking
+from apps.extraction.dashboard.choices import CANARY, FLAGS, Choice
+
+WHERE = "admin"
+
+
+class Refused(Exception):
+    """It was not done; the message says why."""
+
+
+def act(service: str, choice: Choice, form: Any, *, who: str) -> str:
+    """Do it; what was done, in a sentence. Raises: Refused."""
+    given, by = form.cleaned_data, steering.By(who[:254], WHERE, form.cleaned_data["reason"])
+    try:
+        if choice.group == CANARY:
+            return _canary(service, choice, form, by)
+        if choice.group == FLAGS:
+            return _flag(service, choice, given, by)
+        admin_moves.ask(service, choice.name, who=who, reason=given["reason"])
+        return gettext("Asked for: the worker does it, and the history below shows how it goes.")
+    except (steering.CanaryRefused, admin_moves.NotAsked) as error:
+        raise Refused(str(error)) from None
+    except ValidationError as error:
+        raise Refused("; ".join(error.messages)) from None
+    finally:
+        snapshot.forget()
+        looking.forget()
+
+
+def _canary(service: str, choice: Choice, form: Any, by: steering.By) -> str:
+    if choice.verb == "deploy":
+        steering.deploy(service, form.rules(), by)
+        return gettext(
+            "The canary is deployed: the first share of people is sent away, and the judge looks each second."
+        )
+    steering.VERBS[choice.verb](service, by)
+    return {
+        "promote": gettext("Promoted."),
+        "hold": gettext("Held at this share."),
+        "resume": gettext("The judge leads on."),
+        "roll-back": gettext("Everybody is taken home; the canary has ended."),
+    }[choice.verb]
+
+
+def _flag(service: str, choice: Choice, given: dict[str, Any], by: steering.By) -> str:
+    with routing.by(by.who, where=by.where, reason=by.reason):
+        if choice.name == "home":
+            routing.switch_off(service, "remote")
+            return gettext("Everybody is answered at home.")
+        routing.set_share(service, "shadow", given["share"])
+    return gettext("The shadowed share is set.")

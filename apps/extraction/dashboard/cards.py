@@ -1,0 +1,276 @@
+"""One service in short: stage, home, share, canary and judge, the lifted-out process, copying, and what waits for a person."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.translation import gettext, ngettext
+
+from apps.core.flags.snapshot import FlagState
+from apps.datasync.interface import Sync, SyncPhase, Verification
+from apps.extraction.canary import gathering, steering
+from apps.extraction.canary.metrics import state_of
+from apps.extraction.course.phases import PHASE_OF
+from apps.extraction.dashboard import words
+from apps.extraction.dashboard.comparing import Sides
+from apps.extraction.dashboard.looking import Found
+from apps.extraction.judging import explaining
+from apps.extraction.models import CanaryDeployment, CanaryState, Move
+from apps.extraction.moving import states
+from apps.extraction.moving.states import SHARED, Observed, Stage
+
+
+class Known(NamedTuple):
+    """All that is known of a service at one look. `silence` is why its process does not answer; None without an address."""
+
+    service: str
+    is_movable: bool
+    shared: Found | None
+    own: Found | None
+    sync: Sync | None
+    verification: Verification | None
+    remote: FlagState
+    shadow: FlagState
+    address: str
+    silence: str | None
+    is_breaker_open: bool
+    canary: CanaryDeployment | None
+    move: Move | None
+    asked_ago: float
+
+    @property
+    def problem(self) -> str:
+        """Why the stage is not known; empty where it is."""
+        return next((found.problem for found in (self.shared, self.own) if found is not None and found.problem), "")
+
+    @property
+    def has_two_homes(self) -> bool:
+        """Whether both databases let the platform write."""
+        sides = [found.side for found in (self.shared, self.own) if found is not None]
+        return len(sides) == 2 and all(side is not None and side.is_writable for side in sides)
+
+    def observed(self) -> Observed | None:
+        """Where it stands; None where that is not known, or is no stage."""
+        if not self.is_movable:
+            return states.observe(self.service)
+        if self.shared is None or self.own is None or self.shared.side is None or self.own.side is None:
+            return None
+        if self.has_two_homes:
+            return None
+        return states.observed_from(self.service, self.shared.side, self.own.side, self.sync, self.verification)
+
+    @property
+    def has_open_canary(self) -> bool:
+        """Whether a canary is under way."""
+        return self.canary is not None and self.canary.ended_at is None
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """One service, ready to be shown. `position` is the stage's place from 0, -1 where it is not known; shares in percent."""
+
+    service: str
+    stage: str
+    stage_words: str
+    position: int
+    phase: str
+    home: str
+    share: float
+    share_words: str
+    shadow_words: str
+    canary: str
+    canary_words: str
+    sentence: str
+    evidence: float
+    evidence_words: str
+    process: str
+    process_words: str
+    sync_percent: float | None
+    sync_words: str
+    errors_words: str
+    latency_words: str
+    waits: str
+    problem: str
+    under_way: str
+
+
+def card(known: Known, sides: Sides | None) -> Card:
+    """The card of a service."""
+    observed = known.observed()
+    stage = observed.stage if observed is not None else None
+    process, process_words = _process(known)
+    canary, canary_words = _canary(known.canary)
+    progress, sync_words = _sync(known, stage)
+    remote = known.remote
+    return Card(
+        service=known.service,
+        stage=stage.value if stage else ("two_homes" if known.has_two_homes else "not_known"),
+        stage_words=str(words.LANE[stage]) if stage else _no_stage(known),
+        position=words.STAGES.index(stage) if stage else -1,
+        phase=_phase(stage),
+        home=_home(known, observed),
+        share=100.0 if remote.everyone else 0.0 if remote.everyone is False else remote.percent,
+        share_words=words.share(remote),
+        shadow_words=words.share(known.shadow),
+        canary=canary,
+        canary_words=canary_words,
+        sentence=_sentence(known.canary),
+        evidence=float(known.canary.evidence.get("all", 0.0)) if known.canary else 0.0,
+        evidence_words=_evidence(known.canary),
+        process=process,
+        process_words=process_words,
+        sync_percent=progress,
+        sync_words=sync_words,
+        errors_words=_errors(sides),
+        latency_words=_latency(sides),
+        waits=_waits(known, stage),
+        problem=known.problem,
+        under_way=_under_way(known.move),
+    )
+
+
+def _no_stage(known: Known) -> str:
+    return gettext("TWO HOMES") if known.has_two_homes else gettext("not known")
+
+
+def _phase(stage: Stage | None) -> str:
+    if stage is None:
+        return ""
+    return gettext("phase %(number)d of 6") % {"number": PHASE_OF[stage].number}
+
+
+def _home(known: Known, observed: Observed | None) -> str:
+    if known.has_two_homes:
+        return gettext("both databases")
+    if observed is None:
+        return gettext("not known")
+    if observed.home == SHARED:
+        return gettext("shared database") if known.is_movable else gettext("shared database, stays there")
+    return gettext("its own database") if observed.home else gettext("none: nobody can write")
+
+
+def _process(known: Known) -> tuple[str, str]:
+    if not known.address:
+        return "none", gettext("not lifted out")
+    if known.silence:
+        return "silent", gettext("does not answer")
+    return ("open", gettext("breaker open")) if known.is_breaker_open else ("answers", gettext("answers"))
+
+
+def _canary(canary: CanaryDeployment | None) -> tuple[str, str]:
+    if canary is None:
+        return "", gettext("none yet")
+    state = state_of(canary)
+    label = gettext("not known") if state == "not_known" else str(CanaryState(canary.state).label)
+    if canary.ended_at is not None:
+        return state, label
+    rules = gathering.rules_of(canary)
+    step = gettext("step %(step)d of %(steps)d") % {"step": canary.step + 1, "steps": len(rules.steps)}
+    return state, f"{label}, {step}"
+
+
+def _sentence(canary: CanaryDeployment | None) -> str:
+    if canary is None:
+        return ""
+    if not canary.numbers:
+        return gettext("The judge has not looked yet.")
+    return explaining.words(canary.judged_because, canary.numbers, canary.evidence)
+
+
+def _evidence(canary: CanaryDeployment | None) -> str:
+    if canary is None or not canary.numbers:
+        return "—"
+    value = float(canary.evidence.get("all", 0.0))
+    shown = gettext("over a billion") if value >= 1e9 else localize(int(value) if value >= 10 else round(value, 2))
+    limit = localize(round(1 / gathering.rules_of(canary).false_rollback))
+    return gettext("%(value)s of %(limit)s") % {"value": shown, "limit": limit}
+
+
+def _sync(known: Known, stage: Stage | None) -> tuple[float | None, str]:
+    sync = known.sync
+    if sync is None:
+        if stage in {Stage.COMMITTED, Stage.DECOMMISSIONED}:
+            return 100.0, gettext("all rows moved")
+        if stage is Stage.REVERSIBLE:
+            return 100.0, gettext("moved; the way back follows")
+        return None, gettext("nothing is copied")
+    total = max(sync.records_total, sync.records_processed, 1)
+    is_following = sync.phase is SyncPhase.FOLLOWING
+    progress = 100.0 if is_following else 100 * sync.records_processed / total
+    told = f"{words.percent(progress, 1)}, {SYNC_WORDS[sync.phase]()}"
+    if sync.lag_seconds is not None:
+        told += ", " + gettext("%(seconds)s s behind") % {"seconds": localize(sync.lag_seconds)}
+    return round(progress, 1), told
+
+
+def _errors(sides: Sides | None) -> str:
+    return "—" if sides is None else f"{rate(sides.away.rate)} / {rate(sides.home.rate)}"
+
+
+def rate(value: float | None) -> str:
+    """An error rate, or a dash."""
+    return "—" if value is None else words.percent(value * 100)
+
+
+def _latency(sides: Sides | None) -> str:
+    if sides is None:
+        return "—"
+    return f"{words.milliseconds(sides.away.quantile(0.5))} / {words.milliseconds(sides.home.quantile(0.5))}"
+
+
+def _waits(known: Known, stage: Stage | None) -> str:
+    """What only a person can decide or put right, the most pressing first; empty where nothing waits."""
+    if known.has_two_homes:
+        return gettext("Both databases let the platform write. Shut one by hand at once.")
+    if known.problem:
+        return gettext("A database does not answer: its stage is not known until it does.")
+    if stage is Stage.CUTTING:
+        return gettext("Nobody can write. The worker finishes it within seconds; if it does not, resume or abort.")
+    return (known.canary is not None and _of_canary(known.canary)) or _of_stage(known, stage)
+
+
+def _of_canary(canary: CanaryDeployment) -> str:
+    if canary.ended_at is not None:
+        return ""
+    silent = (timezone.now() - (canary.judged_at or canary.started_at)).total_seconds()
+    if silent > steering.SILENT_SECONDS:
+        seconds = int(silent)
+        told = ngettext("The judge has not looked for %(s)d second: is a worker running?",
+                        "The judge has not looked for %(s)d seconds: is a worker running?", seconds)  # fmt: skip
+        return told % {"s": seconds}
+    if canary.state == CanaryState.AWAITING:
+        return gettext("The judge asks: it cannot say that the canary is well. Promote, resume or roll back.")
+    return gettext("Held by hand: it stays at this share until resumed.") if canary.state == CanaryState.HELD else ""
+
+
+def _of_stage(known: Known, stage: Stage | None) -> str:
+    if known.verification is not None and known.verification.differences:
+        count = known.verification.differences
+        return ngettext("%(count)d row differs: a cutover is refused until it does not.",
+                        "%(count)d rows differ: a cutover is refused until none does.", count) % {"count": count}  # fmt: skip
+    decisions = {
+        Stage.VERIFIED: gettext("Ready: decide on the cutover."),
+        Stage.REVERSIBLE: gettext("Moved: commit for good when you are sure, or roll back."),
+        Stage.COMMITTED: gettext("Moved for good: the old home can be decommissioned."),
+    }
+    if known.silence and (known.remote.everyone or known.remote.percent > 0):
+        return gettext("People are sent to a process that does not answer; home answers for it as long as it can.")
+    return decisions.get(stage, "") if stage else ""
+
+
+def _under_way(move: Move | None) -> str:
+    if move is None:
+        return ""
+    said: dict[str, Any] = {"verb": move.verb, "who": move.who}
+    return gettext("Under way: %(verb)s, asked for by %(who)s.") % said
+
+
+SYNC_WORDS = {
+    SyncPhase.WAITING: lambda: gettext("waiting"),
+    SyncPhase.COPYING: lambda: gettext("copying"),
+    SyncPhase.BUILDING_KEYS: lambda: gettext("building keys"),
+    SyncPhase.FOLLOWING: lambda: gettext("following"),
+    SyncPhase.ENDED: lambda: gettext("ended"),
+}

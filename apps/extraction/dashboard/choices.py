@@ -1,0 +1,190 @@
+"""What can be done with a service now, and what cannot and why: each with the sentence of what will happen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.extraction.canary import gathering, steering
+from apps.extraction.dashboard import words
+from apps.extraction.dashboard.cards import Known
+from apps.extraction.models import CanaryState
+from apps.extraction.moving.states import Observed, Stage
+from apps.extraction.moving.verbs import NEXT, VERBS
+
+CANARY, FLAGS, DATA = "canary", "flags", "data"
+GROUPS: dict[str, Any] = {CANARY: _("Canary"), FLAGS: _("Flags"), DATA: _("Data")}
+NAMES: dict[str, Any] = {
+    "canary-deploy": _("Deploy a canary"),
+    "canary-promote": _("Promote to the next share"),
+    "canary-hold": _("Hold"),
+    "canary-resume": _("Let the judge lead on"),
+    "canary-roll-back": _("Take everybody home"),
+    "shadow": _("Set the shadowed share"),
+    "home": _("Send everybody home"),
+}
+# What takes something away from people or for good is marked.
+GRAVE = frozenset({"canary-roll-back", "home", "cutover", "rollback", "commit", "decommission", "abort"})
+
+
+class Choice(NamedTuple):
+    """One action. `refusal` says why it is not possible now, and is empty where it is; `effect` says what it does."""
+
+    name: str
+    group: str
+    words: Any
+    refusal: str
+    effect: str = ""
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether it makes sense now; its own checks may refuse it still."""
+        return not self.refusal
+
+    @property
+    def is_grave(self) -> bool:
+        """Whether it is marked."""
+        return self.name in GRAVE
+
+    @property
+    def verb(self) -> str:
+        """The canary's verb, or the action's own name."""
+        return self.name.removeprefix("canary-")
+
+
+def of(known: Known) -> list[Choice]:
+    """Every action with a service, in the order of a migration."""
+    observed = known.observed()
+    return [*_of_canary(known, observed), *_of_flags(known, observed), *_of_data(known, observed)]
+
+
+def grouped(choices: list[Choice]) -> list[tuple[Any, list[Choice]]]:
+    """The possible ones by group, without empty groups."""
+    found = [
+        (words, [one for one in choices if one.group == name and one.is_possible]) for name, words in GROUPS.items()
+    ]
+    return [(name, some) for name, some in found if some]
+
+
+def find(known: Known, name: str) -> Choice | None:
+    """One by its name; None where there is none of that name."""
+    return next((choice for choice in of(known) if choice.name == name), None)
+
+
+def _choice(name: str, group: str, refusal: str, effect: str = "") -> Choice:
+    return Choice(name, group, NAMES.get(name) or words.MOVES[name], refusal, effect)
+
+
+def _of_canary(known: Known, observed: Observed | None) -> Iterator[Choice]:
+    yield _choice("canary-deploy", CANARY, _not_deployable(known, observed), _deploying(known))
+    canary = known.canary
+    if canary is None or canary.ended_at is not None:
+        for name in ("canary-promote", "canary-hold", "canary-resume", "canary-roll-back"):
+            yield _choice(name, CANARY, gettext("No canary is under way."))
+        return
+    rules = gathering.rules_of(canary)
+    share = words.percent(rules.steps[canary.step])
+    yield _choice("canary-promote", CANARY, "", _promoting(share, canary.step, rules.steps))
+    held = gettext("It is held already.") if canary.state == CanaryState.HELD else ""
+    yield _choice(
+        *("canary-hold", CANARY, held),
+        gettext("%(share)s of people stay away until somebody resumes or promotes. Harm still takes everybody home.")
+        % {"share": share},
+    )
+    runs = gettext("The judge leads it already.") if canary.state == CanaryState.RUNNING else ""
+    yield _choice(
+        *("canary-resume", CANARY, runs),
+        gettext(
+            "The judge goes on to judge at %(share)s of people, and promotes when it knows that the canary is well."
+        )
+        % {"share": share},
+    )
+    yield _choice(
+        *("canary-roll-back", CANARY, ""),
+        gettext(
+            "Everybody is answered at home again within a second; calls that are under way end where they began. Of "
+            "%(share)s of people away nobody stays there. The canary ends; another one can be deployed afterwards."
+        )
+        % {"share": share},
+    )
+
+
+def _not_deployable(known: Known, observed: Observed | None) -> str:
+    if not known.address:
+        return gettext("It has no lifted-out process: SEAM_AWAY has no address for it.")
+    if known.has_open_canary:
+        return gettext("A canary is under way already.")
+    if observed is None:
+        return gettext("Where it stands is not known.")
+    if observed.stage not in steering.DEPLOYABLE:
+        return gettext("A canary begins with everybody at home; the stage is “%(stage)s”.") % {
+            "stage": words.LANE[observed.stage]
+        }
+    if known.silence:
+        return gettext("Its process does not answer: %(problem)s") % {"problem": known.silence}
+    return ""
+
+
+def _deploying(known: Known) -> str:
+    return gettext(
+        "The first share of people is sent to the process at %(address)s. Who they are is drawn once, and each keeps their "
+        "side. The judge looks each second: it goes on to the next share when it knows that all is well, takes everybody "
+        "home when it sees harm, and asks you when it cannot know."
+    ) % {"address": known.address}
+
+
+def _promoting(share: str, step: int, steps: tuple[float, ...]) -> str:
+    if step + 1 < len(steps):
+        given = {"now": share, "next": words.percent(steps[step + 1])}
+        return (
+            gettext(
+                "The share rises from %(now)s to %(next)s of people now, whatever the judge says. It goes on judging there."
+            )
+            % given
+        )
+    return gettext(
+        "The canary ends well: %(now)s of people stay away, and nobody judges any more. The way back is then the flag."
+    ) % {"now": share}
+
+
+def _of_flags(known: Known, observed: Observed | None) -> Iterator[Choice]:
+    hindrance = gettext("It has no lifted-out process: SEAM_AWAY has no address for it.") if not known.address else ""
+    by_canary = gettext("The canary leads the flags until it ends.") if known.has_open_canary else ""
+    yield _choice(
+        *("shadow", FLAGS, hindrance or by_canary),
+        gettext("Of this share of people the queries are asked of the other side as well, and the answers compared. "
+                "People are answered as before and wait for nothing."),
+    )  # fmt: skip
+    nobody = known.remote.everyone is False or not (
+        known.remote.everyone or known.remote.percent or known.remote.actors
+    )
+    at_home = gettext("Everybody is at home.") if nobody else ""
+    is_gone = observed is not None and observed.stage is Stage.DECOMMISSIONED
+    gone = gettext("Home has no right to its data any more.") if is_gone else ""
+    yield _choice(
+        *("home", FLAGS, hindrance or by_canary or at_home or gone),
+        gettext("%(share)s are sent away now. From now on everybody is answered at home; nobody's data move.")
+        % {"share": words.share(known.remote).capitalize()},
+    )
+
+
+def _of_data(known: Known, observed: Observed | None) -> Iterator[Choice]:
+    for verb in VERBS:
+        yield _choice(verb, DATA, _not_movable(known, observed, verb), str(words.MOVE_EFFECTS[verb]))
+
+
+def _not_movable(known: Known, observed: Observed | None, verb: str) -> str:
+    if not known.is_movable:
+        return gettext("Its data have no database of their own to go to.")
+    is_way_out = verb in {"resume", "abort"}
+    if known.move is not None and not is_way_out:
+        return gettext("“%(verb)s” is under way.") % {"verb": words.MOVES.get(known.move.verb, known.move.verb)}
+    if observed is None:
+        return "" if is_way_out and known.has_two_homes else gettext("Where it stands is not known.")
+    if verb in NEXT[observed.stage] or (is_way_out and known.move is not None):
+        return ""
+    stages = [str(words.LANE[stage]) for stage, verbs in NEXT.items() if verb in verbs]
+    return gettext("Only at these stages: %(stages)s.") % {"stages": ", ".join(stages)}

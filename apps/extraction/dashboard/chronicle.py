@@ -1,0 +1,132 @@
+"""Everything that anybody did with a service, and why: canaries, moves of its data, and flags, as one list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.utils.translation import gettext
+
+from apps.core.flags import history as flag_history
+from apps.core.models import FlagChange
+from apps.extraction import routing
+from apps.extraction.canary import steering
+from apps.extraction.dashboard import words
+from apps.extraction.judging import explaining
+from apps.extraction.models import CanaryEntry, Move, Outcome
+
+PAGE = 20
+GOOD, BAD, PLAIN = "good", "bad", ""
+
+
+class Line(NamedTuple):
+    """One thing that was done. `why` is what the person said, or the judge's sentence; `pk` leads to a move's record."""
+
+    at: datetime
+    service: str
+    kind: str
+    what: str
+    detail: str
+    who: str
+    where: str
+    why: str
+    tone: str
+    pk: Any = None
+
+
+class Page(NamedTuple):
+    """A page of the list, numbered from 1."""
+
+    lines: list[Line]
+    number: int
+    has_older: bool
+
+
+def page(service: str, number: int) -> Page:
+    """A page of a service's list, newest first."""
+    number = max(1, number)
+    last = number * PAGE
+    merged = sorted(_newest(service, last + 1), key=lambda line: line.at, reverse=True)
+    return Page(merged[last - PAGE : last], number, len(merged) > last)
+
+
+def between(begin: datetime, end: datetime) -> list[Line]:
+    """What was done with any service from a time up to another, oldest first."""
+    moves = Move.objects.filter(started_at__gte=begin, started_at__lt=end)
+    entries = CanaryEntry.objects.exclude(action="judge").filter(at__gte=begin, at__lt=end).select_related("canary")
+    changed = FlagChange.objects.filter(pgh_created_at__gte=begin, pgh_created_at__lt=end)
+    lines = [*_moves(moves), *_entries(entries)]
+    for name in sorted(set(changed.values_list("name", flat=True))):
+        service, _, kind = name.rpartition("_")
+        if kind in routing.KINDS:
+            lines += [line for line in _flags(service, kind, limit=10_000) if begin <= line.at < end]
+    return sorted(lines, key=lambda line: line.at)
+
+
+def _newest(service: str, count: int) -> Iterator[Line]:
+    yield from _moves(Move.objects.filter(service=service).order_by("-started_at")[:count])
+    entries = CanaryEntry.objects.filter(canary__service=service).exclude(action="judge")
+    yield from _entries(entries.select_related("canary").order_by("-at", "-id")[:count])
+    for kind in routing.KINDS:
+        yield from _flags(service, kind, limit=count)
+
+
+def _moves(moves: Iterable[Move]) -> Iterator[Line]:
+    tones: dict[str, str] = {Outcome.DONE: GOOD, Outcome.REFUSED: BAD, Outcome.FAILED: BAD}
+    for move in moves:
+        told = [str(Outcome(move.outcome).label)]
+        if move.pause_ms is not None:
+            told.append(gettext("pause %(pause)s") % {"pause": words.milliseconds(move.pause_ms / 1000)})
+        if move.problem:
+            told.append(move.problem[:300])
+        yield Line(
+            at=move.started_at,
+            service=move.service,
+            kind=gettext("data"),
+            what=move.verb,
+            detail=", ".join(told),
+            who=words.who(move.who),
+            where=move.where,
+            why=move.reason,
+            tone=tones.get(move.outcome, PLAIN),
+            pk=move.pk,
+        )
+
+
+def _entries(entries: Iterable[CanaryEntry]) -> Iterator[Line]:
+    tones = {"roll-back": BAD, "ask": BAD, "go-on": GOOD, "promote": GOOD}
+    for entry in entries:
+        is_judge = entry.who == steering.JUDGE
+        said = explaining.words(entry.judged_because, entry.numbers, entry.evidence) if is_judge else entry.reason
+        yield Line(
+            at=entry.at,
+            service=entry.canary.service,
+            kind=gettext("canary"),
+            what=str(words.CANARY_ACTIONS.get(entry.action, entry.action)),
+            detail=words.percent(entry.share),
+            who=words.who(entry.who),
+            where="" if is_judge else steering.WHERE,
+            why=said,
+            tone=tones.get(entry.action, PLAIN),
+        )
+
+
+def _flags(service: str, kind: str, *, limit: int) -> Iterator[Line]:
+    for change in flag_history.of_flag(f"{service}_{kind}", limit):
+        yield Line(
+            at=change.at,
+            service=service,
+            kind=gettext("flag"),
+            what=f"{service}_{kind}",
+            detail=change.words or change.kind,
+            who=words.who(change.who) or gettext("unknown: by SQL"),
+            where=change.where,
+            why=_flag_reason(change.who, change.reason),
+            tone=PLAIN,
+        )
+
+
+def _flag_reason(who: str, reason: str) -> str:
+    """A flag that the judge turned has a code for a reason; its sentence is in the canary's own line."""
+    return gettext("by the canary's ruling") if who == steering.JUDGE else reason

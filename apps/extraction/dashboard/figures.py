@@ -1,0 +1,129 @@
+"""The platform's five figures: services migrated of all, rows synchronised, error rate of both sides, what being away costs in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+import msgspec
+from django.utils.formats import localize
+from django.utils.translation import gettext, ngettext
+
+from apps.datasync.interface import SyncPhase
+from apps.extraction.dashboard import words
+from apps.extraction.dashboard.cards import Card, Known, rate
+from apps.extraction.dashboard.comparing import WINDOW_SECONDS, Sides
+from apps.extraction.moving.states import SHARED, Stage
+
+MIGRATED = (Stage.COMMITTED, Stage.DECOMMISSIONED)
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One figure: what it is, its value in words, and on what it rests."""
+
+    name: str
+    label: str
+    value: str
+    note: str
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """The raw values beside the words: None is not known. Rates 0 to 1, times in seconds."""
+
+    services_migrated: int
+    total_services: int
+    movable_services: int
+    data_sync_progress: float | None
+    error_rate_away: float | None
+    error_rate_home: float | None
+    performance_impact_p50: float | None
+    performance_impact_p95: float | None
+    shown: tuple[Figure, ...]
+
+
+def of(cards: Sequence[Card], known: Sequence[Known], compared: Sequence[Sides]) -> Figures:
+    """The figures of a board."""
+    sides = reduce(Sides.__add__, compared, Sides())
+    migrated = sum(card.stage in MIGRATED for card in cards)
+    movable = sum(one.is_movable for one in known)
+    progress, rows, all_rows = _progress(known)
+    median, slow = sides.cost(0.5), sides.cost(0.95)
+    shown = (
+        Figure("services_migrated", gettext("Services migrated"),
+               gettext("%(done)d of %(all)d") % {"done": migrated, "all": len(cards)}, _migrated(cards, movable)),
+        Figure("data_sync_progress", gettext("Rows synchronised"),
+               "—" if progress is None else words.percent(progress, 1),
+               gettext("%(rows)s of about %(all)s rows are copied or moved") % {"rows": localize(rows), "all": localize(all_rows)}),
+        Figure("error_rate", gettext("Error rate, away / home"),
+               f"{rate(sides.away.rate)} / {rate(sides.home.rate)}", _period(sides)),
+        Figure("performance_impact_p50", gettext("Being away costs, median"), _cost(median), _quantiles(sides, 0.5)),
+        Figure("performance_impact_p95", gettext("Being away costs, p95"), _cost(slow), _quantiles(sides, 0.95)),
+    )  # fmt: skip
+    return Figures(
+        services_migrated=migrated,
+        total_services=len(cards),
+        movable_services=movable,
+        data_sync_progress=progress,
+        error_rate_away=sides.away.rate,
+        error_rate_home=sides.home.rate,
+        performance_impact_p50=median[0] if median else None,
+        performance_impact_p95=slow[0] if slow else None,
+        shown=shown,
+    )
+
+
+def _migrated(cards: Sequence[Card], movable: int) -> str:
+    reversible = sum(card.stage == Stage.REVERSIBLE for card in cards)
+    unknown = sum(card.position < 0 for card in cards)
+    told = [ngettext("%(count)d can move", "%(count)d can move", movable) % {"count": movable}]
+    if reversible:
+        told.append(
+            ngettext("%(count)d moved and can go back", "%(count)d moved and can go back", reversible)
+            % {"count": reversible}
+        )
+    if unknown:
+        told.append(ngettext("%(count)d not known", "%(count)d not known", unknown) % {"count": unknown})
+    return ", ".join(told)
+
+
+def _progress(known: Sequence[Known]) -> tuple[float | None, int, int]:
+    """Rows that are in their service's own database, of all rows that are to get there. As the planner estimates them."""
+    done = total = 0
+    for one in known:
+        if not one.is_movable or one.shared is None or one.own is None or one.problem:
+            continue
+        home = one.observed()
+        if home is not None and home.home not in (SHARED, None):
+            done, total = done + one.own.rows, total + one.own.rows
+            continue
+        rows = max(one.shared.rows, one.sync.records_total if one.sync else 0)
+        total += rows
+        if one.sync is not None:
+            done += rows if one.sync.phase is SyncPhase.FOLLOWING else min(one.sync.records_processed, rows)
+    return (100 * done / total if total else None), done, total
+
+
+def _cost(cost: tuple[float, float] | None) -> str:
+    if cost is None:
+        return "—"
+    sign = "+" if cost[0] > 0 else "−" if cost[0] < 0 else ""
+    return (
+        f"{sign}{words.milliseconds(abs(cost[0]))} ({sign}{words.percent(abs(cost[1]) * 100, 0)})" if cost[0] else "0"
+    )
+
+
+def _quantiles(sides: Sides, share: float) -> str:
+    away, home = sides.away.quantile(share), sides.home.quantile(share)
+    if away is None or home is None:
+        return gettext("too few calls say so")
+    given = {"away": words.milliseconds(away), "home": words.milliseconds(home)}
+    return gettext("%(away)s away, %(home)s at home") % given
+
+
+def _period(sides: Sides) -> str:
+    calls = sides.away.calls + sides.home.calls
+    if not calls:
+        return gettext("no canary has compared the sides yet")
+    told = ngettext("%(count)s call in the last %(minutes)d minutes of the newest canaries",
+                    "%(count)s calls in the last %(minutes)d minutes of the newest canaries", calls)  # fmt: skip
+    return told % {"count": localize(calls), "minutes": WINDOW_SECONDS // 60}
