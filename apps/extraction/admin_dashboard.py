@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import get_language, gettext
 
+from apps.core.flags import snapshot
 from apps.core.seam import topology
 from apps.extraction import mismatches
 from apps.extraction.dashboard import (
@@ -27,6 +28,7 @@ from apps.extraction.dashboard import (
     chronicle,
     curves,
     forms,
+    looking,
     planning,
     printing,
     reporting,
@@ -37,6 +39,7 @@ from apps.extraction.dashboard.acting import Refused, act
 from apps.extraction.dashboard.board import Board
 from apps.extraction.dashboard.cards import Card, Known
 from apps.extraction.dashboard.curves import Chart
+from apps.extraction.models import Move
 from apps.extraction.moving.states import Stage
 
 FOLDER = "admin/extraction/dashboard"
@@ -128,6 +131,9 @@ class DashboardPages:
             raise PermissionDenied
         if request.method not in {"GET", "HEAD", "POST"}:
             return HttpResponseNotAllowed(["GET", "POST"])
+        # What is possible is decided by how flags and databases are now, not by a look two seconds ago.
+        snapshot.forget()
+        looking.forget()
         card, known = _known(service)
         choice = choices.find(known, action)
         if choice is None:
@@ -142,6 +148,7 @@ class DashboardPages:
                 refusal = str(error)
             else:
                 return HttpResponseRedirect(here)
+        plan = planning.plan_of(known, choice) if not choice.refusal else None
         return self._page(
             request,
             "act",
@@ -151,7 +158,8 @@ class DashboardPages:
             choice=choice,
             refusal=refusal,
             form=form,
-            plan=planning.plan_of(known, choice) if not choice.refusal else None,
+            plan=plan,
+            will_refuse=plan is not None and not all(check.holds for check in plan.checks),
         )
 
     def report(self, request: HttpRequest) -> HttpResponse:
@@ -217,10 +225,10 @@ def _measures(known: Known) -> list[tuple[Any, float]]:
 def _revision(card: Card, known: Known) -> str:
     """What the page's other parts are made of: another one when anything was done or has ended."""
     canary, verification = known.canary, known.verification
+    newest = Move.objects.filter(service=card.service).values_list("id", "outcome").first()
     parts = (
-        *(card.stage, card.process, card.under_way, card.waits, card.share_words, card.shadow_words, card.problem),
+        *(card.stage, card.process, card.under_way, card.share_words, card.shadow_words, card.problem, str(newest)),
         *((str(canary.id), canary.state, str(canary.step)) if canary else ()),
-        *((known.move.outcome,) if known.move else ()),
         *((verification.status, str(verification.compared_at)) if verification else ()),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

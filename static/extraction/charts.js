@@ -9,10 +9,10 @@
 
   const colour = (name) => getComputedStyle(document.querySelector(".dash")).getPropertyValue(`--${name}`).trim();
   const moments = (options) => new Intl.DateTimeFormat(language, options);
-  const WITH_SECONDS = moments({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  const HOURS = moments({ hour: "2-digit", minute: "2-digit" });
+  const WITH_SECONDS = moments({ hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const HOURS = moments({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const DAYS = moments({ day: "2-digit", month: "2-digit" });
-  const WHOLE = moments({ day: "2-digit", month: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const WHOLE = moments({ day: "2-digit", month: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
   function moment(plot, splits) {
     const span = plot.scales.x.max - plot.scales.x.min;
@@ -65,10 +65,12 @@
     };
   }
 
-  function options(chart, width) {
+  function options(chart, place, width) {
     const axis = { stroke: colour("soft"), grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
-    const powers = (values) => values.map((value) => (value != null && Math.abs(Math.log10(value) % 1) < 1e-9 ? short.format(value) : ""));
-    const plain = (values) => values.map((value) => short.format(value));
+    const isLog = chart.kind === "log";
+    const shown = (values) => values.map((value) => (value == null ? "" : short.format(value)));
+    // Of a logarithmic axis only the powers of ten.
+    const powers = (_, splits) => splits.map((value) => (isLog && Math.abs(Math.log10(value) % 1) > 1e-9 ? null : value));
     return {
       width,
       height: HEIGHT,
@@ -76,10 +78,10 @@
       cursor: { drag: { x: false, y: false }, points: { size: 6 } },
       scales: { x: { time: true }, y: scale(chart) },
       axes: [
-        { ...axis, values: moment, space: 70 },
-        { ...axis, size: 52, values: (_, values) => (chart.kind === "log" ? powers(values) : plain(values)) },
+        { ...axis, values: moment, space: 58 },
+        { ...axis, size: 52, filter: powers, grid: { ...axis.grid, filter: powers }, values: (_, values) => shown(values) },
       ],
-      series: [{ value: (_, at) => (at == null ? "—" : WHOLE.format(new Date(at * 1000))) , label: "" }, ...series(chart)],
+      series: [{ value: (_, at) => (at == null ? "—" : WHOLE.format(new Date(at * 1000))), label: place.closest("[data-time]")?.dataset.time ?? "" }, ...series(chart)],
       hooks: { draw: [drawLimit(chart)] },
     };
   }
@@ -90,9 +92,15 @@
     plots.get(chart.name)?.plot.destroy();
     place.replaceChildren();
     const width = place.clientWidth || 320;
-    const plot = new uPlot(options(chart, width), [chart.at, ...chart.series], place);
+    const plot = new uPlot(options(chart, place, width), [chart.at, ...chart.series], place);
     plots.set(chart.name, { plot, chart, place });
     sizes.observe(place);
+    showLatest(plot);
+  }
+
+  // Under a chart that nobody points at stand its newest values.
+  function showLatest(plot) {
+    if (plot.cursor.left < 0 || plot.cursor.left == null) plot.setLegend({ idx: plot.data[0].length - 1 });
   }
 
   const sizes = new ResizeObserver((entries) => {
@@ -117,6 +125,7 @@
       else {
         known.chart = chart;
         known.plot.setData([chart.at, ...chart.series]);
+        showLatest(known.plot);
       }
     }
   });

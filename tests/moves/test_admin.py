@@ -11,7 +11,7 @@ from apps.extraction.models import Move, Outcome
 from apps.extraction.moving import states
 from tests.world import PASSWORD
 
-PAGE = "/admin/extraction/move/service/notifications/"
+PAGE = "/admin/extraction/dashboard/notifications/"
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ def sign_in(*, is_superuser: bool = True) -> Client:
 def test_plan_then_cutover_then_record(service: str, asked: list):
     client = sign_in()
     assert "notifications" in client.get("/admin/extraction/move/").content.decode()
-    page = client.get(f"{PAGE}?verb=cutover").content.decode()
-    assert "План" in page
+    assert f"{PAGE}act/cutover/" in client.get(PAGE).content.decode()
+    page = client.get(f"{PAGE}act/cutover/").content.decode()
     assert "replica identity" in page
-    assert client.post(PAGE, {"verb": "cutover", "reason": " "}).status_code == 302
+    assert client.post(f"{PAGE}act/cutover/", {"reason": " "}).status_code == 422
     assert asked == []
-    client.post(PAGE, {"verb": "cutover", "reason": "пора"})
+    assert client.post(f"{PAGE}act/cutover/", {"reason": "пора"}).status_code == 302
     ((name, args),) = asked
     assert name == "extraction.act"
     tasks.act(*args)
@@ -58,8 +58,8 @@ def test_plan_then_cutover_then_record(service: str, asked: list):
 @pytest.mark.usefixtures("following")
 def test_what_makes_no_sense_at_this_stage_is_not_asked_for(asked: list):
     client = sign_in()
-    client.post(PAGE, {"verb": "decommission", "reason": "нет"})
-    assert client.post(PAGE, {"verb": "DROP", "reason": "нет"}).status_code == 404
+    assert client.post(f"{PAGE}act/decommission/", {"reason": "нет"}).status_code == 422
+    assert client.post(f"{PAGE}act/DROP/", {"reason": "нет"}).status_code == 404
     assert asked == []
 
 

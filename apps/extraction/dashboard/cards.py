@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from django.utils import timezone
-from django.utils.formats import localize
 from django.utils.translation import gettext, ngettext
 
 from apps.core.flags.snapshot import FlagState
@@ -91,6 +90,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     sync_words: str
     errors_words: str
     latency_words: str
+    sides_words: str
     waits: str
     problem: str
     under_way: str
@@ -125,6 +125,7 @@ def card(known: Known, sides: Sides | None) -> Card:
         sync_words=sync_words,
         errors_words=_errors(sides),
         latency_words=_latency(sides),
+        sides_words="—" if sides is None else f"{_errors(sides)}\n{_latency(sides)}",
         waits=_waits(known, stage),
         problem=known.problem,
         under_way=_under_way(known.move),
@@ -155,7 +156,8 @@ def _process(known: Known) -> tuple[str, str]:
     if not known.address:
         return "none", gettext("not lifted out")
     if known.silence:
-        return "silent", gettext("does not answer")
+        is_needed = known.remote.everyone or (known.remote.everyone is None and known.remote.percent > 0)
+        return ("silent", gettext("does not answer")) if is_needed else ("idle", gettext("not running"))
     return ("open", gettext("breaker open")) if known.is_breaker_open else ("answers", gettext("answers"))
 
 
@@ -183,8 +185,8 @@ def _evidence(canary: CanaryDeployment | None) -> str:
     if canary is None or not canary.numbers:
         return "—"
     value = float(canary.evidence.get("all", 0.0))
-    shown = gettext("over a billion") if value >= 1e9 else localize(int(value) if value >= 10 else round(value, 2))
-    limit = localize(round(1 / gathering.rules_of(canary).false_rollback))
+    shown = gettext("over a billion") if value >= 1e9 else words.number(int(value) if value >= 10 else round(value, 2))
+    limit = words.number(round(1 / gathering.rules_of(canary).false_rollback))
     return gettext("%(value)s of %(limit)s") % {"value": shown, "limit": limit}
 
 
@@ -201,7 +203,7 @@ def _sync(known: Known, stage: Stage | None) -> tuple[float | None, str]:
     progress = 100.0 if is_following else 100 * sync.records_processed / total
     told = f"{words.percent(progress, 1)}, {SYNC_WORDS[sync.phase]()}"
     if sync.lag_seconds is not None:
-        told += ", " + gettext("%(seconds)s s behind") % {"seconds": localize(sync.lag_seconds)}
+        told += ", " + gettext("%(seconds)s s behind") % {"seconds": words.number(sync.lag_seconds)}
     return round(progress, 1), told
 
 
@@ -255,7 +257,7 @@ def _of_stage(known: Known, stage: Stage | None) -> str:
         Stage.REVERSIBLE: gettext("Moved: commit for good when you are sure, or roll back."),
         Stage.COMMITTED: gettext("Moved for good: the old home can be decommissioned."),
     }
-    if known.silence and (known.remote.everyone or known.remote.percent > 0):
+    if _process(known)[0] == "silent":
         return gettext("People are sent to a process that does not answer; home answers for it as long as it can.")
     return decisions.get(stage, "") if stage else ""
 

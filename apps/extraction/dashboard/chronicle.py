@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext
@@ -17,12 +17,16 @@ from apps.extraction.judging import explaining
 from apps.extraction.models import CanaryEntry, Move, Outcome
 
 PAGE = 20
+CANARY, DATA, FLAG = "canary", "data", "flag"
+# A canary's action and the flag that it turns are one transaction.
+SAME = timedelta(seconds=1)
 GOOD, BAD, PLAIN = "good", "bad", ""
 
 
 class Line(NamedTuple):
     """One thing that was done. `why` is what the person said, or the judge's sentence; `pk` leads to a move's record."""
 
+    name: str
     at: datetime
     service: str
     kind: str
@@ -47,7 +51,7 @@ def page(service: str, number: int) -> Page:
     """A page of a service's list, newest first."""
     number = max(1, number)
     last = number * PAGE
-    merged = sorted(_newest(service, last + 1), key=lambda line: line.at, reverse=True)
+    merged = _once(sorted(_newest(service, 2 * last + 1), key=lambda line: line.at, reverse=True))
     return Page(merged[last - PAGE : last], number, len(merged) > last)
 
 
@@ -61,7 +65,17 @@ def between(begin: datetime, end: datetime) -> list[Line]:
         service, _, kind = name.rpartition("_")
         if kind in routing.KINDS:
             lines += [line for line in _flags(service, kind, limit=10_000) if begin <= line.at < end]
-    return sorted(lines, key=lambda line: line.at)
+    return _once(sorted(lines, key=lambda line: line.at))
+
+
+def _once(lines: list[Line]) -> list[Line]:
+    """Without flags that a canary's action turned, which is told in its own line."""
+    acted = [(line.who, line.at) for line in lines if line.name == CANARY]
+    return [
+        line
+        for line in lines
+        if line.name != FLAG or not any(who == line.who and abs(at - line.at) < SAME for who, at in acted)
+    ]
 
 
 def _newest(service: str, count: int) -> Iterator[Line]:
@@ -81,10 +95,11 @@ def _moves(moves: Iterable[Move]) -> Iterator[Line]:
         if move.problem:
             told.append(move.problem[:300])
         yield Line(
+            name=DATA,
             at=move.started_at,
             service=move.service,
             kind=gettext("data"),
-            what=move.verb,
+            what=str(words.MOVES.get(move.verb, move.verb)),
             detail=", ".join(told),
             who=words.who(move.who),
             where=move.where,
@@ -100,6 +115,7 @@ def _entries(entries: Iterable[CanaryEntry]) -> Iterator[Line]:
         is_judge = entry.who == steering.JUDGE
         said = explaining.words(entry.judged_because, entry.numbers, entry.evidence) if is_judge else entry.reason
         yield Line(
+            name=CANARY,
             at=entry.at,
             service=entry.canary.service,
             kind=gettext("canary"),
@@ -114,19 +130,17 @@ def _entries(entries: Iterable[CanaryEntry]) -> Iterator[Line]:
 
 def _flags(service: str, kind: str, *, limit: int) -> Iterator[Line]:
     for change in flag_history.of_flag(f"{service}_{kind}", limit):
+        if change.kind == "insert" and not change.who:  # made by a migration, off
+            continue
         yield Line(
+            name=FLAG,
             at=change.at,
             service=service,
             kind=gettext("flag"),
-            what=f"{service}_{kind}",
+            what=gettext("People away") if kind == "remote" else gettext("People shadowed"),
             detail=change.words or change.kind,
             who=words.who(change.who) or gettext("unknown: by SQL"),
             where=change.where,
-            why=_flag_reason(change.who, change.reason),
+            why=change.reason,
             tone=PLAIN,
         )
-
-
-def _flag_reason(who: str, reason: str) -> str:
-    """A flag that the judge turned has a code for a reason; its sentence is in the canary's own line."""
-    return gettext("by the canary's ruling") if who == steering.JUDGE else reason

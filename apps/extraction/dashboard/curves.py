@@ -13,12 +13,13 @@ import redis
 from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
-from django.utils.formats import date_format, localize
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from apps.datasync.interface import Sync
 from apps.extraction.canary import gathering, history
 from apps.extraction.canary.history import Point
+from apps.extraction.dashboard import words
 from apps.extraction.models import CanaryDeployment
 
 Number = float | None
@@ -151,9 +152,9 @@ def _evidence(canary: CanaryDeployment) -> Chart:
         at=tuple(at for at, _ in found),
         series=(tuple(min(max(value, LEAST), MOST) for _, value in found),),
         limit=limit,
-        limit_words=gettext("%(limit)s: everybody is taken home") % {"limit": localize(round(limit))},
+        limit_words=gettext("%(limit)s: everybody is taken home") % {"limit": words.number(round(limit))},
         note=gettext("1 is no evidence at all. A healthy service reaches the line in at most one rollout of %(limit)s.")
-        % {"limit": localize(round(limit))},
+        % {"limit": words.number(round(limit))},
     )
 
 
@@ -228,4 +229,4 @@ def _moment(seconds: float) -> str:
 def _shown(value: Number) -> str:
     if value is None:
         return "—"
-    return str(localize(round(value, 2) if value < 1000 else int(value)))
+    return words.number(round(value, 2) if value < 1000 else int(value))

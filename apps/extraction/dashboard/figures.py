@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import reduce
 
 import msgspec
-from django.utils.formats import localize
 from django.utils.translation import gettext, ngettext
 
 from apps.datasync.interface import SyncPhase
@@ -53,7 +52,7 @@ def of(cards: Sequence[Card], known: Sequence[Known], compared: Sequence[Sides])
                gettext("%(done)d of %(all)d") % {"done": migrated, "all": len(cards)}, _migrated(cards, movable)),
         Figure("data_sync_progress", gettext("Rows synchronised"),
                "—" if progress is None else words.percent(progress, 1),
-               gettext("%(rows)s of about %(all)s rows are copied or moved") % {"rows": localize(rows), "all": localize(all_rows)}),
+               gettext("%(rows)s of about %(all)s rows are copied or moved") % {"rows": words.number(rows), "all": words.number(all_rows)}),
         Figure("error_rate", gettext("Error rate, away / home"),
                f"{rate(sides.away.rate)} / {rate(sides.home.rate)}", _period(sides)),
         Figure("performance_impact_p50", gettext("Being away costs, median"), _cost(median), _quantiles(sides, 0.5)),
@@ -126,4 +125,4 @@ def _period(sides: Sides) -> str:
         return gettext("no canary has compared the sides yet")
     told = ngettext("%(count)s call in the last %(minutes)d minutes of the newest canaries",
                     "%(count)s calls in the last %(minutes)d minutes of the newest canaries", calls)  # fmt: skip
-    return told % {"count": localize(calls), "minutes": WINDOW_SECONDS // 60}
+    return told % {"count": words.number(calls), "minutes": WINDOW_SECONDS // 60}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
@@ -90,6 +91,8 @@ class Deploy(Why):
             shares = [float(word) for word in words]
         except ValueError:
             raise forms.ValidationError(gettext("Numbers, separated by spaces.")) from None
+        if not all(map(math.isfinite, shares)):
+            raise forms.ValidationError(gettext("Numbers, separated by spaces."))
         if any(round(share, PLACES) != share for share in shares):
             raise forms.ValidationError(gettext("A share has at most two decimals."))
         return shares

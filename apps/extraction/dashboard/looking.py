@@ -22,7 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from apps.core.database import homes, places, replication
 from apps.core.database.places import Connection
-from apps.core.seam import conformance, topology
+from apps.core.seam import conformance, http_client, topology
 from apps.extraction.moving import states
 from apps.extraction.moving.states import SHARED, Side
 
@@ -87,9 +87,7 @@ def look() -> Look:
         shared = pool.submit(_shared, services)
         own = {service: pool.submit(_own, service) for service in services}
         away: dict[str, Future[str]] = {
-            service: pool.submit(
-                conformance.reachable, topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME
-            )
+            service: pool.submit(_silence, service, url)
             for service, url in settings.SEAM_AWAY.items()
             if service in topology.entries()
         }
@@ -115,6 +113,14 @@ def _may_look() -> bool:
         return bool(cache.add(LOOKING, 1, int(STALE_SECONDS)))
     except redis.RedisError:
         return True
+
+
+def _silence(service: str, url: str) -> str:
+    """Why a lifted-out process does not answer, or nothing. The connection ends with this thread."""
+    try:
+        return conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME)
+    finally:
+        http_client.close_idle()
 
 
 def _shared(services: list[str]) -> dict[str, Found]:

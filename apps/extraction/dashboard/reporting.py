@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 from django.db.models import Count, Q
 from django.utils import timezone
-from django.utils.formats import date_format, localize
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from apps.core.seam import topology
@@ -160,7 +160,7 @@ def _rows_before(move: Move) -> str:
         .values_list("facts", flat=True)
         .first()
     )
-    return str(localize(facts["rows"])) if facts and "rows" in facts else "—"
+    return words.number(facts["rows"]) if facts and "rows" in facts else "—"
 
 
 def _incidents(lines: Iterable[Line]) -> Section:
@@ -169,7 +169,7 @@ def _incidents(lines: Iterable[Line]) -> Section:
     return Section(
         heading=gettext("Incidents: rolled back, refused, failed, asked"),
         columns=(gettext("at"), gettext("service"), gettext("what"), gettext("how"), gettext("who"), gettext("why")),
-        widths=(2.2, 2, 2.4, 4, 2, 4),
+        widths=(2.2, 2, 2.4, 4, 3, 3.6),
         rows=rows,
         empty=gettext("Nothing went wrong."),
         note=_left_out(len(wrong)),
@@ -198,7 +198,7 @@ def _shadow(begin: datetime, end: datetime) -> Section:
             *(gettext("mismatch"), gettext("noise"), gettext("failed")),
         ),
         widths=(2, 3, 1.5, 1.5, 1.5, 1.5),
-        rows=tuple((service, method, *map(localize, counts)) for service, method, *counts in found.values_list(*names)[:MOST]),
+        rows=tuple((service, method, *map(words.number, counts)) for service, method, *counts in found.values_list(*names)[:MOST]),
         empty=gettext("Nothing was asked of both sides."),
     )  # fmt: skip
 
@@ -211,10 +211,10 @@ def _backups(begin: datetime, end: datetime) -> Section:
             *(gettext("at"), gettext("service"), gettext("file")),
             *(gettext("rows, restored and compared"), "SHA-256"),
         ),
-        widths=(2, 2, 4, 2, 5),
+        widths=(2, 1.6, 3, 1.8, 7),
         rows=tuple(
             (moment(move.started_at), move.service, str(move.facts["backup"]).rpartition("/")[2],
-             str(localize(move.facts.get("rows", "—"))), str(move.facts.get("sha256", "—")))
+             words.number(move.facts.get("rows", 0)), str(move.facts.get("sha256", "—")))
             for move in found.order_by("started_at")[:MOST]
         ),
         empty=gettext("No old tables were backed up."),
@@ -234,7 +234,7 @@ def _actions(lines: list[Line]) -> Section:
             gettext("who, from where"),
             gettext("why"),
         ),
-        widths=(2.2, 2, 2.6, 4, 2.6, 4),
+        widths=(2.2, 2, 2.4, 4, 3, 3.6),
         rows=tuple(rows),
         empty=gettext("Nobody did anything."),
         note=_left_out(len(lines)),

@@ -92,10 +92,15 @@ def share(state: FlagState) -> str:
     return f"{percent(state.percent)}{listed}"
 
 
+def number(value: float | Decimal) -> str:
+    """A number in the reader's way, as plain text: what `localize` gives is marked as safe, which no encoder knows."""
+    return str.__str__(localize(value))
+
+
 def percent(value: float | Decimal, places: int = 2) -> str:
     """A share in percent, without zeros that say nothing."""
     rounded = round(float(value), places)
-    return f"{localize(int(rounded) if rounded == int(rounded) else rounded)} %"
+    return f"{number(int(rounded) if rounded == int(rounded) else rounded)}\N{NO-BREAK SPACE}%"
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -103,7 +108,7 @@ def milliseconds(seconds: float | None) -> str:
     if seconds is None:
         return "—"
     value = seconds * 1000
-    return gettext("%(value)s ms") % {"value": localize(round(value) if value >= 100 else round(value, 1))}
+    return gettext("%(value)s ms") % {"value": number(round(value) if value >= 100 else round(value, 1))}
 
 
 def who(name: str) -> str:

@@ -1,0 +1,80 @@
+"""In a real browser: the curves are drawn, and what changes is seen without loading the page again, on a desk and on a phone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.extraction.canary import steering
+from tests.browser.test_portal import URL, browser, pytestmark  # noqa: F401 - a fixture, and when it cannot be
+from tests.dashboard.conftest import HOME, ME, PAGE, SERVICE, person
+from tests.world import PASSWORD
+
+INKED = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const colours = new Set();
+  for (let at = 0; at < data.length; at += 4) if (data[at + 3] > 200) colours.add(`${data[at]},${data[at + 1]},${data[at + 2]}`);
+  return colours.size;
+}"""
+TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture(params=[1280, 390])
+def page(request: Any, browser: Any) -> Any:  # noqa: F811 - the fixture
+    context = browser.new_context(locale="en-US", viewport={"width": request.param, "height": 900})
+    made = context.new_page()
+    made.complaints = []
+    made.on("pageerror", lambda error: made.complaints.append(str(error)))
+    made.goto(f"{URL}/admin/login/?next={HOME}")
+    made.fill("#id_username", person().email)
+    made.fill("#id_password", PASSWORD)
+    made.press("#id_password", "Enter")
+    made.wait_for_url(f"{URL}{HOME}")
+    yield made
+    context.close()
+
+
+def says(page: Any, selector: str, words: str) -> None:
+    page.wait_for_function(
+        "([selector, words]) => (document.querySelector(selector)?.textContent ?? '').includes(words)",
+        arg=[selector, words],
+    )
+
+
+def test_the_overview_renews_itself_and_says_when_it_cannot(page: Any, watched: Any):
+    card = f'article[data-service="{SERVICE}"]'
+    page.evaluate("window.same = true")
+    says(page, f'{card} [data-field="canary_words"]', "step 2 of 4")
+    steering.promote(SERVICE, ME)
+    says(page, f'{card} [data-field="share_words"]', "50")
+    says(page, f'{card} [data-field="canary_words"]', "step 3 of 4")
+    assert page.locator(f"{card} .dash-lane li.now").count() == 1
+    assert page.evaluate(TOO_WIDE) <= 0
+    page.route("**/live/", lambda route: route.abort())
+    says(page, "[data-stale]", "Not updated since")
+    assert page.locator("[data-stale]").is_visible()
+    page.unroute("**/live/")
+    page.wait_for_selector("[data-stale]", state="hidden")
+    assert page.evaluate("window.same")
+    assert page.complaints == []
+
+
+def test_the_service_page_draws_its_curves_and_offers_what_became_possible(page: Any, watched: Any):
+    page.goto(f"{URL}{PAGE}")
+    page.evaluate("window.same = true")
+    page.wait_for_selector('[data-chart="share"] canvas')
+    inked = [canvas.evaluate(INKED) for canvas in page.query_selector_all(".dash-chart canvas")]
+    assert len(inked) == 4
+    assert min(inked) > 3
+    assert page.locator('[data-chart="evidence"] table tbody tr').count() > 3
+    assert page.evaluate(TOO_WIDE) <= 0
+    page.locator("aside summary").click()
+    steering.roll_back(SERVICE, steering.By("Мария", "test", "достаточно"))
+    says(page, '[data-part="actions"]', "Deploy a canary")
+    says(page, '[data-part="history"]', "достаточно")
+    assert page.locator("aside details").get_attribute("open") is not None
+    assert page.evaluate("window.same")
+    page.evaluate("document.documentElement.classList.toggle('dark')")
+    assert page.locator(".dash-chart canvas").count() == 4
+    assert page.complaints == []
