@@ -152,7 +152,7 @@ def _open_breakers() -> Iterator[str]:
     """The services whose breaker is open in any process of this machine."""
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         files = [str(file) for file in Path(folder).glob("gauge_livemax_*.db")]
-        found = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]  # the library's own
+        found = MultiProcessCollector.merge(files)
     else:
         found = REGISTRY.collect()
     for metric in found:

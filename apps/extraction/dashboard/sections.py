@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import structlog
+from django.utils.translation import gettext_lazy as _
+
+from apps.extraction.checklist import standing
 
 log = structlog.get_logger(__name__)
 
@@ -46,3 +49,14 @@ def _shown(section: Section, service: str) -> Shown:
     except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the page is worth seeing
         log.warning("section_not_gathered", section=section.name, service=service, error=str(error))
         return Shown(section, {}, str(error).splitlines()[0] if str(error) else type(error).__name__)
+
+
+def _checklist(service: str) -> Mapping[str, Any]:
+    return {"items": standing(service)}
+
+
+register(
+    Section(
+        "checklist", _("Checklist before the old home goes"), "admin/extraction/dashboard/_checklist.html", _checklist
+    )
+)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from apps.core.database import fences, homes, places, replication
 from apps.core.database.places import Connection
 from apps.core.flags import snapshot
-from apps.core.flags.snapshot import FlagState
 from apps.core.flags.routes import system_context
+from apps.core.flags.snapshot import FlagState
 from apps.core.seam.errors import DomainError
 from apps.core.seam.registry import call
 from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType, Verification, VerificationStatus
