@@ -93,10 +93,13 @@ def test_a_stranger_can_neither_have_everything_recorded_nor_hide(notebook: Note
     assert notebook.told[0].parent == f"{sent[:-2]}01"
 
 
+WELL_FORMED = f"00-{'a1' * 16}-{'b2' * 8}-01"
+
+
 @pytest.mark.parametrize(
     "sent",
-    ["", "x", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "00-" + "1" * 32 + "-" + "0" * 16 + "-01", new_trace().upper(),
-     new_trace() + "\n", "01-" + new_trace()[3:], "00-" + "1" * 32 + "-" + "1" * 16 + "-1٣"],
+    ["", "x", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "00-" + "1" * 32 + "-" + "0" * 16 + "-01", WELL_FORMED.upper(),
+     f"{WELL_FORMED}\n", f"01-{WELL_FORMED[3:]}", "00-" + "1" * 32 + "-" + "1" * 16 + "-1٣"],
 )  # fmt: skip
 def test_a_traceparent_that_is_none_begins_a_trace_of_its_own(notebook: Notebook, sent: str):
     asked(sent) if "\n" not in sent and sent.isascii() else spans.TRACEPARENT.fullmatch(sent)
