@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from apps.authentication.interface import AUTHENTICATION, Role
-from apps.authentication.models import Command, LogInFailure, Outbox, RefreshToken, User
+from apps.authentication.models import Command, LogInFailure, Outbox, RefreshToken, SigningKey, User
 from apps.core.rest import edge
 from apps.core.rest.admin import CommandAdmin, OutboxAdmin, ReadOnly
 from apps.core.seam.registry import call
@@ -74,6 +74,14 @@ class LogInFailureAdmin(ReadOnly):
     list_display = ("at", "email")
     search_fields = ("email",)
     ordering = ("-at",)
+
+
+@admin.register(SigningKey)
+class SigningKeyAdmin(ReadOnly):
+    """Keys that have signed access tokens; the keys themselves are nowhere."""
+
+    list_display = ("first_used_at", "kid")
+    ordering = ("-first_used_at",)
 
 
 admin.site.register(Command, CommandAdmin)
