@@ -17,7 +17,7 @@ endef
 # Tests of the pump take whatever is due: two processes on one stack would take it from under each other's hands. So each has its own.
 TEST_STACKS ?= $(if $(ARGS),1,2)
 test-names = test $(foreach number,$(wordlist 2,$(TEST_STACKS),1 2 3 4),test-$(number))
-test-workers = --dist loadfile $(foreach name,$(test-names),--tx "popen//python=$(BIN)/python -m landcontracts.embedded attach --name $(name) -- $(BIN)/python")
+test-workers = --dist loadfile --no-loadscope-reorder $(foreach name,$(test-names),--tx "popen//python=$(BIN)/python -m landcontracts.embedded attach --name $(name) -- $(BIN)/python")
 export PYTHONDONTWRITEBYTECODE := 1
 # For commands that import the settings and connect to nothing.
 NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TOKEN_SECRET=x JWT_SIGNING_KEY=x \

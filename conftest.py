@@ -15,12 +15,22 @@ import pytest
 from apps.core.seam import registry
 from tests.world import SIDES, World
 
+LONG = (
+    *("tests/playbook/test_migration", "tests/drills/test_lift", "tests/drills/test_kill", "tests/moves/test_ending"),
+    *("tests/backups/test_busy", "tests/drills/test_move", "tests/drills/test_canary", "tests/seam/test_verify"),
+    *("tests/alerting/test_live", "tests/stack/test_demo", "tests/seam/test_lift"),
+)
 VERIFIED = pytest.StashKey[list[tuple[str, list[str], str]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if "WEB_URL" not in os.environ:
         raise pytest.UsageError("the stack is not running: use `make test` (ARGS='-k name' for some tests)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first, so that of several processes none is left alone with it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,6 +22,7 @@ from django.utils.translation import get_language, gettext
 from apps.core.flags import snapshot
 from apps.core.seam import topology
 from apps.extraction import mismatches
+from apps.extraction.canary import steering
 from apps.extraction.dashboard import (
     board,
     choices,
@@ -159,6 +160,7 @@ class DashboardPages:
             refusal=refusal,
             form=form,
             plan=plan,
+            place=steering.place(known.canary) if known.canary else "",
             will_refuse=plan is not None and not all(check.holds for check in plan.checks),
         )
 

@@ -38,13 +38,19 @@ def flag(service: str, kind: str) -> Flag:
     return found
 
 
+def _held(service: str, kind: str) -> Flag:
+    """The flag as it is, and nobody else turns it before this transaction is over."""
+    held: Flag = Flag.objects.select_for_update().get(pk=flag(service, kind).pk)
+    return held
+
+
 @transaction.atomic
 def set_share(service: str, kind: str, percent: Decimal) -> Flag:
     """Turn a flag on for a share of people, 0 to 100; in effect in every process within a second.
 
     Raises: UnknownService; ValidationError for a share that is none.
     """
-    changed = flag(service, kind)
+    changed = _held(service, kind)
     changed.percent, changed.everyone = percent, None
     changed.full_clean()
     changed.save()
@@ -54,7 +60,7 @@ def set_share(service: str, kind: str, percent: Decimal) -> Flag:
 @transaction.atomic
 def switch_off(service: str, kind: str) -> Flag:
     """Turn a flag off for everybody, absolutely; its share is kept for later. Raises: UnknownService."""
-    changed = flag(service, kind)
+    changed = _held(service, kind)
     changed.everyone = False
     changed.save()
     return changed

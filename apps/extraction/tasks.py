@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import structlog
 from celery import shared_task
+from django.db import close_old_connections
 
 from apps.core.observability import spans
 from apps.extraction import checklist, recorder
@@ -13,6 +19,9 @@ from apps.extraction.moving import acting, watching
 from apps.extraction.moving.verbs import VERBS
 
 log = structlog.get_logger(__name__)
+_long = ThreadPoolExecutor(max_workers=4, thread_name_prefix="long")
+_checking = threading.Lock()
+_checked: set[str] = set()
 
 
 @shared_task(name="extraction.forget")
@@ -35,9 +44,36 @@ def look_after() -> None:
         log.warning("cutover_looked_after", done=words)
 
 
-@shared_task(name="extraction.act")
-def act(move_id: str) -> None:
+@shared_task(name="extraction.act", bind=True)
+def act(self: Any, move_id: str) -> None:
     """An action that somebody asked for in the admin, once: who and why is in its record, and not in the message."""
+    _beside(self, _act, move_id)
+
+
+@shared_task(name="extraction.check", bind=True)
+def check(self: Any, service: str, items: list[str]) -> None:
+    """Items of a service's checklist, or all of them, looked at again. While they are, who asks again is answered by that."""
+    _beside(self, _check, service, items)
+
+
+def _beside(task: Any, work: Callable[..., None], *given: Any) -> None:
+    """Work of minutes or hours in a thread of its own: the clock's ticks, the judge's above all, need the worker's."""
+    if task.request.called_directly:
+        work(*given)
+    else:
+        _long.submit(_finished, work, *given)
+
+
+def _finished(work: Callable[..., None], *given: Any) -> None:
+    try:
+        work(*given)
+    except Exception:
+        log.exception("long_work_failed", work=work.__name__)
+    finally:
+        close_old_connections()
+
+
+def _act(move_id: str) -> None:
     asked = Move.objects.filter(id=move_id, outcome=Outcome.ASKED)
     if not asked.update(outcome=Outcome.RUNNING):
         return
@@ -50,7 +86,12 @@ def act(move_id: str) -> None:
         log.warning("action_ended", app=move.service, verb=move.verb, error=str(error))
 
 
-@shared_task(name="extraction.check")
-def check(service: str, items: list[str]) -> None:
-    """Items of a service's checklist, or all of them, looked at again."""
-    checklist.run(service, items)
+def _check(service: str, items: list[str]) -> None:
+    with _checking:
+        if service in _checked:
+            return
+        _checked.add(service)
+    try:
+        checklist.run(service, items)
+    finally:
+        _checked.discard(service)

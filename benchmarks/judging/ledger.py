@@ -67,7 +67,9 @@ class Ledgers:
 
     def value(self, mismatches: float) -> float:
         """The sum, with the evidence of mismatches as it is."""
-        return sum(part * ledger.value for _, part, ledger in self._bets) + MISMATCHES_PART * mismatches + ALONE_PART
+        return (
+            sum(part * ledger.value for _, part, ledger in self._bets) + MISMATCHES_PART * mismatches + 2 * ALONE_PART
+        )
 
 
 class OneByOne:

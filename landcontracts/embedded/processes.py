@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -22,8 +23,11 @@ class StartFailed(Exception):
 
 
 def free_port(preferred: int = 0) -> int:
-    """The preferred port on loopback if nobody has it, else any free one."""
-    for port in (preferred, 0):
+    """The preferred port on loopback if nobody has it, else any free one. Raises: StartFailed.
+
+    Below those that the system gives to connections (Linux: from 32768), so that nobody has it by chance when it is wanted later.
+    """
+    for port in (*((preferred,) if preferred else ()), *random.sample(range(12_000, 32_000), 100)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):

@@ -69,6 +69,8 @@ class Rollout:
                 self.observer._waiting.append(
                     Seen(operation, person, side, answered, "fault" if fails and not away else outcome, seconds, None)
                 )
+            if len(self.observer._waiting) > 10_000:
+                self.observer._count()
         self.report()
 
     def look(self) -> CanaryDeployment:

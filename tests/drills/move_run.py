@@ -169,7 +169,11 @@ class Run:
                 break
         if done.outcome != "done":
             raise RuntimeError(f"{self.service} {verb}: {done.outcome}: {done.problem}")
-        facts = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in done.facts.items())
+        facts = ", ".join(
+            f"{value:,} {name.replace('_', ' ')}"
+            for name, value in done.facts.items()
+            if isinstance(value, int | float)
+        )
         again = f"refused {refusals} times before" if refusals else ""
         if not done.attempts or again:
             self._say(verb, began, "; ".join(filter(None, (facts, again))))

@@ -118,7 +118,8 @@ def test_what_was_not_chosen_makes_no_span_anywhere(notebook: Notebook, here: Wo
     seller, buyer = here.person(), here.person()
     here.contract(seller, buyer)
     here.settle()
-    assert notebook.told == []
+    # Events of earlier tests may be due as well, and those were chosen.
+    assert [told for told in notebook.told if told.trace[3:35] == here.trace[3:35]] == []
 
 
 def test_work_that_nobody_began_is_not_recorded_and_a_job_is(notebook: Notebook):

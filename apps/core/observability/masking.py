@@ -25,8 +25,9 @@ _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIV
 _HEADER = re.compile(r"""\b((?:set-)?cookie|(?:proxy-)?authorization)(["']?\s*[:=]\s*)[^\r\n]+""", re.IGNORECASE)
 # The value behind a name: quoted, or up to what ends a value in a URL, a repr or a sentence.
 _VALUE = r"""(?:b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\]|\\.)*'|[^\s,;&'"(){}\[\]<>]+)"""
+# It begins where no name goes on: at each hyphen of a long word anew, it would take the square of the word's length.
 _NAMED = re.compile(
-    r"""\b([\w-]*(?:passw(?:or)?d|passphrase|secret|token|api_?key|signature|credential|accesskeyid|sessionid|csrf)[\w-]*)"""
+    r"""(?<![\w-])([\w-]*(?:passw(?:or)?d|passphrase|secret|token|api_?key|signature|credential|accesskeyid|sessionid|csrf)[\w-]*)"""
     rf"""(["']?\s*[:=]\s*){_VALUE}""",
     re.IGNORECASE,
 )
@@ -95,7 +96,9 @@ def masked(value: Any, *, depth: int = 0) -> Any:
 
 
 def _of_field(name: str, item: Any, depth: int) -> Any:
-    return MASK if item not in (None, "") and is_sensitive(name) else masked(item, depth=depth + 1)
+    # A name that is an address says what kind its value is, before it is masked and after.
+    is_hidden = is_sensitive(name) or is_sensitive(_key(name))
+    return MASK if item not in (None, "") and is_hidden else masked(item, depth=depth + 1)
 
 
 def _key(name: Any) -> str:

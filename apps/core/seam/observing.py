@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import structlog
+
 from apps.core.seam.service import Operation
 
 
 class Seen(NamedTuple):
     """One call. `chosen` is the side that the route named, `answered` the one that did answer, `seconds` as its caller waited.
 
-    `outcome` is `ok`, the category of a refusal, or `fault`; `result` is None unless it is `ok`. `because` is the kind of failure for
+    `outcome` is `ok`, the category of a refusal, or `fault`; `result` is a command's, None unless it is `ok`. `because` is the kind of failure for
     which another side answered than the chosen one.
     """
 
@@ -29,6 +31,7 @@ class Seen(NamedTuple):
     because: str = ""
 
 
+log = structlog.get_logger(__name__)
 # The services of which a share of people is sent elsewhere, as the flags' snapshot knows them.
 watched: frozenset[str] = frozenset()
 _take: Callable[[Seen], None] | None = None
@@ -41,6 +44,9 @@ def observe_with(take: Callable[[Seen], None]) -> None:
 
 
 def offer(seen: Seen) -> None:
-    """Hand one call over."""
+    """Hand one call over. What goes wrong with that is not its caller's."""
     if _take is not None:
-        _take(seen)
+        try:
+            _take(seen)
+        except Exception as error:  # noqa: BLE001 - as above
+            log.warning("call_not_observed", error=repr(error))

@@ -81,9 +81,9 @@ def _invoke(operation: Operation, meter: metrics.Meter, *, ctx: CallContext, **a
         seconds = time.perf_counter() - started
         meter.observe(side, outcome, seconds)
         if operation.service in observing.watched and ctx.unit:
-            observing.offer(
-                observing.Seen(operation, ctx.unit, transport.side, side, outcome, seconds, result, because)
-            )
+            said = result if operation.kind is Kind.COMMAND else None
+            seen = observing.Seen(operation, ctx.unit, transport.side, side, outcome, seconds, said, because)
+            observing.offer(seen)
         if span is not None:
             span.end({"seam.side": side, "seam.outcome": outcome}, error=spans.raised())
     if ctx.shadow and operation.service in ctx.shadow and operation.kind is Kind.QUERY:

@@ -127,6 +127,8 @@ def _attempt(stack: contextlib.ExitStack, found: Mapping[str, str]) -> tuple[dic
                     raise _Again("the locks took too long, one after the other", began)
             row = holding[SHARED].execute("SELECT clock_timestamp()").fetchone()
             names = {alias: _snapshot(connection) for alias, connection in seeing.items()}
+            if any(_tables(connection) != tables[alias] for alias, connection in seeing.items()):
+                raise _Again("a table came or went", began)
             for connection in holding.values():
                 connection.execute("SELECT 1")  # its session lives, and so did its locks until here
                 connection.execute("ROLLBACK")
@@ -137,9 +139,13 @@ def _attempt(stack: contextlib.ExitStack, found: Mapping[str, str]) -> tuple[dic
     return views, row[0] if row else datetime.min, seconds  # noqa: DTZ901 - there is a row
 
 
+def _tables(connection: Connection) -> tuple[str, ...]:
+    return tuple(str(name) for (name,) in connection.execute(TABLES).fetchall())
+
+
 def _begin(connection: Connection) -> tuple[str, ...]:
     """A transaction whose snapshot is taken later, once its tables can no longer be changed or dropped."""
-    tables = tuple(str(name) for (name,) in connection.execute(TABLES).fetchall())
+    tables = _tables(connection)
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     if tables:
         named = sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)

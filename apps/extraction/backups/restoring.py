@@ -10,7 +10,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
@@ -82,6 +84,7 @@ def require_target(kept: Kept, target: Target, *, replace: bool, word: str = "")
         raise NoBackup(f"{made.id} was made by a newer version: this one does not know {', '.join(unknown[:5])}")
     if missing := [database.alias for database in made.databases if database.alias not in target.urls]:
         raise NoTarget(f"no address of {', '.join(missing)} is known")
+    _refuse_half_of_this(target)
     full = []
     for alias in target.urls:
         with target.reach(alias) as connection:
@@ -96,6 +99,20 @@ def require_target(kept: Kept, target: Target, *, replace: bool, word: str = "")
         raise NoTarget(f"not empty: {', '.join(full)}. To replace what is there: --replace --confirm {target.word}")
     if full and word != target.word:
         raise NoTarget(f"what is there will be lost: say --confirm {target.word}")
+
+
+def _refuse_half_of_this(target: Target) -> None:
+    """What is not restored keeps its rights: a part of the running environment would leave two homes. Raises: NoTarget."""
+    ours = targets.this_environment().urls if settings.CONTROL_URLS else {}
+    theirs = {_address(url) for url in target.urls.values()}
+    left = sorted(alias for alias, url in ours.items() if _address(url) not in theirs)
+    if left and len(left) < len(ours):
+        raise NoTarget(f"a part of this environment cannot be restored alone: {', '.join(left)} would stay as they are")
+
+
+def _address(url: str) -> tuple[str | None, int | None, str]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port, parts.path
 
 
 def restore(kept: Kept, target: Target, *, tell: Tell = lambda _: None) -> Restored:

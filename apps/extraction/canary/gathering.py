@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,14 +42,14 @@ WHERE canary_id = %(canary)s AND step = %(step)s AND NOT away
     AND extraction_canarycalls.at > coalesce(last.at, '-infinity')
 """
 BEFORE = """
-SELECT count(*) FILTER (WHERE event = 'seen'), count(*) FILTER (WHERE event = 'error'), extract(epoch FROM max(at) - min(at))
-FROM extraction_canaryfirst WHERE canary_id = %s AND step = %s AND event IN ('seen', 'error') AND NOT away
+SELECT count(*) FILTER (WHERE event = 'seen'), count(*) FILTER (WHERE event = %(event)s), extract(epoch FROM max(at) - min(at))
+FROM extraction_canaryfirst WHERE canary_id = %(canary)s AND step = %(step)s AND event IN ('seen', %(event)s) AND NOT away
 """
 OBSERVED = "SELECT extract(epoch FROM statement_timestamp() - max(at)) FROM extraction_callobserver"
 TIMES = """
 SELECT method, array_agg(total ORDER BY place) FROM (
     SELECT method, place, sum(count) AS total FROM extraction_canarycalls, unnest(times) WITH ORDINALITY AS bucket(count, place)
-    WHERE canary_id = %s AND NOT away AND at > statement_timestamp() - make_interval(secs => %s) GROUP BY method, place
+    WHERE canary_id = %s AND step >= %s AND NOT away AND at > statement_timestamp() - make_interval(secs => %s) GROUP BY method, place
 ) AS counted GROUP BY method
 """
 
@@ -90,20 +91,29 @@ def sight(canary: CanaryDeployment) -> Sight:
         observed_ago=None if observed_ago is None else float(observed_ago),
         missed=_missed(read),
         is_flag_ours=is_flag_ours(canary, rules),
-        home_failing_rate=_home_failing_rate(read) if is_alone and canary.step else 0.0,
+        slow_units=here.get(Event.VERY_SLOW, (0, 0))[0],
+        home_failing_rate=_home_rate(read, Event.ERROR) if is_alone and canary.step else 0.0,
+        home_slow_rate=_home_rate(read, Event.VERY_SLOW) if is_alone and canary.step else 0.0,
     )
 
 
 def is_flag_ours(canary: CanaryDeployment, rules: Rules) -> bool:
-    """Whether the flag stands where this step put it."""
-    flag = Flag.objects.filter(name=f"{canary.service}_remote").first()
+    """Whether the flag stands where this step put it. It is held until the end of the transaction, so that nobody's turn is lost."""
+    flag = Flag.objects.select_for_update().filter(name=f"{canary.service}_remote").first()
     return flag is not None and flag.everyone is None and float(flag.percent) == rules.steps[canary.step]
+
+
+def now() -> datetime:
+    """The database's clock."""
+    (found,) = _one("SELECT clock_timestamp()", [])
+    moment: datetime = found
+    return moment
 
 
 def thresholds(canary: CanaryDeployment) -> dict[str, tuple[float | None, float | None]]:
     """Home's 99 % and 99.9 % quantile by method, s; None where too few calls say so."""
     with connection.cursor() as cursor:
-        cursor.execute(TIMES, [canary.id, THRESHOLDS_FROM_SECONDS])
+        cursor.execute(TIMES, [canary.id, canary.step - 1, THRESHOLDS_FROM_SECONDS])
         return {
             method: (latencies.quantile(counts, 0.99), latencies.quantile(counts, 0.999))
             for method, counts in cursor.fetchall()
@@ -157,12 +167,12 @@ def _calls(read: _Read, step: int) -> dict[bool, Calls]:
         return {away: Calls(calls, errors) for away, calls, errors in cursor.fetchall()}
 
 
-def _home_failing_rate(read: _Read) -> float:
-    """At which rate units at home met their first error in the step before, 1/s."""
-    seen, failing, seconds = _one(BEFORE, [read.canary.id, read.canary.step - 1])
+def _home_rate(read: _Read, event: Event) -> float:
+    """At which rate units at home met an event for the first time in the step before, 1/s."""
+    seen, met, seconds = _one(BEFORE, {"canary": read.canary.id, "step": read.canary.step - 1, "event": event.value})
     if not seen or not seconds:
         return 0.0
-    return -math.log1p(-min(failing / seen, 0.999)) / float(seconds)
+    return -math.log1p(-min(met / seen, 0.999)) / float(seconds)
 
 
 def _missed(read: _Read) -> float:

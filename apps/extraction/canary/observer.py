@@ -30,21 +30,24 @@ from apps.extraction.canary.outcomes import did_what_was_asked
 from apps.extraction.judging.measures import Event
 
 EACH_SECONDS = 0.5
-CALLS_EACH_SECONDS = 2.0
-MOST_WAITING = 100_000
+# Counts of calls are reported often while a step is young; one that is held for days would fill the table.
+CALLS_EACH_SECONDS, LATER_EACH_SECONDS, YOUNG_SECONDS = 2.0, 30.0, 900.0
+MOST_WAITING = 20_000
 # So many of a unit's last calls are remembered, and so many units.
 LAST_CALLS, FAILED_OF_THEM = 10, 3
 MOST_UNITS = 50_000
 log = structlog.get_logger(__name__)
 
 WATCHED = """
-SELECT c.id, c.service, c.step, c.rules, c.thresholds FROM extraction_canarydeployment c WHERE c.ended_at IS NULL
+SELECT id, service, step, rules, thresholds, extract(epoch FROM statement_timestamp() - step_started_at)
+FROM extraction_canarydeployment WHERE ended_at IS NULL
 """
 REPORT_FIRSTS = """
 INSERT INTO extraction_canaryfirst (canary_id, step, event, unit, away)
 SELECT canary, step, event, unit, away FROM jsonb_to_recordset(%s::jsonb)
     AS row(canary uuid, step smallint, event text, unit bigint, away boolean)
 WHERE EXISTS (SELECT FROM extraction_canarydeployment d WHERE d.id = row.canary)
+ORDER BY canary, step, event, unit  -- two processes that report the same wait for each other in one order
 ON CONFLICT DO NOTHING
 """
 REPORT_CALLS = """
@@ -70,6 +73,7 @@ class Watched(NamedTuple):
     allowed_slower_ms: float
     allowed_slower: float
     slow: dict[str, tuple[float | None, float | None]]
+    age: float
 
     @property
     def flag(self) -> str:
@@ -128,24 +132,29 @@ class Observer:
         self._be_there()
 
     def _be_there(self) -> None:
-        if self._thread is not None and self._pid == os.getpid():
+        thread = self._thread
+        if thread is not None and thread.is_alive() and self._pid == os.getpid():
             return
         with self._starting:
-            if self._thread is None or self._pid != os.getpid():  # a fork leaves threads behind
-                self._pid, self._name = os.getpid(), f"{socket.gethostname()[:48]}:{os.getpid()}"
-                self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
-                self._thread.start()
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name="observer", daemon=True)
+                thread.start()
+                self._thread = thread
+
+    def begin_anew(self) -> None:
+        """In a forked child: the thread stayed behind, and what waited is the parent's to report."""
+        self.__init__()  # type: ignore[misc]  # the same object, which callers hold, as if it were new
 
     def _run(self) -> None:
         while True:
             try:
                 self.work()
+                close_old_connections()
             except DatabaseError as error:
                 log.warning("observer_waits", error=str(error))
+                connection.close()
             except Exception as error:  # noqa: BLE001 - what cannot be counted must not end the counting
                 log.warning("observer_stumbled", error=repr(error))
-            finally:
-                close_old_connections()
             threading.Event().wait(EACH_SECONDS)
 
     def work(self) -> None:
@@ -231,7 +240,7 @@ class Observer:
             if self._firsts:
                 cursor.execute(REPORT_FIRSTS, [msgspec.json.encode(self._firsts).decode()])
                 self._firsts = []
-            if self._tallies and time.monotonic() - self._calls_reported_at >= CALLS_EACH_SECONDS:
+            if self._tallies and time.monotonic() - self._calls_reported_at >= self._patience():
                 cursor.execute(REPORT_CALLS, [msgspec.json.encode(self._rows()).decode()])
                 self._tallies = {}
                 self._calls_reported_at = time.monotonic()
@@ -240,6 +249,10 @@ class Observer:
             else:
                 self._failing.clear()
                 self._known.clear()
+
+    def _patience(self) -> float:
+        youngest = min((watched.age for watched in self.watched.values()), default=0.0)
+        return CALLS_EACH_SECONDS if youngest < YOUNG_SECONDS else LATER_EACH_SECONDS
 
     def _rows(self) -> list[dict[str, Any]]:
         return [
@@ -262,7 +275,7 @@ def _read_watched() -> Iterable[Watched]:
     with connection.cursor() as cursor:
         cursor.execute(WATCHED)
         rows = cursor.fetchall()
-    for canary, service, step, rules_json, thresholds_json in rows:
+    for canary, service, step, rules_json, thresholds_json, age in rows:
         rules, thresholds = (
             msgspec.json.decode(value) if isinstance(value, str) else value for value in (rules_json, thresholds_json)
         )
@@ -276,7 +289,9 @@ def _read_watched() -> Iterable[Watched]:
             allowed_slower_ms=float(rules["allowed_slower_ms"]),
             allowed_slower=float(rules["allowed_slower"]),
             slow={method: (pair[0], pair[1]) for method, pair in thresholds.items()},
+            age=float(age),
         )
 
 
 observer = Observer()
+os.register_at_fork(after_in_child=observer.begin_anew)

@@ -112,17 +112,32 @@ def _refuse_to_deploy(service: str) -> None:
 def _held(service: str) -> Iterator[CanaryDeployment]:
     """The open canary, locked. Raises: CanaryRefused."""
     with transaction.atomic():
-        canary = CanaryDeployment.objects.select_for_update().filter(service=service, ended_at=None).first()
+        canary = CanaryDeployment.objects.select_for_update(no_key=True).filter(service=service, ended_at=None).first()
         if canary is None:
             raise CanaryRefused(f"{service} has no canary under way")
         yield canary
 
 
-def promote(service: str, by: By) -> CanaryDeployment:
-    """Go on to the next share now, whatever the judge says; after the last one the canary has ended well. Raises: CanaryRefused."""
+def promote(service: str, by: By, seen: str = "") -> CanaryDeployment:
+    """Go on to the next share now, whatever the judge says; after the last one the canary has ended well.
+
+    `seen` is the `place` at which somebody decided it, where a moment passes in between. Raises: CanaryRefused.
+    """
     with _held(service) as canary, routing.by(by.who, where=by.where, reason=by.reason):
-        _go_on(canary, gathering.rules_of(canary), "promote", by)
+        rules = gathering.rules_of(canary)
+        if seen and seen != place(canary):
+            raise CanaryRefused(f"the canary of {service} has gone on meanwhile: look again")
+        if not gathering.is_flag_ours(canary, rules):
+            raise CanaryRefused(
+                f"the flag of {service} is not at this step's {rules.steps[canary.step]:g} %: roll back, or set it"
+            )
+        _go_on(canary, rules, "promote", by)
     return canary
+
+
+def place(canary: CanaryDeployment) -> str:
+    """Which canary, and at which step."""
+    return f"{canary.id}/{canary.step}"
 
 
 def hold(service: str, by: By) -> CanaryDeployment:
@@ -161,16 +176,21 @@ def _change(service: str, state: CanaryState, action: str, by: By) -> CanaryDepl
 
 
 def look_at_all() -> list[CanaryDeployment]:
-    """Let the judge look at every canary, and do what it says. One that another process looks at is left to it."""
+    """Let the judge look at every canary, and do what it says. One that another process looks at is left to it.
+
+    One that cannot be looked at does not keep the judge from the others; it shows as not judged.
+    """
     seen = []
     for canary_id in CanaryDeployment.objects.filter(ended_at=None).values_list("id", flat=True):
-        with transaction.atomic():
-            canary = (
-                CanaryDeployment.objects.select_for_update(skip_locked=True).filter(id=canary_id, ended_at=None).first()
-            )
-            if canary is not None:
-                look(canary)
-                seen.append(canary)
+        try:
+            with transaction.atomic():
+                one = CanaryDeployment.objects.select_for_update(skip_locked=True, no_key=True)
+                canary = one.filter(id=canary_id, ended_at=None).first()
+                if canary is not None:
+                    look(canary)
+                    seen.append(canary)
+        except Exception:
+            log.exception("canary_not_judged", canary=str(canary_id))
     return seen
 
 
@@ -187,7 +207,7 @@ def look(canary: CanaryDeployment) -> Ruling:
         not canary.thresholds
         or int(ruling.numbers["seconds"]) // THRESHOLDS_EACH_SECONDS != before // THRESHOLDS_EACH_SECONDS
     ):
-        canary.thresholds = gathering.thresholds(canary)
+        canary.thresholds = gathering.thresholds(canary) or canary.thresholds
     canary.not_known_since = (canary.not_known_since or now) if ruling.verdict is Verdict.NOT_KNOWN else None
     canary.save()
     if changed or _is_due(canary, now):
@@ -228,7 +248,7 @@ def _go_on(canary: CanaryDeployment, rules: Rules, action: str, by: By) -> None:
     ruled = canary.verdict, canary.judged_because
     if canary.step + 1 < len(rules.steps):
         canary.step += 1
-        canary.step_started_at, canary.not_known_since = timezone.now(), None
+        canary.step_started_at, canary.not_known_since = gathering.now(), None  # the clock that ages are counted by
         canary.state, canary.verdict, canary.judged_because = CanaryState.RUNNING, Verdict.WATCHING.value, "time"
         canary.thresholds = gathering.thresholds(canary) or canary.thresholds
         canary.save()

@@ -45,7 +45,10 @@ def _canary(service: str, choice: Choice, form: Any, by: steering.By) -> str:
         return gettext(
             "The canary is deployed: the first share of people is sent away, and the judge looks each second."
         )
-    steering.VERBS[choice.verb](service, by)
+    if choice.verb == "promote":
+        steering.promote(service, by, seen=str(form.data.get("place", "")) or "nowhere")
+    else:
+        steering.VERBS[choice.verb](service, by)
     return {
         "promote": gettext("Promoted."),
         "hold": gettext("Held at this share."),

@@ -70,7 +70,8 @@ class Sight(NamedTuple):
 
     `firsts`, `compared` and `mismatched` are of the whole rollout, `firsts` a period after the other; everything else is of the
     present step. `observed_ago` is how long ago any process reported, None if none ever did; `missed` is how many calls the canary
-    would have had since its last. `home_failing_rate` is at which rate units at home met their first error in the step before, 1/s.
+    would have had since its last. `home_failing_rate` and `home_slow_rate` are the rates at which units at home met their first error and
+    their first very slow call in the step before, 1/s.
     """
 
     step: int
@@ -88,7 +89,9 @@ class Sight(NamedTuple):
     observed_ago: float | None
     missed: float
     is_flag_ours: bool
+    slow_units: int = 0
     home_failing_rate: float = 0.0
+    home_slow_rate: float = 0.0
 
 
 class Ruling(NamedTuple):
@@ -133,13 +136,19 @@ def weigh(rules: Rules, sight: Sight) -> dict[Measure, float]:
     found[Measure.MISMATCHES] = MISMATCHES_PART * evidence.above(
         sight.mismatched, sight.compared, rules.allowed_mismatches
     )
-    if _is_alone(rules, sight):
-        allowed = max(ALONE_ALLOWED, -math.expm1(-2 * sight.home_failing_rate * sight.seconds))
-        weight = 1.0 if allowed > ALONE_SILENT else evidence.above(sight.failing_units, sight.canary_units, allowed)
-        found[Measure.ERRORS] += ALONE_PART * weight
-    else:
-        found[Measure.ERRORS] += ALONE_PART
+    alone = {
+        Measure.ERRORS: (sight.failing_units, sight.home_failing_rate),
+        Measure.LATENCY: (sight.slow_units, sight.home_slow_rate),
+    }
+    for measure, (units, rate) in alone.items():
+        found[measure] += ALONE_PART * (_beyond_before(sight, units, rate) if _is_alone(rules, sight) else 1.0)
     return found
+
+
+def _beyond_before(sight: Sight, units: int, rate: float) -> float:
+    """Evidence that more units met something than twice what home's rate in the step before would give."""
+    allowed = max(ALONE_ALLOWED, -math.expm1(-2 * rate * sight.seconds))
+    return 1.0 if allowed > ALONE_SILENT else evidence.above(units, sight.canary_units, allowed)
 
 
 def _is_too_small(rules: Rules, sight: Sight) -> bool:

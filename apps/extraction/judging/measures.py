@@ -59,7 +59,7 @@ BETS = (
     Bet(Measure.BUSINESS, Event.ACCEPTED, MORE, 0.02),
 )
 MISMATCHES_PART = 0.09
-ALONE_PART = 0.02
+ALONE_PART = 0.01  # of errors, and of latency
 
 
 class Rules(Dto):
@@ -93,6 +93,8 @@ class Rules(Dto):
             or not 0 < self.steps[0] <= self.steps[-1] <= 100
         ):
             raise ValueError("steps are rising shares above 0 and up to 100 percent")
+        if any(round(step, 2) != step for step in self.steps):
+            raise ValueError("a share has at most two decimals")
         if not 0 < self.false_rollback <= 0.5:
             raise ValueError("false_rollback is a probability above 0 and up to 0.5")
         if min(self.step_seconds, self.least_units, self.silent_seconds, self.patience_seconds) < 1:

@@ -6,6 +6,7 @@ import getpass
 from collections.abc import Iterator
 
 import msgspec
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from apps.extraction import routing
@@ -29,7 +30,7 @@ def lead(service: str, action: str, given: list[str], reason: str) -> Iterator[s
             steering.deploy(service, rules(given), by)
         elif action != "status":
             steering.VERBS[action](service, by)
-    except (steering.CanaryRefused, routing.UnknownService) as error:
+    except (steering.CanaryRefused, routing.UnknownService, ValidationError) as error:
         raise CommandError(f"{service} canary {action}: {error}") from None
     for canary in history.newest():
         if service in {canary.service, "all"}:

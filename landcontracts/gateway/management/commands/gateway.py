@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.translation import gettext as _
 
 from landcontracts.gateway.deployment import HELP, BadOption, from_options
 from landcontracts.gateway.keys import NoKeys, load
@@ -54,7 +53,7 @@ class Command(BaseCommand):
         except (BadOption, NoKeys) as error:
             raise CommandError(str(error)) from None
         if keys and gateway != "kong":
-            raise CommandError(_("Envoy fetches the key set itself; --jwks is for Kong."))
+            raise CommandError("Envoy fetches the key set itself; --jwks is for Kong.")
         made = text(gateway, deployment, keys)
         if options["check"]:
             self._check(gateway, made)
@@ -66,9 +65,8 @@ class Command(BaseCommand):
     def _check(self, gateway: str, made: str) -> None:
         file = FILES[gateway]
         if not file.exists() or file.read_text() != made:
-            words = _("%(file)s is stale: run `manage.py gateway render %(gateway)s --output %(path)s`.")
             path = file.relative_to(file.parent.parent.parent)
-            raise CommandError(words % {"file": file.name, "gateway": gateway, "path": path})
+            raise CommandError(f"{file.name} is stale: run `manage.py gateway render {gateway} --output {path}`.")
 
 
 def _count(value: str) -> int:
