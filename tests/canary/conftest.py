@@ -59,6 +59,7 @@ class Rollout:
         self, *, failing_away=0.0, failing_home=0.0, slow_away=0.0, operation=QUERY, each=2, outcome="ok"
     ) -> None:
         """Everybody calls; shares of people fail or are slow, the same people every time."""
+        self.report()  # so that this step is known, as it is within half a second
         for number, person in enumerate(self.people):
             away = self.is_away(person)
             fails = (number % 1000) / 1000 < (failing_away if away else failing_home)
@@ -98,3 +99,5 @@ def rollout(apart: str) -> Iterator[type[Rollout]]:
     Flag.objects.filter(name__startswith=f"{SERVICE}_").update(actors=[])
     routing.switch_off(SERVICE, "remote")
     routing.set_share(SERVICE, "shadow", 0)
+    snapshot.forget()
+    snapshot.current()  # what this process knows of flags is what they are

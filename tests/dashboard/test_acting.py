@@ -1,9 +1,12 @@
 """A canary is led through the pages: each action after its plan, with a reason, by a superuser, and as the record says."""
 
+import re
+
 import pytest
 from django.test import Client
 
 from apps.extraction import routing, tasks
+from apps.extraction.canary import steering
 from apps.extraction.models import CanaryDeployment, CanaryEntry, Move, Outcome
 from tests.dashboard.conftest import HOME, PAGE, SERVICE, sign_in
 
@@ -15,7 +18,9 @@ RULES = {
 
 
 def act(client: Client, action: str, **given):
-    return client.post(f"{PAGE}act/{action}/", given)
+    """What a person does: read the page, then send its form."""
+    shown = re.search(r'name="place" value="([^"]+)"', client.get(f"{PAGE}act/{action}/").content.decode())
+    return client.post(f"{PAGE}act/{action}/", {"place": shown[1] if shown else "", **given})
 
 
 @pytest.fixture
@@ -23,6 +28,14 @@ def free(rollout) -> None:
     """No canary is under way, and none is left afterwards."""
     routing.switch_off(SERVICE, "remote")
     routing.set_share(SERVICE, "shadow", 0)
+
+
+@pytest.mark.usefixtures("free")
+def test_a_promotion_sent_twice_promotes_once(admin: Client):
+    act(admin, "canary-deploy", **RULES, reason="первая проба")
+    place = steering.place(steering.open_canary(SERVICE))
+    assert [act(admin, "canary-promote", reason="дальше", place=place).status_code for _ in range(2)] == [302, 422]
+    assert steering.open_canary(SERVICE).step == 1
 
 
 @pytest.mark.usefixtures("free")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -51,12 +52,14 @@ class Servers(NamedTuple):
         main = next(process.pid for started, process, _ in self.processes._running if started == name)
         everyone = [main, *_children(main)]
         for pid in everyone:
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
             for pid in everyone:
-                os.kill(pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):  # a session may have ended while it was counted
+                    os.kill(pid, signal.SIGCONT)
 
 
 def _children(pid: int) -> list[int]:
