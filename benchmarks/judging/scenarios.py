@@ -120,10 +120,10 @@ def _other_failures() -> list[Scenario]:
         "wrong answers for 1 % of people": (World(people=people, mismatching=0.01), 0.1, None),
         "wrong answers for 10 % of people": (World(people=people, mismatching=0.1), 0.1, None),
         "half as much is accepted": (World(people=people, accepted=0.5), 0.1, None),
-        "slowest 2 % take 3 times as long": (World(people=people, latency=tail), 0.05, third),
+        "slowest 2 % take 3 times as long": (World(people=people, latency=tail), 0.2, third),
         "slowest 2 % take 10 times as long": (
             World(people=people, latency=tail._replace(tail_times=10)),
-            0.05,
+            0.2,
             third,
         ),
         "all calls take 100 ms more": (World(people=people, latency=Slower(plus=100)), 0.05, None),

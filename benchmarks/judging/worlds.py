@@ -7,7 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 # What is true of calls on both sides, wherever a world does not say otherwise: shares of calls.
-SLOW = 0.01
+SLOW = 0.05
 VERY_SLOW = 0.001
 ACCEPTED = 0.20
 REFUSED = 0.02

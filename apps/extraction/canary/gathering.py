@@ -111,11 +111,11 @@ def now() -> datetime:
 
 
 def thresholds(canary: CanaryDeployment) -> dict[str, tuple[float | None, float | None]]:
-    """Home's 99 % and 99.9 % quantile by method, s; None where too few calls say so."""
+    """Home's 95 % and 99.9 % quantile by method, s; None where too few calls say so."""
     with connection.cursor() as cursor:
         cursor.execute(TIMES, [canary.id, canary.step - 1, THRESHOLDS_FROM_SECONDS])
         return {
-            method: (latencies.quantile(counts, 0.99), latencies.quantile(counts, 0.999))
+            method: (latencies.quantile(counts, 0.95), latencies.quantile(counts, 0.999))
             for method, counts in cursor.fetchall()
         }
 

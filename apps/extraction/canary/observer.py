@@ -63,7 +63,7 @@ INSERT INTO extraction_callobserver (process) VALUES (%s) ON CONFLICT (process) 
 
 
 class Watched(NamedTuple):
-    """A canary as an observer needs it. Shares in percent; `slow` is home's 99 % and 99.9 % quantile by method, s."""
+    """A canary as an observer needs it. Shares in percent; `slow` is home's 95 % and 99.9 % quantile by method, s."""
 
     canary: str
     service: str

@@ -20,6 +20,8 @@ Multiples = tuple[tuple[float, float], ...]
 # How many times as often it happens on the canary's side, and which part of the capital bets on it. Gross failures have most: two of
 # two at a 5 % share are enough. The rest is set so that 0.1 % against 1 % takes 1.5 times the information limit.
 MORE: Multiples = ((1.5, 0.05), (4.0, 0.10), (10.0, 0.25), (200.0, 0.60))
+# Tails grow by a few times, and all calls at once by as much as there is room for.
+SLOWER: Multiples = ((1.5, 0.1), (4.0, 0.5), (10.0, 0.2), (200.0, 0.2))
 LESS: Multiples = ((0.8, 0.1), (0.5, 0.3), (0.2, 0.3), (0.02, 0.3))
 # The part of the capital that bets from the first period on. The rest begins later, a part at each period, so that a failure after a
 # healthy hour does not have to win back what that hour lost.

@@ -20,7 +20,7 @@ SPLIT = 10_000
 ALONE_ALLOWED, ALONE_SILENT = 0.02, 0.9
 ALL = 100.0
 # Which percent of home's calls are faster.
-QUANTILES = {Event.SLOW: 99.0, Event.VERY_SLOW: 99.9}
+QUANTILES = {Event.SLOW: 95.0, Event.VERY_SLOW: 99.9}
 
 
 class Verdict(enum.StrEnum):

@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 from apps.core.seam.dto import Dto
-from apps.extraction.judging.evidence import LESS, MORE, Multiples
+from apps.extraction.judging.evidence import LESS, MORE, SLOWER, Multiples
 
 
 class Measure(enum.StrEnum):
@@ -25,10 +25,8 @@ class Event(enum.StrEnum):
     SEEN = "seen"
     ERROR = "error"  # a call that its side did not answer, or answered with a fault
     ERRORS = "errors"  # three such calls within ten
-    SLOW = "slow"  # a call slower than 99 % of home's, beyond what is allowed
-    VERY_SLOW = (
-        "very_slow"  # slower than 99.9 %: soon everybody has met one in a hundred, and a tail is told by what is rarer
-    )
+    SLOW = "slow"  # a call slower than 95 % of home's, beyond what is allowed: all calls have become slower
+    VERY_SLOW = "very_slow"  # slower than 99.9 %: a tail is told by what is so rare that not everybody has met it soon
     REFUSED = (
         "refused"  # a command that the rules refused, or whose answer says that it failed: a signature without a pass
     )
@@ -52,8 +50,8 @@ class Bet(NamedTuple):
 BETS = (
     Bet(Measure.ERRORS, Event.ERROR, MORE, 0.60),
     Bet(Measure.ERRORS, Event.ERRORS, MORE, 0.04),
-    Bet(Measure.LATENCY, Event.SLOW, MORE, 0.07),
-    Bet(Measure.LATENCY, Event.VERY_SLOW, MORE, 0.07),
+    Bet(Measure.LATENCY, Event.SLOW, SLOWER, 0.03),
+    Bet(Measure.LATENCY, Event.VERY_SLOW, SLOWER, 0.11),
     Bet(Measure.BUSINESS, Event.REFUSED, MORE, 0.05),
     Bet(Measure.BUSINESS, Event.ACCEPTED, LESS, 0.04),
     Bet(Measure.BUSINESS, Event.ACCEPTED, MORE, 0.02),

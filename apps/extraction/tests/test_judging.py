@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.extraction.judging import evidence
-from apps.extraction.judging.evidence import LESS, MORE, Firsts, above, capital, highest, otherwise_split
+from apps.extraction.judging.evidence import LESS, MORE, SLOWER, Firsts, above, capital, highest, otherwise_split
 from apps.extraction.judging.explaining import SENTENCES, words
 from apps.extraction.judging.judge import Calls, Reason, Sight, Verdict, rule, weigh
 from apps.extraction.judging.measures import ALONE_PART, BETS, MISMATCHES_PART, Event, Measure, Rules
@@ -45,7 +45,7 @@ def errors(canary, home, share=0.05):
 
 
 @pytest.mark.parametrize("share", SHARES)
-@pytest.mark.parametrize("multiples", [MORE, LESS])
+@pytest.mark.parametrize("multiples", [MORE, SLOWER, LESS])
 def test_a_bet_on_one_unit_is_a_fair_game(share, multiples):
     won, lost = capital([Firsts(share, 1, 0)], multiples), capital([Firsts(share, 0, 1)], multiples)
     assert share * won + (1 - share) * lost == pytest.approx(1.0, abs=1e-12)
@@ -54,6 +54,7 @@ def test_a_bet_on_one_unit_is_a_fair_game(share, multiples):
 def test_nothing_is_bet_twice():
     assert sum(part for _, part in MORE) == pytest.approx(1)
     assert sum(part for _, part in LESS) == pytest.approx(1)
+    assert sum(part for _, part in SLOWER) == pytest.approx(1)
     assert sum(bet.part for bet in BETS) + MISMATCHES_PART + 2 * ALONE_PART <= 1 + 1e-12
     assert capital([], MORE) == 1.0
     assert capital([Firsts(0.05, 0, 0)] * 50, MORE) == pytest.approx(1)
@@ -71,7 +72,7 @@ def tree(share, per_period, periods, multiples):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3])
-@pytest.mark.parametrize("multiples", [MORE, LESS])
+@pytest.mark.parametrize("multiples", [MORE, SLOWER, LESS])
 @pytest.mark.parametrize("shape", [(1, 8), (2, 4), (8, 1)])
 def test_the_capital_is_fair_over_every_way_units_may_fall_however_periods_cut_them(share, multiples, shape):
     ways = list(tree(share, *shape, multiples))
