@@ -163,33 +163,20 @@ def ours(text: str) -> float:
     return values(text).get('http_requests_total{service="platform",status="404"}', 0)
 
 
+def two_workers(port: int) -> list[str]:
+    return [
+        *(str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--host", "127.0.0.1"),
+        *("--port", str(port), "--workers", "2", "--respawn-failed-workers", "--respawn-interval", "0.1"),
+        *("--blocking-threads", "4", "--no-ws", "--http", "1", "--log-level", "info"),
+        "landcontracts.wsgi:application",
+    ]
+
+
 def test_two_workers_of_a_web_server_are_scraped_as_one(tmp_path: Path):
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     shared = tmp_path / "shared"
     running = Processes(tmp_path)
-    command = [
-        str(Path(sys.executable).parent / "granian"),
-        "--interface",
-        "wsgi",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    command += [
-        "--workers",
-        "2",
-        "--respawn-failed-workers",
-        "--respawn-interval",
-        "0.1",
-        "--blocking-threads",
-        "4",
-        "--no-ws",
-        "--http",
-        "1",
-    ]
-    command += ["--log-level", "info", "landcontracts.wsgi:application"]
 
     def scrape() -> str:
         with urllib.request.urlopen(f"{url}/metrics") as answer:
@@ -206,7 +193,7 @@ def test_two_workers_of_a_web_server_are_scraped_as_one(tmp_path: Path):
 
     try:
         process, log = running.start(
-            "web", command, cwd=BASE, env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(shared)}
+            "web", two_workers(port), cwd=BASE, env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(shared)}
         )
         wait_for_url(f"{url}/healthz", process, log)
         until(lambda: len(workers()) == 2)

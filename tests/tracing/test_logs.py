@@ -81,11 +81,6 @@ def test_at_no_level_do_statements_show_their_parameters():
     assert settings.LOGGING["loggers"]["django.db.backends"]["level"] == "WARNING"
 
 
-def test_below_its_level_a_line_masks_nothing(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(logs, "mask", lambda *_: pytest.fail("masked for nothing"))
-    structlog.get_logger("quiet").debug("nobody reads this", huge=["x"] * 1000)
-
-
 class Lines(logging.Handler):
     """Keeps finished lines."""
 
@@ -105,6 +100,21 @@ def lines():
     logger.addHandler(handler)
     yield handler.lines
     logger.removeHandler(handler)
+
+
+def test_below_its_level_a_line_masks_nothing(monkeypatch: pytest.MonkeyPatch):
+    masked: list[str] = []
+    monkeypatch.setattr(logs, "mask", lambda _, __, line: masked.append(line["event"]) or line)
+    handler = Lines()  # whose formatter is made now, with what counts
+    logging.getLogger("quiet").addHandler(handler)
+    try:
+        quiet = structlog.get_logger("quiet")
+        quiet.debug("nobody reads this", huge=["x"] * 1000)
+        assert masked == []
+        quiet.error("somebody reads this")
+        assert "somebody reads this" in masked
+    finally:
+        logging.getLogger("quiet").removeHandler(handler)
 
 
 def say(words: str) -> None:

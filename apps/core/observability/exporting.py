@@ -145,9 +145,9 @@ def _remote(parent: str) -> Any:
     return set_span_in_context(NonRecordingSpan(known), Context())
 
 
-def _processor() -> Any:
+def _counted() -> Any:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
     class Counted(SpanExporter):
         """Counts what a collector took and what it did not."""
@@ -172,10 +172,16 @@ def _processor() -> Any:
         def force_flush(self, timeout_millis: int = 30_000) -> bool:
             return bool(self.inner.force_flush(timeout_millis))
 
+    return Counted()
+
+
+def _processor() -> Any:
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
     class Bounded(BatchSpanProcessor):
         """Drops the newest span of a full queue and counts it; the SDK would drop the oldest and only say so in the log."""
 
-        def __init__(self, exporter: Counted, size: int) -> None:
+        def __init__(self, exporter: Any, size: int) -> None:
             super().__init__(exporter, max_queue_size=size)
             self._counted, self._size, self._ended = exporter, size, 0
             os.register_at_fork(after_in_child=self._begin_anew)
@@ -190,7 +196,7 @@ def _processor() -> Any:
             self._ended += 1
             super().on_end(span)
 
-    return Bounded(Counted(), int(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE") or QUEUE))
+    return Bounded(_counted(), int(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE") or QUEUE))
 
 
 def start() -> None:
