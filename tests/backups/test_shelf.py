@@ -161,6 +161,13 @@ def test_what_is_not_empty_is_refused_without_the_word(kept: Kept):
         call_command("restore", str(kept.folder), root=str(kept.folder.parent))
 
 
+def test_a_part_of_this_environment_is_not_restored_alone(kept: Kept):
+    whole = targets.this_environment()
+    part = whole._replace(urls={alias: url for alias, url in whole.urls.items() if alias != "documents"}, is_this=False)
+    with pytest.raises(NoTarget, match="documents would stay as they are"):
+        restoring.require_target(kept, part, replace=True, word=part.word)
+
+
 def test_a_row_whose_object_is_gone_makes_no_backup(stored: World, tmp_path: Path):
     seller = stored.person()
     document = stored.document(seller, stored.contract(seller, stored.person()), pdf("gone"))

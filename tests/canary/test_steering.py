@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import translation
 
+from apps.core.seam import observing
 from apps.core.seam.observing import Seen
 from apps.extraction import routing
 from apps.extraction.canary import history, steering
@@ -276,6 +277,18 @@ def test_both_sides_have_their_curve(rollout):
     assert sum(point.calls for point in points) == 3 * len(run.people)
     assert all(point.median is not None and 0.001 < point.median < 0.01 for point in points)
     assert sum(point.errors for point in points if not point.away) == 0
+
+
+def test_an_observer_that_fails_fails_no_call(monkeypatch):
+    taken = []
+
+    def fails(seen: Seen) -> None:
+        taken.append(seen)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(observing, "_take", fails)
+    observing.offer(command_seen("somebody", "away", "ok"))
+    assert len(taken) == 1
 
 
 def test_rules_that_make_no_sense_are_refused():
