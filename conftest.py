@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.core.seam import registry
+from apps.core.seam.client import registry
 from tests.world import SIDES, World
 
 LONG = (

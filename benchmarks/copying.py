@@ -13,8 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 from django.conf import settings
 from psycopg import sql
 
-from apps.core.database import backup, places, replication
-from apps.core.database.homes import SHARED
+from apps.core.database.primaries import SHARED
+from apps.core.postgres import connections, pg_dump, replication
 from apps.datasync.gateways import comparing, copying, following, tables
 from apps.datasync.gateways.comparing import Both
 from apps.datasync.gateways.following import Ends
@@ -144,7 +144,7 @@ def _verify(found: Ends) -> None:
 
 def _bare(found: Ends) -> None:
     """psycopg's own example of copying from one server to another, table by table."""
-    with places.control(SHARED) as source, places.control(SERVICE) as target:
+    with connections.control(SHARED) as source, connections.control(SERVICE) as target:
         for table in map(rows.named, TABLES):
             reading = sql.SQL("COPY {} TO STDOUT (FORMAT binary)").format(table)
             writing = sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(table)
@@ -158,10 +158,10 @@ def _dump(found: Ends) -> None:
     named = [f"--table=public.{table}" for table in TABLES]
     source, target = _bare_url(SHARED), _bare_url(SERVICE)
     with subprocess.Popen(
-        [backup.find("pg_dump"), "--data-only", *named, source.url], env=source.environment, stdout=subprocess.PIPE
+        [pg_dump.find("pg_dump"), "--data-only", *named, source.url], env=source.environment, stdout=subprocess.PIPE
     ) as dump:
         done = subprocess.run(
-            [backup.find("psql"), "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--output=/dev/null", target.url],
+            [pg_dump.find("psql"), "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--output=/dev/null", target.url],
             env=target.environment,
             stdin=dump.stdout,
             check=False,
@@ -187,7 +187,7 @@ def _subscription(found: Ends) -> None:
     try:
         found.target.execute(
             sql.SQL("CREATE SUBSCRIPTION {name} CONNECTION {publisher} PUBLICATION {name}").format(
-                name=sql.Identifier(LINE), publisher=sql.Literal(places.address(SHARED))
+                name=sql.Identifier(LINE), publisher=sql.Literal(connections.address(SHARED))
             )
         )
         deadline = time.monotonic() + PATIENCE_SECONDS

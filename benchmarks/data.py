@@ -14,9 +14,9 @@ import psycopg
 
 from apps.authentication.interface import AUTHENTICATION, User
 from apps.contracts.interface import CONTRACTS, LandPlot
+from apps.core.interface.context import SYSTEM, Actor, new_context
 from apps.core.rest.keys import AccessToken
-from apps.core.seam.context import SYSTEM, Actor, new_context
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 
 CONTRACTS_MADE = 200
 TERMS = "Расчёты через аккредитив; участок передаётся по акту после регистрации перехода права."

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
-from apps.core.seam import metrics, registry
+from apps.core.observability import seam_metrics
+from apps.core.seam.client import registry
 
 
 class AnsweredAtHome(Exception):
@@ -41,7 +42,7 @@ def _forget() -> None:
 def _fallbacks() -> float:
     return sum(
         sample.value
-        for family in metrics.fallbacks.collect()
+        for family in seam_metrics.fallbacks.collect()
         for sample in family.samples
         if sample.name.endswith("_total")
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from apps.core.database import places
-from apps.core.database.preparing import prepare
+from apps.core.postgres import connections
+from apps.core.postgres.migrate_service import prepare
 from apps.datasync.gateways import following
 from apps.datasync.interface import NoTarget
 from benchmarks import copying, pausing, rows
@@ -25,5 +25,5 @@ def measured() -> list[Figure]:
         return [*copying.rates(rows.fill()), *pausing.longest()]
     finally:
         for alias in (following.SHARED, SERVICE):
-            with places.control(alias) as connection:
+            with connections.control(alias) as connection:
                 rows.empty(connection)

@@ -11,8 +11,8 @@ import psycopg
 
 from apps.contracts.interface import CONTRACTS, ContractPage
 from apps.contracts.logic import keyset
-from apps.core.seam.context import new_context
-from apps.core.seam.registry import call
+from apps.core.interface.context import new_context
+from apps.core.seam.client.registry import call
 from benchmarks import measure
 from benchmarks.data import Market, actor_of, make_person, owner_url
 from benchmarks.figures import Figure

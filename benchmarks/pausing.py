@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from statistics import median
 
-from apps.core.database import places
-from apps.core.database.homes import SHARED
+from apps.core.database.primaries import SHARED
+from apps.core.postgres import connections
 from apps.extraction.models import Move
 from apps.extraction.moving import acting, states
 from apps.extraction.moving.acting import By
@@ -42,7 +42,7 @@ def longest() -> list[Figure]:
         acting.sync(SERVICE, BY)
         # What an earlier comparison has found is of another copy.
         acting.verify(SERVICE, BY, anew=True)
-        with places.control(SHARED) as shared:
+        with connections.control(SHARED) as shared:
             number = rows.count(shared)
         what = f"cutover and rollback of {SERVICE} with {number:,} rows, followed both ways and compared all the time"
         return [
@@ -94,7 +94,7 @@ def _switched(verb: Callable[[str, By], Move]) -> Move:
 
 
 def _require_all_there(said: Said) -> None:
-    with places.control(SHARED) as shared:
+    with connections.control(SHARED) as shared:
         there = Counter(number for (number,) in shared.execute(WRITTEN, [said.owner]))
     wrong = [number for number in said.numbers if there[number] != 1]
     if wrong:

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from django.conf import settings
 
-from apps.core.seam import topology
-from apps.core.seam.context import CallContext
-from apps.core.seam.service import ServiceKey, query
+from apps.core import topology
+from apps.core.interface.context import CallContext
+from apps.core.interface.operations import ServiceKey, query
 
 NAME = "quiet"
 

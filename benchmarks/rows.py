@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from apps.core.database import places
-from apps.core.database.homes import SHARED
-from apps.core.database.places import Connection
+from apps.core.database.primaries import SHARED
+from apps.core.postgres import connections
+from apps.core.postgres.connections import Connection
 
 SERVICE = "contracts"
 # Rows that others refer to come first.
@@ -69,7 +69,7 @@ FROM generate_series(1, :sales) AS n, generate_series(0, 1) AS turn
 
 def fill() -> float:
     """Rows of so many sales in place of whatever the service's tables hold; the mean bytes of a row, keys apart."""
-    with places.control(SHARED, options="") as shared:
+    with connections.control(SHARED, options="") as shared:
         empty(shared)
         shared.execute(MAKE.replace(":sales", str(SALES)))
         settle(shared)

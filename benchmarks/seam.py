@@ -10,10 +10,10 @@ import requests
 from django.db import connection
 
 from apps.contracts.interface import CONTRACTS, Contract
+from apps.core import topology
 from apps.core.flags import routes, snapshot
-from apps.core.seam import topology
-from apps.core.seam.context import new_context
-from apps.core.seam.registry import call
+from apps.core.interface.context import new_context
+from apps.core.seam.client.registry import call
 from benchmarks import lifted, measure
 from benchmarks.data import Market, tutorial_token
 from benchmarks.figures import Figure

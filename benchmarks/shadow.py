@@ -9,9 +9,10 @@ from statistics import mean, median, stdev
 
 from apps.contracts.interface import CONTRACTS
 from apps.core.flags import routes, snapshot
-from apps.core.seam import metrics, shadow
-from apps.core.seam.context import new_context
-from apps.core.seam.registry import call
+from apps.core.interface.context import new_context
+from apps.core.observability import seam_metrics
+from apps.core.seam.client import shadow
+from apps.core.seam.client.registry import call
 from apps.extraction import routing
 from benchmarks import measure
 from benchmarks.data import Market
@@ -98,6 +99,6 @@ def _counts() -> tuple[float, float, float]:
     """Dropped, compared, lost so far in this process."""
     dropped, compared, lost = (
         sum(sample.value for family in counter.collect() for sample in family.samples if sample.name.endswith("_total"))
-        for counter in (metrics.shadow_dropped, metrics.shadow_compared, metrics.shadow_lost)
+        for counter in (seam_metrics.shadow_dropped, seam_metrics.shadow_compared, seam_metrics.shadow_lost)
     )
     return dropped, compared, lost

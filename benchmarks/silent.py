@@ -14,9 +14,10 @@ from statistics import median
 import msgspec
 
 from apps.core.flags import routes
-from apps.core.seam import context, signing
-from apps.core.seam.context import Actor, new_context
-from apps.core.seam.registry import call
+from apps.core.interface import context
+from apps.core.interface.context import Actor, new_context
+from apps.core.seam import signing
+from apps.core.seam.client.registry import call
 from benchmarks import echoes, lifted, load, measure, quiet, servers
 from benchmarks.figures import Figure
 from benchmarks.load import Client

@@ -146,8 +146,8 @@ class _Writer(threading.Thread):
 def _by_seam(owner: UUID) -> Write:
     """The service's own command."""
     from apps.contracts.interface import CONTRACTS
-    from apps.core.seam.context import Actor, new_context
-    from apps.core.seam.registry import call
+    from apps.core.interface.context import Actor, new_context
+    from apps.core.seam.client.registry import call
 
     actor = Actor(id=owner, roles=("user",))
     return lambda number: call(CONTRACTS).record_plot(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from django.utils.module_loading import import_string
 
-from apps.core.seam.service import ServiceKey
+from apps.core.interface.operations import ServiceKey
 from landcontracts.topology import SERVICES
 
 BASE = Path(__file__).resolve().parent.parent

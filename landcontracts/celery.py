@@ -11,13 +11,12 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging, task_postrun, task_prerun
 
-from apps.core.monitoring import processes
-from apps.core.observability import identity
+from apps.core.observability import identity, multiprocess
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "landcontracts.settings")
 if "celery" in Path(sys.argv[0]).parts[-2:]:
     # A worker with a port of its own is asked for itself; one without takes part with its web server.
-    (processes.leave if os.environ.get("WORKER_METRICS") else processes.join)()
+    (multiprocess.leave if os.environ.get("WORKER_METRICS") else multiprocess.join)()
 app = Celery("landcontracts")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

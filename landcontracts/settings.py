@@ -66,7 +66,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.core.rest.csp.PagesPolicy",
-    "apps.core.rest.moved.FollowsHomes",
+    "apps.core.rest.relocation_retry.FollowsHomes",
 ]
 ROOT_URLCONF = "landcontracts.urls"
 WSGI_APPLICATION = "landcontracts.wsgi.application"
@@ -160,7 +160,7 @@ SEAM_MAX_IN_FLIGHT_IN_ALL = env.int("SEAM_MAX_IN_FLIGHT_IN_ALL", 12)
 SEAM_SHADOW_QUEUE = env.int("SEAM_SHADOW_QUEUE", 1_000)
 # Each so many comparisons the primary is asked twice even where nothing differs.
 SEAM_SHADOW_TWICE_EACH = env.int("SEAM_SHADOW_TWICE_EACH", 10)
-# What /readyz asks, by the families in apps/core/rest/dependencies.py.
+# What /readyz asks, by the families in apps/core/health/dependencies.py.
 READY_CHECKS: tuple[str, ...] = (
     *("database", "migrations", "clock", "redis", "storage", "keys"),
     *("services", "replicas", "mail", "traces"),
@@ -333,7 +333,7 @@ PROMETHEUS_URL = env.str("PROMETHEUS_URL", "")
 # --- Logs and traces -------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.str("LOG_LEVEL", "WARNING")
 LOGGING = logs.configure(LOG_LEVEL, service=SERVICE or SEAM_PROCESS_NAME)
-# Where spans go, by OpenTelemetry's own variables; nothing is traced without one (apps/core/observability/exporting.py reads the rest).
+# Where spans go, by OpenTelemetry's own variables; nothing is traced without one (apps/core/observability/otlp.py reads the rest).
 TRACES_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "") or env.str("OTEL_EXPORTER_OTLP_ENDPOINT", "")
 
 if SERVICE:

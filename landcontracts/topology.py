@@ -3,7 +3,7 @@
 `consumes` names the events that a service handles; a system check compares it with the service's handlers.
 """
 
-from apps.core.seam.topology import Entry
+from apps.core.topology import Entry
 
 SERVICES: dict[str, Entry] = {
     "authentication": Entry(

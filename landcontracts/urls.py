@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from apps.core.rest import health
+from apps.core.health import views
 from landcontracts.topology import SERVICES
 
 API = "api/v1/"
@@ -13,15 +13,15 @@ urlpatterns = [
     *(path(API, include(f"apps.{service}.rest.urls")) for service in SERVICES),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("api/v1", health.root),
-    path(".well-known/jwks.json", health.key_set),
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
-    path("metrics", health.metrics),
+    path("api/v1", views.root),
+    path(".well-known/jwks.json", views.key_set),
+    path("healthz", views.healthz),
+    path("readyz", views.readyz),
+    path("metrics", views.metrics),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("api-auth/", include("rest_framework.urls")),
     path("", include("apps.portal.urls")),
 ]
-handler404 = "apps.core.rest.health.not_found"
-handler500 = "apps.core.rest.health.server_error"
+handler404 = "apps.core.health.views.not_found"
+handler500 = "apps.core.health.views.server_error"

@@ -8,17 +8,18 @@ from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
-from apps.core.monitoring import processes
+from apps.core.observability import multiprocess
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "landcontracts.settings")
-processes.join()  # before any metric is made
+multiprocess.join()  # before any metric is made
 django_application = get_wsgi_application()
 
-from apps.core.seam import endpoint, metrics  # noqa: E402 - needs the settings
-from apps.core.seam.service import PATH  # noqa: E402 - likewise
+from apps.core.interface.operations import PATH  # noqa: E402 - likewise
+from apps.core.observability import seam_metrics  # noqa: E402 - likewise
+from apps.core.seam.server import endpoint  # noqa: E402 - needs the settings
 
-if processes.folder() is not None:
-    metrics.keep_fresh()
+if multiprocess.folder() is not None:
+    seam_metrics.keep_fresh()
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -18,15 +18,17 @@ from apps.authentication.interface import AUTHENTICATION, Role, User
 from apps.authentication.testing import FakeAuthentication
 from apps.contracts.interface import CONTRACTS, Contract, LandPlot
 from apps.contracts.testing import FakeContracts
-from apps.core.seam import registry, samples, topology
-from apps.core.seam.bindings import Answer
-from apps.core.seam.context import SYSTEM, Actor, CallContext, new_context, new_trace
-from apps.core.seam.errors import CommandKeyReused
-from apps.core.seam.pump import pump
-from apps.core.seam.registry import call
-from apps.core.seam.service import Kind, Operation
-from apps.core.seam.testing import Twice, transport_to
-from apps.core.seam.transports import OverHttp, Transport
+from apps.core import topology
+from apps.core.interface.context import SYSTEM, Actor, CallContext, new_context, new_trace
+from apps.core.interface.errors import CommandKeyReused
+from apps.core.interface.operations import Kind, Operation
+from apps.core.seam.client import registry
+from apps.core.seam.client.registry import call
+from apps.core.seam.client.transports import OverHttp, Transport
+from apps.core.seam.events.relay import pump
+from apps.core.seam.server.dispatch import Answer
+from apps.core.seam.verify import samples
+from apps.core.seam.verify.testing import Twice, transport_to
 from apps.datasync.interface import DATASYNC
 from apps.datasync.testing import FakeDatasync
 from apps.documents.interface import DOCUMENTS, Document, DocumentType, UploadTicket

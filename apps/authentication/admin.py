@@ -11,7 +11,7 @@ from apps.authentication.interface import AUTHENTICATION, Role
 from apps.authentication.models import Command, LogInFailure, Outbox, RefreshToken, SigningKey, User
 from apps.core.rest import edge
 from apps.core.rest.admin import CommandAdmin, OutboxAdmin, ReadOnly
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 
 
 @admin.register(User)

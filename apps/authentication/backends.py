@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from apps.authentication.interface import AUTHENTICATION, Email, Password, SignedIn
 from apps.authentication.models import User
 from apps.core.flags import routes
-from apps.core.seam.context import STRANGER
-from apps.core.seam.registry import call
+from apps.core.interface.context import STRANGER
+from apps.core.seam.client.registry import call
 
 
 class SeamBackend(ModelBackend):

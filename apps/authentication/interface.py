@@ -11,10 +11,10 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Dto, Instant, Line
-from apps.core.seam.errors import Category, DomainError, gettext_noop
-from apps.core.seam.service import ServiceKey, command, query
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Dto, Instant, Line
+from apps.core.interface.errors import Category, DomainError, gettext_noop
+from apps.core.interface.operations import ServiceKey, command, query
 
 # As HTML's e-mail fields take it (WHATWG HTML, 4.10.5.1.5), with a dot in the domain.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

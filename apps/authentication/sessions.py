@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib.sessions.backends import db
 from django.db import DatabaseError
 
-from apps.core.database import homes
-from apps.core.seam.faults import sqlstate
+from apps.core.database import primaries
+from apps.core.seam.server.retries import sqlstate
 
 PATIENCE_SECONDS = 5
 
@@ -16,11 +16,11 @@ class SessionStore(db.SessionStore):
 
     def save(self, must_create: bool = False) -> None:
         """Save, once more where the table has moved. Raises: what Django's raises."""
-        home = homes.of("authentication")
+        home = primaries.of("authentication")
         try:
             super().save(must_create)
         except DatabaseError as error:
-            if sqlstate(error) not in homes.REFUSALS or not homes.look_again(
+            if sqlstate(error) not in primaries.REFUSALS or not primaries.look_again(
                 "authentication", home, patience_seconds=PATIENCE_SECONDS
             ):
                 raise

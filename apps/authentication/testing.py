@@ -29,9 +29,9 @@ from apps.authentication.interface import (
     WeakPassword,
 )
 from apps.core.ids import new_id
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Line
-from apps.core.seam.errors import Forbidden
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Line
+from apps.core.interface.errors import Forbidden
 
 LIMIT = 5
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from apps.contracts.interface import ContractStatus
 from apps.contracts.logic import moving, signing, visibility
-from apps.core.seam.commands import command
-from apps.core.seam.context import CallContext
-from apps.core.seam.events import EventEnvelope, EventReceipt, Handlers
+from apps.core.interface.context import CallContext
+from apps.core.interface.events import EventEnvelope, EventReceipt, Handlers
+from apps.core.seam.server.commands import command
 from apps.documents.interface import DocumentStored, DocumentType
 from apps.signatures.interface import SignatureAccepted
 from apps.workflow.interface import StageStarted, WorkflowCompleted

@@ -12,11 +12,11 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Dto, Instant, Line, Text
-from apps.core.seam.errors import Category, DomainError, gettext_noop
-from apps.core.seam.events import Event, EventConsumer
-from apps.core.seam.service import ServiceKey, command, query
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Dto, Instant, Line, Text
+from apps.core.interface.errors import Category, DomainError, gettext_noop
+from apps.core.interface.events import Event, EventConsumer
+from apps.core.interface.operations import ServiceKey, command, query
 
 PageSize = Annotated[int, Meta(ge=1, le=200)]
 CursorText = Annotated[str, Meta(max_length=200)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.contracts import interface, models
 from apps.contracts.logic import signing, status, visibility
-from apps.core.seam.context import Actor
+from apps.core.interface.context import Actor
 
 
 def contract(row: models.Contract) -> interface.Contract:

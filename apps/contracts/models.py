@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.contracts.interface import ContractStatus, LandCategory, PartyRole
 from apps.core.choices import named
 from apps.core.ids import new_id
-from apps.core.ledgers import CommandRecord, OutboxRecord
+from apps.core.seam.server.tables import CommandRecord, OutboxRecord
 
 # Past the draft and not over: at most one such contract for a plot, or it would be sold twice.
 UNDER_WAY = (ContractStatus.SIGNED, ContractStatus.IN_REGISTRATION)

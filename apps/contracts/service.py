@@ -43,13 +43,13 @@ from apps.contracts.models import UNDER_WAY
 from apps.contracts.models import Contract as ContractRow
 from apps.contracts.models import LandPlot as LandPlotRow
 from apps.core.ids import new_id
-from apps.core.seam.commands import command
-from apps.core.seam.context import Actor, CallContext
-from apps.core.seam.dto import Line, Text
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.events import ReceivesEvents
-from apps.core.seam.registry import call
-from apps.core.seam.topology import database_of
+from apps.core.interface.context import Actor, CallContext
+from apps.core.interface.dto import Line, Text
+from apps.core.interface.errors import Forbidden
+from apps.core.interface.events import ReceivesEvents
+from apps.core.seam.client.registry import call
+from apps.core.seam.server.commands import command
+from apps.core.topology import database_of
 
 # A role in a contract that only people of that profession take.
 PROFESSIONS = (PartyRole.AGENT, PartyRole.LAWYER)

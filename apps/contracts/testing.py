@@ -41,11 +41,11 @@ from apps.contracts.logic import status as moves
 from apps.contracts.models import UNDER_WAY
 from apps.contracts.models import Contract as ContractRow
 from apps.contracts.models import LandPlot as LandPlotRow
-from apps.core.seam.context import SYSTEM, CallContext
-from apps.core.seam.dto import Line, Text
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.events import EventEnvelope, EventReceipt
-from apps.core.seam.registry import call
+from apps.core.interface.context import SYSTEM, CallContext
+from apps.core.interface.dto import Line, Text
+from apps.core.interface.errors import Forbidden
+from apps.core.interface.events import EventEnvelope, EventReceipt
+from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentStored, DocumentType
 from apps.signatures.interface import SignatureAccepted
 

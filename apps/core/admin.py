@@ -20,7 +20,7 @@ from waffle import get_waffle_flag_model
 from waffle.models import Sample, Switch
 
 from apps.core.flags import history
-from apps.core.models import Flag
+from apps.core.flags.models import Flag
 
 
 def _forget(*models: Any) -> None:

@@ -13,13 +13,13 @@ class CoreConfig(AppConfig):
     verbose_name = _("Platform")
 
     def ready(self) -> None:
-        from apps.core.monitoring import sources, worker
-        from apps.core.observability import exporting
-        from apps.core.seam.checks import check_services
+        from apps.core.monitoring import collectors, worker
+        from apps.core.observability import otlp
+        from apps.core.seam.verify.system_checks import check_services
 
         register(check_services)
-        exporting.start()
-        sources.register()
+        otlp.start()
+        collectors.register()
         worker.connect()
 
 

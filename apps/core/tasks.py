@@ -8,11 +8,12 @@ import structlog
 from celery import shared_task
 from django.db import Error as DatabaseError
 
+from apps.core import topology
 from apps.core.flags.routes import system_context
 from apps.core.observability import identity, spans
-from apps.core.seam import housekeeping, topology
-from apps.core.seam.pump import pump
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
+from apps.core.seam.events.relay import pump
+from apps.core.seam.server import purge as housekeeping
 
 log = structlog.get_logger(__name__)
 

@@ -12,10 +12,10 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Dto, Instant
-from apps.core.seam.errors import Category, DomainError, gettext_noop
-from apps.core.seam.service import ServiceKey, command, query
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Dto, Instant
+from apps.core.interface.errors import Category, DomainError, gettext_noop
+from apps.core.interface.operations import ServiceKey, command, query
 
 TableName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$(?!\n)")]
 ServiceName = Annotated[str, Meta(pattern=r"^[a-z]{1,32}$(?!\n)")]

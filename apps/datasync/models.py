@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.ids import new_id
-from apps.core.ledgers import CommandRecord, OutboxRecord
+from apps.core.seam.server.tables import CommandRecord, OutboxRecord
 
 
 class Sync(models.Model):

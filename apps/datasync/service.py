@@ -8,9 +8,9 @@ from uuid import UUID
 from django.db import IntegrityError
 from django.utils import timezone
 
-from apps.core.seam.commands import command
-from apps.core.seam.context import CallContext
-from apps.core.seam.errors import Forbidden
+from apps.core.interface.context import CallContext
+from apps.core.interface.errors import Forbidden
+from apps.core.seam.server.commands import command
 from apps.datasync import mapping
 from apps.datasync.gateways import following, tables
 from apps.datasync.interface import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.core.flags.routes import system_context
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, SyncStatus
 
 

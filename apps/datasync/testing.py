@@ -10,8 +10,8 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from apps.core.ids import new_id
-from apps.core.seam.context import CallContext
-from apps.core.seam.errors import Forbidden
+from apps.core.interface.context import CallContext
+from apps.core.interface.errors import Forbidden
 from apps.datasync.interface import (
     AlreadySyncing,
     Comparison,

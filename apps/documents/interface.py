@@ -11,11 +11,11 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Dto, Instant, Line
-from apps.core.seam.errors import Category, DomainError, gettext_noop
-from apps.core.seam.events import Event
-from apps.core.seam.service import ServiceKey, command, query
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Dto, Instant, Line
+from apps.core.interface.errors import Category, DomainError, gettext_noop
+from apps.core.interface.events import Event
+from apps.core.interface.operations import ServiceKey, command, query
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", min_length=64, max_length=64)]
 FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\u0000-\u001f\u007f/\\]+$(?!\n)")]

@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from apps.contracts.interface import CONTRACTS, ContractNotFound, ContractRights
 from apps.core.ids import new_id
-from apps.core.seam.commands import answers_from, command
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Line
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.registry import call
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Line
+from apps.core.interface.errors import Forbidden
+from apps.core.seam.client.registry import call
+from apps.core.seam.server.commands import answers_from, command
 from apps.documents import mapping
 from apps.documents.gateways import object_storage
 from apps.documents.interface import (

@@ -9,10 +9,10 @@ import msgspec
 
 from apps.contracts.interface import CONTRACTS, ContractNotFound, ContractRights
 from apps.core.ids import new_id
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Line
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.registry import call
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Line
+from apps.core.interface.errors import Forbidden
+from apps.core.seam.client.registry import call
 from apps.documents.interface import (
     ContractClosedForDocuments,
     Document,

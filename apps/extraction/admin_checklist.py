@@ -14,8 +14,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 
+from apps.core import topology
 from apps.core.rest.admin import ReadOnly
-from apps.core.seam import topology
 from apps.extraction.checklist import overrides, run, signed, standing
 from apps.extraction.checklist.items import ITEMS
 from apps.extraction.models_checklist import ChecklistResult, ItemState, Override, SignOff

@@ -19,8 +19,8 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import get_language, gettext
 
+from apps.core import topology
 from apps.core.flags import snapshot
-from apps.core.seam import topology
 from apps.extraction import mismatches
 from apps.extraction.canary import steering
 from apps.extraction.dashboard import (

@@ -14,8 +14,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
-from apps.core.database import homes, places
-from apps.core.seam import topology
+from apps.core import topology
+from apps.core.database import primaries
+from apps.core.postgres import connections
 from apps.extraction.models import Move, Outcome
 from apps.extraction.moving import states
 from apps.extraction.moving.states import SHARED, Observed
@@ -63,7 +64,7 @@ def row_of(service: str) -> Row:
         observed = states.observe(service)
     except states.TwoHomes:
         return Row(service, _("TWO HOMES"), _("both"), None, gettext("Both databases let the platform write."))
-    except (places.NoWay, psycopg.Error) as error:
+    except (connections.NoWay, psycopg.Error) as error:
         return Row(service, _("not known"), "", None, str(error).splitlines()[0])
     home = {None: _("none"), SHARED: _("shared database")}.get(observed.home, _("its own database"))
     return Row(service, STAGES[observed.stage.value], home, observed, "")
@@ -120,4 +121,4 @@ def ask(service: str, verb: str, *, who: str, reason: str) -> Move:
 
 def can_move(service: str) -> bool:
     """Whether the ways to both databases are known."""
-    return homes.is_movable(service) and places.is_configured(service)
+    return primaries.is_movable(service) and connections.is_configured(service)

@@ -13,14 +13,15 @@ class ExtractionConfig(AppConfig):
 
     def ready(self) -> None:
         """From now on this process compares the sides of a service, by shadowing and by a canary, and keeps what it finds."""
-        from apps.core.seam import metrics, observing, registry, shadow
+        from apps.core.observability import seam_metrics
+        from apps.core.seam.client import call_observer, registry, shadow
         from apps.extraction.canary.metrics import CanaryCollector
         from apps.extraction.canary.observer import observer
         from apps.extraction.moving.metrics import MoveCollector
         from apps.extraction.recorder import record
 
         shadow.publish_to(record, registry.side)
-        observing.observe_with(observer.take)
-        metrics.asked.register(CanaryCollector(), "canaries")
+        call_observer.observe_with(observer.take)
+        seam_metrics.asked.register(CanaryCollector(), "canaries")
         if settings.CONTROL_URLS:
-            metrics.asked.register(MoveCollector(), "moves")
+            seam_metrics.asked.register(MoveCollector(), "moves")

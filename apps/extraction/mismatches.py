@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from apps.core.models import FlagChange
+from apps.core.flags.models import FlagChange
 
 
 class Tally(NamedTuple):

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.choices import named
 from apps.core.ids import new_id
-from apps.core.seam.comparison import Verdict
+from apps.core.seam.client.comparison import Verdict
 from apps.extraction.judging.judge import Reason
 from apps.extraction.judging.judge import Verdict as Judged
 from apps.extraction.judging.measures import Event

@@ -11,8 +11,8 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.core.ids import new_id
-from apps.core.seam.comparison import Verdict, masked
-from apps.core.seam.shadow import Compared
+from apps.core.seam.client.comparison import Verdict, masked
+from apps.core.seam.client.shadow import Compared
 from apps.extraction.canary.observer import observer
 from apps.extraction.models import ShadowComparison
 

@@ -13,8 +13,8 @@ from decimal import Decimal
 import pghistory
 from django.db import transaction
 
-from apps.core.models import Flag
-from apps.core.seam import topology
+from apps.core import topology
+from apps.core.flags.models import Flag
 
 KINDS = ("remote", "shadow")
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from apps.contracts.interface import CONTRACTS, ContractCreated, ContractStatusChanged
-from apps.core.seam.commands import command
-from apps.core.seam.context import SYSTEM, CallContext
-from apps.core.seam.events import EventEnvelope, EventReceipt, Handlers
-from apps.core.seam.registry import call
+from apps.core.interface.context import SYSTEM, CallContext
+from apps.core.interface.events import EventEnvelope, EventReceipt, Handlers
+from apps.core.seam.client.registry import call
+from apps.core.seam.server.commands import command
 from apps.documents.interface import DocumentStored
 from apps.notifications.interface import NotificationKind
 from apps.notifications.logic.telling import tell

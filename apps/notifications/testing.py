@@ -11,10 +11,10 @@ from django.utils import translation
 
 from apps.contracts.interface import CONTRACTS, ContractCreated, ContractStatusChanged
 from apps.core.ids import new_id
-from apps.core.seam.context import SYSTEM, CallContext
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.events import Event, EventEnvelope, EventReceipt
-from apps.core.seam.registry import call
+from apps.core.interface.context import SYSTEM, CallContext
+from apps.core.interface.errors import Forbidden
+from apps.core.interface.events import Event, EventEnvelope, EventReceipt
+from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentStored
 from apps.notifications.interface import (
     CursorText,

@@ -6,7 +6,7 @@ Here: whom to offer a move. Not here: whether it is legal, which the workflow de
 from __future__ import annotations
 
 from apps.contracts.interface import ContractRights
-from apps.core.seam.context import Actor
+from apps.core.interface.context import Actor
 from apps.workflow.interface import Stage, StageStatus
 
 S = StageStatus

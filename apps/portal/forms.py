@@ -30,8 +30,8 @@ from apps.contracts.interface import (
     NotYourPlot,
     SamePerson,
 )
-from apps.core.seam.context import CallContext
-from apps.core.seam.errors import DomainError
+from apps.core.interface.context import CallContext
+from apps.core.interface.errors import DomainError
 from apps.portal import words
 from apps.workflow.interface import BadActualDate
 

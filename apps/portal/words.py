@@ -14,8 +14,8 @@ from django.utils.translation import gettext, gettext_noop
 
 from apps.authentication.interface import Role
 from apps.contracts.interface import Blocker, ContractStatus, LandCategory, PartyRole
+from apps.core.interface.errors import DomainError
 from apps.core.rest.problems import in_words
-from apps.core.seam.errors import DomainError
 from apps.documents.interface import DocumentType
 from apps.signatures.interface import SignatureStatus, SubIndication, Verdict
 from apps.workflow.interface import StageStatus, WorkflowStatus

@@ -12,7 +12,7 @@ class SignaturesConfig(AppConfig):
 
     def ready(self) -> None:
         """When certificates end is a metric."""
-        from apps.core.seam.metrics import asked
+        from apps.core.observability.seam_metrics import asked
         from apps.signatures.gateways.metrics import CertificateCollector
 
         asked.register(CertificateCollector())

@@ -11,11 +11,11 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Dto, Instant
-from apps.core.seam.errors import Category, DomainError, gettext_noop
-from apps.core.seam.events import Event
-from apps.core.seam.service import ServiceKey, command, query
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Dto, Instant
+from apps.core.interface.errors import Category, DomainError, gettext_noop
+from apps.core.interface.events import Event
+from apps.core.interface.operations import ServiceKey, command, query
 
 MAX_SIGNATURE_BYTES = 8192
 SignatureBytes = Annotated[bytes, Meta(min_length=1, max_length=MAX_SIGNATURE_BYTES)]

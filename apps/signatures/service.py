@@ -10,10 +10,10 @@ from django.utils import timezone
 from apps.authentication.interface import AUTHENTICATION
 from apps.contracts.interface import CONTRACTS
 from apps.core.ids import new_id
-from apps.core.seam.commands import Work, command
-from apps.core.seam.context import SYSTEM, CallContext
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.registry import call
+from apps.core.interface.context import SYSTEM, CallContext
+from apps.core.interface.errors import Forbidden
+from apps.core.seam.client.registry import call
+from apps.core.seam.server.commands import Work, command
 from apps.documents.interface import DOCUMENTS
 from apps.signatures import mapping
 from apps.signatures.gateways import document_bytes

@@ -11,9 +11,9 @@ from cryptography import x509
 from apps.authentication.interface import AUTHENTICATION
 from apps.contracts.interface import CONTRACTS
 from apps.core.ids import new_id
-from apps.core.seam.context import CallContext
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.registry import call
+from apps.core.interface.context import CallContext
+from apps.core.interface.errors import Forbidden
+from apps.core.seam.client.registry import call
 from apps.documents.interface import DOCUMENTS
 from apps.signatures.interface import (
     Algorithm,

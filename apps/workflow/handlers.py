@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from apps.contracts.interface import ContractCreated, ContractStatus, ContractStatusChanged
-from apps.core.seam.commands import Work, command
-from apps.core.seam.context import CallContext
-from apps.core.seam.events import EventEnvelope, EventReceipt, Handlers
+from apps.core.interface.context import CallContext
+from apps.core.interface.events import EventEnvelope, EventReceipt, Handlers
+from apps.core.seam.server.commands import Work, command
 from apps.documents.interface import DocumentStored, DocumentType
 from apps.workflow.interface import WorkflowStatus, WorkflowType
 from apps.workflow.logic import course

@@ -10,11 +10,11 @@ from datetime import date
 from typing import ClassVar, Protocol
 from uuid import UUID
 
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Dto, Instant, Text
-from apps.core.seam.errors import Category, DomainError, gettext_noop
-from apps.core.seam.events import Event, EventConsumer
-from apps.core.seam.service import ServiceKey, command, query
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Dto, Instant, Text
+from apps.core.interface.errors import Category, DomainError, gettext_noop
+from apps.core.interface.events import Event, EventConsumer
+from apps.core.interface.operations import ServiceKey, command, query
 
 
 class WorkflowType(enum.StrEnum):

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.choices import named
 from apps.core.ids import new_id
-from apps.core.ledgers import CommandRecord, OutboxRecord
+from apps.core.seam.server.tables import CommandRecord, OutboxRecord
 from apps.workflow.interface import StageStatus, WorkflowStatus, WorkflowType
 
 

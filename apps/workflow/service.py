@@ -10,12 +10,12 @@ from django.db.utils import IntegrityError
 from django.utils import timezone
 
 from apps.contracts.interface import CONTRACTS, ContractNotFound, ContractRights, ContractStatus, PartyRole
-from apps.core.seam.commands import command
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Text
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.events import ReceivesEvents
-from apps.core.seam.registry import call
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Text
+from apps.core.interface.errors import Forbidden
+from apps.core.interface.events import ReceivesEvents
+from apps.core.seam.client.registry import call
+from apps.core.seam.server.commands import command
 from apps.workflow import handlers, mapping
 from apps.workflow.interface import (
     ContractIsOver,

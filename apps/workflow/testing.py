@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from apps.contracts.interface import CONTRACTS, ContractCreated, ContractNotFound, ContractStatus, PartyRole
 from apps.core.ids import new_id
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Text
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.events import EventEnvelope, EventReceipt
-from apps.core.seam.registry import call
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Text
+from apps.core.interface.errors import Forbidden
+from apps.core.interface.events import EventEnvelope, EventReceipt
+from apps.core.seam.client.registry import call
 from apps.workflow.interface import (
     ContractIsOver,
     OverdueReport,

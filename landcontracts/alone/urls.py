@@ -4,17 +4,17 @@ from django.conf import settings
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from apps.core.rest import health
+from apps.core.health import views
 
 API = "api/v1/"
 
 urlpatterns = [
     path(API, include(f"apps.{settings.SERVICE}.rest.urls")),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
-    path(".well-known/jwks.json", health.key_set),
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
-    path("metrics", health.metrics),
+    path(".well-known/jwks.json", views.key_set),
+    path("healthz", views.healthz),
+    path("readyz", views.readyz),
+    path("metrics", views.metrics),
 ]
-handler404 = "apps.core.rest.health.not_found"
-handler500 = "apps.core.rest.health.server_error"
+handler404 = "apps.core.health.views.not_found"
+handler500 = "apps.core.health.views.server_error"

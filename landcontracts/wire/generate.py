@@ -14,11 +14,19 @@ from typing import Any
 import msgspec
 from django.utils.module_loading import import_string
 
-from apps.core.seam import errors, signing
-from apps.core.seam.context import WireContext
-from apps.core.seam.errors import HTTP_STATUS, CommandKeyReused, DomainError, Forbidden, InvalidArguments, ServiceBusy
-from apps.core.seam.events import Event
-from apps.core.seam.service import PATH, Kind, Operation, ServiceKey
+from apps.core.interface import errors
+from apps.core.interface.context import WireContext
+from apps.core.interface.errors import (
+    HTTP_STATUS,
+    CommandKeyReused,
+    DomainError,
+    Forbidden,
+    InvalidArguments,
+    ServiceBusy,
+)
+from apps.core.interface.events import Event
+from apps.core.interface.operations import PATH, Kind, Operation, ServiceKey
+from apps.core.seam import signing
 from landcontracts.topology import SERVICES
 
 Document = dict[str, Any]

@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
-from apps.core.database import places
-from apps.core.monitoring.asking import Asked
 from apps.core.monitoring.outbox import OutboxCollector
 from apps.core.monitoring.queues import QueueCollector
 from apps.core.monitoring.servers import ServerCollector, servers
+from apps.core.observability.scrape_registry import Asked
+from apps.core.postgres import connections as control_connections
 from apps.extraction.moving import states
 from apps.extraction.moving.metrics import MoveCollector
 from landcontracts.embedded.processes import free_port
@@ -167,7 +167,7 @@ def test_a_broker_that_is_away_is_said_to_be(settings):
 def test_a_connection_that_was_ended_is_made_anew(server):
     _, alias, collector = server
     assert list(collector.collect())
-    with places.control(alias) as control:
+    with control_connections.control(alias) as control:
         control.execute("SELECT pg_terminate_backend(%s)", [collector._connection.info.backend_pid])
     with pytest.raises(psycopg.OperationalError):
         list(collector.collect())
@@ -245,7 +245,7 @@ def test_the_stage_in_the_metrics_is_the_stage_that_is_observed(moves):
 
 def test_a_slot_that_nobody_reads_is_seen_with_what_it_keeps(server):
     name, alias, collector = server
-    with places.replicator(alias) as control:
+    with control_connections.replicator(alias) as control:
         control.execute("SELECT pg_create_logical_replication_slot('metrics_test', 'pgoutput')")
         try:
             control.execute("SELECT pg_logical_emit_message(true, 'x', repeat('x', 1000000))")

@@ -12,8 +12,10 @@ from django.test import Client
 from prometheus_client import REGISTRY
 
 from apps.authentication.gateways.metrics import SigningKeyCollector
+from apps.core.observability import seam_metrics
 from apps.core.rest.keys import keyring
-from apps.core.seam import endpoint, metrics, shadow
+from apps.core.seam.client import shadow
+from apps.core.seam.server import endpoint
 from apps.signatures.gateways.metrics import CertificateCollector
 from apps.signatures.logic import certificates, revocation
 from apps.signatures.models import RevocationList, TrustAnchor
@@ -98,9 +100,9 @@ def test_a_series_of_mismatches_begins_with_none():
 
 
 def test_times_of_calls_are_seen_soon_whichever_process_is_asked():
-    meter = metrics.Meter("of a test", "get")
+    meter = seam_metrics.Meter("of a test", "get")
     meter.observe("home", "ok", 0.001)
-    metrics.keep_fresh()
+    seam_metrics.keep_fresh()
     labels = {"service": "of a test", "method": "get", "side": "home", "outcome": "ok"}
     assert until(lambda: counted("seam_call_seconds_count", **labels), 10) == 1
 

@@ -92,7 +92,7 @@ def _import(node: ast.Import | ast.ImportFrom, app: str, role: str) -> Iterator[
                 yield node.lineno, f"imports {module}"
         if other == app and app in BOUNDED and role in OWN_ALLOWED and what not in OWN_ALLOWED[role]:
             yield node.lineno, f"{role} imports its own {what}"
-        if module == "apps.core.seam.registry" and role in NEVER_CALLS and app in BOUNDED:
+        if module == "apps.core.seam.client.registry" and role in NEVER_CALLS and app in BOUNDED:
             yield node.lineno, f"{role} calls another service"
 
 

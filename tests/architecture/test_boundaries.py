@@ -20,7 +20,7 @@ PLANTED = {
     "an interface that imports Django": ("documents/interface.py", "from django.db import models"),
     "core that knows an app": ("core/seam/x.py", "from apps.contracts.interface import CONTRACTS"),
     "REST that passes by its interface": ("documents/rest/views.py", "from apps.documents.models import Document"),
-    "logic that calls a service": ("documents/logic/x.py", "from apps.core.seam.registry import call"),
+    "logic that calls a service": ("documents/logic/x.py", "from apps.core.seam.client.registry import call"),
     "a string foreign key": ("documents/models.py", "models.ForeignKey('contracts.Contract', on_delete=1)"),
     "a model looked up by name": ("documents/service.py", "apps.get_model('contracts', 'Contract')"),
     "a signal": ("documents/service.py", "from django.db.models.signals import post_save"),

@@ -11,11 +11,13 @@ from django.core.checks import run_checks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.core.seam import checks, errors, topology
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Dto, Instant, shape_faults
-from apps.core.seam.errors import Category, DomainError, fields_type, known_errors
-from apps.core.seam.service import ServiceKey, command, query
+from apps.core import topology
+from apps.core.interface import errors
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Dto, Instant, shape_faults
+from apps.core.interface.errors import Category, DomainError, fields_type, known_errors
+from apps.core.interface.operations import ServiceKey, command, query
+from apps.core.seam.verify import system_checks
 
 
 def test_this_tree_passes():
@@ -111,8 +113,8 @@ class Inheriting(PlantedService):
 @pytest.mark.parametrize("cls", [OtherDefault, OtherType, OtherName, Positional, Lacking, Inheriting])
 def test_an_implementation_that_differs_is_seen(monkeypatch: pytest.MonkeyPatch, cls: type):
     monkeypatch.setattr(topology, "key_of", lambda _: PLANTED)
-    assert list(checks.implementation_faults("planted", cls())), cls
-    assert list(checks.implementation_faults("planted", Good())) == []
+    assert list(system_checks.implementation_faults("planted", cls())), cls
+    assert list(system_checks.implementation_faults("planted", Good())) == []
 
 
 class Untyped(Protocol):
@@ -127,7 +129,7 @@ class Untyped(Protocol):
 
 
 def test_an_interface_that_cannot_be_called_over_a_wire_is_seen():
-    faults = " ".join(checks.interface_faults(ServiceKey("untyped", Untyped)))
+    faults = " ".join(system_checks.interface_faults(ServiceKey("untyped", Untyped)))
     for word in ("ask(anything)", "ask ->", "no_context: the first argument", "positional: number is not keyword-only"):
         assert word in faults
 
@@ -159,7 +161,7 @@ def test_a_refusal_that_would_lose_something_is_seen():
         rows: list[dict]
 
     try:
-        faults = " ".join(checks.error_faults(Lossy))
+        faults = " ".join(system_checks.error_faults(Lossy))
         assert "rows" in faults
         assert "nowhere" in faults
     finally:

@@ -16,11 +16,11 @@ import pytest
 from drf_spectacular import validation
 from msgspec import Meta
 
-from apps.core.seam.context import WireContext
-from apps.core.seam.dto import Dto
-from apps.core.seam.errors import Category, DomainError
-from apps.core.seam.events import Event
-from apps.core.seam.service import ServiceKey, command, query
+from apps.core.interface.context import WireContext
+from apps.core.interface.dto import Dto
+from apps.core.interface.errors import Category, DomainError
+from apps.core.interface.events import Event
+from apps.core.interface.operations import ServiceKey, command, query
 from landcontracts.topology import SERVICES
 from landcontracts.wire import __main__ as cli
 from landcontracts.wire import generate, sources

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.core.seam import registry
+from apps.core.seam.client import registry
 from apps.extraction.backups import taking
 from apps.extraction.backups.shelf import Kept
 from tests.world import World, pdf

@@ -23,7 +23,7 @@ REFERENCES = (
 
 def look() -> dict[str, Any]:
     """Every effect has its cause and every acknowledged event its effect, in whichever database they are."""
-    from apps.core.seam import topology
+    from apps.core import topology
     from tests.drills.audit import _rows
 
     wrong = []

@@ -13,8 +13,9 @@ import pytest
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
-from apps.core.database import homes, places
-from apps.core.database.backup import BackupFailed
+from apps.core.database import primaries
+from apps.core.postgres import connections
+from apps.core.postgres.pg_dump import BackupFailed
 from apps.extraction.backups import comparing, cut, manifest, objects, restoring, shelf, taking, targets
 from apps.extraction.backups.manifest import NoBackup
 from apps.extraction.backups.shelf import Kept
@@ -76,7 +77,7 @@ def test_it_comes_back_into_scratch_databases_the_same_and_nothing_is_left_of_th
             comparing.contents(kept.manifest, target)
     assert done.compared[0].rows == kept.manifest.databases[0].rows
     assert any("are the same" in line for line in told)
-    with places.control(homes.SHARED) as connection:
+    with connections.control(primaries.SHARED) as connection:
         left = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'lc_restore_%'").fetchall()
     assert left == []
 
@@ -224,7 +225,7 @@ def test_a_process_that_is_stopped_at_the_instant_holds_nobody_up_and_has_no_ins
     def slow(connection):
         calls.append(connection)
         if len(calls) == 1:
-            with places.control(homes.SHARED) as watching:
+            with connections.control(primaries.SHARED) as watching:
                 # People can write again before this process goes on.
                 until(lambda: not watching.execute("SELECT 1 FROM pg_locks WHERE mode = 'ShareLock' AND granted AND relation = 'documents_command'::regclass").fetchone(), 5)  # fmt: skip
         return real(connection)
@@ -235,7 +236,7 @@ def test_a_process_that_is_stopped_at_the_instant_holds_nobody_up_and_has_no_ins
 
 
 def test_a_command_that_does_not_end_is_not_waited_for_with_everybody_behind_it(stored: World):
-    with homes.connect(homes.SHARED) as somebody:
+    with primaries.connect(primaries.SHARED) as somebody:
         somebody.execute("BEGIN")
         somebody.execute("LOCK TABLE documents_command IN ROW EXCLUSIVE MODE")
         with pytest.raises(BackupFailed, match="no instant could be taken"), cut.cut(patience_seconds=0.3):

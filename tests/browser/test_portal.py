@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from apps.core.seam.context import new_context
-from apps.core.seam.registry import call
+from apps.core.interface.context import new_context
+from apps.core.seam.client.registry import call
 from apps.signatures.interface import SIGNATURES
 from landcontracts.demo.certificates import Authority
 from landcontracts.demo.sale import Sale

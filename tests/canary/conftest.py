@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
+from apps.core import topology
 from apps.core.flags import snapshot
-from apps.core.models import Flag
-from apps.core.seam import topology
-from apps.core.seam.observing import Seen
+from apps.core.flags.models import Flag
+from apps.core.seam.client.call_observer import Seen
 from apps.extraction import routing
 from apps.extraction.canary import steering
 from apps.extraction.canary.observer import Observer

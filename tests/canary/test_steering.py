@@ -7,8 +7,8 @@ import pytest
 from django.db import connection
 from django.utils import translation
 
-from apps.core.seam import observing
-from apps.core.seam.observing import Seen
+from apps.core.seam.client import call_observer
+from apps.core.seam.client.call_observer import Seen
 from apps.extraction import routing
 from apps.extraction.canary import history, steering
 from apps.extraction.judging import explaining
@@ -286,8 +286,8 @@ def test_an_observer_that_fails_fails_no_call(monkeypatch):
         taken.append(seen)
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(observing, "_take", fails)
-    observing.offer(command_seen("somebody", "away", "ok"))
+    monkeypatch.setattr(call_observer, "_take", fails)
+    call_observer.offer(command_seen("somebody", "away", "ok"))
     assert len(taken) == 1
 
 

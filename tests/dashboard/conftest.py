@@ -12,7 +12,7 @@ from django.test import Client
 
 from apps.authentication.models import User
 from apps.core.flags import snapshot
-from apps.core.seam.observing import Seen
+from apps.core.seam.client.call_observer import Seen
 from apps.extraction.canary import steering
 from apps.extraction.dashboard import looking
 from apps.extraction.models import CanaryCalls, CanaryEntry, Move, Outcome

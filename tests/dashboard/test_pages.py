@@ -12,9 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.core.database import places
+from apps.core import topology
 from apps.core.flags import snapshot
-from apps.core.seam import topology
+from apps.core.postgres import connections
 from apps.datasync.interface import Sync, SyncPhase, SyncStatus, SyncType
 from apps.extraction import admin_dashboard, routing
 from apps.extraction.canary import steering
@@ -165,7 +165,7 @@ def test_history_is_paged_and_an_absurd_page_is_empty(admin: Client):
 
 
 def test_a_database_that_is_away_is_told_and_the_rest_is_shown(monkeypatch):
-    nowhere = places._parameters({"x": settings.CONTROL_URLS[SERVICE]}, "x")
+    nowhere = connections._parameters({"x": settings.CONTROL_URLS[SERVICE]}, "x")
     urls = {**settings.CONTROL_URLS, SERVICE: "postgres://x:x@127.0.0.1:1/x"}
     assert nowhere["dbname"]
     monkeypatch.setattr(settings, "CONTROL_URLS", urls)
@@ -194,7 +194,7 @@ def test_two_homes_are_told_first(monkeypatch):
 
 
 def test_synchronisations_that_cannot_be_asked_do_not_take_the_page_down(monkeypatch):
-    from apps.core.seam.errors import ServiceBusy
+    from apps.core.interface.errors import ServiceBusy
     from apps.extraction.dashboard import board
 
     def busy(key):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.core.files.storage import storages
 from django.db import connection
 
-from apps.core.seam import topology
+from apps.core import topology
 from tests.drills.sales import Fact
 
 HISTORY = ["draft", "awaiting_signatures", "signed", "in_registration", "completed"]

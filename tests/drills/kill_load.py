@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import psycopg
 import urllib3
 
-from apps.core.database import replication
+from apps.core.postgres import replication
 from apps.datasync.gateways import tables
 from apps.extraction.moving import states
 from apps.extraction.moving.states import SHARED

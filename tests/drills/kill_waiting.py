@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 from django.db import DatabaseError, close_old_connections
 
-from apps.core.database import places, replication
-from apps.core.seam.errors import SeamError
+from apps.core.interface.errors import SeamError
+from apps.core.postgres import connections, replication
 from apps.datasync.interface import VerificationStatus
 from apps.extraction.moving import checks, states
 from apps.extraction.moving.states import SHARED
@@ -21,7 +21,7 @@ from tests.drills.kill_watch import home_of
 STUCK_SECONDS = 60
 LOOK_SECONDS = 0.05
 VERIFIED = (VerificationStatus.RUNNING, VerificationStatus.FOLLOWING)
-AWAY = (psycopg.Error, DatabaseError, SeamError, places.NoWay, OSError)
+AWAY = (psycopg.Error, DatabaseError, SeamError, connections.NoWay, OSError)
 
 
 class Stuck(Exception):

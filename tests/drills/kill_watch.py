@@ -11,7 +11,7 @@ from typing import Any, Self
 import psycopg
 from django.conf import settings
 
-from apps.core.database import fences, places
+from apps.core.postgres import connections, fences
 from apps.extraction.moving import states
 from apps.extraction.moving.states import SHARED
 
@@ -30,7 +30,7 @@ class Watch:
         self.looks = 0
         self.sightings: list[str] = []
         self._is_seen = False
-        self._connections: dict[str, places.Connection] = {}
+        self._connections: dict[str, connections.Connection] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="two homes", daemon=True)
 
@@ -76,10 +76,10 @@ class Watch:
                 rows.append(str(states.side(self._connection(alias), self.service, alias)))
         return "; ".join(rows)
 
-    def _connection(self, alias: str) -> places.Connection:
+    def _connection(self, alias: str) -> connections.Connection:
         found = self._connections.get(alias)
         if found is None or found.closed:
-            found = self._connections[alias] = places.control(alias)
+            found = self._connections[alias] = connections.control(alias)
         return found
 
 

@@ -122,7 +122,7 @@ def _received(pipe: Connection) -> list[float]:
 
 def _beat(service: str, stop: Event, told: Connection) -> None:
     django.setup()
-    from apps.core.database import fences, replication
+    from apps.core.postgres import fences, replication
     from apps.extraction.moving import states
 
     found: list[float] = []

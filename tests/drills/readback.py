@@ -11,8 +11,8 @@ import psycopg
 from django.db import connection as shared_or_moved
 from psycopg import sql
 
-from apps.core.database import fences, replication
-from apps.core.seam import topology
+from apps.core import topology
+from apps.core.postgres import fences, replication
 from apps.extraction.moving import states
 from tests.drills.sales import Fact
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 from psycopg import sql
 
-from apps.core.database import places
-from apps.core.database.preparing import OWNER, prepare
+from apps.core.postgres import connections
+from apps.core.postgres.migrate_service import OWNER, prepare
 from apps.extraction.moving.states import SHARED
 from landcontracts.embedded import postgres
 from landcontracts.embedded.stack import BASE
@@ -50,7 +50,7 @@ def test_whoever_is_killed_nothing_is_lost_doubled_stuck_or_at_home_twice():
 def test_two_homes_are_seen():
     prepare(SERVICE)
     watch = Watch(SERVICE)
-    with places.control(SERVICE) as own:
+    with connections.control(SERVICE) as own:
         own.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(OWNER)))
         try:
             assert not watch.look()

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from apps.core.database import places
+from apps.core.postgres import connections
 from tests.drills import audit, readback
 from tests.drills.readback import Acknowledged, Found
 from tests.drills.sales import Fact
@@ -22,7 +22,7 @@ ROW = "({id}, 'Ёлкина', 1.50, '2024-02-29T12:00Z', '{{\"a\": null}}', '\\x
 @contextmanager
 def two_databases() -> Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]:
     """Two sessions, each with a table of its own under one name."""
-    with places.control("default") as home, places.control("default") as other:
+    with connections.control("default") as home, connections.control("default") as other:
         for one in (home, other):
             one.execute(f"CREATE TEMPORARY TABLE planted {ROWS}")
             one.execute(f"INSERT INTO planted VALUES {ROW.format(id=1)}, {ROW.format(id=2)}")

@@ -14,10 +14,10 @@ from waffle import flag_is_active
 
 from apps.authentication.models import User
 from apps.core.flags import history, routes, snapshot
-from apps.core.flags.decorator import feature_flag
+from apps.core.flags.models import Flag, FlagChange
 from apps.core.flags.snapshot import FlagState, bucket
-from apps.core.models import Flag, FlagChange
-from apps.core.seam.context import SYSTEM, Actor, new_context
+from apps.core.interface.context import SYSTEM, Actor, new_context
+from apps.core.rest.feature_flag import feature_flag
 from apps.extraction import routing
 from tests.world import World
 

@@ -121,7 +121,7 @@ def test_who_is_too_slow_is_504_in_bounded_time():
 
 
 def test_the_times_are_above_the_platforms_own(through: Gateway):
-    from apps.core.seam.context import DEFAULT_TIMEOUT_MS, PATIENT_TIMEOUT_MS
+    from apps.core.interface.context import DEFAULT_TIMEOUT_MS, PATIENT_TIMEOUT_MS
     from landcontracts.gateway.deployment import PATIENCE
     from landcontracts.gateway.table import Patience
 

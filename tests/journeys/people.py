@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from apps.core.seam import topology
-from apps.core.seam.pump import pump
+from apps.core import topology
+from apps.core.seam.events.relay import pump
 from landcontracts.demo.client import Client
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from apps.authentication.interface import AUTHENTICATION
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from tests.world import PASSWORD, World, cadastral_number
 
 

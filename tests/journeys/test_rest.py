@@ -375,7 +375,7 @@ def test_a_file_name_keeps_its_quotation_marks(person: Person):
 
 def test_administrators_grant_roles(person: Person, here):
     from apps.authentication.interface import AUTHENTICATION, Role
-    from apps.core.seam.registry import call
+    from apps.core.seam.client.registry import call
 
     with pytest.raises(Refused) as refusal:
         person.patch(f"users/{person.user['id']}", {"roles": ["registrar"]})

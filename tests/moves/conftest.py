@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from apps.core.database import homes, places
+from apps.core.database import primaries
 from apps.core.flags.routes import system_context
-from apps.core.seam.registry import call
+from apps.core.postgres import connections
+from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType
 from apps.extraction.moving import acting, checks, states, switching
 from apps.extraction.moving.acting import By
@@ -31,7 +32,7 @@ def bring_home(service: str) -> None:
     """Whatever a test has left behind: home is the shared database, nothing follows, no slot is there."""
     settle(service)
     acting.abort(service, BY)
-    homes.forget()
+    primaries.forget()
 
 
 def settle(service: str) -> None:
@@ -42,7 +43,7 @@ def settle(service: str) -> None:
     observed = states.observe(service)
     if observed.stage is states.Stage.REVERSIBLE:
         acting.rollback(service, BY)
-    homes.forget()
+    primaries.forget()
 
 
 def ctx():
@@ -104,14 +105,14 @@ def both(service: str) -> Iterator[states.Pair]:
 @contextlib.contextmanager
 def as_app(alias: str) -> Iterator[psycopg.Connection]:
     """A connection of the role that serves people, as a process of the platform has it."""
-    with homes.connect(alias) as connection:
+    with primaries.connect(alias) as connection:
         yield connection
 
 
 @contextlib.contextmanager
 def as_owner(alias: str) -> Iterator[psycopg.Connection]:
     """A connection as the owner of tables."""
-    parameters = psycopg.conninfo.conninfo_to_dict(places.settings.CONTROL_URLS[alias])
+    parameters = psycopg.conninfo.conninfo_to_dict(connections.settings.CONTROL_URLS[alias])
     with psycopg.connect(**owner_of(parameters), autocommit=True) as connection:
         yield connection
 

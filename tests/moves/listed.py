@@ -97,13 +97,13 @@ def _backup(stack: Stack, service: str) -> Seen:
 
 
 def _sync(pair: Any, service: str) -> Seen:
-    from apps.core.database import places, replication
+    from apps.core.postgres import connections, replication
 
     item = "data_sync_completed"
     seen = {"holds": look(service, item)}
     with _changed(pair.shared, "notifications_mail"):
         seen["written"] = look(service, item)
-    with places.replicator("default") as slots:
+    with connections.replicator("default") as slots:
         replication.keep_slot(slots, "", "lc_notifications_left")
         try:
             seen["slot"] = look(service, item)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.core.database import replication
+from apps.core.postgres import replication
 from apps.extraction.moving import acting, checks, states
 from tests.moves.conftest import BY, as_owner, refusals
 

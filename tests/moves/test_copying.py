@@ -9,8 +9,8 @@ import sys
 import psycopg
 import pytest
 
-from apps.core.database import replication
-from apps.core.seam.registry import call
+from apps.core.postgres import replication
+from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, SyncPhase, SyncStatus, SyncType
 from apps.datasync.models import Sync
 from landcontracts.embedded.stack import BASE
@@ -166,9 +166,9 @@ def test_a_slot_that_keeps_too_much_is_given_up_and_the_record_says_so(service: 
 
 
 def test_a_slot_that_belongs_to_nothing_is_swept(service: str, both):
-    from apps.core.database import places
+    from apps.core.postgres import connections
 
-    with places.replicator("default") as connection:
+    with connections.replicator("default") as connection:
         replication.keep_slot(connection, "", "lc_sync_abandoned")
     assert "lc_sync_abandoned" in call(DATASYNC).sweep(ctx=ctx())
 

@@ -7,9 +7,10 @@ import pytest
 from django.db import connections, transaction
 from django.db.utils import ProgrammingError
 
-from apps.core.database import fences, homes, replication
-from apps.core.seam.pump import pump
-from apps.core.seam.registry import call
+from apps.core.database import primaries
+from apps.core.postgres import fences, replication
+from apps.core.seam.client.registry import call
+from apps.core.seam.events.relay import pump
 from apps.extraction.models import Move, Outcome
 from apps.extraction.moving import acting, gate, states, switching, watching
 from apps.extraction.moving.metrics import MoveCollector
@@ -34,22 +35,22 @@ def test_writes_go_on_wherever_home_is_and_none_is_lost(here: World, service: st
     move = acting.cutover(service, BY)
     assert (move.outcome, move.who, move.reason) == (Outcome.DONE, "test", "a test")
     assert move.pause_ms > 0
-    assert homes.alias_of(service) == "default"  # nobody was told
+    assert primaries.alias_of(service) == "default"  # nobody was told
     here.contract(seller, buyer)
     here.settle()
-    assert homes.alias_of(service) == service  # it was refused, and looked
+    assert primaries.alias_of(service) == service  # it was refused, and looked
     assert told(here, seller) == 2 * before
     acting.rollback(service, BY)
     here.contract(seller, buyer)
     here.settle()
-    assert homes.alias_of(service) == "default"
+    assert primaries.alias_of(service) == "default"
     assert told(here, seller) == 3 * before
     assert {"close", "marker", "open"} <= {step["step"] for step in Move.objects.get(id=move.id).steps}
 
 
 def test_the_web_server_finds_the_new_home_without_a_restart(service: str):
     world = World("http")
-    from apps.core.seam import registry
+    from apps.core.seam.client import registry
 
     with registry.routed_by(world.resolve):
         seller = world.person()
@@ -299,14 +300,14 @@ class TestAStaleLeader:
 
 def test_a_copy_never_empties_the_home(service: str, both):
     """The way there was lost while the service lives apart: whoever carries the synchronisation gives up and touches nothing."""
-    from apps.core.database import places
+    from apps.core.postgres import connections as control_connections
     from apps.datasync.logic import carrying
 
     acting.cutover(service, BY)
     before = both.own.execute("SELECT count(*) FROM notifications_command").fetchone()
     sync = states.live_sync(service)
     replication.unsubscribe(both.own, states.forward_name(service))
-    with places.replicator("default") as slots:
+    with control_connections.replicator("default") as slots:
         replication.drop_slot(slots, states.forward_name(service))
     until(lambda: not carrying._carried[sync.sync_id].is_alive())
     from apps.datasync.models import Sync

@@ -8,9 +8,9 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from apps.authentication.models import User
-from apps.core.database import homes
-from apps.core.models import Flag
-from apps.core.seam.errors import DomainError
+from apps.core.database import primaries
+from apps.core.flags.models import Flag
+from apps.core.interface.errors import DomainError
 from apps.extraction.moving import acting, states
 from tests.moves.conftest import BY, bring_home, followed
 from tests.world import PASSWORD, World
@@ -42,7 +42,7 @@ def test_sessions_and_log_ins_go_through_a_move_and_back(service: str, administr
         assert before.get("/admin/authentication/user/").status_code == 200
         after = sign_in(administrator.email)  # a session is saved, the last log-in noted
         assert after.get("/admin/").status_code == 200
-        assert homes.alias_of(service) == home
+        assert primaries.alias_of(service) == home
         assert User.objects.get(id=administrator.id).last_login is not None
 
 

@@ -6,7 +6,7 @@ import unicodedata
 import psycopg
 import pytest
 
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.datasync.gateways import changes
 from apps.datasync.interface import DATASYNC, DifferenceKind
 from apps.datasync.models import Verification
@@ -226,12 +226,12 @@ def test_a_row_that_is_missing_is_found_however_often_it_changes(service: str, b
 
 @pytest.mark.usefixtures("verified")
 def test_a_second_copy_has_to_be_compared_anew(service: str, both):
-    from apps.core.database import places, replication
+    from apps.core.postgres import connections, replication
     from apps.extraction.moving import states
 
     sync = states.live_sync(service)
     replication.unsubscribe(both.own, "lc_notifications")
-    with places.replicator("default") as slots:
+    with connections.replicator("default") as slots:
         replication.drop_slot(slots, "lc_notifications")
     from apps.datasync.models import Sync
 
@@ -242,9 +242,9 @@ def test_a_second_copy_has_to_be_compared_anew(service: str, both):
 
 @pytest.mark.usefixtures("verified")
 def test_a_leader_who_was_stopped_does_not_stop_the_comparison(service: str):
-    from apps.core.database import places, switches
+    from apps.core.postgres import advisory_locks, connections
 
-    with places.control("default", options="") as stopped, switches.alone(stopped, service):
+    with connections.control("default", options="") as stopped, advisory_locks.alone(stopped, service):
         before = call(DATASYNC).verification(ctx=ctx(), target_service=service).checked_at
         until(
             lambda: (

@@ -15,8 +15,8 @@ from typing import Any
 
 import pact
 
-from apps.core.seam.errors import fields_type
-from apps.core.seam.service import Kind
+from apps.core.interface.errors import fields_type
+from apps.core.interface.operations import Kind
 from tests.pacts.examples import Names, NotReplayable, Request
 from tests.pacts.recording import Recorder, Recording
 from tests.pacts.sale import STEPS

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from apps.core.seam import context, registry
-from apps.core.seam.bindings import Answer
-from apps.core.seam.context import CallContext
-from apps.core.seam.errors import HTTP_STATUS, DomainError
-from apps.core.seam.service import Operation
-from apps.core.seam.transports import OK, Transport
+from apps.core.interface import context
+from apps.core.interface.context import CallContext
+from apps.core.interface.errors import HTTP_STATUS, DomainError
+from apps.core.interface.operations import Operation
+from apps.core.seam.client import registry
+from apps.core.seam.client.transports import OK, Transport
+from apps.core.seam.server.dispatch import Answer
 from tests.pacts.sale import Sale
 
 REMAINING_MS = 5_000

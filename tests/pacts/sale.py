@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 
 from apps.authentication.interface import Role, User
 from apps.contracts.interface import Contract, LandPlot
-from apps.core.seam.pump import pump
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
+from apps.core.seam.events.relay import pump
 from apps.documents.interface import DOCUMENTS, DocumentType, UploadTicket
 from apps.notifications.interface import NOTIFICATIONS
 from apps.signatures.interface import SIGNATURES

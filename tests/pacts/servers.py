@@ -16,7 +16,9 @@ from uuid import uuid4
 import urllib3
 from django.db import connections
 
-from apps.core.seam import registry, signing, topology
+from apps.core import topology
+from apps.core.seam import signing
+from apps.core.seam.client import registry
 from tests.pacts.examples import COMMAND_KEY
 from tests.pacts.sale import Sale
 

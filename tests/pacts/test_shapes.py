@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from apps.core.seam.dto import Dto, Instant
+from apps.core.interface.dto import Dto, Instant
 from tests.pacts.examples import NOON, Names, of_name
 from tests.pacts.shapes import NULL, TYPE, Shape
 

@@ -15,9 +15,9 @@ from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
-from apps.core.seam import topology
-from apps.core.seam.context import new_context
-from apps.core.seam.registry import call
+from apps.core import topology
+from apps.core.interface.context import new_context
+from apps.core.seam.client.registry import call
 from apps.notifications.interface import NOTIFICATIONS
 from apps.workflow.interface import WORKFLOW
 from tests.pacts import sale as states

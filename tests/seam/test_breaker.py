@@ -2,8 +2,8 @@
 
 import pytest
 
-from apps.core.seam import breaker as breakers
-from apps.core.seam.breaker import Admission, Breaker
+from apps.core.seam.client import breaker as breakers
+from apps.core.seam.client.breaker import Admission, Breaker
 
 
 class Clock:

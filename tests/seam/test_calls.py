@@ -9,8 +9,8 @@ from django.test import Client
 
 from apps.authentication.models import User
 from apps.contracts.interface import CONTRACTS
-from apps.core.seam import registry
-from apps.core.seam.registry import call
+from apps.core.seam.client import registry
+from apps.core.seam.client.registry import call
 from tests.world import World, cadastral_number, pdf
 
 MOST = 9

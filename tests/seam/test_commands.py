@@ -18,15 +18,15 @@ from django.db import connection, transaction
 from apps.contracts.interface import CONTRACTS
 from apps.contracts.logic import creation
 from apps.contracts.models import Contract as ContractRow
-from apps.core.seam import commands
-from apps.core.seam.errors import (
+from apps.core.interface.errors import (
     CommandKeyReused,
     CommandNotFinished,
     SeamCallInTransaction,
     SeamError,
     ServiceBusy,
 )
-from apps.core.seam.registry import call, home, routed_by
+from apps.core.seam.client.registry import call, home, routed_by
+from apps.core.seam.server import commands
 from tests.world import World
 
 

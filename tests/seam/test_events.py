@@ -8,9 +8,10 @@ import pytest
 from django.db import connection
 
 from apps.contracts.interface import CONTRACTS, ContractStatus
-from apps.core.seam import doorbell, housekeeping, registry
-from apps.core.seam.pump import measure_age, pump
-from apps.core.seam.registry import call
+from apps.core.seam.client import registry
+from apps.core.seam.client.registry import call
+from apps.core.seam.events.relay import measure_age, pump
+from apps.core.seam.server import notifier, purge
 from apps.notifications.interface import NOTIFICATIONS
 from apps.notifications.models import Notification
 from apps.workflow.interface import WORKFLOW
@@ -129,7 +130,7 @@ def test_losing_the_broker_loses_nothing(here: World, sale, monkeypatch):
         raise OSError("the broker is away")
 
     monkeypatch.setattr(current_app, "send_task", away)
-    doorbell._send("contracts")  # logged, not raised
+    notifier._send("contracts")  # logged, not raised
     here.settle()
     assert Workflow.objects.filter(contract_id=sale[2].id).exists()
 
@@ -141,7 +142,7 @@ def test_purging_keeps_the_newest_event_so_that_the_sequence_goes_on(here: World
     outbox(
         "UPDATE {outbox} SET delivered_at = clock_timestamp() - interval '31 days' WHERE aggregate_id = %s", contract.id
     )
-    housekeeping.purge("contracts")
+    purge.purge("contracts")
     kept = outbox("SELECT sequence FROM {outbox} WHERE aggregate_id = %s AND consumer = 'workflow'", contract.id)
     assert kept == [(2,)]
     call(CONTRACTS).change_status(ctx=here.ctx(seller), contract_id=contract.id, status=S.CANCELLED)
@@ -158,7 +159,7 @@ def test_old_commands_are_forgotten_by_the_databases_clock(here: World, sale):
             "INSERT INTO contracts_command (id, method, key, arguments_digest, created_at) VALUES"
             " (gen_random_uuid(), 'old', 'old', '', clock_timestamp() - interval '73 hours')"
         )
-    housekeeping.purge("contracts")
+    purge.purge("contracts")
     assert outbox("SELECT count(*) FROM contracts_command WHERE method = 'old'") == [(0,)]
     assert outbox("SELECT count(*) FROM contracts_command WHERE method = 'create'")[0][0] > 0
 

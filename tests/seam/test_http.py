@@ -11,10 +11,11 @@ import pytest
 
 from apps.authentication.interface import AUTHENTICATION
 from apps.contracts.interface import CONTRACTS
-from apps.core.seam import http_client, registry, signing
-from apps.core.seam.errors import RemoteCallFailed, SeamError
-from apps.core.seam.registry import call
-from apps.core.seam.transports import OverHttp
+from apps.core.interface.errors import RemoteCallFailed, SeamError
+from apps.core.seam import signing
+from apps.core.seam.client import http, registry
+from apps.core.seam.client.registry import call
+from apps.core.seam.client.transports import OverHttp
 from tests.world import World
 
 PATH = "/internal/seam/contracts/list"
@@ -44,7 +45,7 @@ def send(path: str, content: bytes, **changes: str) -> tuple[int, bytes]:
 
 def post(path: str, headers: dict[str, str], content: bytes) -> tuple[int, bytes]:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return http_client.post(http_client.Address(os.environ["WEB_URL"]), path, lines, content, 10)
+    return http.post(http.Address(os.environ["WEB_URL"]), path, lines, content, 10)
 
 
 def test_an_authentic_call_is_answered(here: World):
@@ -197,7 +198,7 @@ class Misbehaving:
 
 
 def ask(here: World, url: str, timeout_ms: int = 2_000):
-    from apps.core.seam.context import SYSTEM, new_context
+    from apps.core.interface.context import SYSTEM, new_context
 
     ctx = new_context(actor=SYSTEM, timeout_ms=timeout_ms)
     with registry.routed_by({"contracts": OverHttp(url, caller="test")}):

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from apps.core.seam import http_client, signing, topology
-from apps.core.seam.context import SYSTEM, new_context, to_wire
+from apps.core import topology
+from apps.core.interface.context import SYSTEM, new_context, to_wire
+from apps.core.seam import signing
+from apps.core.seam.client import http as http_client
 from apps.extraction import routing
 from apps.extraction.models import ShadowComparison
 from landcontracts.embedded.stack import BASE
@@ -220,9 +222,9 @@ def test_a_shadowed_query_is_compared_and_linked_to_its_request(documents, sale)
 
 
 def test_a_world_of_its_own_is_not_needed_to_call_it(documents, here: World):
-    from apps.core.seam import registry
-    from apps.core.seam.registry import call
-    from apps.core.seam.transports import OverHttp
+    from apps.core.seam.client import registry
+    from apps.core.seam.client.registry import call
+    from apps.core.seam.client.transports import OverHttp
     from apps.documents.interface import DOCUMENTS, DocumentNotFound
 
     there = registry.routed_by({"documents": OverHttp(documents[0], caller="monolith")})

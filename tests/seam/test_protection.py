@@ -12,12 +12,12 @@ from prometheus_client import REGISTRY
 
 from apps.contracts.interface import CONTRACTS
 from apps.contracts.models import Contract as ContractRow
-from apps.core.seam import http_client, registry
-from apps.core.seam.context import SYSTEM, new_context
-from apps.core.seam.errors import FailureKind, RemoteCallFailed, ServiceBusy
-from apps.core.seam.protection import Guarded, WithHome
-from apps.core.seam.registry import call
-from apps.core.seam.transports import OverHttp
+from apps.core.interface.context import SYSTEM, new_context
+from apps.core.interface.errors import FailureKind, RemoteCallFailed, ServiceBusy
+from apps.core.seam.client import http, registry
+from apps.core.seam.client.registry import call
+from apps.core.seam.client.resilience import Guarded, WithHome
+from apps.core.seam.client.transports import OverHttp
 from tests.seam.servers import Behaving, answer_of, forwarding, read_request
 from tests.world import World
 
@@ -218,10 +218,10 @@ def test_what_came_behind_an_answer_is_never_read_as_the_next_one(at_once: bool)
 
 
 def test_places_are_bounded_over_all_services(settings, monkeypatch: pytest.MonkeyPatch):
-    from apps.core.seam import protection
+    from apps.core.seam.client import resilience
 
-    only = protection.Places(1)
-    monkeypatch.setattr(protection, "_all_places", lambda: only)
+    only = resilience.Places(1)
+    monkeypatch.setattr(resilience, "_all_places", lambda: only)
     with hanging() as server, Behaving(answering) as other:
         first, second = guarded(server.url), guarded(other.url)
 
@@ -259,8 +259,8 @@ def test_a_service_with_data_of_its_own_is_asked_there_whatever_the_flag_says(se
 def test_a_build_that_knows_one_argument_more_finishes_what_an_older_one_began():
     from typing import Protocol
 
-    from apps.core.seam.context import CallContext
-    from apps.core.seam.service import ServiceKey, command
+    from apps.core.interface.context import CallContext
+    from apps.core.interface.operations import ServiceKey, command
 
     class Older(Protocol):
         @command
@@ -357,11 +357,11 @@ def test_a_refusal_is_an_answer_and_not_a_failure(here: World):
 
 
 def test_an_address_is_checked_when_it_is_read():
-    assert http_client.Address("unix:///run/contracts.sock").path == "/run/contracts.sock"
-    assert http_client.Address("http://[::1]:81").header == "[::1]:81"
+    assert http.Address("unix:///run/contracts.sock").path == "/run/contracts.sock"
+    assert http.Address("http://[::1]:81").header == "[::1]:81"
     for wrong in ("https://contracts", "contracts:80", "", "ftp://contracts"):
         with pytest.raises(ValueError, match="no address"):
-            http_client.Address(wrong)
+            http.Address(wrong)
 
 
 def test_a_seam_may_listen_on_a_unix_socket(tmp_path, here: World):
@@ -382,4 +382,4 @@ def test_a_seam_may_listen_on_a_unix_socket(tmp_path, here: World):
         page = listing(OverHttp(f"unix://{path}", caller="test"))
         thread.join(10)
     assert len(page.items) <= 1
-    http_client.close_idle()
+    http.close_idle()

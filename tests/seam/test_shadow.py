@@ -12,13 +12,14 @@ from prometheus_client import REGISTRY
 
 from apps.authentication.interface import AUTHENTICATION, PersonCard, User
 from apps.contracts.interface import CONTRACTS, Contract, ContractNotFound
-from apps.core.seam import errors, shadow
-from apps.core.seam.bindings import Answer
-from apps.core.seam.comparison import Failure, Verdict, compare, differences, masked
-from apps.core.seam.context import new_context
-from apps.core.seam.errors import RemoteCallFailed
-from apps.core.seam.registry import call
-from apps.core.seam.shadow import Sample, Shadow
+from apps.core.interface import errors
+from apps.core.interface.context import new_context
+from apps.core.interface.errors import RemoteCallFailed
+from apps.core.seam.client import shadow
+from apps.core.seam.client.comparison import Failure, Verdict, compare, differences, masked
+from apps.core.seam.client.registry import call
+from apps.core.seam.client.shadow import Sample, Shadow
+from apps.core.seam.server.dispatch import Answer
 from apps.documents.interface import DOCUMENTS, DownloadLink
 from apps.extraction import mismatches, recorder
 from apps.extraction.models import ShadowComparison

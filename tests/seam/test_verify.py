@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from apps.core.seam import topology
+from apps.core import topology
 from landcontracts.embedded.stack import BASE
 from tests.seam.servers import Behaving, answer_of, forwarding, lifted, read_request
 

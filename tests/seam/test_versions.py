@@ -16,15 +16,16 @@ import pytest
 import urllib3
 
 from apps.contracts.interface import CONTRACTS, LandCategory, Participant, PartyRole
-from apps.core.seam import registry, signing
-from apps.core.seam.context import CallContext, to_wire
-from apps.core.seam.dto import Dto, Instant
-from apps.core.seam.errors import Category, RemoteCallFailed, UnknownRefusal
-from apps.core.seam.events import Event, EventConsumer, EventEnvelope, EventReceipt, ReceivesEvents
-from apps.core.seam.registry import call
-from apps.core.seam.service import PATH, ServiceKey, command, query
-from apps.core.seam.testing import transport_to
-from apps.core.seam.transports import OverHttp
+from apps.core.interface.context import CallContext, to_wire
+from apps.core.interface.dto import Dto, Instant
+from apps.core.interface.errors import Category, RemoteCallFailed, UnknownRefusal
+from apps.core.interface.events import Event, EventConsumer, EventEnvelope, EventReceipt, ReceivesEvents
+from apps.core.interface.operations import PATH, ServiceKey, command, query
+from apps.core.seam import signing
+from apps.core.seam.client import registry
+from apps.core.seam.client.registry import call
+from apps.core.seam.client.transports import OverHttp
+from apps.core.seam.verify.testing import transport_to
 from apps.workflow.interface import WORKFLOW
 from tests.seam.test_http import Misbehaving
 from tests.world import World, cadastral_number

@@ -18,7 +18,7 @@ from prometheus_client import generate_latest
 
 from apps.contracts.interface import CONTRACTS
 from apps.core.database import replicas
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from landcontracts.embedded import postgres
 from landcontracts.embedded.processes import Processes
 from tests.world import World
@@ -90,7 +90,7 @@ def _nobody():
 def answered_by(monkeypatch) -> list[str]:
     """The databases that lists of contracts are read from, as they are read."""
     from apps.contracts.logic import listing
-    from apps.core.seam import topology
+    from apps.core import topology
 
     seen: list[str] = []
     rows = listing.rows

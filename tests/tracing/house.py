@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from apps.core.seam import topology
+from apps.core import topology
 from landcontracts.embedded.processes import Processes, free_port, wait_for_url
 from landcontracts.embedded.stack import BASE
 

@@ -16,10 +16,12 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.test import RequestFactory
 
+from apps.core.interface.context import Actor, new_context, new_trace, to_wire
 from apps.core.observability import identity
 from apps.core.rest.middleware import RequestIdentity
-from apps.core.seam import endpoint, registry, signing
-from apps.core.seam.context import Actor, new_context, new_trace, to_wire
+from apps.core.seam import signing
+from apps.core.seam.client import registry
+from apps.core.seam.server import endpoint
 from landcontracts import logs
 from landcontracts.embedded.stack import BASE
 

@@ -15,7 +15,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from apps.core.seam import following
+from apps.core.interface.events import request_trace
 from apps.extraction import routing
 from tests.journeys.people import Person
 from tests.tracing.house import LIFTED, House, whole
@@ -83,7 +83,7 @@ def _upload(receiver: Receiver, house: House) -> Followed:
 
 
 def _all_delivered(found: Followed) -> bool:
-    steps = following.steps(found.trace_id, timezone.now() - timezone.timedelta(hours=1))
+    steps = request_trace.steps(found.trace_id, timezone.now() - timezone.timedelta(hours=1))
     return any(step.emitter == "workflow" for step in steps) and all(step.delivered_at for step in steps)
 
 

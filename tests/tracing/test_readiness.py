@@ -21,11 +21,11 @@ import urllib3
 from django.conf import settings as django_settings
 from django.test import Client
 
-from apps.core.database import homes
+from apps.core.database import primaries
 from apps.core.flags import snapshot
-from apps.core.observability import exporting, spans
-from apps.core.rest import dependencies, readiness
-from apps.core.rest.readiness import Dependency
+from apps.core.health import dependencies, probes
+from apps.core.health.probes import Dependency
+from apps.core.observability import otlp, spans
 from landcontracts.embedded import engines, postgres
 from landcontracts.embedded.processes import Processes
 from tests.seam.servers import Behaving
@@ -96,7 +96,7 @@ def moved(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Servers:
         "PASSWORD": PASSWORD,
     }
     monkeypatch.setitem(django_settings.DATABASES, "contracts", place)
-    monkeypatch.setitem(homes._known, "contracts", homes.Home("contracts"))
+    monkeypatch.setitem(primaries._known, "contracts", primaries.Home("contracts"))
     until(lambda: asked()[0] == 200)
     return servers
 
@@ -142,7 +142,7 @@ def test_a_stopped_database_is_told_of_in_time_however_often_it_is_asked(moved: 
             assert (status, body["status"]) == (503, "not ready")
             assert list(bad(body)) == ["database.contracts"]
             assert seconds < 2
-        assert threading.active_count() - before <= readiness.MAX_HANGING
+        assert threading.active_count() - before <= probes.MAX_HANGING
         assert PASSWORD not in json.dumps(body)
         assert Client().get("/healthz").status_code == 200
     until(lambda: asked()[0] == 200)
@@ -239,7 +239,7 @@ def test_what_the_platform_can_do_without_is_named_and_fails_nothing(settings, m
     monkeypatch.setitem(snapshot._flags, "signatures_remote", snapshot.FlagState(None, 5.0, frozenset()))
     monkeypatch.setattr(snapshot, "_loaded_at", time.monotonic_ns() + 10**12)
     monkeypatch.setattr(spans, "tracer", Notebook())
-    monkeypatch.setattr(exporting.Collector, "ok", False)
+    monkeypatch.setattr(otlp.Collector, "ok", False)
     status, body, _ = asked()
     assert (status, body["status"], body["degraded"]) == (200, "ready", True)
     assert bad(body) == {
@@ -266,7 +266,7 @@ def test_pending_migrations_clocks_and_keys(monkeypatch: pytest.MonkeyPatch, set
 
 
 def test_questions_that_hang_for_long_are_left_alone_and_are_few(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(readiness, "ABANDONED_SECONDS", 0.02)
+    monkeypatch.setattr(probes, "ABANDONED_SECONDS", 0.02)
     release, begun = threading.Event(), []
 
     def hang() -> None:
@@ -275,9 +275,9 @@ def test_questions_that_hang_for_long_are_left_alone_and_are_few(monkeypatch: py
 
     dependency = Dependency("hanging", hang)
     for _ in range(10):
-        found = readiness.report([dependency, Dependency("well", lambda: None)], seconds=0.05)
+        found = probes.report([dependency, Dependency("well", lambda: None)], seconds=0.05)
         assert not found.ready
         assert found.checks["well"]["ok"]
-    assert len(begun) == readiness.MAX_HANGING
+    assert len(begun) == probes.MAX_HANGING
     release.set()
-    until(lambda: readiness.report([dependency], seconds=0.5).ready)
+    until(lambda: probes.report([dependency], seconds=0.5).ready)

@@ -15,14 +15,14 @@ from django.test import RequestFactory
 
 from apps.contracts.interface import CONTRACTS
 from apps.contracts.models import Command, Outbox
+from apps.core.interface.context import new_context, new_trace
+from apps.core.interface.errors import RemoteCallFailed
+from apps.core.interface.events import relay as pumping
 from apps.core.observability import identity, spans
 from apps.core.observability.spans import Kind
 from apps.core.rest.middleware import RequestIdentity
-from apps.core.seam import pump as pumping
-from apps.core.seam import registry
-from apps.core.seam.context import new_context, new_trace
-from apps.core.seam.errors import RemoteCallFailed
-from apps.core.seam.registry import call
+from apps.core.seam.client import registry
+from apps.core.seam.client.registry import call
 from landcontracts.embedded.stack import BASE
 from tests.tracing.receiver import Receiver
 from tests.world import World
@@ -207,7 +207,7 @@ def test_the_same_key_in_another_trace_is_answered_the_same(notebook: Notebook, 
 def test_a_command_that_was_rolled_back_has_sent_nothing(notebook: Notebook, here: World, monkeypatch):
     from django.db import OperationalError
 
-    from apps.core.seam.commands import Ledger
+    from apps.core.seam.server.commands import Ledger
 
     store, failures = Ledger.store, iter([True])
 
@@ -244,7 +244,7 @@ def test_an_answer_looks_the_same_with_and_without_spans(here: World, monkeypatc
 FORKS = """
 import os, django; django.setup()
 from apps.core.observability import spans
-from apps.core.seam.context import new_context
+from apps.core.interface.context import new_context
 with spans.job("parent"):
     new_context()
 child = os.fork()

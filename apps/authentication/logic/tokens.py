@@ -16,8 +16,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.authentication import interface, models
+from apps.core.interface.dto import Dto, Instant
 from apps.core.rest.keys import AccessToken, keyring
-from apps.core.seam.dto import Dto, Instant
 
 _MAC_BYTES = 32
 

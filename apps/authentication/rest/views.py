@@ -19,11 +19,11 @@ from apps.authentication.interface import (
     User,
     UserNotFound,
 )
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Dto, Line, RequestBody
+from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.rest.endpoint import View, endpoint, fields_of
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Dto, Line, RequestBody
-from apps.core.seam.errors import Category, DomainError, gettext_noop
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 
 
 class Registration(RequestBody):

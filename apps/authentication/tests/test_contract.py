@@ -16,8 +16,8 @@ from apps.authentication.interface import (
     UserNotFound,
     WeakPassword,
 )
-from apps.core.seam.errors import CommandKeyReused, Forbidden, InvalidArguments
-from apps.core.seam.registry import call
+from apps.core.interface.errors import CommandKeyReused, Forbidden, InvalidArguments
+from apps.core.seam.client.registry import call
 from tests.world import PASSWORD, World
 
 

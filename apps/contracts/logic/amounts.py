@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from apps.contracts.interface import MAX_AREA, MAX_PRICE, BadArea, BadPrice
-from apps.core.seam.dto import exact
+from apps.core.interface.dto import exact
 
 _CENT = Decimal("0.01")
 

@@ -12,7 +12,7 @@ from apps.contracts.logic.creation import participants
 from apps.contracts.logic.signing import is_signed
 from apps.contracts.logic.visibility import SIGNABLE
 from apps.contracts.models import UNDER_WAY, Contract, StatusChange
-from apps.core.seam.commands import Work
+from apps.core.seam.server.commands import Work
 
 
 def locked(contract_id: UUID) -> Contract | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from apps.contracts.interface import ContractStatus, IllegalStatusMove, PartyRole
 from apps.contracts.logic.visibility import role_of
 from apps.contracts.models import Contract
-from apps.core.seam.context import Actor
+from apps.core.interface.context import Actor
 
 S = ContractStatus
 _EVERYONE = frozenset(PartyRole)

@@ -7,7 +7,7 @@ from uuid import UUID
 from apps.contracts import interface
 from apps.contracts.interface import ContractStatus, PartyRole
 from apps.contracts.models import Contract
-from apps.core.seam.context import Actor
+from apps.core.interface.context import Actor
 
 SEES_ALL = ("administrator", "registrar", "system")
 ACTS_ON_ALL = ("administrator", "system")

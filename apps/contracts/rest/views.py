@@ -21,10 +21,10 @@ from apps.contracts.interface import (
     PageSize,
     StatusChange,
 )
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Dto, Line, RequestBody, Text
 from apps.core.rest.endpoint import View, endpoint, fields_of
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Dto, Line, RequestBody, Text
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 
 
 class NewLandPlot(RequestBody):

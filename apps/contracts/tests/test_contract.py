@@ -27,9 +27,9 @@ from apps.contracts.interface import (
     UnknownParty,
 )
 from apps.core.ids import new_id
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.events import Event, EventEnvelope
-from apps.core.seam.registry import call
+from apps.core.interface.errors import Forbidden
+from apps.core.interface.events import Event, EventEnvelope
+from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentStored, DocumentType
 from apps.signatures.interface import SignatureAccepted
 from tests.world import World, cadastral_number

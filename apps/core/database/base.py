@@ -1,7 +1,7 @@
 """Pooled connections that a busy thread keeps, that are checked only when they have rested, and times read by the standard library.
 
 A check is a round trip before every request; of a connection that answered a second ago it finds nothing. Should such a
-connection be dead after all, commands and queries are repeated (`seam/commands.py`, `seam/bindings.py`). Taking a connection from
+connection be dead after all, commands and queries are repeated (`seam/server/commands.py`, `seam/server/dispatch.py`). Taking a connection from
 the pool and giving it back costs a tenth of a small call, so a thread that is asked again within the second keeps its own; the
 pool must be as large as the server has threads.
 """
@@ -23,7 +23,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg_pool import ConnectionPool
 
-from apps.core.database import homes
+from apps.core.database import primaries
 
 RESTED_SECONDS = 1.0
 _thread = threading.local()
@@ -94,7 +94,7 @@ class HomingCursor(CursorWrapper):
             return super()._execute(sql, params, *ignored)  # type: ignore[misc]  # in Django, not in its stubs
         except DatabaseError as error:
             state = getattr(error.__cause__, "sqlstate", None)
-            if self.db.in_atomic_block or (other := homes.elsewhere(self.db.alias, state, str(sql))) is None:
+            if self.db.in_atomic_block or (other := primaries.elsewhere(self.db.alias, state, str(sql))) is None:
                 raise
             self.db, self.cursor = connections[other], connections[other].cursor().cursor
         return super()._execute(sql, params, *ignored)  # type: ignore[misc]  # in Django, not in its stubs

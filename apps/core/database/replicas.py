@@ -23,7 +23,7 @@ from django.core.cache import cache as shared_cache
 from django.db import connections
 from prometheus_client.core import GaugeMetricFamily
 
-from apps.core.database import homes
+from apps.core.database import primaries
 
 ASK_SECONDS = 0.2
 REMEMBERED_SECONDS = 300
@@ -155,7 +155,7 @@ class _Watch:
         try:
             connection = self._connections.get(alias)
             if connection is None or connection.closed:
-                connection = self._connections[alias] = homes.connect(alias)
+                connection = self._connections[alias] = primaries.connect(alias)
             return connection.execute(sql).fetchone()
         except psycopg.Error as error:
             if (connection := self._connections.pop(alias, None)) is not None:

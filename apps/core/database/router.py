@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db import models
 
-from apps.core.database import homes
-from apps.core.seam import topology
+from apps.core import topology
+from apps.core.database import primaries
 
 
 class HomeRouter:
@@ -16,7 +16,7 @@ class HomeRouter:
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str | None:
         """The home, fixed for the length of a command or query."""
         service = topology.owners().get(model._meta.app_label)
-        return None if service is None else homes.alias_of(service)
+        return None if service is None else primaries.alias_of(service)
 
     db_for_write = db_for_read
 
@@ -28,6 +28,6 @@ class HomeRouter:
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
         """In a service's own database only its tables; in the shared one everything that has not left it."""
         service = topology.owners().get(app_label)
-        if db != homes.SHARED:
+        if db != primaries.SHARED:
             return service == db
-        return service is None or not homes.is_movable(service) or homes.alias_of(service) == homes.SHARED
+        return service is None or not primaries.is_movable(service) or primaries.alias_of(service) == primaries.SHARED

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext, ngettext
 
-from apps.core.models import Flag, FlagChange
+from apps.core.flags.models import Flag, FlagChange
 
 FIELDS = ("everyone", "percent", "actors", "note", "name")
 _NAMES = {field.name: field.verbose_name for field in Flag._meta.fields}

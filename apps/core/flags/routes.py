@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from apps.core.flags import snapshot
-from apps.core.seam.context import SYSTEM, CallContext, new_context
+from apps.core.interface.context import SYSTEM, CallContext, new_context
 
 MAX_KEPT = 10_000
 

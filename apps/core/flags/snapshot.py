@@ -16,7 +16,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from waffle import get_waffle_flag_model
 
-from apps.core.seam import observing
+from apps.core.seam.client import call_observer
 
 MAX_AGE_NS = 250_000_000
 BUCKETS = 10_000
@@ -82,7 +82,7 @@ def _reload() -> None:
             name: FlagState(everyone, float(percent or 0), frozenset(map(str, actors)))
             for name, everyone, percent, actors in rows.values_list("name", "everyone", "percent", "actors")
         }
-        observing.watched = frozenset(
+        call_observer.watched = frozenset(
             name.removesuffix(REMOTE) for name, state in _flags.items() if name.endswith(REMOTE) and state.percent > 0
         )
     except DatabaseError as error:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from django.db import connections
 from prometheus_client.core import GaugeMetricFamily
 
-from apps.core.database import homes
-from apps.core.seam import topology
+from apps.core import topology
+from apps.core.database import primaries
 
 ASK = """
 SELECT '{service}', count(*), coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at)), 0)
@@ -40,9 +40,9 @@ class OutboxCollector:
 
 def _home(service: str) -> str | None:
     """Where a service's data are, as far as is known or seen at one look: while a cutover is under way they are nowhere."""
-    if not homes.is_movable(service):
-        return homes.SHARED
-    if service not in homes.known():
-        homes.look_again(service, None, patience_seconds=0)
-    found = homes.known().get(service)
+    if not primaries.is_movable(service):
+        return primaries.SHARED
+    if service not in primaries.known():
+        primaries.look_again(service, None, patience_seconds=0)
+    found = primaries.known().get(service)
     return None if found is None else found.alias

@@ -8,7 +8,7 @@ import redis
 from django.conf import settings
 from prometheus_client.core import GaugeMetricFamily
 
-from apps.core.seam import topology
+from apps.core import topology
 
 CLOCK = "clock"
 TIMEOUT_SECONDS = 0.4

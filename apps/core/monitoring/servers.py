@@ -15,8 +15,8 @@ from django.conf import settings
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from psycopg.conninfo import conninfo_to_dict
 
-from apps.core.database import places
-from apps.core.database.places import Connection
+from apps.core.postgres import connections
+from apps.core.postgres.connections import Connection
 
 TIMEOUT_MS = 400
 STATUSES = ("reserved", "extended", "unreserved", "lost")
@@ -63,7 +63,7 @@ class ServerCollector:
     def collect(self) -> Iterator[Metric]:
         """`postgres_replication_*`, `postgres_slot_*`, `postgres_subscription_*`. Raises: psycopg.Error."""
         if self._connection is None or self._connection.closed:
-            self._connection = places.control(
+            self._connection = connections.control(
                 self._alias, options=f"-c statement_timeout={TIMEOUT_MS} -c lock_timeout={TIMEOUT_MS}"
             )
         try:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily
 
+from apps.core import topology
 from apps.core.flags import snapshot
-from apps.core.seam import topology
 
 KINDS = ("remote", "shadow")
 

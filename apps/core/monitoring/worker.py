@@ -14,7 +14,7 @@ from celery import signals
 from django.conf import settings
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
-from apps.core.seam import metrics
+from apps.core.observability import seam_metrics
 
 BUCKETS = (0.005, 0.025, 0.1, 0.5, 1, 5, 30, 120, 600)
 tasks = Counter("celery_tasks_total", "Tasks that ended, by how", ("task", "state"))
@@ -49,7 +49,7 @@ def _ended(task: Any, state: str | None = None, **_: Any) -> None:
 
 
 def _is_ready(**_: Any) -> None:
-    metrics.keep_fresh()
+    seam_metrics.keep_fresh()
     if not settings.WORKER_METRICS:
         return
     host, _, port = settings.WORKER_METRICS.rpartition(":")

@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.utils import aware_utcnow
 
+from apps.core.interface.context import STRANGER, Actor
 from apps.core.rest.keys import AccessToken
-from apps.core.seam.context import STRANGER, Actor
 
 
 class Stranger:

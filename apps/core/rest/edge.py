@@ -10,10 +10,10 @@ from django.http import HttpRequest
 from django.utils.translation import get_language
 
 from apps.core.flags import routes
+from apps.core.interface.context import CallContext, new_context
+from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.observability import identity
 from apps.core.rest.authentication import actor_of
-from apps.core.seam.context import CallContext, new_context
-from apps.core.seam.errors import Category, DomainError, gettext_noop
 
 _KEY = re.compile(r'"?([\x21\x23-\x7e]{1,200})"?')
 

@@ -20,7 +20,7 @@ from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError
 from rest_framework_simplejwt.tokens import AccessToken as BaseAccessToken
 
-from apps.core.seam.dto import Dto
+from apps.core.interface.dto import Dto
 
 
 class JsonWebKey(Dto):

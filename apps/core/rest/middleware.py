@@ -10,9 +10,9 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import Counter, Histogram
 
+from apps.core.interface.context import new_trace
 from apps.core.observability import identity, spans
-from apps.core.seam import trail
-from apps.core.seam.context import new_trace
+from apps.core.seam.client import answered_by
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked several times a minute by machines: neither traced nor worth a line.
@@ -41,7 +41,7 @@ class RequestIdentity:
         token = identity.begin(request_id, trace, span_id="" if span is None else trace[36:52])
         status, answered = 500, {}
         try:
-            with trail.recorded() as answered:
+            with answered_by.recorded() as answered:
                 response = self._get_response(request)
             status = response.status_code
         finally:

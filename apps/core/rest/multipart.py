@@ -14,9 +14,9 @@ from django.http import HttpRequest
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 
+from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.rest.endpoint import View
 from apps.core.rest.problems import FieldProblem, Unfit
-from apps.core.seam.errors import Category, DomainError, gettext_noop
 
 # A form has a few short fields beside its file; the rest of the allowance is for the boundaries.
 OVERHEAD = 64 * 1024

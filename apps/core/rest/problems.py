@@ -12,9 +12,9 @@ from django.utils.translation import gettext, gettext_noop
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from apps.core.interface.dto import Dto
+from apps.core.interface.errors import HTTP_STATUS, Category, DomainError, RemoteCallFailed, ServiceBusy
 from apps.core.rest.authentication import BearerAuthentication
-from apps.core.seam.dto import Dto
-from apps.core.seam.errors import HTTP_STATUS, Category, DomainError, RemoteCallFailed, ServiceBusy
 
 MEDIA_TYPE = "application/problem+json"
 log = structlog.get_logger(__name__)

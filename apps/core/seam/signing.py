@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
-from apps.core.seam.errors import SeamError
+from apps.core.interface.errors import SeamError
 
 MAX_AGE_MS = 30_000
 VERSION = "v1"

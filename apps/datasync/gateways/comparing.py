@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from psycopg import sql
 
-from apps.core.database.places import Connection
+from apps.core.postgres.connections import Connection
 from apps.datasync.gateways.tables import Table
 from apps.datasync.interface import DifferenceKind
 

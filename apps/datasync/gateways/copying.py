@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from apps.core.database import fences, places, replication
-from apps.core.database.places import Connection
+from apps.core.postgres import connections, fences, replication
+from apps.core.postgres.connections import Connection
 from apps.datasync.gateways.tables import PAGE_BYTES, Table
 
 CHUNK_PAGES = 2048
@@ -53,7 +53,7 @@ class _Chunk(NamedTuple):
 @contextlib.contextmanager
 def snapshot(source: str) -> Iterator[str]:
     """One moment of a database, for as long as the block lasts; its name."""
-    with places.control(source, options="-c idle_in_transaction_session_timeout=0") as connection:
+    with connections.control(source, options="-c idle_in_transaction_session_timeout=0") as connection:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute("SELECT pg_export_snapshot()").fetchone()
         yield str(row[0]) if row else ""
@@ -159,10 +159,10 @@ def copy(
 
     def work() -> None:
         try:
-            with places.control(source, options="-c idle_in_transaction_session_timeout=0") as reader:
+            with connections.control(source, options="-c idle_in_transaction_session_timeout=0") as reader:
                 reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 reader.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(at)))
-                with places.control(target, options="-c synchronous_commit=off") as writer:
+                with connections.control(target, options="-c synchronous_commit=off") as writer:
                     while not failures:
                         try:
                             chunk = waiting.popleft()

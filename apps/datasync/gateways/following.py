@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from apps.core.database import fences, homes, places, replication
-from apps.core.database.places import Connection
+from apps.core.database import primaries
+from apps.core.postgres import connections, fences, replication
+from apps.core.postgres.connections import Connection
 from apps.datasync.interface import AlreadyMoved, NoTarget
 
-SHARED = homes.SHARED
+SHARED = primaries.SHARED
 
 
 class Line(NamedTuple):
@@ -42,13 +43,13 @@ def line_of(service: str, table: str, sync_id: UUID) -> Line:
 
 def require_target(service: str) -> None:
     """Raise NoTarget unless the service has a database of its own that this process can lead."""
-    if not (homes.is_movable(service) and places.is_configured(service) and places.is_configured(SHARED)):
+    if not (primaries.is_movable(service) and connections.is_configured(service) and connections.is_configured(SHARED)):
         raise NoTarget(service=service)
 
 
 def require_at_home(service: str) -> None:
     """Raise AlreadyMoved unless the service's data are in the shared database."""
-    if homes.alias_of(service) != SHARED:
+    if primaries.alias_of(service) != SHARED:
         raise AlreadyMoved(service=service)
 
 
@@ -58,9 +59,9 @@ def ends(service: str) -> Iterator[Ends]:
     require_target(service)
     with contextlib.ExitStack() as stack:
         yield Ends(
-            stack.enter_context(places.control(SHARED)),
-            stack.enter_context(places.control(service)),
-            stack.enter_context(places.replicator(SHARED)),
+            stack.enter_context(connections.control(SHARED)),
+            stack.enter_context(connections.control(service)),
+            stack.enter_context(connections.replicator(SHARED)),
         )
 
 
@@ -77,7 +78,7 @@ def follow(found: Ends, line: Line, temporary_slot: str) -> None:
     """From the slot's first moment on, apply every change to the target."""
     replication.drop_slot(found.slots, line.name)
     replication.keep_slot(found.slots, temporary_slot, line.name)
-    replication.subscribe(found.target, line.name, places.address(SHARED))
+    replication.subscribe(found.target, line.name, connections.address(SHARED))
 
 
 def is_following(found: Ends, line: Line) -> bool:
@@ -101,9 +102,9 @@ def end(found: Ends, line: Line) -> list[str]:
 
 def drop_strays(wanted: Callable[[], set[str]]) -> tuple[str, ...]:
     """Drop our slots of the shared database that nobody wants. They are listed before it is asked who is wanted."""
-    if not places.is_configured(SHARED):
+    if not connections.is_configured(SHARED):
         return ()
-    with places.replicator(SHARED) as slots:
+    with connections.replicator(SHARED) as slots:
         rows = slots.execute(
             "SELECT slot_name FROM pg_replication_slots"
             " WHERE slot_name LIKE 'lc\\_%' AND database = current_database() AND NOT temporary"

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from apps.core.database import replication
-from apps.core.database.places import Connection
+from apps.core.postgres import replication
+from apps.core.postgres.connections import Connection
 from apps.datasync.interface import UnknownTable
 
 PAGE_BYTES = 8192

@@ -20,7 +20,7 @@ from django.db import close_old_connections
 from django.db.models import F
 from django.utils import timezone
 
-from apps.core.database import fences, places, replication
+from apps.core.postgres import connections, fences, replication
 from apps.datasync.gateways import copying, following, tables
 from apps.datasync.gateways.copying import Progress, Stopped
 from apps.datasync.gateways.following import SHARED, Ends, Line
@@ -59,7 +59,7 @@ def held(name: str) -> Iterator[Callable[[], bool] | None]:
 
     The right is a lock of a session with the shared database, so it ends with the process, or with that connection.
     """
-    with places.control(SHARED, options="") as connection:
+    with connections.control(SHARED, options="") as connection:
         row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
         if not (row and row[0]):
             yield None
@@ -208,7 +208,7 @@ class Carrier:
                 yield at
             return
         with (
-            places.replicator(SHARED, for_slots=True) as replicating,
+            connections.replicator(SHARED, for_slots=True) as replicating,
             replication.temporary_slot(replicating, following.temporary(self.line)) as at,
         ):
             yield at

@@ -23,7 +23,8 @@ from django.db import close_old_connections
 from django.db.models import F
 from django.utils import timezone
 
-from apps.core.database import homes, places, replication, switches
+from apps.core.database import primaries
+from apps.core.postgres import advisory_locks, connections, replication
 from apps.datasync.gateways import changes, comparing, following, tables
 from apps.datasync.gateways.comparing import Both, Key
 from apps.datasync.gateways.following import SHARED, Ends
@@ -116,7 +117,7 @@ class Verifier:
                     self._write(compared_at=timezone.now(), status=VerificationStatus.FOLLOWING)
                 worked_at = time.monotonic()
                 while True:
-                    with switches.resting(found.source, self.service) as may_work:
+                    with advisory_locks.resting(found.source, self.service) as may_work:
                         # A switch takes a moment; one that takes longer is led by somebody who was stopped, and is not waited for.
                         if may_work or time.monotonic() - worked_at > RESTS_SECONDS:
                             self._compare_changed(found)
@@ -168,7 +169,7 @@ class Verifier:
 
     def _both(self, found: Ends) -> Both:
         """Home first: what it has is right, and what comes from there arrives later on the other side."""
-        is_shared = homes.alias_of(self.service) == SHARED
+        is_shared = primaries.alias_of(self.service) == SHARED
         return Both(found.source, found.target) if is_shared else Both(found.target, found.source)
 
     def _suspect(self, table: Table, keys: Iterable[Key]) -> None:
@@ -226,7 +227,7 @@ class Verifier:
         both = self._both(found)
         alias = SHARED if both.home is found.source else self.service
         with (
-            places.control(alias) as writer,
+            connections.control(alias) as writer,
             contextlib.suppress(psycopg.errors.LockNotAvailable),
             both.home.transaction(),
         ):
@@ -234,7 +235,9 @@ class Verifier:
             comparing.hold(both.home, table, keys)
             self._look(found, table, keys, writer=writer)
 
-    def _look(self, found: Ends, table: Table, keys: list[Key], *, writer: places.Connection | None = None) -> None:
+    def _look(
+        self, found: Ends, table: Table, keys: list[Key], *, writer: connections.Connection | None = None
+    ) -> None:
         """Compare some rows: those that are the same are no longer suspected, those that stay different are certain."""
         both = self._both(found)
         before = comparing.hashes(both.home, table, keys)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from apps.core.interface.context import CallContext
+from apps.core.interface.dto import Dto, RequestBody
 from apps.core.rest.endpoint import View, endpoint, fields_of
-from apps.core.seam.context import CallContext
-from apps.core.seam.dto import Dto, RequestBody
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.datasync.interface import (
     DATASYNC,
     Difference,

@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from apps.core.database.preparing import prepare
-from apps.core.seam.errors import Forbidden, InvalidArguments
-from apps.core.seam.registry import call
+from apps.core.interface.errors import Forbidden, InvalidArguments
+from apps.core.postgres.migrate_service import prepare
+from apps.core.seam.client.registry import call
 from apps.datasync.interface import (
     DATASYNC,
     AlreadySyncing,

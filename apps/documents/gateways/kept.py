@@ -1,6 +1,6 @@
 """The objects that rows of documents name: what a backup of this service has to hold beside its tables."""
 
-from apps.core.database.stored import StoredObjects
+from apps.core.interface.stored_objects import StoredObjects
 
 OBJECTS = StoredObjects(
     storage="documents",

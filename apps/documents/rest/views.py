@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from apps.core.interface.context import PATIENT_TIMEOUT_MS, CallContext
+from apps.core.interface.dto import Dto, Line, RequestBody
 from apps.core.rest.endpoint import View, endpoint, fields_of
 from apps.core.rest.multipart import UploadView, read_upload
-from apps.core.seam.context import PATIENT_TIMEOUT_MS, CallContext
-from apps.core.seam.dto import Dto, Line, RequestBody
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.documents.interface import (
     DOCUMENTS,
     Document,

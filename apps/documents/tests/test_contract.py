@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from apps.contracts.interface import CONTRACTS, ContractNotFound, ContractStatus
-from apps.core.seam.errors import Forbidden, InvalidArguments
-from apps.core.seam.registry import call
+from apps.core.interface.errors import Forbidden, InvalidArguments
+from apps.core.seam.client.registry import call
 from apps.documents.interface import (
     DOCUMENTS,
     ContractClosedForDocuments,

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from apps.core.database import fences, homes, sums
-from apps.core.database.places import Connection
-from apps.core.seam import topology
+from apps.core import topology
+from apps.core.database import primaries
+from apps.core.postgres import checksums, fences
+from apps.core.postgres.connections import Connection
 from apps.extraction.backups import rights
 from apps.extraction.backups.cut import TABLES
 from apps.extraction.backups.manifest import Database, Manifest
@@ -51,7 +52,7 @@ def rights_and_homes(made: Manifest, target: Target) -> None:
 def _one_home(service: str, home: str, known: dict[str, Connection]) -> None:
     writable = [alias for alias, connection in known.items() if fences.is_writable(connection, service)]
     # Where nothing can move, the platform's roles may have names of their own, and nothing is to be seen here.
-    if len(writable) > 1 or (homes.is_movable(service) and writable != [home]):
+    if len(writable) > 1 or (primaries.is_movable(service) and writable != [home]):
         raise NotTheSame(f"{service} is writable in {', '.join(writable) or 'no database'}, and was at home in {home}")
 
 
@@ -60,7 +61,7 @@ def _one(database: Database, target: Target) -> Compared:
         there = {str(name) for (name,) in connection.execute(TABLES).fetchall()}
         if there != set(database.tables):
             raise NotTheSame(f"{database.alias}: other tables: {', '.join(sorted(there ^ set(database.tables)))}")
-        found = sums.contents(connection, sorted(database.tables))
+        found = checksums.contents(connection, sorted(database.tables))
     for name, wanted in database.tables.items():
         if (found[name].rows, found[name].sum) != (wanted.rows, wanted.sum):
             raise NotTheSame(

@@ -17,10 +17,11 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from apps.core.database import fences, homes, places
-from apps.core.database.backup import BackupFailed
-from apps.core.database.places import Connection
-from apps.core.seam import topology
+from apps.core import topology
+from apps.core.database import primaries
+from apps.core.postgres import connections, fences
+from apps.core.postgres.connections import Connection
+from apps.core.postgres.pg_dump import BackupFailed
 from apps.extraction.moving.leading import AnotherLeads, leading
 from apps.extraction.moving.states import SHARED
 
@@ -72,10 +73,10 @@ def cut(patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Cut]:
 def find_homes() -> dict[str, str]:
     """The writable home of each service, by alias. Raises: BackupFailed where one has none or two; NoWay."""
     with contextlib.ExitStack() as stack:
-        known = {alias: stack.enter_context(places.control(alias)) for alias in (SHARED, *_own())}
+        known = {alias: stack.enter_context(connections.control(alias)) for alias in (SHARED, *_own())}
         found = {}
         for service in topology.entries():
-            if not homes.is_movable(service):
+            if not primaries.is_movable(service):
                 found[service] = SHARED
                 continue
             writable = [alias for alias in (SHARED, service) if fences.is_writable(known[alias], service)]
@@ -86,7 +87,7 @@ def find_homes() -> dict[str, str]:
 
 
 def _own() -> list[str]:
-    return [service for service in topology.entries() if homes.is_movable(service)]
+    return [service for service in topology.entries() if primaries.is_movable(service)]
 
 
 def _taken(open_views: contextlib.ExitStack, deadline: float) -> Cut:
@@ -115,10 +116,10 @@ def _taken(open_views: contextlib.ExitStack, deadline: float) -> Cut:
 def _attempt(stack: contextlib.ExitStack, found: Mapping[str, str]) -> tuple[dict[str, View], datetime, float]:
     """Lock every table of commands, take a snapshot of every database, and make sure that the locks were held all the while."""
     aliases = sorted({SHARED, *found.values()})
-    seeing = {alias: stack.enter_context(places.control(alias, options=VIEW)) for alias in aliases}
+    seeing = {alias: stack.enter_context(connections.control(alias, options=VIEW)) for alias in aliases}
     tables = {alias: _begin(connection) for alias, connection in seeing.items()}
     with contextlib.ExitStack() as locks:
-        holding = {alias: locks.enter_context(places.control(alias, options=BARRIER)) for alias in aliases}
+        holding = {alias: locks.enter_context(connections.control(alias, options=BARRIER)) for alias in aliases}
         began = time.monotonic()
         try:
             for alias, connection in holding.items():

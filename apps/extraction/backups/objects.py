@@ -17,9 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.storage import storages
 from psycopg import sql
 
-from apps.core.database import places
-from apps.core.database.backup import BackupFailed
-from apps.core.seam import topology
+from apps.core import topology
+from apps.core.postgres import connections
+from apps.core.postgres.pg_dump import BackupFailed
 from apps.extraction.backups.cut import Cut
 from apps.extraction.backups.manifest import PIECE, NoBackup, Objects, digest_of
 
@@ -114,7 +114,7 @@ def named_by(instant: Cut) -> Iterator[Entry]:
         if kept is None:
             continue
         view = instant.views[instant.homes[service]]
-        with places.control(view.alias, options="") as connection, connection.transaction():
+        with connections.control(view.alias, options="") as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(view.snapshot)))
             with connection.cursor(name="objects") as cursor:

@@ -16,8 +16,8 @@ from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
-from apps.core.database import backup, places
-from apps.core.database.preparing import OWNER
+from apps.core.postgres import connections, pg_dump
+from apps.core.postgres.migrate_service import OWNER
 from apps.extraction.backups import comparing, manifest, objects, rights, targets
 from apps.extraction.backups.comparing import Compared
 from apps.extraction.backups.manifest import Database, Manifest, NoBackup
@@ -143,7 +143,7 @@ def restore(kept: Kept, target: Target, *, tell: Tell = lambda _: None) -> Resto
 def _make_shape(kept: Kept, target: Target, alias: str) -> None:
     """In one transaction: take away what is there, make the tables, and let nobody use them."""
     database = next((one for one in kept.manifest.databases if one.alias == alias), None)
-    shape = backup.shape_of(kept.folder / database.file) if database else ""
+    shape = pg_dump.shape_of(kept.folder / database.file) if database else ""
     with target.reach(alias, options=QUIET) as connection:
         targets.stop_following(target, alias, connection)
         with connection.transaction():
@@ -157,7 +157,7 @@ def _make_shape(kept: Kept, target: Target, alias: str) -> None:
                 rights.take_all(connection)
 
 
-def _empty(connection: places.Connection) -> None:
+def _empty(connection: connections.Connection) -> None:
     for query in DROPS:
         for (statement,) in connection.execute(query).fetchall():
             connection.execute(str(statement).encode())
@@ -165,7 +165,7 @@ def _empty(connection: places.Connection) -> None:
 
 def _fill(database: Database, folder: Path, target: Target, tell: Tell) -> None:
     for section in ("data", "post-data"):
-        backup.restore_section(target.urls[database.alias], folder / database.file, section, jobs=JOBS, role=OWNER)
+        pg_dump.restore_section(target.urls[database.alias], folder / database.file, section, jobs=JOBS, role=OWNER)
     with target.reach(database.alias, options=QUIET) as connection:
         connection.execute("ANALYZE")
     tell(f"{database.alias}: restored")
@@ -198,12 +198,12 @@ def _give_rights(made: Manifest, target: Target) -> None:
                 rights.give(known[database.alias], database.grants)
 
 
-def _epoch(connection: places.Connection, service: str) -> int:
+def _epoch(connection: connections.Connection, service: str) -> int:
     row = connection.execute("SELECT epoch FROM extraction.fence WHERE service = %s", [service]).fetchone()
     return int(row[0]) if row else 0
 
 
-def _require_server(database: Database, connection: places.Connection) -> None:
+def _require_server(database: Database, connection: connections.Connection) -> None:
     theirs, ours = database.server_version // 10_000, connection.info.server_version // 10_000
     if ours < theirs:
         raise NoTarget(f"{database.alias} is of PostgreSQL {theirs}, and the server is {ours}")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from apps.core.database.places import Connection
-from apps.core.database.preparing import OWNER
+from apps.core.postgres.connections import Connection
+from apps.core.postgres.migrate_service import OWNER
 from apps.extraction.backups.manifest import Fence, Grant
 
 KINDS = {"r": "TABLE", "p": "TABLE", "v": "TABLE", "m": "TABLE", "S": "SEQUENCE"}

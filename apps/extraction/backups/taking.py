@@ -13,8 +13,8 @@ import psycopg
 from django.conf import settings
 from django.utils import timezone
 
-from apps.core.database import backup, places, sums
-from apps.core.seam import topology
+from apps.core import topology
+from apps.core.postgres import checksums, connections, pg_dump
 from apps.extraction.backups import cut, manifest, objects, rights, shelf
 from apps.extraction.backups.cut import Cut, View
 from apps.extraction.backups.manifest import Database, Manifest, TableFacts
@@ -56,7 +56,7 @@ def take(root: Path, *, tell: Tell = lambda _: None, reread: bool = False) -> Ke
             format=manifest.FORMAT,
             id=name,
             product=str(settings.SPECTACULAR_SETTINGS["VERSION"]),
-            tool=backup.version("pg_dump"),
+            tool=pg_dump.version("pg_dump"),
             started_at=began,
             cut_at=instant.at,
             ended_at=timezone.now(),
@@ -103,14 +103,14 @@ def _dump(view: View, folder: Path, tell: Tell) -> Database:
     began = time.monotonic()
     file = folder / f"{view.alias}.dump"
     file.touch(mode=0o600)
-    backup.dump_snapshot(places.control_url(view.alias), view.snapshot, file)
+    pg_dump.dump_snapshot(connections.control_url(view.alias), view.snapshot, file)
     found = Database(
         alias=view.alias,
         file=file.name,
         bytes=file.stat().st_size,
         sha256=manifest.digest_of(file),
         server_version=view.connection.info.server_version,
-        tables={name: TableFacts(*found) for name, found in sums.contents(view.connection, view.tables).items()},
+        tables={name: TableFacts(*found) for name, found in checksums.contents(view.connection, view.tables).items()},
         grants=rights.grants(view.connection),
         future_grants=rights.future_grants(view.connection),
         fences=rights.fences(view.connection),
@@ -128,5 +128,5 @@ def _migrations(instant: Cut) -> tuple[str, ...]:
         try:
             found.update(f"{app}.{name}" for app, name in view.connection.execute(APPLIED).fetchall())
         except psycopg.errors.UndefinedTable:
-            raise backup.BackupFailed(f"{view.alias} has no tables of this platform") from None
+            raise pg_dump.BackupFailed(f"{view.alias} has no tables of this platform") from None
     return tuple(sorted(found))

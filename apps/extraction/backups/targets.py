@@ -12,10 +12,11 @@ from urllib.parse import urlsplit, urlunsplit
 from django.conf import settings
 from psycopg import sql
 
-from apps.core.database import homes, places, replication
-from apps.core.database.places import Connection
-from apps.core.database.preparing import OWNER
-from apps.core.seam import topology
+from apps.core import topology
+from apps.core.database import primaries
+from apps.core.postgres import connections, replication
+from apps.core.postgres.connections import Connection
+from apps.core.postgres.migrate_service import OWNER
 from apps.extraction.moving.states import SHARED
 
 HOME_SQL = "migrations_playbook/sql/home.sql"
@@ -40,9 +41,9 @@ class Target(NamedTuple):
     bucket: str | None
     is_this: bool = False
 
-    def reach(self, alias: str, *, options: str = places.TIMEOUTS) -> places.Connection:
+    def reach(self, alias: str, *, options: str = connections.TIMEOUTS) -> connections.Connection:
         """A connection as the control role. Raises: psycopg.OperationalError."""
-        return places.reach(self.urls[alias], options=options)
+        return connections.reach(self.urls[alias], options=options)
 
     @property
     def word(self) -> str:
@@ -52,8 +53,8 @@ class Target(NamedTuple):
 
 def this_environment(bucket: str = "") -> Target:
     """The databases that this process is configured with. Raises: NoWay."""
-    aliases = [SHARED, *(service for service in topology.entries() if homes.is_movable(service))]
-    return Target({alias: places.control_url(alias) for alias in aliases}, bucket, is_this=True)
+    aliases = [SHARED, *(service for service in topology.entries() if primaries.is_movable(service))]
+    return Target({alias: connections.control_url(alias) for alias in aliases}, bucket, is_this=True)
 
 
 @contextlib.contextmanager
@@ -62,22 +63,22 @@ def scratch(aliases: Sequence[str]) -> Iterator[Target]:
     mark = f"{int(time.time())}_{secrets.token_hex(4)}"
     made: dict[str, str] = {}
     for alias in aliases:
-        with places.control(alias) as connection:
+        with connections.control(alias) as connection:
             for name in _left(connection):
                 _drop(connection, name)
     try:
         for alias in aliases:
             name = f"{PREFIX}{alias}_{mark}"
-            with places.control(alias, options="") as connection:
+            with connections.control(alias, options="") as connection:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            made[alias] = urlunsplit(urlsplit(places.control_url(alias))._replace(path=f"/{name}"))
-            with places.reach(made[alias]) as inside:
+            made[alias] = urlunsplit(urlsplit(connections.control_url(alias))._replace(path=f"/{name}"))
+            with connections.reach(made[alias]) as inside:
                 inside.execute((settings.BASE_DIR / HOME_SQL).read_text())
                 inside.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(OWNER)))
         yield Target(made, None)
     finally:
         for alias, url in made.items():
-            with places.control(alias, options="") as connection:
+            with connections.control(alias, options="") as connection:
                 _drop(connection, urlsplit(url).path.lstrip("/"))
 
 
@@ -89,7 +90,7 @@ def stop_following(target: Target, alias: str, connection: Connection) -> None:
     if slots and not target.is_this:
         raise NoTarget(f"{alias} has the slots {', '.join(slots)}: drop them first")
     for name in slots:
-        with places.replicator(alias) as replicating:
+        with connections.replicator(alias) as replicating:
             replication.drop_slot(replicating, name)
     for (name,) in connection.execute("SELECT pubname FROM pg_publication WHERE pubname LIKE 'lc\\_%'").fetchall():
         replication.unpublish(connection, str(name))

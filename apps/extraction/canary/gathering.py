@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from django.db import connection
 
-from apps.core.models import Flag
+from apps.core.flags.models import Flag
 from apps.extraction.canary import latencies
 from apps.extraction.judging.evidence import Firsts
 from apps.extraction.judging.judge import ALL, Calls, Sight

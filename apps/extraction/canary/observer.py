@@ -21,10 +21,10 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
 from apps.core.flags import snapshot
-from apps.core.seam.comparison import Verdict
-from apps.core.seam.errors import Category, FailureKind
-from apps.core.seam.observing import Seen
-from apps.core.seam.service import Kind, Operation
+from apps.core.interface.errors import Category, FailureKind
+from apps.core.interface.operations import Kind, Operation
+from apps.core.seam.client.call_observer import Seen
+from apps.core.seam.client.comparison import Verdict
 from apps.extraction.canary import latencies
 from apps.extraction.canary.outcomes import did_what_was_asked
 from apps.extraction.judging.measures import Event

@@ -5,7 +5,7 @@ Some refusals are results, because something was kept of them. They are known by
 
 from __future__ import annotations
 
-from apps.core.seam.observing import Seen
+from apps.core.seam.client.call_observer import Seen
 
 # A signature is kept whatever its verdict is, and says so itself.
 SIGNED = "signed"

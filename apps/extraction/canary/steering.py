@@ -17,9 +17,10 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.core import topology
 from apps.core.flags import snapshot
-from apps.core.models import Flag
-from apps.core.seam import conformance, topology
+from apps.core.flags.models import Flag
+from apps.core.seam.verify import conformance
 from apps.extraction import routing
 from apps.extraction.canary import gathering
 from apps.extraction.judging.judge import Ruling, Verdict, rule

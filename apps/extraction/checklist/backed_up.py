@@ -10,8 +10,8 @@ import psycopg
 from django.conf import settings
 from django.utils import timezone
 
-from apps.core.database.backup import BackupFailed
-from apps.core.database.places import NoWay
+from apps.core.postgres.connections import NoWay
+from apps.core.postgres.pg_dump import BackupFailed
 from apps.extraction.backups import comparing, restoring, shelf, targets
 from apps.extraction.backups.manifest import Manifest, NoBackup
 from apps.extraction.checklist.findings import Finding, fails, holds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.core.database import replication
+from apps.core.postgres import replication
 from apps.extraction.checklist.findings import Finding, fails, holds
 from apps.extraction.moving import states
 from apps.extraction.moving.gate import KEEPERS

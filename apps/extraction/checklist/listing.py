@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from apps.core.seam import topology
+from apps.core import topology
 from apps.extraction.checklist import overrides
 from apps.extraction.checklist.items import ITEMS
 from apps.extraction.checklist.looking import ItemStanding, run, standing

@@ -12,8 +12,8 @@ import structlog
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from apps.core.database import places
-from apps.core.seam.errors import DomainError
+from apps.core.interface.errors import DomainError
+from apps.core.postgres import connections
 from apps.extraction.checklist import overrides
 from apps.extraction.checklist.findings import Finding, not_known
 from apps.extraction.checklist.items import ITEMS, Item
@@ -72,7 +72,7 @@ def _check(service: str, item: Item) -> None:
     began = time.monotonic()
     try:
         finding = item.check(service)
-    except (psycopg.Error, DatabaseError, DomainError, places.NoWay, TwoHomes, OSError) as error:
+    except (psycopg.Error, DatabaseError, DomainError, connections.NoWay, TwoHomes, OSError) as error:
         finding = not_known(f"{type(error).__name__}: {error}".strip())
     except Exception as error:  # a check that breaks knows nothing, and the others are still to be made
         log.exception("check_broken", service=service, item=item.name)

@@ -6,9 +6,10 @@ from typing import Any
 
 import psycopg
 
-from apps.core.database import homes, places
+from apps.core import topology
+from apps.core.database import primaries
 from apps.core.flags import snapshot
-from apps.core.seam import topology
+from apps.core.postgres import connections
 from apps.extraction.checklist.findings import Finding, fails, holds
 from apps.extraction.moving import states
 from apps.extraction.moving.states import Stage
@@ -32,7 +33,7 @@ def all_services_migrated(service: str) -> Finding:
 
 def platform() -> dict[str, str]:
     """The stage of every service whose data may move, or what hinders the look."""
-    return {service: _stage(service) for service in topology.entries() if homes.is_movable(service)}
+    return {service: _stage(service) for service in topology.entries() if primaries.is_movable(service)}
 
 
 def is_everyone(service: str) -> bool:
@@ -46,5 +47,5 @@ def _stage(service: str) -> str:
         return states.observe(service).stage.value
     except states.TwoHomes:
         return "two homes"
-    except (places.NoWay, psycopg.Error) as error:
+    except (connections.NoWay, psycopg.Error) as error:
         return f"not known: {str(error).splitlines()[0]}"

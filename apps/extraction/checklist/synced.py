@@ -6,10 +6,10 @@ from typing import Any
 
 from psycopg import sql
 
-from apps.core.database import replication, sums
-from apps.core.database.places import Connection
 from apps.core.flags.routes import system_context
-from apps.core.seam.registry import call
+from apps.core.postgres import checksums, replication
+from apps.core.postgres.connections import Connection
+from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync, SyncStatus, SyncType
 from apps.extraction.checklist.findings import Finding, fails, holds
 from apps.extraction.models import Move, Outcome
@@ -125,7 +125,7 @@ def baseline(shared: Connection, service: str) -> dict[str, list[Any]]:
     """What the old tables hold when nothing is followed any more: by name, rows and the sum of their hashes."""
     return {
         name: [content.rows, content.sum]
-        for name, content in sums.contents(shared, replication.tables_of(shared, service)).items()
+        for name, content in checksums.contents(shared, replication.tables_of(shared, service)).items()
     }
 
 

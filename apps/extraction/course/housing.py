@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from apps.core.database import homes, places
-from apps.core.database.replication import TooSlow
+from apps.core.database import primaries
+from apps.core.postgres import connections
+from apps.core.postgres.replication import TooSlow
 from apps.datasync.interface import SyncPhase, SyncStatus
 from apps.extraction.course.phases import Decision
 from apps.extraction.course.terms import Course, Stopped, act, decide
@@ -22,9 +23,9 @@ READY_SECONDS = 60.0
 
 def copy(course: Course) -> str:
     """Make the tables, copy every row, and follow every change."""
-    if not homes.is_movable(course.service):
+    if not primaries.is_movable(course.service):
         return f"{course.service} is served apart; its tables are control data and stay where they are."
-    if not places.is_configured(course.service):
+    if not connections.is_configured(course.service):
         raise Stopped(
             "Served apart. For a database of its own SERVICE_DATABASE_URLS, CONTROL_URLS and REPLICATION_URLS have to name it."
         )

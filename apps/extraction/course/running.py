@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
-from apps.core.database import homes
+from apps.core.database import primaries
 from apps.core.flags import snapshot
 from apps.extraction.canary import steering
 from apps.extraction.course import housing, serving
@@ -62,7 +62,7 @@ def plan(service: str) -> Iterator[str]:
 def alone(service: str, who: str) -> Iterator[None]:
     """Be this service's only run: a lock of a session, which ends with the process. Raises: AnotherRun."""
     key = f"{leading.NAME} {service} run"
-    with homes.connect(states.SHARED) as connection:
+    with primaries.connect(states.SHARED) as connection:
         connection.execute("SELECT set_config('application_name', %s, false)", [f"{key} by {who}"[:60]])
         locked = connection.execute(leading.LOCK, [key]).fetchone()
         if not (locked and locked[0]):

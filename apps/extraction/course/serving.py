@@ -8,7 +8,8 @@ from decimal import Decimal
 from django.conf import settings
 from django.utils import timezone
 
-from apps.core.seam import conformance, topology
+from apps.core import topology
+from apps.core.seam.verify import conformance
 from apps.extraction import mismatches, routing
 from apps.extraction.canary import gathering, steering
 from apps.extraction.course.phases import Decision

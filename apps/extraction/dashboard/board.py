@@ -9,11 +9,11 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils.translation import gettext
 
+from apps.core import topology
 from apps.core.flags import snapshot
 from apps.core.flags.routes import system_context
-from apps.core.seam import topology
-from apps.core.seam.errors import DomainError, SeamError
-from apps.core.seam.registry import call
+from apps.core.interface.errors import DomainError, SeamError
+from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync
 from apps.extraction.canary import history
 from apps.extraction.dashboard import comparing, figures, looking

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext
 
 from apps.core.flags import history as flag_history
-from apps.core.models import FlagChange
+from apps.core.flags.models import FlagChange
 from apps.extraction import routing
 from apps.extraction.canary import steering
 from apps.extraction.dashboard import words

@@ -20,9 +20,12 @@ from django.core.cache import cache
 from prometheus_client import REGISTRY
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from apps.core.database import homes, places, replication
-from apps.core.database.places import Connection
-from apps.core.seam import conformance, http_client, topology
+from apps.core import topology
+from apps.core.database import primaries
+from apps.core.postgres import connections, replication
+from apps.core.postgres.connections import Connection
+from apps.core.seam.client import http
+from apps.core.seam.verify import conformance
 from apps.extraction.moving import states
 from apps.extraction.moving.states import SHARED, Side
 
@@ -58,7 +61,11 @@ class Look(msgspec.Struct, frozen=True):
 
 def movable() -> list[str]:
     """The services whose data can be led to a database of their own, as this process is configured."""
-    return [service for service in topology.entries() if homes.is_movable(service) and places.is_configured(service)]
+    return [
+        service
+        for service in topology.entries()
+        if primaries.is_movable(service) and connections.is_configured(service)
+    ]
 
 
 def latest() -> Look:
@@ -120,22 +127,22 @@ def _silence(service: str, url: str) -> str:
     try:
         return conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME)
     finally:
-        http_client.close_idle()
+        http.close_idle()
 
 
 def _shared(services: list[str]) -> dict[str, Found]:
     try:
-        with places.control(SHARED) as connection:
+        with connections.control(SHARED) as connection:
             return {service: _found(connection, service, SHARED) for service in services}
-    except (places.NoWay, psycopg.Error) as error:
+    except (connections.NoWay, psycopg.Error) as error:
         return dict.fromkeys(services, Found(problem=_line(error)))
 
 
 def _own(service: str) -> Found:
     try:
-        with places.control(service) as connection:
+        with connections.control(service) as connection:
             return _found(connection, service, service)
-    except (places.NoWay, psycopg.Error) as error:
+    except (connections.NoWay, psycopg.Error) as error:
         return Found(problem=_line(error))
 
 

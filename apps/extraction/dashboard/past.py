@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from apps.core.flags.models import FlagChange
 from apps.core.flags.snapshot import OFF, FlagState
-from apps.core.models import FlagChange
 from apps.extraction.models import Move, Outcome
 from apps.extraction.moving import states
 from apps.extraction.moving.states import SHARED, Stage

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 from django.utils.translation import gettext
 
-from apps.core.database import places
-from apps.core.seam.errors import DomainError, SeamError
+from apps.core.interface.errors import DomainError, SeamError
+from apps.core.postgres import connections
 from apps.extraction.dashboard import forms
 from apps.extraction.dashboard.cards import Known
 from apps.extraction.dashboard.choices import DATA, Choice
@@ -31,7 +31,7 @@ def plan_of(known: Known, choice: Choice) -> Any:
         return None
     try:
         return plans.show(known.service, choice.name)
-    except (states.TwoHomes, places.NoWay, psycopg.Error, DomainError, SeamError) as error:
+    except (states.TwoHomes, connections.NoWay, psycopg.Error, DomainError, SeamError) as error:
         seen = str(error).strip().splitlines() or [type(error).__name__]
         check = Check(gettext("look at both databases"), holds=False, seen=seen[0])
         return plans.Shown(plans.PLANS[choice.name], "", gettext("not known"), [check])

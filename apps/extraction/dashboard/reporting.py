@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
-from apps.core.seam import topology
+from apps.core import topology
 from apps.extraction import recorder
 from apps.extraction.canary import gathering
 from apps.extraction.dashboard import board, chronicle, past, words

@@ -6,7 +6,7 @@ import enum
 import math
 from typing import NamedTuple
 
-from apps.core.seam.dto import Dto
+from apps.core.interface.dto import Dto
 from apps.extraction.judging.evidence import LESS, MORE, SLOWER, Multiples
 
 

@@ -15,12 +15,12 @@ from uuid import UUID
 import psycopg
 from django.db import DatabaseError
 
-from apps.core.database import backup, fences, places, replication, switches
-from apps.core.database.preparing import NotPrepared, prepare
 from apps.core.flags.routes import system_context
-from apps.core.seam.context import CallContext
-from apps.core.seam.errors import DomainError
-from apps.core.seam.registry import call
+from apps.core.interface.context import CallContext
+from apps.core.interface.errors import DomainError
+from apps.core.postgres import advisory_locks, connections, fences, pg_dump, replication
+from apps.core.postgres.migrate_service import NotPrepared, prepare
+from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType, Verification, VerificationStatus
 from apps.extraction.checklist import gate, synced
 from apps.extraction.checklist.overrides import NotOverridden
@@ -41,12 +41,12 @@ PROBLEMS = (
     *(Refused, NotSwitched, Overtaken, AnotherLeads, NotPrepared, DomainError, replication.TooSlow),
     *(
         states.TwoHomes,
-        places.NoWay,
+        connections.NoWay,
         psycopg.Error,
         DatabaseError,
         decommissioning.NotDecommissioned,
         NotOverridden,
-        backup.BackupFailed,
+        pg_dump.BackupFailed,
     ),
 )
 
@@ -80,7 +80,7 @@ class By(NamedTuple):
 def prepare_home(service: str, by: By) -> Move:
     """Make the service's tables in its own database."""
     with action(service, "prepare", by) as journal:
-        with places.control(service) as own:
+        with connections.control(service) as own:
             has_fence = own.execute("SELECT to_regclass('extraction.fence')").fetchone()
             moving = bool(has_fence and has_fence[0]) and states.side(own, service, service).is_moving
         _check(journal, [Check("moving", not moving, "its tables keep their shape" if moving else "nothing moves")])
@@ -264,13 +264,13 @@ def _switch(found: Pair, origin: str, journal: Journal, epoch: int) -> None:
             _tidy(found.shared, found.service)
         finally:
             other.join()
-    with switches.alone(found.shared, found.service):
+    with advisory_locks.alone(found.shared, found.service):
         done = switching.switch(found, origin, journal, epoch)
     journal.note(epoch=done.epoch, attempts=done.attempts, pause_ms=done.pause_ms)
     journal.tell(f"nobody could write for {done.pause_ms:.1f} ms, in {done.attempts} attempts")
 
 
-def _tidy(connection: places.Connection, service: str) -> None:
+def _tidy(connection: connections.Connection, service: str) -> None:
     """Statistics where they have aged, and a checkpoint: the first writes after the switch shall not have to wait for either."""
     aged = "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public' AND relname = ANY(%s) AND " + AGED
     for (table,) in connection.execute(aged, [list(replication.tables_of(connection, service))]).fetchall():

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from django.conf import settings
 from django.utils import timezone
 
-from apps.core.database import fences, replication
-from apps.core.database.preparing import labels_of
+from apps.core.postgres import fences, replication
+from apps.core.postgres.migrate_service import labels_of
 from apps.datasync.interface import SyncPhase, SyncStatus
 from apps.extraction.moving import states
 from apps.extraction.moving.states import SHARED, Observed, Pair, Stage

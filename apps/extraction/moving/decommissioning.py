@@ -10,9 +10,9 @@ from typing import Any
 from django.conf import settings
 from psycopg import sql
 
-from apps.core.database import backup, places, replication, sums
-from apps.core.database.places import Connection
-from apps.core.database.preparing import OWNER, labels_of
+from apps.core.postgres import checksums, connections, pg_dump, replication
+from apps.core.postgres.connections import Connection
+from apps.core.postgres.migrate_service import OWNER, labels_of
 from apps.extraction.checklist import migrated
 from apps.extraction.moving.checks import Check
 from apps.extraction.moving.journal import Journal
@@ -51,7 +51,7 @@ def take_away(found: Pair, journal: Journal) -> dict[str, Any]:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with journal.step("backup", str(file.name)):
         file.touch(mode=0o600)
-        backup.dump(SHARED, tables, file)
+        pg_dump.dump(SHARED, tables, file)
     with journal.step("restore and compare"):
         rows = _restored_and_compared(found.shared, service, tables, file)
     # First the right to write there: should this die before the tables are gone, it is done again from here.
@@ -98,11 +98,11 @@ def _restored_and_compared(shared: Connection, service: str, tables: tuple[str, 
     scratch = f"lc_check_{service}_{secrets.token_hex(4)}"
     shared.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(scratch)))
     try:
-        backup.restore(SHARED, scratch, file)
-        with places.control(SHARED, options="", database=scratch) as restored:
+        pg_dump.restore(SHARED, scratch, file)
+        with connections.control(SHARED, options="", database=scratch) as restored:
             rows = 0
             for name in tables:
-                ours, theirs = sums.content(shared, name), sums.content(restored, name)
+                ours, theirs = checksums.content(shared, name), checksums.content(restored, name)
                 if ours != theirs:
                     raise NotDecommissioned(
                         f"{name}: {ours.rows} rows, {theirs.rows} in the restored backup, or not the same"
@@ -115,7 +115,7 @@ def _restored_and_compared(shared: Connection, service: str, tables: tuple[str, 
 
 def _tools() -> Check:
     try:
-        found = [backup.find(tool) for tool in ("pg_dump", "pg_restore")]
-    except backup.BackupFailed as error:
+        found = [pg_dump.find(tool) for tool in ("pg_dump", "pg_restore")]
+    except pg_dump.BackupFailed as error:
         return Check("backup tools", False, str(error))
     return Check("backup tools", True, ", ".join(Path(path).name for path in found))

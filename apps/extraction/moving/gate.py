@@ -13,8 +13,8 @@ from typing import NamedTuple
 from django.conf import settings
 from psycopg import sql
 
-from apps.core.database import fences, replication
-from apps.core.database.places import Connection
+from apps.core.postgres import fences, replication
+from apps.core.postgres.connections import Connection
 
 LOCK_TIMEOUT_MS = 50
 IDLE_MS = 200

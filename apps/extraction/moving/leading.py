@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import psycopg
 
-from apps.core.database import places
-from apps.core.database.places import Connection
+from apps.core.postgres import connections
+from apps.core.postgres.connections import Connection
 from apps.extraction.moving.states import SHARED
 
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 1))"
@@ -32,7 +32,7 @@ def leading(service: str, what: str, *, take_over: bool = False) -> Iterator[Con
 
     Raises: AnotherLeads.
     """
-    with places.control(SHARED, options="") as connection:
+    with connections.control(SHARED, options="") as connection:
         ours = f"{NAME} {service} "
         connection.execute("SELECT set_config('application_name', %s, false)", [f"{ours}{what}"[:60]])
         deadline = time.monotonic() + (PATIENCE_SECONDS if take_over else 0)
@@ -54,7 +54,7 @@ def leading(service: str, what: str, *, take_over: bool = False) -> Iterator[Con
 
 def leader() -> str:
     """What is under way, or nothing."""
-    with places.control(SHARED) as connection:
+    with connections.control(SHARED) as connection:
         return ", ".join(str(name) for _, name in connection.execute(HOLDERS, [NAME]).fetchall())
 
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 import psycopg
 from prometheus_client.core import GaugeMetricFamily
 
-from apps.core.database import homes, places
-from apps.core.database.places import Connection
+from apps.core import topology
+from apps.core.database import primaries
 from apps.core.flags.routes import system_context
-from apps.core.seam import topology
-from apps.core.seam.registry import call
+from apps.core.postgres import connections
+from apps.core.postgres.connections import Connection
+from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync
 from apps.extraction.moving import states
 from apps.extraction.moving.states import SHARED, Pair, Stage, TwoHomes
@@ -44,7 +45,7 @@ class MoveCollector:
         for service in topology.entries():
             try:
                 found, seconds = self._look(service, syncs)
-            except (psycopg.Error, places.NoWay) as error:
+            except (psycopg.Error, connections.NoWay) as error:
                 problems.append(error)
                 continue
             for one in (*Stage, TWO_HOMES):
@@ -55,7 +56,7 @@ class MoveCollector:
             raise ExceptionGroup("some services' databases could not be asked", problems)
 
     def _look(self, service: str, syncs: Sequence[Sync]) -> tuple[str, float]:
-        if not homes.is_movable(service) or not places.is_configured(service):
+        if not primaries.is_movable(service) or not connections.is_configured(service):
             return states.observe(service).stage, 0.0
         pair = Pair(service, self._connection(SHARED), self._connection(service))
         try:
@@ -73,7 +74,7 @@ class MoveCollector:
         known = self._connections.get(alias)
         if known is not None and not known.closed:
             return known
-        self._connections[alias] = made = places.control(alias, options=OPTIONS)
+        self._connections[alias] = made = connections.control(alias, options=OPTIONS)
         return made
 
     def close(self) -> None:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.database import homes, places, replication
+from apps.core.database import primaries
+from apps.core.postgres import connections, replication
 from apps.extraction import mismatches
 from apps.extraction.checklist import gate
 from apps.extraction.models import Move
@@ -131,7 +132,7 @@ def show(service: str, verb: str) -> Shown:
 
 def lines(service: str, verb: str) -> Iterator[str]:
     """The same as lines of text."""
-    if not (homes.is_movable(service) and places.is_configured(service)):
+    if not (primaries.is_movable(service) and connections.is_configured(service)):
         yield f"REFUSED {service} has no database of its own (SERVICE_DATABASE_URLS, CONTROL_URLS, REPLICATION_URLS)"
         return
     shown = show(service, verb)
@@ -152,7 +153,7 @@ def situation(service: str) -> Iterator[str]:
     except states.TwoHomes:
         yield "TWO HOMES: both databases let the platform write. Shut one by hand, then look here again."
         return
-    except (places.NoWay, Exception) as error:  # noqa: BLE001 - whatever it is, it is what there is to say
+    except (connections.NoWay, Exception) as error:  # noqa: BLE001 - whatever it is, it is what there is to say
         yield f"not known: {error}"
         return
     for side in (observed.shared, observed.own):

@@ -20,8 +20,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from django.conf import settings
 from psycopg import sql
 
-from apps.core.database import backup, homes, places, replication
-from apps.core.database.preparing import OWNER
+from apps.core.database import primaries
+from apps.core.postgres import connections, pg_dump, replication
+from apps.core.postgres.migrate_service import OWNER
 from apps.extraction.models import Move
 from apps.extraction.moving import acting, states
 from apps.extraction.moving.acting import By
@@ -44,10 +45,10 @@ def rehearse(service: str, by: By) -> Move:
     """Do the whole move on copies, and tell what it took. Nothing of the real databases is changed."""
     with acting.action(service, "rehearse", by) as journal, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "copy.dump"
-        home = homes.alias_of(service)
-        with journal.step("backup"), places.control(home) as connection:
+        home = primaries.alias_of(service)
+        with journal.step("backup"), connections.control(home) as connection:
             tables = replication.tables_of(connection, service)
-            backup.dump(home, tables, file, options=["--data-only"])
+            pg_dump.dump(home, tables, file, options=["--data-only"])
         with _scratch(service) as copies:
             with journal.step("restore"):
                 _fill(service, copies, tables, file)
@@ -91,7 +92,7 @@ def _scratch(service: str) -> Iterator[_Copies]:
                 _drop(alias, connection, name)
 
 
-def _left(connection: places.Connection, service: str) -> list[str]:
+def _left(connection: connections.Connection, service: str) -> list[str]:
     """Copies that nobody works with any more: nobody but the servers themselves is connected."""
     rows = connection.execute(
         "SELECT datname FROM pg_database d WHERE datname LIKE %s AND NOT EXISTS ("
@@ -101,15 +102,15 @@ def _left(connection: places.Connection, service: str) -> list[str]:
     return [str(name) for (name,) in rows]
 
 
-def _drop(alias: str, connection: places.Connection, name: str) -> None:
+def _drop(alias: str, connection: connections.Connection, name: str) -> None:
     """A database with slots or a subscription cannot be dropped: what a failed rehearsal has left goes first."""
     if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
         return
-    with places.control(alias, database=name) as inside:
+    with connections.control(alias, database=name) as inside:
         query = "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = %s)"
         for (subscription,) in inside.execute(query, [name]).fetchall():
             replication.unsubscribe(inside, str(subscription))
-    with places.replicator(alias) as slots:
+    with connections.replicator(alias) as slots:
         rows = slots.execute("SELECT slot_name FROM pg_replication_slots WHERE database = %s", [name]).fetchall()
         for (slot,) in rows:
             replication.drop_slot(slots, str(slot))
@@ -119,16 +120,16 @@ def _drop(alias: str, connection: places.Connection, name: str) -> None:
 def _fill(service: str, copies: _Copies, tables: tuple[str, ...], file: Path) -> None:
     """All tables by migrations, the service's rows from the backup; the platform may write in the first one."""
     for alias, name in ((SHARED, copies.shared), (service, copies.own)):
-        with places.control(alias, database=name) as connection:
+        with connections.control(alias, database=name) as connection:
             connection.execute((settings.BASE_DIR / HOME_SQL).read_text())
             connection.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(OWNER)))
     environment = _environment(service, copies)
     as_owner = f"{_url(settings.CONTROL_URLS[SHARED], copies.shared)}?options={quote(f'-c role={OWNER}')}"
     _run(["migrate", "--verbosity=0"], {**environment, "DATABASE_URL": as_owner})
     named = sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)
-    with places.control(SHARED, database=copies.shared) as connection:
+    with connections.control(SHARED, database=copies.shared) as connection:
         connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(named))
-        backup.restore(SHARED, copies.shared, file, options=["--data-only", f"--role={OWNER}"])
+        pg_dump.restore(SHARED, copies.shared, file, options=["--data-only", f"--role={OWNER}"])
         for role in settings.DATABASE_APP_ROLES:
             if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
                 connection.execute(

@@ -7,16 +7,17 @@ import enum
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from apps.core.database import fences, homes, places, replication
-from apps.core.database.places import Connection
+from apps.core.database import primaries
 from apps.core.flags import snapshot
 from apps.core.flags.routes import system_context
 from apps.core.flags.snapshot import FlagState
-from apps.core.seam.errors import DomainError
-from apps.core.seam.registry import call
+from apps.core.interface.errors import DomainError
+from apps.core.postgres import connections, fences, replication
+from apps.core.postgres.connections import Connection
+from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType, Verification, VerificationStatus
 
-SHARED = homes.SHARED
+SHARED = primaries.SHARED
 LIVE = (SyncStatus.RUNNING, SyncStatus.PAUSED)
 
 
@@ -88,7 +89,7 @@ class Observed(NamedTuple):
 @contextlib.contextmanager
 def pair(service: str) -> Iterator[Pair]:
     """Connections to both databases. Raises: NoWay, psycopg.OperationalError."""
-    with places.control(SHARED) as shared, places.control(service) as own:
+    with connections.control(SHARED) as shared, connections.control(service) as own:
         yield Pair(service, shared, own)
 
 
@@ -121,7 +122,7 @@ def side(connection: Connection, service: str, alias: str) -> Side:
 
 def observe(service: str) -> Observed:
     """Where a service stands. Raises: TwoHomes, NoWay, psycopg.OperationalError."""
-    if not homes.is_movable(service) or not places.is_configured(service):
+    if not primaries.is_movable(service) or not connections.is_configured(service):
         only = Side(SHARED, has_tables=True, is_writable=True, epoch=0, closed=0, is_moving=False, is_subscribed=False)
         return Observed(service, _served(service), only, None, None, None)
     with pair(service) as found:

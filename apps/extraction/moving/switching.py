@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from apps.core.database import fences, places, replication
+from apps.core.postgres import connections, fences, replication
 from apps.extraction.moving import gate, states
 from apps.extraction.moving.journal import Journal
 from apps.extraction.moving.states import SHARED, Pair
@@ -48,16 +48,16 @@ def keep_way_back(found: Pair) -> None:
     drop_way_back(found)
     # Nobody ever empties a service's table; what empties a copy must not travel to the home.
     replication.publish(found.own, name, tables, marker=replication.marker_of(service), what="insert, update, delete")
-    with places.replicator(service) as slots:
+    with connections.replicator(service) as slots:
         replication.keep_slot(slots, "", name)
-    replication.subscribe(found.shared, name, places.address(service))
+    replication.subscribe(found.shared, name, connections.address(service))
 
 
 def drop_way_back(found: Pair) -> None:
     """Nothing is followed back any more."""
     name = states.back_name(found.service)
     replication.unsubscribe(found.shared, name)
-    with places.replicator(found.service) as slots:
+    with connections.replicator(found.service) as slots:
         replication.drop_slot(slots, name)
     replication.unpublish(found.own, name)
 

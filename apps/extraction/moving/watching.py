@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from apps.core.database import homes, places
+from apps.core.database import primaries
+from apps.core.postgres import connections
 from apps.extraction.moving import states, switching
 from apps.extraction.moving.acting import PROBLEMS, By, resume
 from apps.extraction.moving.states import SHARED
@@ -35,12 +36,12 @@ def _left_closed() -> list[str]:
         " AND closed_at < clock_timestamp() - make_interval(secs => %s)"
     )
     names: set[str] = set()
-    with places.control(SHARED) as shared:
+    with connections.control(SHARED) as shared:
         moving = [str(row[0]) for row in shared.execute("SELECT service FROM extraction.fence WHERE moving")]
         names.update(str(row[0]) for row in shared.execute(query, [limit]))
     for service in moving:
-        if homes.is_movable(service) and places.is_configured(service):
-            with places.control(service) as own:
+        if primaries.is_movable(service) and connections.is_configured(service):
+            with connections.control(service) as own:
                 names.update(str(row[0]) for row in own.execute(query, [limit]))
     return [service for service in sorted(names) if _is_left(service, limit)]
 

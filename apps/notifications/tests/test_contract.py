@@ -7,9 +7,9 @@ import pytest
 
 from apps.contracts.interface import ContractCreated, ContractStatusChanged, Participant, PartyRole
 from apps.core.ids import new_id
-from apps.core.seam.errors import Forbidden, RemoteCallFailed
-from apps.core.seam.events import Event, EventEnvelope
-from apps.core.seam.registry import call
+from apps.core.interface.errors import Forbidden, RemoteCallFailed
+from apps.core.interface.events import Event, EventEnvelope
+from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentStored, DocumentType
 from apps.notifications.interface import NOTIFICATIONS, BadNotificationCursor, NotificationKind, NotificationNotFound
 from apps.signatures.interface import SignatureAccepted, SignatureRefused

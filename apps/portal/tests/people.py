@@ -16,13 +16,13 @@ from django.urls import reverse
 
 from apps.authentication.interface import AUTHENTICATION, Role, User
 from apps.contracts.interface import CONTRACTS, Contract, LandPlot
-from apps.core.seam import registry
-from apps.core.seam.bindings import Answer
-from apps.core.seam.context import STRANGER, Actor, CallContext, new_context
-from apps.core.seam.pump import pump
-from apps.core.seam.registry import call
-from apps.core.seam.service import Operation
-from apps.core.seam.transports import Transport
+from apps.core.interface.context import STRANGER, Actor, CallContext, new_context
+from apps.core.interface.operations import Operation
+from apps.core.seam.client import registry
+from apps.core.seam.client.registry import call
+from apps.core.seam.client.transports import Transport
+from apps.core.seam.events.relay import pump
+from apps.core.seam.server.dispatch import Answer
 from apps.documents.interface import DOCUMENTS, Document
 
 PASSWORD = "тихий-луг-у-реки"

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.notifications.interface import NOTIFICATIONS
 from apps.portal.tests.people import PASSWORD, Person, text
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from apps.authentication.interface import Role
 from apps.contracts.interface import CONTRACTS, ContractStatus
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.portal.tests.people import Person, cadastral_number, text
 
 

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from apps.core.seam import registry
-from apps.core.seam.bindings import Answer
-from apps.core.seam.errors import RemoteCallFailed
+from apps.core.interface.errors import RemoteCallFailed
+from apps.core.seam.client import registry
+from apps.core.seam.server.dispatch import Answer
 from apps.portal.tests.people import Person, counted, document_of, settle, text
 
 MOST_CALLS = 6

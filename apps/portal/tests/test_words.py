@@ -10,7 +10,7 @@ import pytest
 from django.utils.translation import override
 
 from apps.contracts.interface import ContractStatus, IllegalStatusMove
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.portal import words
 from apps.portal.forms import PlotForm
 from apps.portal.templatetags import portal as filters

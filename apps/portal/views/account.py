@@ -20,8 +20,8 @@ from django.utils.translation import get_language, gettext, gettext_noop, overri
 from django.views.decorators.debug import sensitive_post_parameters
 
 from apps.authentication.interface import AUTHENTICATION, Role, User
-from apps.core.seam.errors import DomainError
-from apps.core.seam.registry import call
+from apps.core.interface.errors import DomainError
+from apps.core.seam.client.registry import call
 from apps.portal.forms import ProfileForm, RegisterForm, SignInForm
 from apps.portal.views.page import Page, status_of
 

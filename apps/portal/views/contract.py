@@ -16,8 +16,8 @@ from django.utils.translation import gettext
 
 from apps.contracts.interface import CONTRACTS, ContractRights, ContractStatus
 from apps.contracts.interface import Contract as ContractDto
-from apps.core.seam.errors import DomainError
-from apps.core.seam.registry import call
+from apps.core.interface.errors import DomainError
+from apps.core.seam.client.registry import call
 from apps.documents.interface import DOCUMENTS, DocumentType
 from apps.portal import words
 from apps.portal.course import moves_of, who_completes

@@ -16,8 +16,8 @@ from django.utils.translation import gettext
 
 from apps.authentication.interface import AUTHENTICATION, UserNotFound
 from apps.contracts.interface import CONTRACTS, BadCursor, Contract, ContractStatus, PartyRole, UnknownParty
-from apps.core.seam.errors import DomainError
-from apps.core.seam.registry import call
+from apps.core.interface.errors import DomainError
+from apps.core.seam.client.registry import call
 from apps.portal import words
 from apps.portal.forms import ContractForm, TermsForm
 from apps.portal.views.page import Page, status_of

@@ -12,7 +12,7 @@ import urllib3
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 from urllib3.exceptions import HTTPError
 
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.documents.interface import DOCUMENTS, Document, StorageUnavailable
 from apps.portal.views.page import Page
 

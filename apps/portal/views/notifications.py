@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.notifications.interface import NOTIFICATIONS, BadNotificationCursor
 from apps.portal.views.page import Page
 

@@ -17,10 +17,10 @@ from django.utils.cache import add_never_cache_headers
 from django.views.generic import View
 
 from apps.authentication.interface import AUTHENTICATION
+from apps.core.interface.context import CallContext
+from apps.core.interface.errors import HTTP_STATUS, Category, DomainError, RemoteCallFailed, ServiceBusy
 from apps.core.rest import edge
-from apps.core.seam.context import CallContext
-from apps.core.seam.errors import HTTP_STATUS, Category, DomainError, RemoteCallFailed, ServiceBusy
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.notifications.interface import NOTIFICATIONS
 from apps.portal import words
 

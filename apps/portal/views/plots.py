@@ -10,8 +10,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 
 from apps.contracts.interface import CONTRACTS, BadCursor, LandCategory
-from apps.core.seam.errors import DomainError
-from apps.core.seam.registry import call
+from apps.core.interface.errors import DomainError
+from apps.core.seam.client.registry import call
 from apps.portal.forms import PlotForm
 from apps.portal.views.page import Page, status_of
 

@@ -14,8 +14,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 
 from apps.contracts.interface import CONTRACTS
-from apps.core.seam.context import PATIENT_TIMEOUT_MS
-from apps.core.seam.registry import call
+from apps.core.interface.context import PATIENT_TIMEOUT_MS
+from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentStatus
 from apps.portal import words
 from apps.portal.views.documents import DocumentPage

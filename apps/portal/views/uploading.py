@@ -17,11 +17,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.utils.translation import gettext
 from urllib3.exceptions import HTTPError
 
+from apps.core.interface.context import PATIENT_TIMEOUT_MS
+from apps.core.interface.dto import Dto, Line
+from apps.core.interface.errors import HTTP_STATUS, DomainError
 from apps.core.rest import edge, problems
-from apps.core.seam.context import PATIENT_TIMEOUT_MS
-from apps.core.seam.dto import Dto, Line
-from apps.core.seam.errors import HTTP_STATUS, DomainError
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.documents.interface import (
     DOCUMENTS,
     DocumentType,

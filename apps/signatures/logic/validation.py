@@ -8,7 +8,7 @@ from uuid import UUID
 
 from cryptography import x509
 
-from apps.core.seam.dto import Dto
+from apps.core.interface.dto import Dto
 from apps.signatures.interface import Algorithm, SubIndication, Verdict
 from apps.signatures.logic import certificates, crypto
 from apps.signatures.logic.chain import ChainFailure, require_trusted

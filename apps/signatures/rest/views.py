@@ -12,12 +12,12 @@ from django.utils.translation import gettext
 from msgspec import Meta
 from rest_framework.response import Response
 
+from apps.core.interface.context import PATIENT_TIMEOUT_MS, CallContext
+from apps.core.interface.dto import Dto, RequestBody
+from apps.core.interface.errors import HTTP_STATUS, Category, gettext_noop
 from apps.core.rest.endpoint import View, endpoint
 from apps.core.rest.problems import MEDIA_TYPE, FieldProblem, Unfit
-from apps.core.seam.context import PATIENT_TIMEOUT_MS, CallContext
-from apps.core.seam.dto import Dto, RequestBody
-from apps.core.seam.errors import HTTP_STATUS, Category, gettext_noop
-from apps.core.seam.registry import call
+from apps.core.seam.client.registry import call
 from apps.signatures.interface import (
     MAX_SIGNATURE_BYTES,
     SIGNATURES,

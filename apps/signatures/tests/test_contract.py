@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.registry import call
+from apps.core.interface.errors import Forbidden
+from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentNotFound
 from apps.signatures.interface import (
     SIGNATURES,

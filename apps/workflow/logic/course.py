@@ -10,8 +10,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from apps.core.seam.commands import Work
-from apps.core.seam.errors import ServiceBusy
+from apps.core.interface.errors import ServiceBusy
+from apps.core.seam.server.commands import Work
 from apps.workflow.interface import (
     StageCompleted,
     StageStarted,

@@ -7,7 +7,7 @@ from datetime import date
 from django.utils import timezone
 
 from apps.contracts.interface import ContractRights
-from apps.core.seam.context import Actor
+from apps.core.interface.context import Actor
 from apps.workflow.interface import (
     BadActualDate,
     IllegalStageMove,

@@ -10,9 +10,9 @@ from django.utils import timezone
 from apps.authentication.interface import Role
 from apps.contracts.interface import CONTRACTS, ContractCreated, ContractNotFound, ContractStatus
 from apps.core.ids import new_id
-from apps.core.seam.errors import Forbidden
-from apps.core.seam.events import EventEnvelope
-from apps.core.seam.registry import call
+from apps.core.interface.errors import Forbidden
+from apps.core.interface.events import EventEnvelope
+from apps.core.seam.client.registry import call
 from apps.workflow.interface import (
     WORKFLOW,
     BadActualDate,

@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
+from apps.core.interface.events import request_trace
 from apps.core.observability.masking import masked_text
-from apps.core.seam import following
-from apps.core.seam.following import Step
+from apps.core.seam.events.request_trace import Step
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         identity = whole.group(1) if whole else given
         if _ID.fullmatch(identity) is None or not 0 < options["hours"] <= 24 * 366:
             raise CommandError(gettext("That is no request id, trace id or number of hours."))
-        found = following.steps(identity, timezone.now() - timedelta(hours=options["hours"]))
+        found = request_trace.steps(identity, timezone.now() - timedelta(hours=options["hours"]))
         if not found:
             raise CommandError(
                 gettext(

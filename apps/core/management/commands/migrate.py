@@ -8,8 +8,8 @@ from django.core.management.base import CommandError
 from django.core.management.commands.migrate import Command as Migrate
 from django.db.utils import DEFAULT_DB_ALIAS
 
-from apps.core.database.preparing import labels_of
-from apps.core.seam import topology
+from apps.core import topology
+from apps.core.postgres.migrate_service import labels_of
 
 
 class Command(Migrate):

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.core.seam import signing, topology
+from apps.core import topology
+from apps.core.seam import signing
 
 
 class Command(BaseCommand):

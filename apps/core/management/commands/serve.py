@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.core import topology
 from apps.core.rest.keys import keyring
-from apps.core.seam import signing, topology
-from apps.core.seam.http_client import Address
+from apps.core.seam import signing
+from apps.core.seam.client.http import Address
 
 STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1

@@ -14,8 +14,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.core.seam import conformance, topology
-from apps.core.seam.http_client import Address
+from apps.core import topology
+from apps.core.seam.client.http import Address
+from apps.core.seam.verify import conformance
 
 
 class Command(BaseCommand):

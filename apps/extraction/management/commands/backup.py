@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 from django.db import DatabaseError
 
-from apps.core.database.backup import BackupFailed
-from apps.core.database.places import NoWay
+from apps.core.postgres.connections import NoWay
+from apps.core.postgres.pg_dump import BackupFailed
 from apps.extraction.backups import manifest, shelf, taking
 from apps.extraction.moving.states import TwoHomes
 

@@ -11,9 +11,10 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 
-from apps.core.database import places
-from apps.core.models import Flag
-from apps.core.seam import conformance, topology
+from apps.core import topology
+from apps.core.flags.models import Flag
+from apps.core.postgres import connections
+from apps.core.seam.verify import conformance
 from apps.extraction import routing
 from apps.extraction.checklist import listing
 from apps.extraction.course.serving import LEAST_COMPARED
@@ -164,7 +165,7 @@ def _stage(service: str) -> tuple[str, str]:
         observed = states.observe(service)
     except states.TwoHomes:
         return "TWO HOMES", "both"
-    except (places.NoWay, psycopg.OperationalError) as error:
+    except (connections.NoWay, psycopg.OperationalError) as error:
         return "not known", str(error).splitlines()[0][:60]
     home = {None: "none", states.SHARED: "shared"}.get(observed.home, "own")
     return observed.stage.value, home

@@ -10,8 +10,8 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 
-from apps.core.database.backup import BackupFailed
-from apps.core.database.places import NoWay
+from apps.core.postgres.connections import NoWay
+from apps.core.postgres.pg_dump import BackupFailed
 from apps.extraction.backups import manifest, restoring, shelf, targets
 from apps.extraction.backups.comparing import NotTheSame
 from apps.extraction.backups.shelf import Kept

@@ -1,0 +1,293 @@
+"""What this process depends on, as `/readyz` asks for it: on connections of its own, so that a pool that is busy or stuck says nothing false."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any
+
+import psycopg
+import redis
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from django.conf import settings
+from django.db.migrations.loader import MigrationLoader
+
+from apps.core import topology
+from apps.core.database import primaries
+from apps.core.flags import snapshot
+from apps.core.health.probes import Dependency, Details
+from apps.core.observability import otlp, spans
+from apps.core.rest.keys import keyring
+from apps.core.seam.signing import MAX_AGE_MS
+from apps.core.seam.verify import conformance
+
+CONNECT_SECONDS = 1.0
+# Seals are refused when two clocks are further apart than their age; each may be off by half of that.
+MAX_SKEW_MS = MAX_AGE_MS // 2
+# Between the two commits of a cutover nobody may read.
+WAITS_SECONDS = (0.1, 0.3)
+GRANTED = "SELECT coalesce(has_table_privilege(to_regclass(%s)::oid, 'SELECT'), false)"
+
+
+class NotGranted(Exception):
+    """No database lets this process read a service's tables."""
+
+
+class Pending(Exception):
+    """Migrations of this build have not been applied."""
+
+
+class ClockSkew(Exception):
+    """This clock and the database's are too far apart for seals to be accepted."""
+
+
+class SealsRefused(Exception):
+    """Home is there and takes none of our seals: a clock or a secret is wrong."""
+
+
+class Unreachable(Exception):
+    """Nobody is there who speaks the seam."""
+
+
+class NoKey(Exception):
+    """No key by which tokens could be checked."""
+
+
+class SignsWrongly(Exception):
+    """The signing key does not make signatures that its public half accepts."""
+
+
+class NotInRecovery(Exception):
+    """A replica that follows nobody."""
+
+
+class NotExported(Exception):
+    """The collector did not take the last spans."""
+
+
+def all_of_this_process() -> list[Dependency]:
+    """Every dependency, by the families that the settings name for this kind of process."""
+    return [dependency for name in settings.READY_CHECKS for dependency in FAMILIES[name]()]
+
+
+def _databases() -> Iterator[Dependency]:
+    """The shared one, and each in which data of a service that runs here are at home."""
+    apart = [service for service, home in primaries.known().items() if home.alias != primaries.SHARED]
+    here = tuple(service for service in topology.loaded() if service not in apart)
+    yield Dependency("database", partial(_shared, here))
+    for service in apart:
+        if service in settings.SEAM_SERVES:
+            yield Dependency(f"database.{service}", partial(_granted, service, (service, primaries.SHARED)))
+
+
+def _shared(services: tuple[str, ...]) -> None:
+    with primaries.connect(primaries.SHARED) as connection:
+        missing = [service for service in services if not _may_read(connection, service)]
+    for service in missing:  # nobody has asked for it here since it moved
+        if not primaries.is_movable(service):
+            raise NotGranted
+        _granted(service, (service, primaries.SHARED))
+
+
+def _granted(service: str, aliases: tuple[str, ...]) -> None:
+    """Some database lets this process read a service's tables: the one that it thinks of, or another since a moment ago."""
+    for wait_seconds in (*WAITS_SECONDS, None):
+        for alias in aliases:
+            with primaries.connect(alias) as connection:
+                if _may_read(connection, service):
+                    return
+        if wait_seconds is not None:
+            time.sleep(wait_seconds)
+    raise NotGranted
+
+
+def _may_read(connection: psycopg.Connection[Any], service: str) -> bool:
+    row = connection.execute(GRANTED, [f"public.{service}_command"]).fetchone()
+    return bool(row and row[0])
+
+
+def _migrations() -> Iterator[Dependency]:
+    yield Dependency("migrations", _applied)
+
+
+_complete: set[str] = set()
+
+
+def _applied() -> None:
+    """Nothing of this build is pending. Once that is so it stays so: neither the build nor what was applied is taken back."""
+    known = primaries.known()
+    wanted: dict[str, set[tuple[str, str]]] = {}
+    for label, name in _of_this_build():
+        service = topology.owners().get(label, "")
+        alias = known[service].alias if service in known else primaries.SHARED
+        wanted.setdefault(alias, set()).add((label, name))
+    for alias in wanted.keys() - _complete:
+        try:
+            with primaries.connect(alias) as connection:
+                rows = connection.execute("SELECT app, name FROM django_migrations").fetchall()
+        except psycopg.errors.UndefinedTable:
+            raise Pending from None
+        except psycopg.OperationalError:
+            continue  # away: that is told by its own name
+        except psycopg.errors.InsufficientPrivilege:
+            rows = list(wanted[alias])  # a lifted-out service has its own tables alone; whoever migrates there knows
+        if wanted[alias] - set(rows):
+            raise Pending
+        _complete.add(alias)
+
+
+@cache
+def _of_this_build() -> frozenset[tuple[str, str]]:
+    loader = MigrationLoader(None)
+    return frozenset(key for key in loader.disk_migrations if key not in loader.replacements)
+
+
+def _clock() -> Iterator[Dependency]:
+    yield Dependency("clock", _skew)
+
+
+def _skew() -> Details:
+    """Against the shared database, which every process asks: two that agree with it agree with each other."""
+    with primaries.connect(primaries.SHARED) as connection:
+        asked = time.time()
+        row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+        answered = time.time()
+    skew_ms = round(((asked + answered) / 2 - (row[0] if row else 0)) * 1000)
+    if abs(skew_ms) > MAX_SKEW_MS:
+        raise ClockSkew
+    return {"skew_ms": skew_ms}
+
+
+def _redis() -> Iterator[Dependency]:
+    """The broker and the cache are one server."""
+    yield Dependency("redis", _ping)
+
+
+def _ping() -> None:
+    with redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=CONNECT_SECONDS, socket_connect_timeout=CONNECT_SECONDS
+    ) as client:
+        client.ping()
+
+
+def _storage() -> Iterator[Dependency]:
+    yield Dependency("storage", _bucket)
+
+
+def _bucket() -> None:
+    _s3().head_bucket(Bucket=settings.DOCUMENTS_BUCKET)
+
+
+@cache
+def _s3() -> Any:
+    """A client of its own: the one that moves files waits a minute before it gives up."""
+    import boto3
+    from botocore.config import Config
+
+    storage: Any = settings.STORAGES["documents"]
+    options = storage["OPTIONS"]
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=options["endpoint_url"],
+        aws_access_key_id=options["access_key"],
+        aws_secret_access_key=options["secret_key"],
+        region_name=options["region_name"],
+        config=Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=CONNECT_SECONDS,
+            retries={"total_max_attempts": 1},
+            signature_version=options["signature_version"],
+            s3={"addressing_style": options["addressing_style"]},
+        ),
+    )
+
+
+def _keys() -> Iterator[Dependency]:
+    yield Dependency("keys", _usable_keys)
+
+
+@cache
+def _usable_keys() -> None:
+    """Tokens can be checked here and, where they are issued, signed. Keys do not change while a process lives."""
+    if not keyring.public:
+        raise NoKey
+    if settings.ISSUES_TOKENS:
+        words = secrets.token_bytes(16)
+        signature = keyring.signing.sign(words, PKCS1v15(), hashes.SHA256())
+        try:
+            keyring.public[keyring.kid].verify(signature, words, PKCS1v15(), hashes.SHA256())
+        except Exception as error:
+            raise SignsWrongly from error
+
+
+def _home() -> Iterator[Dependency]:
+    """For a lifted-out service: home is there and takes our seals."""
+    if settings.SEAM_HOME:
+        other = next(name for name in topology.entries() if name != settings.SERVICE)
+        yield Dependency("home", partial(_answers, other, settings.SEAM_HOME))
+
+
+def _services() -> Iterator[Dependency]:
+    """Lifted-out services to which flags send people. Without one home answers, or a part of the platform is missing: the rest is served."""
+    for service, url in settings.SEAM_AWAY.items():
+        if service in settings.SEAM_OWN_DATA or snapshot.may_be_on(f"{service}_remote"):
+            yield Dependency(f"service.{service}", partial(_answers, service, url), optional=True)
+
+
+def _answers(service: str, url: str) -> None:
+    problem = conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME)
+    if problem:
+        raise SealsRefused if "seals" in problem else Unreachable
+
+
+def _replicas() -> Iterator[Dependency]:
+    for home, urls in settings.REPLICA_URLS.items():
+        for number in range(len(urls)):
+            alias = f"{home}_replica_{number}"
+            yield Dependency(f"replica.{alias}", partial(_follows, alias), optional=True)
+
+
+def _follows(alias: str) -> None:
+    with primaries.connect(alias) as connection:
+        row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+    if not row or not row[0]:
+        raise NotInRecovery
+
+
+def _mail() -> Iterator[Dependency]:
+    """Letters wait when nobody takes them."""
+    if "notifications" in settings.SEAM_SERVES and settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
+        yield Dependency("mail", _takes_mail, optional=True)
+
+
+def _takes_mail() -> None:
+    socket.create_connection((settings.EMAIL_HOST, settings.EMAIL_PORT), timeout=CONNECT_SECONDS).close()
+
+
+def _traces() -> Iterator[Dependency]:
+    if spans.tracer is not None:
+        yield Dependency("traces", _exported, optional=True)
+
+
+def _exported() -> None:
+    if not otlp.Collector.ok:
+        raise NotExported
+
+
+FAMILIES: dict[str, Callable[[], Iterator[Dependency]]] = {
+    "database": _databases,
+    "migrations": _migrations,
+    "clock": _clock,
+    "redis": _redis,
+    "storage": _storage,
+    "keys": _keys,
+    "home": _home,
+    "services": _services,
+    "replicas": _replicas,
+    "mail": _mail,
+    "traces": _traces,
+}

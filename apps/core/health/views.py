@@ -1,0 +1,62 @@
+"""Liveness, readiness, metrics, public keys, and Django's own errors under `/api/`."""
+
+from __future__ import annotations
+
+import msgspec
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django_prometheus.exports import ExportToDjangoView
+
+from apps.core.health import dependencies, probes
+from apps.core.observability import multiprocess, seam_metrics
+from apps.core.rest.keys import keyring
+from apps.core.rest.problems import response
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers."""
+    return HttpResponse(b'{"status":"ok"}', content_type="application/json")
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Each dependency, asked now, within two seconds: 200 when all that are needed answer, else 503. What does not is named."""
+    found = probes.report(dependencies.all_of_this_process())
+    status = "ready" if found.ready else "not ready"
+    body = {"status": status, "degraded": found.degraded, "service": settings.SEAM_PROCESS_NAME, "checks": found.checks}
+    return HttpResponse(msgspec.json.encode(body), status=200 if found.ready else 503, content_type="application/json")
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus metrics of this process, or of all when PROMETHEUS_MULTIPROC_DIR is set; then what is asked for."""
+    seam_metrics.flush()
+    with multiprocess.settled():
+        exported: HttpResponse = ExportToDjangoView(request)
+    exported.content += seam_metrics.asked.exposition()
+    return exported
+
+
+def key_set(request: HttpRequest) -> HttpResponse:
+    """`/.well-known/jwks.json` (RFC 7517)."""
+    body = msgspec.json.encode(keyring.key_set())
+    return HttpResponse(body, content_type="application/jwk-set+json", headers={"Cache-Control": "max-age=300"})
+
+
+def root(request: HttpRequest) -> HttpResponse:
+    """The API's front door: its documentation."""
+    return HttpResponsePermanentRedirect("/api/v1/docs")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404, as a problem for programs and as a page for people."""
+    if request.path.startswith("/api/") or settings.SERVICE:
+        return response(404, "not_found", gettext("There is nothing here."), request)
+    return render(request, "404.html", status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500, as a problem for programs and as a page for people."""
+    if request.path.startswith("/api/") or settings.SERVICE:
+        return response(500, "internal_error", gettext("Something went wrong on our side."), request)
+    return render(request, "500.html", status=500)

@@ -1,0 +1,26 @@
+"""What the kernel asks for at a scrape."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from apps.core.database.primaries import SHARED
+from apps.core.database.replicas import LagCollector
+from apps.core.monitoring.outbox import OutboxCollector
+from apps.core.monitoring.queues import QueueCollector
+from apps.core.monitoring.servers import ServerCollector, servers
+from apps.core.monitoring.shares import ShareCollector
+from apps.core.observability.seam_metrics import asked
+
+
+def register() -> None:
+    """A source for each server that may be away by itself."""
+    for alias in (SHARED, *settings.SERVICE_DATABASE_URLS):
+        asked.register(OutboxCollector(alias), f"outbox_{alias}")
+    for server, alias in servers().items():
+        asked.register(ServerCollector(server, alias), f"postgres_{server}")
+    if settings.CELERY_BROKER_URL.startswith(("redis:", "rediss:", "redis+socket:", "unix:")):
+        asked.register(QueueCollector(), "queues")
+    if settings.REPLICA_URLS:
+        asked.register(LagCollector(), "replicas")
+    asked.register(ShareCollector(), "shares")

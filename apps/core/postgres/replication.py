@@ -1,0 +1,244 @@
+"""PostgreSQL's logical replication in the few verbs that are needed here: publications, slots, subscriptions, beats.
+
+Every function takes a connection of `places` and one name, which publication, slot and subscription share. Nothing here decides
+when; `datasync` follows tables with it, `extraction` keeps the way back open with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from apps.core import topology
+from apps.core.postgres.connections import Connection
+
+MARKERS = "extraction"
+BEAT = "beat"
+QUIET = {"log_statement": "none", "log_min_error_statement": "panic", "log_min_duration_statement": "-1"}
+PATIENCE_SECONDS = 15
+LOOK_AGAIN_SECONDS = 0.001
+
+
+class Slot(NamedTuple):
+    """How much of the log a slot makes its server keep."""
+
+    active: bool
+    lag_bytes: int
+    kept_bytes: int
+    is_lost: bool
+
+
+class TooSlow(Exception):
+    """Something did not come in its time."""
+
+
+def tables_of(connection: Connection, service: str) -> tuple[str, ...]:
+    """The names of a service's tables in a database, its commands first."""
+    rows = connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname ~ %s "
+        "ORDER BY relname <> %s, relname",
+        [pattern_of(service), f"{service}_command"],
+    ).fetchall()
+    return tuple(str(name) for (name,) in rows)
+
+
+def pattern_of(service: str) -> str:
+    """A regular expression over the names of a service's tables."""
+    return "^(" + "|".join(topology.table_names(service)) + ")"
+
+
+def publish(
+    connection: Connection,
+    name: str,
+    tables: Sequence[str],
+    *,
+    marker: str = "",
+    what: str = "insert, update, delete, truncate",
+) -> None:
+    """Publish tables, and the marker's with them."""
+    named = [sql.Identifier("public", table) for table in tables]
+    if marker:
+        named.append(sql.Identifier(MARKERS, marker))
+    unpublish(connection, name)
+    connection.execute(
+        sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH (publish = {})").format(
+            sql.Identifier(name), sql.SQL(", ").join(named), sql.Literal(what)
+        )
+    )
+
+
+def published(connection: Connection, name: str) -> set[str]:
+    """The service's tables in a publication."""
+    rows = connection.execute(
+        "SELECT tablename FROM pg_publication_tables WHERE pubname = %s AND schemaname = 'public'", [name]
+    ).fetchall()
+    return {str(table) for (table,) in rows}
+
+
+def unpublish(connection: Connection, name: str) -> None:
+    """Publish no more."""
+    connection.execute(sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(name)))
+
+
+@contextlib.contextmanager
+def temporary_slot(replication: Connection, name: str) -> Iterator[str]:
+    """A slot that goes when its connection does, however it ends; the name of the snapshot that it begins with."""
+    command = f"CREATE_REPLICATION_SLOT {name} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')"
+    result = replication.pgconn.exec_(command.encode())
+    if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
+        raise psycopg.OperationalError(result.error_message.decode(errors="replace"))
+    yield (result.get_value(0, 2) or b"").decode()
+
+
+def keep_slot(connection: Connection, temporary: str, name: str) -> None:
+    """Make a slot that stays, from where a temporary one stands. Without `temporary`, from now on."""
+    if temporary:
+        connection.execute("SELECT pg_copy_logical_replication_slot(%s, %s, false)", [temporary, name])
+    else:
+        connection.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [name])
+
+
+def drop_slot(connection: Connection, name: str) -> bool:
+    """Drop a slot, ending whoever reads it. Whether there was one. Raises: TooSlow."""
+    found = False
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while row := connection.execute(
+        "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", [name]
+    ).fetchone():
+        found = True
+        if row[0] is not None:
+            connection.execute("SELECT pg_terminate_backend(%s)", [row[0]])
+        with contextlib.suppress(psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
+            connection.execute("SELECT pg_drop_replication_slot(%s)", [name])
+        if time.monotonic() > deadline:
+            raise TooSlow(f"slot {name} is still read by somebody")
+        time.sleep(0.01)
+    return found
+
+
+def slot(connection: Connection, name: str) -> Slot | None:
+    """A slot of this server, or None."""
+    row = connection.execute(
+        "SELECT active, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint, "
+        "pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint, coalesce(wal_status = 'lost', false) "
+        "FROM pg_replication_slots WHERE slot_name = %s",
+        [name],
+    ).fetchone()
+    return None if row is None else Slot(bool(row[0]), int(row[1] or 0), int(row[2] or 0), bool(row[3]))
+
+
+def subscribe(connection: Connection, name: str, publisher: str) -> None:
+    """Follow a publication through its slot of the same name. What arrives here is not sent back (`origin = none`).
+
+    Commits are synchronous: what was shown as applied is still there after a crash.
+    """
+    with connection.transaction():
+        # The statement has a password in it: it is not to be in a log, least of all when it fails.
+        for parameter, value in QUIET.items():
+            if has_privilege(connection, parameter):
+                connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.SQL(parameter), sql.Literal(value)))
+        _subscribe(connection, name, publisher)
+
+
+def has_privilege(connection: Connection, parameter: str) -> bool:
+    """Whether this role may set a parameter that is otherwise a superuser's."""
+    row = connection.execute("SELECT has_parameter_privilege(%s, 'SET')", [parameter]).fetchone()
+    return bool(row and row[0])
+
+
+def _subscribe(connection: Connection, name: str, publisher: str) -> None:
+    connection.execute(
+        sql.SQL(
+            "CREATE SUBSCRIPTION {name} CONNECTION {publisher} PUBLICATION {name} WITH (create_slot = false, slot_name = {slot},"
+            " copy_data = false, origin = none, synchronous_commit = on, streaming = parallel)"
+        ).format(name=sql.Identifier(name), slot=sql.Literal(name), publisher=sql.Literal(publisher))
+    )
+
+
+def unsubscribe(connection: Connection, name: str) -> bool:
+    """Follow no more, whether the publisher answers or not; its slot is dropped apart. Whether there was a subscription."""
+    if not is_subscribed(connection, name):
+        return False
+    named = sql.Identifier(name)
+    with contextlib.suppress(psycopg.errors.UndefinedObject):
+        connection.execute(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(named))
+        connection.execute(sql.SQL("ALTER SUBSCRIPTION {} SET (slot_name = NONE)").format(named))
+        connection.execute(sql.SQL("DROP SUBSCRIPTION IF EXISTS {}").format(named))
+    return True
+
+
+def is_subscribed(connection: Connection, name: str) -> bool:
+    """Whether this database has the subscription, running or not."""
+    return bool(
+        connection.execute(
+            "SELECT 1 FROM pg_subscription WHERE subname = %s"
+            " AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            [name],
+        ).fetchone()
+    )
+
+
+def pause(connection: Connection, name: str, *, paused: bool) -> None:
+    """Stop applying for now, or go on."""
+    word = sql.SQL("DISABLE" if paused else "ENABLE")
+    connection.execute(sql.SQL("ALTER SUBSCRIPTION {} {}").format(sql.Identifier(name), word))
+
+
+def marker_of(service: str) -> str:
+    """The table whose rows travel with a service's, to see how far the other side is."""
+    return f"marker_{service}"
+
+
+def make_marker(connection: Connection, service: str) -> None:
+    """The marker's table, if it is not there."""
+    connection.execute(
+        sql.SQL(
+            "CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, value bigint NOT NULL, at timestamptz NOT NULL)"
+        ).format(sql.Identifier(MARKERS, marker_of(service)))
+    )
+
+
+def mark(connection: Connection, service: str, name: str, value: int) -> None:
+    """Write a marker."""
+    connection.execute(marking(service, name, value))
+
+
+def marking(service: str, name: str, value: int) -> sql.Composed:
+    """The statement that writes a marker."""
+    return sql.SQL(
+        "INSERT INTO {} VALUES ({}, {}, clock_timestamp())"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at"
+    ).format(sql.Identifier(MARKERS, marker_of(service)), sql.Literal(name), sql.Literal(value))
+
+
+def marked(connection: Connection, service: str, name: str) -> int | None:
+    """The marker as it has arrived here, or None."""
+    row = connection.execute(
+        sql.SQL("SELECT value FROM {} WHERE name = %s").format(sql.Identifier(MARKERS, marker_of(service))), [name]
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def await_marker(connection: Connection, service: str, name: str, value: int, *, seconds: float) -> float:
+    """Wait until a marker has arrived with at least this value; the seconds waited. Raises: TooSlow."""
+    started = time.monotonic()
+    while (marked(connection, service, name) or 0) < value:
+        if time.monotonic() - started > seconds:
+            raise TooSlow(f"{name} {value} of {service} has not arrived in {seconds:g} s")
+        time.sleep(LOOK_AGAIN_SECONDS)
+    return time.monotonic() - started
+
+
+def beat(writer: Connection, reader: Connection, service: str, *, seconds: float, name: str = BEAT) -> float:
+    """Write a beat on one side and wait for it on the other: what was committed before it has arrived. Seconds waited.
+
+    Raises: TooSlow.
+    """
+    value = time.time_ns()
+    mark(writer, service, name, value)
+    return await_marker(reader, service, name, value, seconds=seconds)

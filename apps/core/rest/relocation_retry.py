@@ -1,0 +1,49 @@
+"""A page whose transaction was refused because a service's data have just moved is asked for once more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+
+from apps.core.database import primaries
+from apps.core.seam.server.retries import sqlstate
+
+PATIENCE_SECONDS = 5
+
+
+class FollowsHomes:
+    """Middleware, innermost. What goes through the seam repeats itself; this is for the admin's own transactions.
+
+    A refused transaction has left nothing behind, and commands that the view sent before have keys of the request's.
+    """
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Remember where everything was at home when the request came."""
+        request.homes = primaries.known()  # type: ignore[attr-defined]  # a mark of ours
+        answer: HttpResponse = self.get_response(request)
+        return answer
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """The view's second answer, or None where the error was another one."""
+        if (
+            not isinstance(error, DatabaseError)
+            or sqlstate(error) not in primaries.REFUSALS
+            or hasattr(request, "repeated")
+        ):
+            return None
+        request.repeated = True  # type: ignore[attr-defined]  # a mark of ours
+        if (
+            not primaries.anything_moved(getattr(request, "homes", {}), patience_seconds=PATIENCE_SECONDS)
+            or request.resolver_match is None
+        ):
+            return None
+        match = request.resolver_match
+        answer: Any = match.func(request, *match.args, **match.kwargs)
+        if callable(render := getattr(answer, "render", None)):
+            answer = render()
+        return answer  # type: ignore[no-any-return]  # what a view returns

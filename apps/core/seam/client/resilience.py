@@ -1,0 +1,175 @@
+"""What stands between a caller and a remote side: breaker, a bound on calls under way, retry, and home when all fails.
+
+Here: when to send again, when not to send, who answers instead. Not here: how bytes travel (`transports.py`).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from functools import cache
+from queue import Empty, SimpleQueue
+
+import structlog
+from django.conf import settings
+
+from apps.core.interface.context import CallContext
+from apps.core.interface.errors import FailureKind, RemoteCallFailed, ServiceBusy
+from apps.core.interface.operations import COMMAND_TIMEOUT_MS, Kind, Operation
+from apps.core.observability import seam_metrics
+from apps.core.seam.client.breaker import Admission, Breaker
+from apps.core.seam.client.transports import OverHttp, Transport
+from apps.core.seam.server.dispatch import Answer
+
+TRIAL_MS = 300
+JITTER_SECONDS = 0.02
+# A failure that took longer than this part of the time allowed is not tried again: the other side is slow, not gone.
+QUICK = 0.25
+log = structlog.get_logger(__name__)
+
+
+class Places:
+    """A bounded number of calls under way: a queue of tokens, because the standard library's semaphore is ten times slower."""
+
+    def __init__(self, count: int) -> None:
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(count):
+            self._free.put(None)
+
+    def take(self, patience_seconds: float) -> bool:
+        """Whether there was a place, at once or within some time."""
+        try:
+            self._free.get_nowait()
+        except Empty:
+            if not patience_seconds:
+                return False
+            try:
+                self._free.get(timeout=patience_seconds)
+            except Empty:
+                return False
+        return True
+
+    def give_back(self) -> None:
+        """The call is over."""
+        self._free.put(None)
+
+
+@cache
+def _all_places() -> Places:
+    """Places of all calls that this process has under way elsewhere, to whichever service."""
+    return Places(settings.SEAM_MAX_IN_FLIGHT_IN_ALL)
+
+
+class Guarded:
+    """A remote side behind a breaker, a bound and a bounded retry.
+
+    Away from home there is somebody else who can answer, so that little is tried and half of the time is left; towards home
+    there is nobody, so that more is tried.
+    """
+
+    def __init__(self, inner: OverHttp, service: str, *, attempts: int, patience_seconds: float) -> None:
+        self._inner = inner
+        self._service = service
+        self._attempts = attempts
+        self._patience = patience_seconds
+        self.side = inner.side
+        self.process = inner.process
+        self.breaker = Breaker(service if inner.side == "away" else f"home of {service}")
+        # All threads of a process may not wait for other services: one that calls back here would find nobody.
+        self._places = Places(settings.SEAM_MAX_IN_FLIGHT)
+        self._shared = _all_places()
+
+    def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
+        """The answer, after one attempt or several.
+
+        Raises: RemoteCallFailed; ServiceBusy when the caller's time is over before anything was sent.
+        """
+        may_have_executed = False
+        for attempt in range(1, self._attempts + 1):
+            started = time.monotonic()
+            try:
+                return self._once(operation, ctx, arguments)
+            except RemoteCallFailed as failure:
+                may_have_executed = may_have_executed or failure.may_have_executed
+                seam_metrics.remote_failures.labels(self._service, operation.name, failure.kind).inc()
+                spent_ms = (time.monotonic() - started) * 1000
+                allowed_ms = self._inner.allowed_ms(operation, ctx) + spent_ms
+                if attempt == self._attempts or not _is_worth_another(operation, ctx, failure, spent_ms, allowed_ms):
+                    failure.may_have_executed = may_have_executed
+                    raise
+            seam_metrics.retries.labels(self._service, operation.name).inc()
+            time.sleep(random.uniform(0.1, 1) * JITTER_SECONDS * 2**attempt)
+        raise ServiceBusy
+
+    def _once(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
+        if not self._places.take(self._patience):
+            raise _full()
+        try:
+            if not self._shared.take(self._patience):
+                raise _full()
+            try:
+                return self._admitted(operation, ctx, arguments)
+            finally:
+                self._shared.give_back()
+        finally:
+            self._places.give_back()
+
+    def _admitted(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
+        allowed_ms = self._inner.allowed_ms(operation, ctx)  # what is left after waiting for a place
+        if allowed_ms <= 0:
+            raise ServiceBusy
+        # What may take long is no way to find out whether anybody is there.
+        is_long = operation.timeout_ms > COMMAND_TIMEOUT_MS
+        admission = Admission.NONE if is_long and self.breaker.is_open else self.breaker.admits()
+        if admission is Admission.NONE:
+            raise RemoteCallFailed("the circuit breaker is open", may_have_executed=False, kind=FailureKind.OPEN)
+        if admission is Admission.TRIAL:
+            allowed_ms = min(allowed_ms, TRIAL_MS)
+        try:
+            answer = self._inner.exchange(operation, ctx, arguments, allowed_ms)
+        except RemoteCallFailed as failure:
+            # A fault is one call's; it came quickly, and the next call may do well.
+            if failure.kind is not FailureKind.FAULT:
+                self.breaker.failed(was=admission)
+            raise
+        self.breaker.succeeded()
+        return answer
+
+
+def _full() -> RemoteCallFailed:
+    return RemoteCallFailed("too many calls are under way", may_have_executed=False, kind=FailureKind.FULL)
+
+
+def _is_worth_another(
+    operation: Operation, ctx: CallContext, failure: RemoteCallFailed, spent_ms: float, allowed_ms: float
+) -> bool:
+    """Whether the same call may be sent again: it is a query or has a key, and what went wrong went wrong quickly."""
+    if failure.kind in {FailureKind.OPEN, FailureKind.FULL, FailureKind.TIMEOUT, FailureKind.FAULT}:
+        return False
+    safe = operation.kind is Kind.QUERY or ctx.command_key is not None or not failure.may_have_executed
+    return safe and spent_ms < allowed_ms * QUICK
+
+
+class WithHome:
+    """A lifted-out service, with home to answer when it does not: the same query, or the same command under the same key.
+
+    Allowed while home holds the grants on the service's data; then a command runs exactly once, whichever side came first.
+    """
+
+    side = "away"
+
+    def __init__(self, away: Guarded, home: Transport) -> None:
+        self._away = away
+        self._home = home
+        self.process = away.process
+
+    def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
+        """The away side's answer, else home's. Raises: RemoteCallFailed when home is remote and fails as well."""
+        try:
+            return self._away.send(operation, ctx, arguments)
+        except RemoteCallFailed as failure:
+            seam_metrics.fallbacks.labels(operation.service, operation.name, failure.kind).inc()
+            log.info("answered_at_home", app=operation.service, method=operation.name, because=str(failure))
+            answer = self._home.send(operation, ctx, arguments)
+            by = (self._home.side, self._home.process)
+            return Answer(answer.body, answer.refusal, answer.result, by, failure.kind.value)

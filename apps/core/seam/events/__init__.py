@@ -1,0 +1,1 @@
+"""Delivery of outboxes, and the trace that one request has left in them."""

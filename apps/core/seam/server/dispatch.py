@@ -1,0 +1,83 @@
+"""A service's implementation in this process, bound to its database: what answers a call when it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.db import Error as DatabaseError
+
+from apps.core.database import primaries, replicas
+from apps.core.interface import errors
+from apps.core.interface.context import CallContext
+from apps.core.interface.operations import Kind, Operation, ServiceKey
+from apps.core.seam.server import commands, retries
+from apps.core.seam.server.commands import Ledger
+
+MAX_QUERIES = 3
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What executing an operation gave: a result or a refusal, either way already encoded.
+
+    `result` is the decoded body where a transport had to decode it to know that it is whole. `by` is who answered where that is
+    not whom the call went to first: (side, process); `because` is then the kind of failure.
+    """
+
+    body: bytes
+    refusal: errors.DomainError | None = None
+    result: Any = msgspec.UNSET
+    by: tuple[str, str] | None = None
+    because: str = ""
+
+
+class Binding:
+    """Runs operations of one service here. In-process calls and the HTTP endpoint both come through `execute`."""
+
+    def __init__(self, key: ServiceKey[Any], implementation: Any, ledger: Ledger | None) -> None:
+        self.key = key
+        self.implementation = implementation
+        self.ledger = ledger
+        self._methods: dict[str, Callable[..., Any]] = {
+            name: getattr(implementation, name) for name in key.operations if hasattr(implementation, name)
+        }
+
+    def execute(self, operation: Operation, ctx: CallContext, arguments: bytes | msgspec.Raw) -> Answer:
+        """Decode, run, encode. A refusal is an answer; anything else raised is a fault and propagates."""
+        try:
+            decoded = operation.decode_arguments(arguments)
+            method = self._methods[operation.name]
+            if operation.kind is Kind.QUERY:
+                return Answer(operation.encode_result(self._query(operation, method, ctx, decoded)))
+            if self.ledger is None:  # a fake keeps its own memory of keys
+                return Answer(operation.encode_result(method(ctx=ctx, **decoded)))
+            return Answer(commands.run_command(self.ledger, operation, method, ctx, decoded))
+        except errors.DomainError as refusal:
+            return Answer(errors.to_wire(refusal), refusal)
+
+    def _query(
+        self, operation: Operation, method: Callable[..., Any], ctx: CallContext, arguments: dict[str, Any]
+    ) -> Any:
+        """Run a query; one that the database ended is run again, as a whole."""
+        if self.ledger is None:
+            return method(ctx=ctx, **arguments)
+        if operation.may_lag and settings.REPLICA_URLS:
+            replica = replicas.pick(self.ledger.alias, ctx.actor.id)
+            if replica is not None:
+                try:
+                    with primaries.fixed(self.ledger.label, primaries.Home(replica, writable=False)):
+                        return method(ctx=ctx, **arguments)
+                except DatabaseError:  # whatever is the matter with it, the home answers
+                    replicas.left_out(replica)
+                    retries.discard_broken(replica)
+        for attempt in range(1, MAX_QUERIES + 1):
+            with primaries.fixed(self.ledger.label) as home:
+                try:
+                    return method(ctx=ctx, **arguments)
+                except DatabaseError as error:
+                    is_last = attempt == MAX_QUERIES or ctx.remaining_ms() <= 0
+                    if not retries.may_pass(error, self.ledger.label, home, ctx, is_last=is_last) or is_last:
+                        raise
+        raise errors.ServiceBusy

@@ -1,0 +1,64 @@
+"""Which database errors mean "try the whole thing again", by SQLSTATE (PostgreSQL manual, appendix A)."""
+
+from __future__ import annotations
+
+from django.db import Error as DatabaseError
+from django.db import connections
+from django.db.utils import InterfaceError, OperationalError
+
+from apps.core.database import primaries
+from apps.core.database.primaries import Home
+from apps.core.interface.context import CallContext
+
+PASSING = frozenset(
+    {
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "55P03",  # lock_not_available: lock_timeout
+        "57014",  # query_canceled: statement_timeout
+        "25P03",  # idle_in_transaction_session_timeout
+        "25P04",  # transaction_timeout
+        "57P01",  # admin_shutdown
+        "57P02",  # crash_shutdown
+        "57P03",  # cannot_connect_now
+        "57P05",  # idle_session_timeout
+    }
+)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of a Django database error, from the psycopg error beneath it."""
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def is_passing(error: DatabaseError) -> bool:
+    """Whether the same command, repeated by its key, may succeed.
+
+    A connection that broke has no SQLSTATE; whether its commit went through is what the key is for.
+    """
+    state = sqlstate(error)
+    if state is None:
+        return isinstance(error, OperationalError | InterfaceError)
+    return state in PASSING or state.startswith("08")
+
+
+def may_pass(error: DatabaseError, service: str, home: Home, ctx: CallContext, *, is_last: bool) -> bool:
+    """Whether a command or query that ended so may be repeated as a whole. It returns when that makes sense.
+
+    Refused by the database in which its data were: they may be on their way to another, which is waited for. Refused at their home
+    for the last time, it is a real error.
+    """
+    if sqlstate(error) in primaries.REFUSALS:
+        patience = max(ctx.remaining_ms(), 0) / 1000
+        return not is_last and primaries.look_again(service, home, patience_seconds=patience)
+    if not is_passing(error):
+        return False
+    discard_broken(home.alias)
+    return True
+
+
+def discard_broken(alias: str) -> None:
+    """Give up a connection that the server ended, so that the next statement opens another."""
+    connection = connections[alias]
+    if not connection.in_atomic_block:
+        connection.close()

@@ -1,0 +1,72 @@
+"""For tests: bindings over fakes, which pass the same contract tests as the real services, and a transport that delivers twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from apps.core.interface import errors
+from apps.core.interface.context import CallContext
+from apps.core.interface.errors import CommandKeyReused, DomainError
+from apps.core.interface.operations import Kind, Operation, ServiceKey
+from apps.core.seam.client.comparison import differences
+from apps.core.seam.client.transports import InProcess, Transport
+from apps.core.seam.server.commands import record_id
+from apps.core.seam.server.dispatch import Answer, Binding
+
+
+class FakeBinding(Binding):
+    """A fake behind the seam: the codec's round trip and the command keys are real, the ledger is a dictionary."""
+
+    def __init__(self, key: ServiceKey[Any], fake: Any) -> None:
+        super().__init__(key, fake, None)
+        self._answers: dict[object, tuple[bytes, bytes]] = {}
+
+    def execute(self, operation: Operation, ctx: CallContext, arguments: bytes | msgspec.Raw) -> Answer:
+        """Replay a known key, else run and remember."""
+        if operation.kind is Kind.QUERY:
+            return super().execute(operation, ctx, arguments)
+        try:
+            given = operation.encode_arguments(operation.decode_arguments(arguments))
+            known = self._answers.get(record_id(operation, ctx))
+            if known is not None and known[0] != given:
+                raise CommandKeyReused
+        except DomainError as refusal:
+            return Answer(errors.to_wire(refusal), refusal)
+        if known is not None:
+            return Answer(known[1])
+        answer = super().execute(operation, ctx, arguments)
+        if answer.refusal is None:
+            self._answers[record_id(operation, ctx)] = (given, answer.body)
+        return answer
+
+
+def transport_to(key: ServiceKey[Any], fake: Any) -> InProcess:
+    """A transport that `registry.routed_by` takes for a service."""
+    return InProcess(FakeBinding(key, fake), process="fake")
+
+
+class Twice:
+    """Delivers every command twice and gives the second answer; a contract test double for lost acknowledgements.
+
+    Fields that the interface says vary may differ.
+
+    Raises: AssertionError when the answers differ.
+    """
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+        self.side = inner.side
+        self.process = inner.process
+
+    def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
+        first = self._inner.send(operation, ctx, arguments)
+        if operation.kind != "command" or first.refusal is not None:
+            return first
+        second = self._inner.send(operation, ctx, arguments)
+        decode = operation.decode_result
+        same = second.refusal is None and not list(differences(operation, decode(first.body), decode(second.body)))
+        if not same:
+            raise AssertionError(f"{operation.service}.{operation.name} is not idempotent: {first} {second}")
+        return second

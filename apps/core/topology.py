@@ -1,0 +1,98 @@
+"""The form of the one table from service key to implementation, and how it is loaded.
+
+The table itself is `landcontracts/topology.py`, named by the setting `SEAM_TOPOLOGY`: core knows no app.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from apps.core.database import primaries
+from apps.core.interface.operations import ServiceKey
+from apps.core.interface.stored_objects import StoredObjects
+from apps.core.seam.server.commands import Ledger
+from apps.core.seam.server.dispatch import Binding
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table. `consumes` are the names of the events that the service handles.
+
+    `also` are the labels of other Django apps whose tables move with the service, `tables` how the names of all its tables begin;
+    by default with the service's own. `objects` is a `StoredObjects`, where its rows name objects in a bucket.
+    """
+
+    key: str
+    implementation: str
+    consumes: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    objects: str = ""
+
+
+@cache
+def entries() -> dict[str, Entry]:
+    """The table, by service name, which is the app's label."""
+    table: dict[str, Entry] = importlib.import_module(settings.SEAM_TOPOLOGY).SERVICES
+    return table
+
+
+def loaded() -> tuple[str, ...]:
+    """The services whose code is in this process: all of them, or the one that is lifted out."""
+    return tuple(service for service in entries() if service in settings.SEAM_SERVES)
+
+
+@cache
+def key_of(service: str) -> ServiceKey[Any]:
+    """The key of a service. Raises: KeyError for a service that is not in the table."""
+    key: ServiceKey[Any] = import_string(entries()[service].key)
+    return key
+
+
+def consumers_of(event_type: str) -> tuple[str, ...]:
+    """Which services handle an event."""
+    return _consumers().get(event_type, ())
+
+
+@cache
+def _consumers() -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for service, entry in entries().items():
+        for event_type in entry.consumes:
+            found.setdefault(event_type, []).append(service)
+    return {event_type: tuple(services) for event_type, services in found.items()}
+
+
+@cache
+def owners() -> dict[str, str]:
+    """Which service's data the models of a Django app are, by the app's label. What is in none stays where the flags are."""
+    return {label: service for service, entry in entries().items() for label in (service, *entry.also)}
+
+
+def table_names(service: str) -> tuple[str, ...]:
+    """How the names of a service's tables begin."""
+    return entries()[service].tables or (f"{service}_",)
+
+
+def objects_of(service: str) -> StoredObjects | None:
+    """What a service keeps in a bucket, if anything."""
+    named = entries()[service].objects
+    found: StoredObjects | None = import_string(named) if named else None
+    return found
+
+
+def database_of(service: str) -> str:
+    """The alias of the database in which a service's data are at home now; the same for the whole of a command or query."""
+    return primaries.alias_of(service)
+
+
+@cache
+def local_binding(service: str) -> Binding:
+    """The service's implementation in this process, made once."""
+    implementation = import_string(entries()[service].implementation)()
+    return Binding(key_of(service), implementation, Ledger(service, consumers_of))
