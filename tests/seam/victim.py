@@ -19,8 +19,8 @@ django.setup()
 from apps.contracts.interface import CONTRACTS  # noqa: E402
 from apps.contracts.logic import creation  # noqa: E402
 from apps.core.interface.context import Actor, new_context  # noqa: E402
-from apps.core.interface.events import relay as pumping  # noqa: E402
 from apps.core.seam.client.registry import call  # noqa: E402
+from apps.core.seam.events import relay as pumping  # noqa: E402
 
 
 def inside_its_transaction(kind: signal.Signals, orders: dict[str, str]) -> None:

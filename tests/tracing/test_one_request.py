@@ -15,7 +15,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from apps.core.interface.events import request_trace
+from apps.core.seam.events import request_trace
 from apps.extraction import routing
 from tests.journeys.people import Person
 from tests.tracing.house import LIFTED, House, whole

@@ -17,12 +17,12 @@ from apps.contracts.interface import CONTRACTS
 from apps.contracts.models import Command, Outbox
 from apps.core.interface.context import new_context, new_trace
 from apps.core.interface.errors import RemoteCallFailed
-from apps.core.interface.events import relay as pumping
 from apps.core.observability import identity, spans
 from apps.core.observability.spans import Kind
 from apps.core.rest.middleware import RequestIdentity
 from apps.core.seam.client import registry
 from apps.core.seam.client.registry import call
+from apps.core.seam.events import relay as pumping
 from landcontracts.embedded.stack import BASE
 from tests.tracing.receiver import Receiver
 from tests.world import World

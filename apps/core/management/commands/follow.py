@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
-from apps.core.interface.events import request_trace
 from apps.core.observability.masking import masked_text
+from apps.core.seam.events import request_trace
 from apps.core.seam.events.request_trace import Step
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
