@@ -10,10 +10,10 @@ import requests
 from django.db import connection
 
 from apps.contracts.interface import CONTRACTS, Contract
-from apps.core import topology
 from apps.core.flags import routes, snapshot
 from apps.core.interface.context import new_context
 from apps.core.seam.client.registry import call
+from apps.core.seam.server import dispatch
 from benchmarks import lifted, measure
 from benchmarks.data import Market, tutorial_token
 from benchmarks.figures import Figure
@@ -104,7 +104,7 @@ def _away(market: Market) -> Callable[[], Contract]:
 
 
 def _direct(market: Market) -> Callable[[], Contract]:
-    get: Callable[..., Contract] = topology.local_binding("contracts").implementation.get
+    get: Callable[..., Contract] = dispatch.local_binding("contracts").implementation.get
     ctx = new_context(actor=market.seller)
     return lambda: get(ctx=ctx, contract_id=market.contract_id)
 

@@ -19,14 +19,15 @@ from apps.authentication.testing import FakeAuthentication
 from apps.contracts.interface import CONTRACTS, Contract, LandPlot
 from apps.contracts.testing import FakeContracts
 from apps.core import topology
+from apps.core.database import primaries
 from apps.core.interface.context import SYSTEM, Actor, CallContext, new_context, new_trace
 from apps.core.interface.errors import CommandKeyReused
 from apps.core.interface.operations import Kind, Operation
+from apps.core.seam.answer import Answer
 from apps.core.seam.client import registry
 from apps.core.seam.client.registry import call
 from apps.core.seam.client.transports import OverHttp, Transport
 from apps.core.seam.events.relay import pump
-from apps.core.seam.server.dispatch import Answer
 from apps.core.seam.verify import samples
 from apps.core.seam.verify.testing import Twice, transport_to
 from apps.datasync.interface import DATASYNC
@@ -251,6 +252,6 @@ def _errors(service: str, trace: str) -> object:
 
 
 def _outbox(service: str, sql: str, trace: str) -> list[tuple[object, ...]]:
-    with connections[topology.database_of(service)].cursor() as cursor:
+    with connections[primaries.database_of(service)].cursor() as cursor:
         cursor.execute(sql.format(outbox=f"{service}_outbox"), [trace])
         return cursor.fetchall()

@@ -30,11 +30,11 @@ from apps.authentication.interface import (
 )
 from apps.authentication.logic import directory, lockout, passwords, rotation, tokens
 from apps.authentication.models import User as UserRow
+from apps.core.database.primaries import database_of
 from apps.core.interface.context import CallContext
 from apps.core.interface.dto import Line
 from apps.core.interface.errors import Forbidden
 from apps.core.seam.server.commands import answers_from, command
-from apps.core.topology import database_of
 
 
 class Authentication:

@@ -42,6 +42,7 @@ from apps.contracts.logic import status as moves
 from apps.contracts.models import UNDER_WAY
 from apps.contracts.models import Contract as ContractRow
 from apps.contracts.models import LandPlot as LandPlotRow
+from apps.core.database.primaries import database_of
 from apps.core.ids import new_id
 from apps.core.interface.context import Actor, CallContext
 from apps.core.interface.dto import Line, Text
@@ -49,7 +50,6 @@ from apps.core.interface.errors import Forbidden
 from apps.core.interface.events import ReceivesEvents
 from apps.core.seam.client.registry import call
 from apps.core.seam.server.commands import command
-from apps.core.topology import database_of
 
 # A role in a contract that only people of that profession take.
 PROFESSIONS = (PartyRole.AGENT, PartyRole.LAWYER)

@@ -1,4 +1,4 @@
-"""The form of the one table from service key to implementation, and how it is loaded.
+"""The form of the one table from service key to implementation, and how it is loaded: a table, which runs nothing.
 
 The table itself is `landcontracts/topology.py`, named by the setting `SEAM_TOPOLOGY`: core knows no app.
 """
@@ -13,11 +13,8 @@ import msgspec
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from apps.core.database import primaries
 from apps.core.interface.operations import ServiceKey
 from apps.core.interface.stored_objects import StoredObjects
-from apps.core.seam.server.commands import Ledger
-from apps.core.seam.server.dispatch import Binding
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,15 +81,3 @@ def objects_of(service: str) -> StoredObjects | None:
     named = entries()[service].objects
     found: StoredObjects | None = import_string(named) if named else None
     return found
-
-
-def database_of(service: str) -> str:
-    """The alias of the database in which a service's data are at home now; the same for the whole of a command or query."""
-    return primaries.alias_of(service)
-
-
-@cache
-def local_binding(service: str) -> Binding:
-    """The service's implementation in this process, made once."""
-    implementation = import_string(entries()[service].implementation)()
-    return Binding(key_of(service), implementation, Ledger(service, consumers_of))

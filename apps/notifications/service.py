@@ -8,12 +8,12 @@ from django.db.models import QuerySet
 from django.utils import timezone, translation
 
 from apps.authentication.interface import AUTHENTICATION
+from apps.core.database.primaries import database_of
 from apps.core.interface.context import CallContext
 from apps.core.interface.errors import Forbidden
 from apps.core.interface.events import ReceivesEvents
 from apps.core.seam.client.registry import call
 from apps.core.seam.server.commands import command
-from apps.core.topology import database_of
 from apps.notifications import handlers, mapping
 from apps.notifications.gateways import mail as mail_gateway
 from apps.notifications.interface import (

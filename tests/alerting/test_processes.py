@@ -19,8 +19,8 @@ from tests.moves.conftest import until
 
 PROCESS = """
 import os, sys
-from apps.core.monitoring import processes
-processes.join()
+from apps.core.observability import multiprocess as shared
+shared.join()
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 done, is_open, took = Counter("done", "x", ["who"]), Gauge("is_open", "x", multiprocess_mode="livemax"), Histogram("took", "x", buckets=(1, 10))
 for line in sys.stdin:
@@ -34,7 +34,7 @@ for line in sys.stdin:
     elif verb == "fork":
         os.wait()
     elif verb == "read":
-        with processes.settled():
+        with shared.settled():
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)
             sys.stdout.write(generate_latest(registry).decode())

@@ -35,15 +35,15 @@ def test_writes_go_on_wherever_home_is_and_none_is_lost(here: World, service: st
     move = acting.cutover(service, BY)
     assert (move.outcome, move.who, move.reason) == (Outcome.DONE, "test", "a test")
     assert move.pause_ms > 0
-    assert primaries.alias_of(service) == "default"  # nobody was told
+    assert primaries.database_of(service) == "default"  # nobody was told
     here.contract(seller, buyer)
     here.settle()
-    assert primaries.alias_of(service) == service  # it was refused, and looked
+    assert primaries.database_of(service) == service  # it was refused, and looked
     assert told(here, seller) == 2 * before
     acting.rollback(service, BY)
     here.contract(seller, buyer)
     here.settle()
-    assert primaries.alias_of(service) == "default"
+    assert primaries.database_of(service) == "default"
     assert told(here, seller) == 3 * before
     assert {"close", "marker", "open"} <= {step["step"] for step in Move.objects.get(id=move.id).steps}
 

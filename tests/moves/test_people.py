@@ -42,7 +42,7 @@ def test_sessions_and_log_ins_go_through_a_move_and_back(service: str, administr
         assert before.get("/admin/authentication/user/").status_code == 200
         after = sign_in(administrator.email)  # a session is saved, the last log-in noted
         assert after.get("/admin/").status_code == 200
-        assert primaries.alias_of(service) == home
+        assert primaries.database_of(service) == home
         assert User.objects.get(id=administrator.id).last_login is not None
 
 

@@ -17,9 +17,9 @@ from apps.core.interface import context
 from apps.core.interface.context import CallContext
 from apps.core.interface.errors import HTTP_STATUS, DomainError
 from apps.core.interface.operations import Operation
+from apps.core.seam.answer import Answer
 from apps.core.seam.client import registry
 from apps.core.seam.client.transports import OK, Transport
-from apps.core.seam.server.dispatch import Answer
 from tests.pacts.sale import Sale
 
 REMAINING_MS = 5_000

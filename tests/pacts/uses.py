@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.core import topology
+from apps.core.database import primaries
 from apps.core.interface.context import new_context
 from apps.core.seam.client.registry import call
 from apps.notifications.interface import NOTIFICATIONS
@@ -205,7 +206,7 @@ def verify(sale: Sale, _: Recorder) -> None:
 
 def fall_behind(sale: Sale, _: Recorder) -> None:
     """The clock finds a stage past its date, and everybody is told."""
-    with connections[topology.database_of("workflow")].cursor() as cursor:  # nothing else makes a date pass
+    with connections[primaries.database_of("workflow")].cursor() as cursor:  # nothing else makes a date pass
         cursor.execute(
             "UPDATE workflow_stage SET planned_date = '2020-01-01' WHERE id = %s", [sale.values["preparation_stage_id"]]
         )

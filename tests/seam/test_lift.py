@@ -34,8 +34,9 @@ from django.urls import get_resolver
 get_resolver().url_patterns
 import landcontracts.wsgi, landcontracts.celery
 landcontracts.celery.app.loader.import_default_modules()
-from apps.core.seam import topology
-[topology.local_binding(service) for service in topology.loaded()]
+from apps.core import topology
+from apps.core.seam.server.dispatch import local_binding
+[local_binding(service) for service in topology.loaded()]
 print(json.dumps(sorted(name for name in sys.modules if name.startswith("apps."))))
 """
 

@@ -15,11 +15,11 @@ from apps.contracts.interface import CONTRACTS, Contract, ContractNotFound
 from apps.core.interface import errors
 from apps.core.interface.context import new_context
 from apps.core.interface.errors import RemoteCallFailed
+from apps.core.seam.answer import Answer
 from apps.core.seam.client import shadow
 from apps.core.seam.client.comparison import Failure, Verdict, compare, differences, masked
 from apps.core.seam.client.registry import call
 from apps.core.seam.client.shadow import Sample, Shadow
-from apps.core.seam.server.dispatch import Answer
 from apps.documents.interface import DOCUMENTS, DownloadLink
 from apps.extraction import mismatches, recorder
 from apps.extraction.models import ShadowComparison

@@ -17,7 +17,7 @@ from django.db import connections
 from prometheus_client import generate_latest
 
 from apps.contracts.interface import CONTRACTS
-from apps.core.database import replicas
+from apps.core.database import primaries, replicas
 from apps.core.seam.client.registry import call
 from landcontracts.embedded import postgres
 from landcontracts.embedded.processes import Processes
@@ -90,13 +90,12 @@ def _nobody():
 def answered_by(monkeypatch) -> list[str]:
     """The databases that lists of contracts are read from, as they are read."""
     from apps.contracts.logic import listing
-    from apps.core import topology
 
     seen: list[str] = []
     rows = listing.rows
 
     def watched(*args, **kwargs):
-        seen.append(topology.database_of("contracts"))
+        seen.append(primaries.database_of("contracts"))
         return rows(*args, **kwargs)
 
     monkeypatch.setattr(listing, "rows", watched)

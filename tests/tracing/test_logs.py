@@ -20,8 +20,7 @@ from apps.core.interface.context import Actor, new_context, new_trace, to_wire
 from apps.core.observability import identity
 from apps.core.rest.middleware import RequestIdentity
 from apps.core.seam import signing
-from apps.core.seam.client import registry
-from apps.core.seam.server import endpoint
+from apps.core.seam.server import dispatch, endpoint
 from landcontracts import logs
 from landcontracts.embedded.stack import BASE
 
@@ -221,7 +220,7 @@ def test_the_seams_endpoint_works_for_whom_the_caller_works_for(lines: list[dict
         say("inside")
         raise RuntimeError
 
-    monkeypatch.setattr(registry.topology.local_binding("contracts"), "execute", broken)
+    monkeypatch.setattr(dispatch.local_binding("contracts"), "execute", broken)
     status, answer = called("contracts", "list", b"{}", ctx)
     say("after")
     assert (status, answer) == ("500 Internal Server Error", b'{"fault":"internal error"}')

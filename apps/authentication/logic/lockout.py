@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db import connections
 
 from apps.authentication.models import LogInFailure
-from apps.core.topology import database_of
+from apps.core.database.primaries import database_of
 
 LIMIT = 5
 WINDOW = timedelta(minutes=15)

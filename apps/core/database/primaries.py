@@ -21,6 +21,8 @@ import psycopg
 from django.conf import settings
 from django.db.utils import DEFAULT_DB_ALIAS
 
+from apps.core import topology
+
 SHARED = DEFAULT_DB_ALIAS
 LOOK_AGAIN_SECONDS = 0.002
 # Refused where its tables were: by its grants, or because they are not there any more.
@@ -66,7 +68,7 @@ def of(service: str) -> Home:
     return found
 
 
-def alias_of(service: str) -> str:
+def database_of(service: str) -> str:
     """The alias of a service's home."""
     return of(service).alias
 
@@ -137,8 +139,6 @@ def _lock_of(service: str) -> threading.Lock:
 
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    from apps.core import topology
-
     services = [service for service in topology.entries() if is_movable(service)]
     names = {service: "|".join(map(re.escape, topology.table_names(service))) for service in services}
     return tuple((service, re.compile(rf"\b(?:{names[service]})")) for service in services)

@@ -16,7 +16,7 @@ class HomeRouter:
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str | None:
         """The home, fixed for the length of a command or query."""
         service = topology.owners().get(model._meta.app_label)
-        return None if service is None else primaries.alias_of(service)
+        return None if service is None else primaries.database_of(service)
 
     db_for_write = db_for_read
 
@@ -30,4 +30,6 @@ class HomeRouter:
         service = topology.owners().get(app_label)
         if db != primaries.SHARED:
             return service == db
-        return service is None or not primaries.is_movable(service) or primaries.alias_of(service) == primaries.SHARED
+        return (
+            service is None or not primaries.is_movable(service) or primaries.database_of(service) == primaries.SHARED
+        )

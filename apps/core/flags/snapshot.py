@@ -16,8 +16,6 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from waffle import get_waffle_flag_model
 
-from apps.core.seam.client import call_observer
-
 MAX_AGE_NS = 250_000_000
 BUCKETS = 10_000
 REMOTE = "_remote"
@@ -50,6 +48,7 @@ def bucket(name: str, actor: str) -> int:
 
 OFF = FlagState(everyone=False, percent=0, actors=frozenset())
 _flags: dict[str, FlagState] = {}
+_partly_remote: frozenset[str] = frozenset()
 _loaded_at = 0
 _loading = threading.Lock()
 
@@ -73,7 +72,7 @@ def current() -> dict[str, FlagState]:
 
 
 def _reload() -> None:
-    global _flags, _loaded_at
+    global _flags, _loaded_at, _partly_remote
     if connection.in_atomic_block and _loaded_at:
         return
     rows: Any = get_waffle_flag_model()._default_manager.all()
@@ -82,12 +81,17 @@ def _reload() -> None:
             name: FlagState(everyone, float(percent or 0), frozenset(map(str, actors)))
             for name, everyone, percent, actors in rows.values_list("name", "everyone", "percent", "actors")
         }
-        call_observer.watched = frozenset(
+        _partly_remote = frozenset(
             name.removesuffix(REMOTE) for name, state in _flags.items() if name.endswith(REMOTE) and state.percent > 0
         )
     except DatabaseError as error:
         log.warning("flags_kept", error=str(error))
     _loaded_at = time.monotonic_ns()
+
+
+def partly_remote() -> frozenset[str]:
+    """The services of which a share of people is sent elsewhere, as last loaded: their calls are observed."""
+    return _partly_remote
 
 
 def may_be_on(name: str) -> bool:

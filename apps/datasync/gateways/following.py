@@ -49,7 +49,7 @@ def require_target(service: str) -> None:
 
 def require_at_home(service: str) -> None:
     """Raise AlreadyMoved unless the service's data are in the shared database."""
-    if primaries.alias_of(service) != SHARED:
+    if primaries.database_of(service) != SHARED:
         raise AlreadyMoved(service=service)
 
 

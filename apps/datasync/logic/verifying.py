@@ -169,7 +169,7 @@ class Verifier:
 
     def _both(self, found: Ends) -> Both:
         """Home first: what it has is right, and what comes from there arrives later on the other side."""
-        is_shared = primaries.alias_of(self.service) == SHARED
+        is_shared = primaries.database_of(self.service) == SHARED
         return Both(found.source, found.target) if is_shared else Both(found.target, found.source)
 
     def _suspect(self, table: Table, keys: Iterable[Key]) -> None:

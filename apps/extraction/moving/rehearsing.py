@@ -45,7 +45,7 @@ def rehearse(service: str, by: By) -> Move:
     """Do the whole move on copies, and tell what it took. Nothing of the real databases is changed."""
     with acting.action(service, "rehearse", by) as journal, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "copy.dump"
-        home = primaries.alias_of(service)
+        home = primaries.database_of(service)
         with journal.step("backup"), connections.control(home) as connection:
             tables = replication.tables_of(connection, service)
             pg_dump.dump(home, tables, file, options=["--data-only"])

@@ -18,11 +18,11 @@ from apps.authentication.interface import AUTHENTICATION, Role, User
 from apps.contracts.interface import CONTRACTS, Contract, LandPlot
 from apps.core.interface.context import STRANGER, Actor, CallContext, new_context
 from apps.core.interface.operations import Operation
+from apps.core.seam.answer import Answer
 from apps.core.seam.client import registry
 from apps.core.seam.client.registry import call
 from apps.core.seam.client.transports import Transport
 from apps.core.seam.events.relay import pump
-from apps.core.seam.server.dispatch import Answer
 from apps.documents.interface import DOCUMENTS, Document
 
 PASSWORD = "тихий-луг-у-реки"

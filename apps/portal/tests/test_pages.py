@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.core.interface.errors import RemoteCallFailed
+from apps.core.seam.answer import Answer
 from apps.core.seam.client import registry
-from apps.core.seam.server.dispatch import Answer
 from apps.portal.tests.people import Person, counted, document_of, settle, text
 
 MOST_CALLS = 6

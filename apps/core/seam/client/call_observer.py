@@ -32,8 +32,6 @@ class Seen(NamedTuple):
 
 
 log = structlog.get_logger(__name__)
-# The services of which a share of people is sent elsewhere, as the flags' snapshot knows them.
-watched: frozenset[str] = frozenset()
 _take: Callable[[Seen], None] | None = None
 
 

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from apps.core.interface.errors import DomainError
 from apps.core.interface.operations import Operation
-from apps.core.seam.server.dispatch import Answer
+from apps.core.seam.answer import Answer
 
 WHOLE = "(answer)"
 MAX_FIELDS = 50

@@ -16,9 +16,9 @@ from typing import Any, TypeVar, cast
 import msgspec
 from django.conf import settings
 
-from apps.core import topology
 from apps.core.database import primaries
 from apps.core.database.base import open_transactions
+from apps.core.flags import snapshot
 from apps.core.interface.context import CallContext
 from apps.core.interface.errors import SeamCallInTransaction, SeamError
 from apps.core.interface.operations import Kind, Operation, ServiceKey
@@ -26,6 +26,7 @@ from apps.core.observability import seam_metrics, spans
 from apps.core.seam.client import answered_by, call_observer, shadow
 from apps.core.seam.client.resilience import Guarded, WithHome
 from apps.core.seam.client.transports import InProcess, OverHttp, Transport
+from apps.core.seam.server import dispatch
 
 P = TypeVar("P")
 Resolver = Callable[[str, CallContext], Transport]
@@ -81,7 +82,7 @@ def _invoke(operation: Operation, meter: seam_metrics.Meter, *, ctx: CallContext
     finally:
         seconds = time.perf_counter() - started
         meter.observe(side, outcome, seconds)
-        if operation.service in call_observer.watched and ctx.unit:
+        if operation.service in snapshot.partly_remote() and ctx.unit:
             said = result if operation.kind is Kind.COMMAND else None
             seen = call_observer.Seen(operation, ctx.unit, transport.side, side, outcome, seconds, said, because)
             call_observer.offer(seen)
@@ -125,7 +126,7 @@ def has_no_home(service: str) -> bool:
 def home(service: str) -> Transport:
     """In this process where the service's code is loaded, else the monolith's seam."""
     if service in settings.SEAM_SERVES:
-        return InProcess(topology.local_binding(service), process=settings.SEAM_PROCESS_NAME)
+        return InProcess(dispatch.local_binding(service), process=settings.SEAM_PROCESS_NAME)
     if not settings.SEAM_HOME:
         raise SeamError(f"{service} is not loaded here, and SEAM_HOME does not say where home is")
     caller = settings.SEAM_PROCESS_NAME

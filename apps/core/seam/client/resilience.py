@@ -17,9 +17,9 @@ from apps.core.interface.context import CallContext
 from apps.core.interface.errors import FailureKind, RemoteCallFailed, ServiceBusy
 from apps.core.interface.operations import COMMAND_TIMEOUT_MS, Kind, Operation
 from apps.core.observability import seam_metrics
+from apps.core.seam.answer import Answer
 from apps.core.seam.client.breaker import Admission, Breaker
 from apps.core.seam.client.transports import OverHttp, Transport
-from apps.core.seam.server.dispatch import Answer
 
 TRIAL_MS = 300
 JITTER_SECONDS = 0.02

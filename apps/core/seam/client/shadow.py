@@ -24,9 +24,9 @@ from apps.core.interface.context import CallContext
 from apps.core.interface.errors import RemoteCallFailed
 from apps.core.interface.operations import Operation
 from apps.core.observability import seam_metrics, spans
+from apps.core.seam.answer import Answer
 from apps.core.seam.client.comparison import Failure, Finding, Verdict, compare
 from apps.core.seam.client.transports import Transport
-from apps.core.seam.server.dispatch import Answer
 
 TOGETHER = 100
 # Samples are compared in a row after a moment: a thread that woke up for each would take the interpreter from the callers.

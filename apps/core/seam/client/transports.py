@@ -11,8 +11,9 @@ from apps.core.interface.context import CallContext
 from apps.core.interface.errors import FailureKind, RemoteCallFailed
 from apps.core.interface.operations import Operation
 from apps.core.seam import signing
+from apps.core.seam.answer import Answer
 from apps.core.seam.client import http
-from apps.core.seam.server.dispatch import Answer, Binding
+from apps.core.seam.server.dispatch import Binding
 
 OK = 200
 

@@ -15,6 +15,7 @@ import structlog
 from django.db import connections
 
 from apps.core import topology
+from apps.core.database import primaries
 from apps.core.flags.routes import system_context
 from apps.core.interface.context import Actor
 from apps.core.interface.events import EventEnvelope
@@ -80,7 +81,7 @@ def measure_age(service: str) -> float:
 
 
 def _execute(service: str, sql: str, parameters: list[Any]) -> list[Any]:
-    with connections[topology.database_of(service)].cursor() as cursor:
+    with connections[primaries.database_of(service)].cursor() as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall() if cursor.description else []
 

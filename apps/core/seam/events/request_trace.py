@@ -14,6 +14,7 @@ import msgspec
 from django.db import connections
 
 from apps.core import topology
+from apps.core.database import primaries
 from apps.core.interface.events import EventReceipt
 from apps.core.seam.server import commands
 
@@ -88,7 +89,7 @@ def _with(step: Step, handled: dict[tuple[str, UUID], tuple[datetime, str]]) -> 
 
 
 def _rows(service: str, sql: str, parameters: list[Any]) -> list[Any]:
-    with connections[topology.database_of(service)].cursor() as cursor:
+    with connections[primaries.database_of(service)].cursor() as cursor:
         cursor.execute(sql, parameters)
         rows: list[Any] = cursor.fetchall()
         return rows

@@ -67,7 +67,7 @@ class Ledger:
     @property
     def alias(self) -> str:
         """The database in which the app's data are at home; one and the same for the length of a command."""
-        return primaries.alias_of(self.label)
+        return primaries.database_of(self.label)
 
     def find(self, record_id: uuid.UUID) -> tuple[bytes, bytes | None] | None:
         """The digest of the arguments and the stored answer under a key, if any."""

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import msgspec
 from django.conf import settings
 from django.db import Error as DatabaseError
+from django.utils.module_loading import import_string
 
+from apps.core import topology
 from apps.core.database import primaries, replicas
 from apps.core.interface import errors
 from apps.core.interface.context import CallContext
 from apps.core.interface.operations import Kind, Operation, ServiceKey
+from apps.core.seam.answer import Answer
 from apps.core.seam.server import commands, retries
 from apps.core.seam.server.commands import Ledger
 
 MAX_QUERIES = 3
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What executing an operation gave: a result or a refusal, either way already encoded.
-
-    `result` is the decoded body where a transport had to decode it to know that it is whole. `by` is who answered where that is
-    not whom the call went to first: (side, process); `because` is then the kind of failure.
-    """
-
-    body: bytes
-    refusal: errors.DomainError | None = None
-    result: Any = msgspec.UNSET
-    by: tuple[str, str] | None = None
-    because: str = ""
 
 
 class Binding:
@@ -81,3 +71,10 @@ class Binding:
                     if not retries.may_pass(error, self.ledger.label, home, ctx, is_last=is_last) or is_last:
                         raise
         raise errors.ServiceBusy
+
+
+@cache
+def local_binding(service: str) -> Binding:
+    """The service's implementation in this process, made once."""
+    implementation = import_string(topology.entries()[service].implementation)()
+    return Binding(topology.key_of(service), implementation, Ledger(service, topology.consumers_of))

@@ -15,13 +15,13 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections
 
-from apps.core import topology
 from apps.core.interface import context
 from apps.core.interface.context import CallContext, WireContext
 from apps.core.interface.errors import HTTP_STATUS
 from apps.core.interface.operations import PATH, Operation
 from apps.core.observability import identity, seam_metrics, spans
 from apps.core.seam import signing
+from apps.core.seam.server import dispatch
 from apps.core.seam.server.dispatch import Binding
 
 MAX_BODY = 1024 * 1024
@@ -102,7 +102,7 @@ def _answer(environ: dict[str, Any], known: _Known) -> tuple[int, bytes]:
     if service not in settings.SEAM_SERVES:
         raise _Fault(404, "no such service here")
     known.service = service
-    binding = topology.local_binding(service)
+    binding = dispatch.local_binding(service)
     operation = binding.key.operations.get(method)
     if operation is None:
         raise _Fault(404, "no such operation")

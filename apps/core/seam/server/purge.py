@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import connections
 
-from apps.core.topology import database_of
+from apps.core.database.primaries import database_of
 
 # The newest event of an aggregate stays: the next one's sequence counts on from it.
 DELIVERED = """

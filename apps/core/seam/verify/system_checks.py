@@ -16,6 +16,7 @@ from apps.core.interface.errors import DomainError, fields_type, known_errors
 from apps.core.interface.events import EventEnvelope, ReceivesEvents
 from apps.core.interface.operations import Operation, ServiceKey, is_context
 from apps.core.seam.client.http import Address
+from apps.core.seam.server import dispatch
 
 
 def check_services(**_: Any) -> list[CheckMessage]:
@@ -23,7 +24,7 @@ def check_services(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for service in topology.loaded():
         entry = topology.entries()[service]
-        implementation = topology.local_binding(service).implementation
+        implementation = dispatch.local_binding(service).implementation
         faults = [*interface_faults(topology.key_of(service)), *implementation_faults(service, implementation)]
         if isinstance(implementation, ReceivesEvents):
             handled = {event.TYPE for event in implementation.handlers}

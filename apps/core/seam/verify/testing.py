@@ -10,10 +10,11 @@ from apps.core.interface import errors
 from apps.core.interface.context import CallContext
 from apps.core.interface.errors import CommandKeyReused, DomainError
 from apps.core.interface.operations import Kind, Operation, ServiceKey
+from apps.core.seam.answer import Answer
 from apps.core.seam.client.comparison import differences
 from apps.core.seam.client.transports import InProcess, Transport
 from apps.core.seam.server.commands import record_id
-from apps.core.seam.server.dispatch import Answer, Binding
+from apps.core.seam.server.dispatch import Binding
 
 
 class FakeBinding(Binding):
