@@ -14,7 +14,7 @@ class AuthenticationConfig(AppConfig):
     def ready(self) -> None:
         """How old the signing key is, where it is held, is a metric."""
         from apps.authentication.gateways.metrics import SigningKeyCollector
-        from apps.core.observability.seam_metrics import asked
+        from apps.core.observability import scrape_registry
 
         if settings.JWT_SIGNING_KEY:
-            asked.register(SigningKeyCollector())
+            scrape_registry.register(SigningKeyCollector())

@@ -12,7 +12,7 @@ class DatasyncConfig(AppConfig):
 
     def ready(self) -> None:
         """How far the copies are is a metric."""
-        from apps.core.observability.seam_metrics import asked
+        from apps.core.observability import scrape_registry
         from apps.datasync.gateways.metrics import SyncCollector
 
-        asked.register(SyncCollector())
+        scrape_registry.register(SyncCollector())

@@ -13,7 +13,7 @@ class ExtractionConfig(AppConfig):
 
     def ready(self) -> None:
         """From now on this process compares the sides of a service, by shadowing and by a canary, and keeps what it finds."""
-        from apps.core.observability import seam_metrics
+        from apps.core.observability import scrape_registry
         from apps.core.seam.client import call_observer, registry, shadow
         from apps.extraction.canary.metrics import CanaryCollector
         from apps.extraction.canary.observer import observer
@@ -22,6 +22,6 @@ class ExtractionConfig(AppConfig):
 
         shadow.publish_to(record, registry.side)
         call_observer.observe_with(observer.take)
-        seam_metrics.asked.register(CanaryCollector(), "canaries")
+        scrape_registry.register(CanaryCollector(), "canaries")
         if settings.CONTROL_URLS:
-            seam_metrics.asked.register(MoveCollector(), "moves")
+            scrape_registry.register(MoveCollector(), "moves")

@@ -12,7 +12,7 @@ class SignaturesConfig(AppConfig):
 
     def ready(self) -> None:
         """When certificates end is a metric."""
-        from apps.core.observability.seam_metrics import asked
+        from apps.core.observability import scrape_registry
         from apps.signatures.gateways.metrics import CertificateCollector
 
-        asked.register(CertificateCollector())
+        scrape_registry.register(CertificateCollector())

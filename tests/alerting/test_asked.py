@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from apps.core.monitoring.outbox import OutboxCollector
 from apps.core.monitoring.queues import QueueCollector
 from apps.core.monitoring.servers import ServerCollector, servers
-from apps.core.observability.scrape_registry import Asked
+from apps.core.observability.scrape_registry import ScrapeRegistry
 from apps.core.postgres import connections as control_connections
 from apps.extraction.moving import states
 from apps.extraction.moving.metrics import MoveCollector
@@ -59,7 +59,7 @@ class Hanging(Known):
 
 
 def test_one_that_hangs_costs_the_others_nothing_and_is_not_asked_twice_at_once():
-    asked, hanging = Asked(patience_seconds=0.2), Hanging()
+    asked, hanging = ScrapeRegistry(patience_seconds=0.2), Hanging()
     asked.register(hanging)
     asked.register(Known())
     for _ in range(3):
@@ -77,7 +77,7 @@ def test_one_that_hangs_costs_the_others_nothing_and_is_not_asked_twice_at_once(
 
 
 def test_what_was_known_before_it_went_away_is_told():
-    asked = Asked()
+    asked = ScrapeRegistry()
     asked.register(Away(), "half")
     said = values(asked.exposition())
     assert said["half_a_thing"] == 3
@@ -85,7 +85,7 @@ def test_what_was_known_before_it_went_away_is_told():
 
 
 def test_two_sources_of_one_family_are_one_family_and_two_scrapes_at_once_are_the_same():
-    asked = Asked()
+    asked = ScrapeRegistry()
     asked.register(Known(label="a"), "one")
     asked.register(Known(label="b"), "two")
     said: list[bytes] = []
@@ -102,7 +102,7 @@ def test_two_sources_of_one_family_are_one_family_and_two_scrapes_at_once_are_th
 
 
 def test_a_fork_asks_anew():
-    asked, hanging = Asked(patience_seconds=0.2), Hanging()
+    asked, hanging = ScrapeRegistry(patience_seconds=0.2), Hanging()
     asked.register(hanging)
     asked.exposition()
     reading, writing = os.pipe()
@@ -141,7 +141,7 @@ def server() -> Iterator[tuple[str, str, ServerCollector]]:
 def test_a_database_that_is_away_is_said_to_be(settings):
     port = free_port()
     settings.CONTROL_URLS = dict.fromkeys(settings.CONTROL_URLS, f"postgres://nobody:x@127.0.0.1:{port}/x")
-    asked = Asked()
+    asked = ScrapeRegistry()
     asked.register(ServerCollector(*next(iter(servers().items()))), "server")
     asked.register(MoveCollector(), "moves")
     asked.register(OutboxCollector("default"), "outbox")
@@ -157,7 +157,7 @@ def test_a_database_that_is_away_is_said_to_be(settings):
 
 def test_a_broker_that_is_away_is_said_to_be(settings):
     settings.CELERY_BROKER_URL = f"redis://:secret@127.0.0.1:{free_port()}/0"
-    asked = Asked()
+    asked = ScrapeRegistry()
     asked.register(QueueCollector(), "queues")
     said = asked.exposition()
     assert values(said)['metrics_source_up{source="queues"}'] == 0

@@ -238,8 +238,8 @@ def test_what_the_platform_can_do_without_is_named_and_fails_nothing(settings, m
     settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = "django.core.mail.backends.smtp.EmailBackend", "127.0.0.1", gone  # fmt: skip
     monkeypatch.setitem(snapshot._flags, "signatures_remote", snapshot.FlagState(None, 5.0, frozenset()))
     monkeypatch.setattr(snapshot, "_loaded_at", time.monotonic_ns() + 10**12)
-    monkeypatch.setattr(spans, "tracer", Notebook())
-    monkeypatch.setattr(otlp.Collector, "ok", False)
+    monkeypatch.setattr(spans, "_tracer", Notebook())
+    monkeypatch.setattr(otlp, "_last_export_ok", False)
     status, body, _ = asked()
     assert (status, body["status"], body["degraded"]) == (200, "ready", True)
     assert bad(body) == {

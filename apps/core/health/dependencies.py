@@ -269,12 +269,12 @@ def _takes_mail() -> None:
 
 
 def _traces() -> Iterator[Dependency]:
-    if spans.tracer is not None:
+    if spans.is_tracing():
         yield Dependency("traces", _exported, optional=True)
 
 
 def _exported() -> None:
-    if not otlp.Collector.ok:
+    if not otlp.last_export_succeeded():
         raise NotExported
 
 

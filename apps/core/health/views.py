@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django_prometheus.exports import ExportToDjangoView
 
 from apps.core.health import dependencies, probes
-from apps.core.observability import multiprocess, seam_metrics
+from apps.core.observability import multiprocess, scrape_registry, seam_metrics
 from apps.core.rest.keys import keyring
 from apps.core.rest.problems import response
 
@@ -33,7 +33,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     seam_metrics.flush()
     with multiprocess.settled():
         exported: HttpResponse = ExportToDjangoView(request)
-    exported.content += seam_metrics.asked.exposition()
+    exported.content += scrape_registry.exposition()
     return exported
 
 

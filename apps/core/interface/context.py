@@ -135,7 +135,7 @@ def new_context(
     trace = (
         trace
         or identity.trace()
-        or f"00-{_process[:16]}{count:016x}-{count:016x}-{'01' if spans.tracer is None else '00'}"
+        or f"00-{_process[:16]}{count:016x}-{count:016x}-{'00' if spans.is_tracing() else '01'}"
     )
     return CallContext(
         actor=actor,

@@ -10,17 +10,17 @@ from apps.core.monitoring.outbox import OutboxCollector
 from apps.core.monitoring.queues import QueueCollector
 from apps.core.monitoring.servers import ServerCollector, servers
 from apps.core.monitoring.shares import ShareCollector
-from apps.core.observability.seam_metrics import asked
+from apps.core.observability import scrape_registry
 
 
 def register() -> None:
     """A source for each server that may be away by itself."""
     for alias in (SHARED, *settings.SERVICE_DATABASE_URLS):
-        asked.register(OutboxCollector(alias), f"outbox_{alias}")
+        scrape_registry.register(OutboxCollector(alias), f"outbox_{alias}")
     for server, alias in servers().items():
-        asked.register(ServerCollector(server, alias), f"postgres_{server}")
+        scrape_registry.register(ServerCollector(server, alias), f"postgres_{server}")
     if settings.CELERY_BROKER_URL.startswith(("redis:", "rediss:", "redis+socket:", "unix:")):
-        asked.register(QueueCollector(), "queues")
+        scrape_registry.register(QueueCollector(), "queues")
     if settings.REPLICA_URLS:
-        asked.register(LagCollector(), "replicas")
-    asked.register(ShareCollector(), "shares")
+        scrape_registry.register(LagCollector(), "replicas")
+    scrape_registry.register(ShareCollector(), "shares")

@@ -1,4 +1,4 @@
-"""OpenTelemetry's SDK behind `spans.tracer`: OTLP over HTTP, off the caller's path, in a queue that has an end.
+"""OpenTelemetry's SDK behind `spans`: OTLP over HTTP, off the caller's path, in a queue that has an end.
 
 Everything is set by OpenTelemetry's own variables (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/):
 endpoint, headers, timeout, sampler, batch. The SDK is loaded and its thread started with the first span, so a process that makes none
@@ -13,7 +13,6 @@ import os
 import secrets
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,11 +31,12 @@ exported = Counter("trace_spans_exported_total", "Spans that a collector has tak
 log = structlog.get_logger(__name__)
 
 
-class Collector:
-    """How the last export went; for readiness. `at` is Unix time, 0 before the first."""
+_last_export_ok = True
 
-    ok = True
-    at = 0.0
+
+def last_export_succeeded() -> bool:
+    """Whether the collector took the last batch of spans; true before the first."""
+    return _last_export_ok
 
 
 class Exporting:
@@ -73,7 +73,7 @@ class Exporting:
                     self._sdk = _Sdk()
                 except Exception as error:  # noqa: BLE001 - a wrong setting of tracing must not fail a request
                     log.error("tracing_not_started", error=type(error).__name__)
-                    spans.tracer = None
+                    spans.trace_with(None)
             return self._sdk
 
 
@@ -158,9 +158,10 @@ def _counted() -> Any:
 
         def export(self, batch: Sequence[Any]) -> SpanExportResult:
             self.taken += len(batch)
+            global _last_export_ok
             result: SpanExportResult = self.inner.export(batch)
-            Collector.ok, Collector.at = result is SpanExportResult.SUCCESS, time.time()
-            if Collector.ok:
+            _last_export_ok = result is SpanExportResult.SUCCESS
+            if _last_export_ok:
                 exported.inc(len(batch))
             else:
                 dropped.labels("collector").inc(len(batch))
@@ -204,7 +205,7 @@ def start() -> None:
     if not settings.TRACES_ENDPOINT or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return
     tracer = Exporting()
-    spans.tracer = tracer
+    spans.trace_with(tracer)
     atexit.register(tracer.flush)
     # A worker that a web server has forked ends without running what is registered above, but runs this.
     multiprocessing.util.Finalize(None, tracer.flush, exitpriority=10)

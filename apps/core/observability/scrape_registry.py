@@ -72,7 +72,7 @@ class _Source:
             connections.close_all()
 
 
-class Asked:
+class ScrapeRegistry:
     """The collectors of this process."""
 
     def __init__(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
@@ -109,3 +109,16 @@ class Asked:
 def _named_after(collector: Collector) -> str:
     words = re.sub(r"(?<!^)(?=[A-Z])", "_", type(collector).__name__.removesuffix("Collector"))
     return words.lower()
+
+
+_of_this_process = ScrapeRegistry()
+
+
+def register(collector: Collector, source: str = "") -> None:
+    """Ask a collector at every scrape of this process. `source` is its name in `metrics_source_up`, by default its class's."""
+    _of_this_process.register(collector, source)
+
+
+def exposition() -> bytes:
+    """What this process's collectors answer now, in Prometheus' text format."""
+    return _of_this_process.exposition()

@@ -8,13 +8,10 @@ import threading
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
-from apps.core.observability.scrape_registry import Asked
-
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 TOGETHER = 64
 FRESH_SECONDS = 0.5
 LABELS = ("service", "method", "side", "outcome")
-asked = Asked()
 # A second series beside each counter, which nobody reads.
 disable_created_metrics()
 calls = Histogram("seam_call_seconds", "Time of a seam call as its caller sees it", LABELS, buckets=BUCKETS)

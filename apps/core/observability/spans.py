@@ -1,6 +1,6 @@
 """Spans of a trace, by hand, at the few places where work begins, crosses a process or waits (ADR 0021).
 
-`tracer` is None unless an OTLP endpoint is configured: then a place costs one comparison. Where it is set, a request that was
+`is_tracing` is false unless an OTLP endpoint is configured: then a place costs one call. Where it is true, a request that was
 not chosen costs one look at the last digit of its traceparent. No span holds an argument, an answer, a path or a text of an error.
 
 Here: what is told of each kind of work (OpenTelemetry semantic conventions 1.3x: HTTP, RPC, messaging). Not here: the SDK (`exporting.py`).
@@ -52,7 +52,18 @@ class Tracer(Protocol):
         """Whether a trace that begins here is recorded."""
 
 
-tracer: Tracer | None = None
+_tracer: Tracer | None = None
+
+
+def trace_with(tracer: Tracer | None) -> None:
+    """From now on this process makes its spans with this tracer, or makes none."""
+    global _tracer
+    _tracer = tracer
+
+
+def is_tracing() -> bool:
+    """Whether this process makes spans at all."""
+    return _tracer is not None
 
 
 class _Event(Protocol):
@@ -93,9 +104,9 @@ def begin(name: str, kind: Kind, parent: str, attributes: Mapping[str, Value]) -
 
 
 def _begun(name: str, kind: Kind, parent: str, attributes: Mapping[str, Value]) -> Recording | None:
-    if tracer is None or not is_sampled(parent) or TRACEPARENT.fullmatch(parent) is None:
+    if _tracer is None or not is_sampled(parent) or TRACEPARENT.fullmatch(parent) is None:
         return None
-    return tracer.begin(name, kind, parent, attributes)
+    return _tracer.begin(name, kind, parent, attributes)
 
 
 def arrived(name: str, sent: str, made: str, attributes: Mapping[str, Value]) -> tuple[str, Span | None]:
@@ -105,11 +116,11 @@ def arrived(name: str, sent: str, made: str, attributes: Mapping[str, Value]) ->
     choice to record is not, because anybody could have everything recorded, or nothing. `made` is one of our own for a trace that
     nobody began.
     """
-    if tracer is None:
+    if _tracer is None:
         return sent or made, None
-    if not tracer.chooses(name):
+    if not _tracer.chooses(name):
         return f"{(sent or made)[:-2]}00", None
-    recording = tracer.begin(name, Kind.SERVER, f"{sent[:-2]}01" if sent else "", attributes)
+    recording = _tracer.begin(name, Kind.SERVER, f"{sent[:-2]}01" if sent else "", attributes)
     if recording is None:
         return f"{(sent or made)[:-2]}00", None
     return recording.trace, Span(recording)
@@ -118,7 +129,7 @@ def arrived(name: str, sent: str, made: str, attributes: Mapping[str, Value]) ->
 @contextmanager
 def job(name: str) -> Iterator[None]:
     """Work that no request asked for, as the first span of a trace: contexts made inside belong to it."""
-    recording = tracer.begin(name, Kind.INTERNAL, "", {}) if tracer is not None and tracer.chooses(name) else None
+    recording = _tracer.begin(name, Kind.INTERNAL, "", {}) if _tracer is not None and _tracer.chooses(name) else None
     if recording is None:
         yield
         return

@@ -68,7 +68,7 @@ def _trace_of(request: HttpRequest) -> tuple[str, spans.Span | None]:
     sent = request.headers.get("traceparent", "")
     sent = sent if spans.TRACEPARENT.fullmatch(sent) else ""
     made = "" if sent else new_trace()
-    if spans.tracer is None or request.path_info in PROBES:
+    if not spans.is_tracing() or request.path_info in PROBES:
         return sent or made, None
     return spans.arrived(_method_of(request), sent, made, {"http.request.method": _method_of(request)})
 

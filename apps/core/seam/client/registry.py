@@ -68,7 +68,7 @@ def _invoke(operation: Operation, meter: seam_metrics.Meter, *, ctx: CallContext
     transport = transport_for(operation.service, ctx) if resolver is None else resolver(operation.service, ctx)
     side, outcome = transport.side, "fault"
     result, because = None, ""
-    span = None if spans.tracer is None else spans.of_call(operation.service, operation.name, operation.kind, ctx.trace)
+    span = spans.of_call(operation.service, operation.name, operation.kind, ctx.trace) if spans.is_tracing() else None
     try:
         sent = operation.encode_arguments(arguments)
         answer = transport.send(operation, ctx if span is None else ctx.inside(span.trace), sent)

@@ -96,7 +96,7 @@ def _deliver(service: str, delivery: _Delivery) -> bool:
     event = {"event_id": str(delivery.event_id), "event_type": delivery.type, "consumer": delivery.consumer}
     with identity.working_for(delivery.request_id, delivery.trace, delivery.actor_id, **event):
         span = None
-        if spans.tracer is not None:
+        if spans.is_tracing():
             span = spans.of_delivery(
                 delivery.type, delivery.event_id, delivery.consumer, delivery.trace, attempt=delivery.attempts
             )

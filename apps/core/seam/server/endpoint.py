@@ -122,7 +122,7 @@ def _executed(
     started = time.perf_counter()
     status, service, method = 500, operation.service, operation.name
     token = identity.begin(ctx.request_id, ctx.trace, ctx.actor.id)
-    span = None if spans.tracer is None else spans.of_answer(service, method, operation.kind, ctx.trace, caller)
+    span = spans.of_answer(service, method, operation.kind, ctx.trace, caller) if spans.is_tracing() else None
     try:
         answer = binding.execute(operation, ctx if span is None else ctx.inside(span.trace), arguments)
         status = 200 if answer.refusal is None else HTTP_STATUS[answer.refusal.category]
