@@ -10,10 +10,10 @@ from statistics import median
 
 from apps.core.database.primaries import SHARED
 from apps.core.postgres import connections
+from apps.core.postgres.leadership import AnotherLeads
 from apps.extraction.models import Move
 from apps.extraction.moving import acting, states
 from apps.extraction.moving.acting import By
-from apps.extraction.moving.leading import AnotherLeads
 from benchmarks import rows, writing
 from benchmarks.figures import Figure
 from benchmarks.rows import SERVICE

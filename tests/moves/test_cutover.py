@@ -129,7 +129,7 @@ def test_events_under_way_are_delivered_once(here: World, service: str):
 
 
 def test_a_second_leader_is_refused_while_one_leads(service: str):
-    from apps.extraction.moving.leading import AnotherLeads, leading
+    from apps.core.postgres.leadership import AnotherLeads, leading
 
     with leading("documents", "somebody else"), pytest.raises(AnotherLeads, match="somebody else"):
         acting.cutover(service, BY)

@@ -244,7 +244,7 @@ def test_a_second_copy_has_to_be_compared_anew(service: str, both):
 def test_a_leader_who_was_stopped_does_not_stop_the_comparison(service: str):
     from apps.core.postgres import advisory_locks, connections
 
-    with connections.control("default", options="") as stopped, advisory_locks.alone(stopped, service):
+    with connections.control("default", options="") as stopped, advisory_locks.during_switch(stopped, service):
         before = call(DATASYNC).verification(ctx=ctx(), target_service=service).checked_at
         until(
             lambda: (

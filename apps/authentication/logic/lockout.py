@@ -8,6 +8,8 @@ from django.db import connections
 
 from apps.authentication.models import LogInFailure
 from apps.core.database.primaries import database_of
+from apps.core.postgres import advisory_locks
+from apps.core.postgres.advisory_locks import Space
 
 LIMIT = 5
 WINDOW = timedelta(minutes=15)
@@ -28,7 +30,7 @@ def seconds_left(email: str, now: datetime) -> int:
 def seconds_left_exclusively(email: str, now: datetime) -> int:
     """The same inside the command's transaction, with no other attempt at this address under way."""
     with connections[database_of("authentication")].cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"log-in {email}"])
+        advisory_locks.acquire_until_commit(cursor, Space.WORK, f"log-in {email}")
     return seconds_left(email, now)
 
 

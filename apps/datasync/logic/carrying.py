@@ -20,7 +20,8 @@ from django.db import close_old_connections
 from django.db.models import F
 from django.utils import timezone
 
-from apps.core.postgres import connections, fences, replication
+from apps.core.postgres import advisory_locks, connections, fences, replication
+from apps.core.postgres.advisory_locks import Space
 from apps.datasync.gateways import copying, following, tables
 from apps.datasync.gateways.copying import Progress, Stopped
 from apps.datasync.gateways.following import SHARED, Ends, Line
@@ -60,8 +61,7 @@ def held(name: str) -> Iterator[Callable[[], bool] | None]:
     The right is a lock of a session with the shared database, so it ends with the process, or with that connection.
     """
     with connections.control(SHARED, options="") as connection:
-        row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]).fetchone()
-        if not (row and row[0]):
+        if not advisory_locks.acquire(connection, Space.WORK, name):
             yield None
             return
 

@@ -117,7 +117,7 @@ class Verifier:
                     self._write(compared_at=timezone.now(), status=VerificationStatus.FOLLOWING)
                 worked_at = time.monotonic()
                 while True:
-                    with advisory_locks.resting(found.source, self.service) as may_work:
+                    with advisory_locks.outside_switches(found.source, self.service) as may_work:
                         # A switch takes a moment; one that takes longer is led by somebody who was stopped, and is not waited for.
                         if may_work or time.monotonic() - worked_at > RESTS_SECONDS:
                             self._compare_changed(found)

@@ -21,8 +21,8 @@ from apps.core import topology
 from apps.core.database import primaries
 from apps.core.postgres import connections, fences
 from apps.core.postgres.connections import Connection
+from apps.core.postgres.leadership import AnotherLeads, leading
 from apps.core.postgres.pg_dump import BackupFailed
-from apps.extraction.moving.leading import AnotherLeads, leading
 from apps.extraction.moving.states import SHARED
 
 LOCK_TIMEOUT_MS = 50

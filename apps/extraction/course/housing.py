@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from apps.core.database import primaries
 from apps.core.postgres import connections
+from apps.core.postgres.leadership import AnotherLeads
 from apps.core.postgres.replication import TooSlow
 from apps.datasync.interface import SyncPhase, SyncStatus
 from apps.extraction.course.phases import Decision
 from apps.extraction.course.terms import Course, Stopped, act, decide
 from apps.extraction.moving import states
 from apps.extraction.moving.checks import Refused
-from apps.extraction.moving.leading import AnotherLeads
 from apps.extraction.moving.switching import NotSwitched
 
 LOOK_SECONDS = 1.0

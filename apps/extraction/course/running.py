@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 
 from apps.core.database import primaries
 from apps.core.flags import snapshot
+from apps.core.postgres import advisory_locks, leadership
+from apps.core.postgres.advisory_locks import Space
 from apps.extraction.canary import steering
 from apps.extraction.course import housing, serving
 from apps.extraction.course.phases import PHASE_OF, PHASES, Decision, Phase
 from apps.extraction.course.terms import AnotherRun, Course
-from apps.extraction.moving import leading, states
+from apps.extraction.moving import states
 from apps.extraction.moving.states import Stage
 
 # What a person decides in a phase, for the plan.
@@ -61,13 +63,13 @@ def plan(service: str) -> Iterator[str]:
 @contextlib.contextmanager
 def alone(service: str, who: str) -> Iterator[None]:
     """Be this service's only run: a lock of a session, which ends with the process. Raises: AnotherRun."""
-    key = f"{leading.NAME} {service} run"
+    key = f"{leadership.NAME} {service} run"
     with primaries.connect(states.SHARED) as connection:
         connection.execute("SELECT set_config('application_name', %s, false)", [f"{key} by {who}"[:60]])
-        locked = connection.execute(leading.LOCK, [key]).fetchone()
-        if not (locked and locked[0]):
-            holders = ", ".join(str(name) for _, name in connection.execute(leading.HOLDERS, [key]).fetchall())
-            raise AnotherRun(f"{holders or 'another run'} is under way")
+        if not advisory_locks.acquire(connection, Space.LEADERSHIP, key):
+            holders = advisory_locks.holders(connection, Space.LEADERSHIP, key)
+            names = ", ".join(holder.application for holder in holders)
+            raise AnotherRun(f"{names or 'another run'} is under way")
         yield
 
 

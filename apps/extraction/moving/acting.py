@@ -19,6 +19,7 @@ from apps.core.flags.routes import system_context
 from apps.core.interface.context import CallContext
 from apps.core.interface.errors import DomainError
 from apps.core.postgres import advisory_locks, connections, fences, pg_dump, replication
+from apps.core.postgres.leadership import AnotherLeads, leading
 from apps.core.postgres.migrate_service import NotPrepared, prepare
 from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType, Verification, VerificationStatus
@@ -29,7 +30,6 @@ from apps.extraction.moving import checks, decommissioning, states, switching
 from apps.extraction.moving.checks import Check, Refused
 from apps.extraction.moving.gate import Overtaken
 from apps.extraction.moving.journal import Journal, Tell
-from apps.extraction.moving.leading import AnotherLeads, leading
 from apps.extraction.moving.states import SHARED, Pair
 from apps.extraction.moving.switching import NotSwitched
 
@@ -264,7 +264,7 @@ def _switch(found: Pair, origin: str, journal: Journal, epoch: int) -> None:
             _tidy(found.shared, found.service)
         finally:
             other.join()
-    with advisory_locks.alone(found.shared, found.service):
+    with advisory_locks.during_switch(found.shared, found.service):
         done = switching.switch(found, origin, journal, epoch)
     journal.note(epoch=done.epoch, attempts=done.attempts, pause_ms=done.pause_ms)
     journal.tell(f"nobody could write for {done.pause_ms:.1f} ms, in {done.attempts} attempts")

@@ -1,0 +1,52 @@
+"""One leader at a time: a lock of a session with the shared database, which ends with its holder and can be taken from a hanging one."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from apps.core.database.primaries import SHARED
+from apps.core.postgres import advisory_locks, connections
+from apps.core.postgres.advisory_locks import Space
+from apps.core.postgres.connections import Connection
+
+NAME = "extraction"
+PATIENCE_SECONDS = 5
+
+
+class AnotherLeads(Exception):
+    """Another action is under way; the message says which."""
+
+
+@contextlib.contextmanager
+def leading(service: str, what: str, *, take_over: bool = False) -> Iterator[Connection]:
+    """Be the only process that changes where data are. `take_over` ends the session of this service's leader, and no other's.
+
+    Raises: AnotherLeads.
+    """
+    with connections.control(SHARED, options="") as connection:
+        ours = f"{NAME} {service} "
+        connection.execute("SELECT set_config('application_name', %s, false)", [f"{ours}{what}"[:60]])
+        deadline = time.monotonic() + (PATIENCE_SECONDS if take_over else 0)
+        while not advisory_locks.acquire(connection, Space.LEADERSHIP, NAME):
+            holders = advisory_locks.holders(connection, Space.LEADERSHIP, NAME)
+            if take_over:
+                for holder in holders:
+                    if holder.application.startswith(ours):
+                        connection.execute("SELECT pg_terminate_backend(%s)", [holder.pid])
+            if time.monotonic() > deadline:
+                raise AnotherLeads(", ".join(holder.application for holder in holders) or "another action")
+            time.sleep(0.02)
+        try:
+            yield connection
+        finally:
+            # At once, and not when the server notices that the session has ended.
+            advisory_locks.release(connection, Space.LEADERSHIP, NAME)
+
+
+def leader() -> str:
+    """What is under way, or nothing."""
+    with connections.control(SHARED) as connection:
+        found = advisory_locks.holders(connection, Space.LEADERSHIP, NAME)
+        return ", ".join(holder.application for holder in found)
