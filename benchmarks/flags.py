@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from apps.core.flags import routes, snapshot
-from apps.extraction import routing
+from apps.extraction.routing import shares
 from benchmarks import measure
 from benchmarks.figures import Figure
 from benchmarks.measure import MICRO
@@ -32,14 +32,14 @@ NAME = "contracts_remote"
 def decision() -> list[Figure]:
     """Microseconds and queries of one flag's decision for one of many people."""
     people = [str(uuid4()) for _ in range(PEOPLE)]
-    routing.set_share("contracts", "remote", Decimal(PERCENT))
+    shares.set_share("contracts", "remote", Decimal(PERCENT))
     try:
         with _waffle() as theirs, _counted() as queries:
             found = measure.batches(lambda: _one_flag(people), lambda: theirs()[0], rounds=ROUNDS)
             their_queries = theirs()[1]
             first, again = zip(*(_routes(people) for _ in range(ROUNDS)), strict=True)
     finally:
-        routing.set_share("contracts", "remote", Decimal(0))
+        shares.set_share("contracts", "remote", Decimal(0))
         snapshot.forget()
     asked = 2 * len(settings.SEAM_AWAY)
     against = (

@@ -11,9 +11,10 @@ from statistics import median
 from apps.core.database.primaries import SHARED
 from apps.core.postgres import connections
 from apps.core.postgres.leadership import AnotherLeads
-from apps.extraction.models import Move
-from apps.extraction.moving import acting, states
-from apps.extraction.moving.acting import By
+from apps.extraction.relocation import actions
+from apps.extraction.relocation.actions import By
+from apps.extraction.state import stages
+from apps.extraction.state.models import Move
 from benchmarks import rows, writing
 from benchmarks.figures import Figure
 from benchmarks.rows import SERVICE
@@ -39,9 +40,9 @@ def longest() -> list[Figure]:
     Raises: WritesLost.
     """
     try:
-        acting.sync(SERVICE, BY)
+        actions.sync(SERVICE, BY)
         # What an earlier comparison has found is of another copy.
-        acting.verify(SERVICE, BY, anew=True)
+        actions.verify(SERVICE, BY, anew=True)
         with connections.control(SHARED) as shared:
             number = rows.count(shared)
         what = f"cutover and rollback of {SERVICE} with {number:,} rows, followed both ways and compared all the time"
@@ -63,7 +64,7 @@ def longest() -> list[Figure]:
 
 def _measured(name: str, how: str, rounds: int, rate: int, what: str) -> Figure:
     with writing.client(how, rate) as client:
-        moves = [_switched(verb) for _ in range(rounds) for verb in (acting.cutover, acting.rollback)]
+        moves = [_switched(verb) for _ in range(rounds) for verb in (actions.cutover, actions.rollback)]
     said = client.said
     _require_all_there(said)
     pauses = [move.pause_ms for move in moves if move.pause_ms is not None]
@@ -103,8 +104,8 @@ def _require_all_there(said: Said) -> None:
 
 def _bring_back() -> None:
     """The data in the shared database, nothing followed: from wherever a round has ended."""
-    if states.observe(SERVICE).home is None:
-        _switched(acting.resume)
-    if states.observe(SERVICE).home != SHARED:
-        _switched(acting.rollback)
-    _switched(acting.abort)
+    if stages.observe(SERVICE).home is None:
+        _switched(actions.resume)
+    if stages.observe(SERVICE).home != SHARED:
+        _switched(actions.rollback)
+    _switched(actions.abort)

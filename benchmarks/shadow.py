@@ -13,7 +13,7 @@ from apps.core.interface.context import new_context
 from apps.core.observability import seam_metrics
 from apps.core.seam.client import shadow
 from apps.core.seam.client.registry import call
-from apps.extraction import routing
+from apps.extraction.routing import shares
 from benchmarks import measure
 from benchmarks.data import Market
 from benchmarks.figures import Figure
@@ -56,7 +56,7 @@ def _at_share(market: Market, percent: int, interval: float, chance: random.Rand
 
     A caller that falls behind asks again at once and makes up for none, or its own queue would be measured.
     """
-    routing.set_share("contracts", "shadow", Decimal(percent))
+    shares.set_share("contracts", "shadow", Decimal(percent))
     snapshot.forget()
     try:
         spent: list[float] = []
@@ -71,7 +71,7 @@ def _at_share(market: Market, percent: int, interval: float, chance: random.Rand
             due = max(due + chance.expovariate(1 / interval), answered)
         return mean(spent)
     finally:
-        routing.set_share("contracts", "shadow", Decimal(0))
+        shares.set_share("contracts", "shadow", Decimal(0))
         _drain()
 
 

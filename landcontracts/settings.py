@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "apps.core.apps.WaffleConfig",
     "apps.core.apps.CoreConfig",
     *BOUNDED_APPS,
+    "apps.backups",
     "apps.extraction",
     "landcontracts.gateway",
     "apps.portal",

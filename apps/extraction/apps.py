@@ -15,10 +15,10 @@ class ExtractionConfig(AppConfig):
         """From now on this process compares the sides of a service, by shadowing and by a canary, and keeps what it finds."""
         from apps.core.observability import scrape_registry
         from apps.core.seam.client import call_observer, registry, shadow
-        from apps.extraction.canary.metrics import CanaryCollector
-        from apps.extraction.canary.observer import observer
-        from apps.extraction.moving.metrics import MoveCollector
-        from apps.extraction.recorder import record
+        from apps.extraction.routing.canary.metrics import CanaryCollector
+        from apps.extraction.routing.canary.observer import observer
+        from apps.extraction.routing.shadow.recorder import record
+        from apps.extraction.state.metrics import MoveCollector
 
         shadow.publish_to(record, registry.side)
         call_observer.observe_with(observer.take)

@@ -12,11 +12,12 @@ from celery import shared_task
 from django.db import close_old_connections
 
 from apps.core.observability import spans
-from apps.extraction import checklist, recorder
-from apps.extraction.canary import history, steering
-from apps.extraction.models import Move, Outcome
-from apps.extraction.moving import acting, watching
-from apps.extraction.moving.verbs import VERBS
+from apps.extraction.decommission import results
+from apps.extraction.pipeline.actions import VERBS
+from apps.extraction.relocation import actions, recovery
+from apps.extraction.routing.canary import controller, history
+from apps.extraction.routing.shadow import recorder
+from apps.extraction.state.models import Move, Outcome
 
 log = structlog.get_logger(__name__)
 _long = ThreadPoolExecutor(max_workers=4, thread_name_prefix="long")
@@ -34,13 +35,13 @@ def forget() -> None:
 @shared_task(name="extraction.judge")
 def judge() -> None:
     """Every canary under way is looked at."""
-    steering.look_at_all()
+    controller.look_at_all()
 
 
 @shared_task(name="extraction.look_after")
 def look_after() -> None:
     """Cutovers that were left half-way."""
-    for words in watching.look_after():
+    for words in recovery.look_after():
         log.warning("cutover_looked_after", done=words)
 
 
@@ -78,11 +79,11 @@ def _act(move_id: str) -> None:
     if not asked.update(outcome=Outcome.RUNNING):
         return
     move = Move.objects.get(id=move_id)
-    by = acting.By(move.who, move.where, move.reason, asked=move.id)
+    by = actions.By(move.who, move.where, move.reason, asked=move.id)
     try:
         with spans.job(f"extraction.{move.verb}"):
             VERBS[move.verb](move.service, by)
-    except acting.PROBLEMS as error:
+    except actions.PROBLEMS as error:
         log.warning("action_ended", app=move.service, verb=move.verb, error=str(error))
 
 
@@ -92,6 +93,6 @@ def _check(service: str, items: list[str]) -> None:
             return
         _checked.add(service)
     try:
-        checklist.run(service, items)
+        results.run(service, items)
     finally:
         _checked.discard(service)

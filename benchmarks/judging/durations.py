@@ -11,7 +11,7 @@ from bisect import bisect
 from itertools import accumulate
 from random import Random
 
-from apps.extraction.judging.measures import Event, Rules
+from apps.extraction.routing.judge.measures import Event, Rules
 from benchmarks.judging import worlds
 from benchmarks.judging.draws import poisson
 from benchmarks.judging.traffic import BASELINE, CANARY, Happening, Step

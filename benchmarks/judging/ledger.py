@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from operator import mul
 
-from apps.extraction.judging.evidence import FROM_THE_START, MORE, Multiples
-from apps.extraction.judging.measures import ALONE_PART, BETS, MISMATCHES_PART, Event
+from apps.extraction.routing.judge.evidence import FROM_THE_START, MORE, Multiples
+from apps.extraction.routing.judge.measures import ALONE_PART, BETS, MISMATCHES_PART, Event
 
 
 class Ledger:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import NamedTuple
 
-from apps.extraction.judging.judge import Verdict
-from apps.extraction.judging.measures import Event, Rules
+from apps.extraction.routing.judge.measures import Event, Rules
+from apps.extraction.routing.judge.ruling import Verdict
 from benchmarks.judging.durations import Durations
 from benchmarks.judging.ledger import OneByOne
 from benchmarks.judging.peers import MannWhitney, Seen, Thresholds

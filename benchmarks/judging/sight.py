@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from random import Random
 
-from apps.extraction.judging import evidence
-from apps.extraction.judging.evidence import Firsts
-from apps.extraction.judging.judge import Calls, Ruling, Sight, rule
-from apps.extraction.judging.measures import Event, Rules
+from apps.extraction.routing.judge import evidence
+from apps.extraction.routing.judge.evidence import Firsts
+from apps.extraction.routing.judge.measures import Event, Rules
+from apps.extraction.routing.judge.ruling import Calls, Ruling, Sight, rule
 from benchmarks.judging.draws import poisson
 from benchmarks.judging.ledger import Ledgers
 from benchmarks.judging.traffic import CANARY, NOBODY, Happening, Step

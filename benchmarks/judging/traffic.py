@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 from random import Random
 from typing import NamedTuple
 
-from apps.extraction.judging.measures import Event
+from apps.extraction.routing.judge.measures import Event
 from benchmarks.judging import worlds
 from benchmarks.judging.draws import moments, poisson
 from benchmarks.judging.worlds import Person, World

@@ -18,8 +18,8 @@ from apps.core.monitoring.queues import QueueCollector
 from apps.core.monitoring.servers import ServerCollector, servers
 from apps.core.observability.scrape_registry import ScrapeRegistry
 from apps.core.postgres import connections as control_connections
-from apps.extraction.moving import states
-from apps.extraction.moving.metrics import MoveCollector
+from apps.extraction.state import stages
+from apps.extraction.state.metrics import MoveCollector
 from landcontracts.embedded.processes import free_port
 from tests.moves.conftest import until
 
@@ -235,7 +235,7 @@ def test_messages_that_wait_are_counted_by_queue(settings):
 def test_the_stage_in_the_metrics_is_the_stage_that_is_observed(moves):
     said = collected(moves)
     for service in ("contracts", "notifications", "datasync"):
-        stage = states.observe(service).stage
+        stage = stages.observe(service).stage
         assert said[f'extraction_stage{{service="{service}",stage="{stage}"}}'] == 1
         assert (
             sum(value for name, value in said.items() if name.startswith(f'extraction_stage{{service="{service}"')) == 1

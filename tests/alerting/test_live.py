@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 
-from apps.extraction import routing
+from apps.extraction.routing import shares
 from landcontracts.embedded.processes import Process, Processes, free_port, wait_for_url
 from landcontracts.monitoring.rendering import Given, render
 from tests.alerting.playbook import BASE, rules
@@ -133,9 +133,9 @@ def people(sale: tuple[Person, str]) -> Iterator[None]:
 @contextlib.contextmanager
 def sent_away() -> Iterator[None]:
     """Everybody's documents are answered by the process apart, where there is one."""
-    routing.set_share(SERVICE, "remote", Decimal(100))
+    shares.set_share(SERVICE, "remote", Decimal(100))
     yield
-    routing.set_share(SERVICE, "remote", Decimal(0))
+    shares.set_share(SERVICE, "remote", Decimal(0))
 
 
 def asked(prometheus: str, what: str) -> Any:

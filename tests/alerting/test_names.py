@@ -117,9 +117,9 @@ def management(command: str) -> None:
     parser.called_from_command_line = False
     parsed = parser.parse_args(arguments)
     if name == "extraction" and parsed.verb == "canary":
-        from apps.extraction.management import canaries
+        from apps.extraction.management import canary
 
-        assert (parsed.share or "status") in canaries.ACTIONS
+        assert (parsed.share or "status") in canary.ACTIONS
 
 
 def compose(command: str) -> None:

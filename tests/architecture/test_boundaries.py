@@ -31,7 +31,7 @@ PLANTED = {
     ),
     "a transaction across apps": ("documents/service.py", "with transaction.atomic():\n    pass"),
     "the control plane that asks an app other than datasync": (
-        "extraction/moving/x.py",
+        "extraction/relocation/x.py",
         "from apps.contracts.interface import CONTRACTS",
     ),
     "a page that reads tables": ("portal/views.py", "from apps.contracts.models import Contract"),

@@ -46,16 +46,16 @@ def main() -> int:
 
 def sell(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
     """People sell, and meanwhile everything is backed up. What they were told, by when; and what the backups said."""
-    from apps.extraction.backups import shelf
-    from apps.extraction.moving import acting
+    from apps.backups import repository
+    from apps.extraction.relocation import actions
     from tests.drills import audit
     from tests.drills.people import People
     from tests.drills.steady import Stopwatch
 
     url = stack.start_web()
     stack.start_worker()
-    by = acting.By("test", "pytest", "busy")
-    for act in (acting.prepare_home, acting.sync, acting.verify, acting.cutover):
+    by = actions.By("test", "pytest", "busy")
+    for act in (actions.prepare_home, actions.sync, actions.verify, actions.cutover):
         act(MOVED, by)
     people = People(url, 7)
     tally = Stopwatch()
@@ -66,7 +66,7 @@ def sell(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
         time.sleep(LEAD_SECONDS)  # so that sales are at every step
         stack.manage("backup")
         time.sleep(AFTER_SECONDS)
-    kept = shelf.newest(Path(stack.env["BACKUP_ROOT"]))
+    kept = repository.newest(Path(stack.env["BACKUP_ROOT"]))
     made = kept.manifest
     cut = made.cut_at.timestamp()
     known = {

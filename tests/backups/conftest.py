@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from apps.backups import take
+from apps.backups.repository import Backup
 from apps.core.seam.client import registry
-from apps.extraction.backups import taking
-from apps.extraction.backups.shelf import Kept
+from apps.extraction.state import stages
 from tests.world import World, pdf
 
 
@@ -30,6 +31,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kept(root: Path, stored: World) -> Kept:
+def kept(root: Path, stored: World) -> Backup:
     """A whole backup."""
-    return taking.take(root)
+    return take.take(root, stages=stages.by_service())

@@ -49,7 +49,7 @@ def look() -> dict[str, Any]:
 
 def read(known: dict[str, Any]) -> dict[str, Any]:
     """What was acknowledged before the instant is there, once; what waits is delivered; and the same people sell on."""
-    from apps.extraction.moving import states
+    from apps.extraction.state import stages
     from tests.drills import audit
     from tests.drills.clients import Tally
     from tests.drills.people import People
@@ -70,7 +70,7 @@ def read(known: dict[str, Any]) -> dict[str, Any]:
         "sold_on": len(load.facts),
         "sold_wrong": [*load.broken, *later.lost, *later.doubled],
         "signed_in": _old_token_works(known["people"][0]),
-        "stages": {service: states.observe(service).stage.value for service in ("documents", "contracts")},
+        "stages": {service: stages.observe(service).stage.value for service in ("documents", "contracts")},
     }
 
 

@@ -12,12 +12,12 @@ from apps.core import topology
 from apps.core.flags import snapshot
 from apps.core.flags.models import Flag
 from apps.core.seam.client.call_observer import Seen
-from apps.extraction import routing
-from apps.extraction.canary import steering
-from apps.extraction.canary.observer import Observer
-from apps.extraction.canary.steering import By
-from apps.extraction.judging.measures import Rules
-from apps.extraction.models import CallObserver, CanaryDeployment
+from apps.extraction.routing import shares
+from apps.extraction.routing.canary import controller
+from apps.extraction.routing.canary.controller import By
+from apps.extraction.routing.canary.models import CallObserver, CanaryDeployment
+from apps.extraction.routing.canary.observer import Observer
+from apps.extraction.routing.judge.measures import Rules
 from tests.seam.servers import lifted
 
 SERVICE = "notifications"
@@ -39,7 +39,7 @@ class Rollout:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self.canary = steering.deploy(SERVICE, rules, ME)
+        self.canary = controller.deploy(SERVICE, rules, ME)
         self.observer = Observer()
         self.observer._be_there = lambda: None  # this test reports itself
         chance = random.Random(SEED)
@@ -75,7 +75,7 @@ class Rollout:
         self.report()
 
     def look(self) -> CanaryDeployment:
-        steering.look_at_all()
+        controller.look_at_all()
         return self.read()
 
     def later(self, seconds: float) -> None:
@@ -87,7 +87,7 @@ class Rollout:
         return CanaryDeployment.objects.get(id=self.canary.id)
 
     def flag(self):
-        return routing.flag(SERVICE, "remote")
+        return shares.flag(SERVICE, "remote")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def rollout(apart: str) -> Iterator[type[Rollout]]:
     yield lambda **rules: Rollout(Rules(**{"shadow_percent": 0, **rules}))
     CanaryDeployment.objects.filter(service=SERVICE).delete()
     Flag.objects.filter(name__startswith=f"{SERVICE}_").update(actors=[])
-    routing.switch_off(SERVICE, "remote")
-    routing.set_share(SERVICE, "shadow", 0)
+    shares.switch_off(SERVICE, "remote")
+    shares.set_share(SERVICE, "shadow", 0)
     snapshot.forget()
     snapshot.current()  # what this process knows of flags is what they are

@@ -9,11 +9,11 @@ from django.utils import translation
 
 from apps.core.seam.client import call_observer
 from apps.core.seam.client.call_observer import Seen
-from apps.extraction import routing
-from apps.extraction.canary import history, steering
-from apps.extraction.judging import explaining
-from apps.extraction.judging.measures import Rules
-from apps.extraction.models import CanaryDeployment, CanaryState
+from apps.extraction.routing import shares
+from apps.extraction.routing.canary import controller, history
+from apps.extraction.routing.canary.models import CanaryDeployment, CanaryState
+from apps.extraction.routing.judge import explanation
+from apps.extraction.routing.judge.measures import Rules
 from tests.canary.conftest import COMMAND, ME, QUERY, SERVICE
 
 
@@ -42,9 +42,9 @@ def test_a_service_that_fails_is_taken_back_and_the_reason_has_its_numbers(rollo
     assert canary.state == CanaryState.ROLLED_BACK
     assert run.flag().everyone is False
     entry = canary.entries.first()
-    assert (entry.action, entry.who, entry.reason) == ("roll-back", steering.JUDGE, "errors")
+    assert (entry.action, entry.who, entry.reason) == ("roll-back", controller.JUDGE, "errors")
     with translation.override("en"):
-        told = explaining.words(entry.judged_because, entry.numbers, entry.evidence)
+        told = explanation.words(entry.judged_because, entry.numbers, entry.evidence)
     assert f"{entry.numbers['canary_failing']} were on the canary's side and 0 at home" in told
 
 
@@ -101,7 +101,7 @@ def test_without_any_call_nothing_goes_on_and_a_person_is_asked(rollout):
     run.later(2_000)
     canary = run.look()
     assert (canary.verdict, canary.judged_because, canary.state) == ("not_known", "too_little", CanaryState.AWAITING)
-    steering.promote(SERVICE, ME)
+    controller.promote(SERVICE, ME)
     assert run.read().step == 1
     assert run.read().entries.first().who == ME.who
 
@@ -130,7 +130,7 @@ def test_a_canary_that_falls_silent_while_home_is_busy_is_not_known(rollout):
 def test_a_flag_that_somebody_turned_makes_nothing_known_and_rolls_nothing_back(rollout):
     run = rollout(steps=(5, 100))
     run.calls(each=12)
-    routing.set_share(SERVICE, "remote", Decimal(30))
+    shares.set_share(SERVICE, "remote", Decimal(30))
     run.later(400)
     canary = run.look()
     assert (canary.verdict, canary.judged_because, canary.state) == ("not_known", "flag_turned", CanaryState.RUNNING)
@@ -164,11 +164,11 @@ def test_who_was_on_the_canary_before_this_step_is_not_counted_in_it(rollout):
 def test_a_held_canary_stays_where_it_is_and_harm_still_takes_it_back(rollout):
     run = rollout(steps=(5, 50, 100))
     run.calls(each=12)
-    steering.hold(SERVICE, ME)
+    controller.hold(SERVICE, ME)
     run.later(400)
     assert (run.look().verdict, run.read().step) == ("clear", 0)
-    with pytest.raises(steering.CanaryRefused):
-        steering.hold(SERVICE, ME)
+    with pytest.raises(controller.CanaryRefused):
+        controller.hold(SERVICE, ME)
     run.calls(failing_away=0.5)
     assert run.look().state == CanaryState.ROLLED_BACK
 
@@ -182,7 +182,7 @@ def test_two_looks_at_once_take_one_step(rollout):
     def look() -> None:
         try:
             barrier.wait(10)
-            steering.look_at_all()
+            controller.look_at_all()
         finally:
             connection.close()
 
@@ -197,18 +197,18 @@ def test_two_looks_at_once_take_one_step(rollout):
 
 def test_who_promotes_what_has_gone_on_meanwhile_promotes_nothing(rollout):
     run = rollout(steps=(5, 25, 50, 100))
-    seen = steering.place(run.read())
-    steering.promote(SERVICE, ME, seen=seen)
-    with pytest.raises(steering.CanaryRefused, match="meanwhile"):
-        steering.promote(SERVICE, ME, seen=seen)
+    seen = controller.place(run.read())
+    controller.promote(SERVICE, ME, seen=seen)
+    with pytest.raises(controller.CanaryRefused, match="meanwhile"):
+        controller.promote(SERVICE, ME, seen=seen)
     assert run.read().step == 1
 
 
 def test_a_flag_that_was_switched_off_is_not_turned_on_by_a_promotion(rollout):
     run = rollout(steps=(5, 25, 50, 100))
-    routing.switch_off(SERVICE, "remote")
-    with pytest.raises(steering.CanaryRefused, match="flag"):
-        steering.promote(SERVICE, ME)
+    shares.switch_off(SERVICE, "remote")
+    with pytest.raises(controller.CanaryRefused, match="flag"):
+        controller.promote(SERVICE, ME)
     assert run.flag().everyone is False
 
 
@@ -238,35 +238,35 @@ def test_where_everybody_is_away_more_slow_calls_than_home_had_take_it_back(roll
 
 def test_there_is_one_canary_of_a_service_at_a_time(rollout):
     run = rollout()
-    with pytest.raises(steering.CanaryRefused, match="already"):
-        steering.deploy(SERVICE, Rules(), ME)
-    steering.roll_back(SERVICE, ME)
+    with pytest.raises(controller.CanaryRefused, match="already"):
+        controller.deploy(SERVICE, Rules(), ME)
+    controller.roll_back(SERVICE, ME)
     assert run.read().ended_at is not None
-    with pytest.raises(steering.CanaryRefused):
-        steering.roll_back(SERVICE, ME)
+    with pytest.raises(controller.CanaryRefused):
+        controller.roll_back(SERVICE, ME)
 
 
 def test_where_nobody_answers_nothing_is_deployed():
-    with pytest.raises(steering.CanaryRefused, match="does not answer"):
-        steering.deploy("signatures", Rules(), ME)
+    with pytest.raises(controller.CanaryRefused, match="does not answer"):
+        controller.deploy("signatures", Rules(), ME)
     assert not CanaryDeployment.objects.filter(service="signatures").exists()
 
 
 def test_where_people_are_sent_away_already_nothing_is_deployed(apart):
-    routing.set_share(SERVICE, "remote", Decimal(10))
+    shares.set_share(SERVICE, "remote", Decimal(10))
     try:
-        with pytest.raises(steering.CanaryRefused, match="already"):
-            steering.deploy(SERVICE, Rules(), ME)
+        with pytest.raises(controller.CanaryRefused, match="already"):
+            controller.deploy(SERVICE, Rules(), ME)
     finally:
-        routing.set_share(SERVICE, "remote", Decimal(0))
+        shares.set_share(SERVICE, "remote", Decimal(0))
 
 
 def test_shadowing_is_as_before_when_the_canary_has_ended(rollout):
-    routing.set_share(SERVICE, "shadow", Decimal(3))
+    shares.set_share(SERVICE, "shadow", Decimal(3))
     rollout(shadow_percent=20)
-    assert routing.flag(SERVICE, "shadow").percent == 20
-    steering.roll_back(SERVICE, ME)
-    assert routing.flag(SERVICE, "shadow").percent == 3
+    assert shares.flag(SERVICE, "shadow").percent == 20
+    controller.roll_back(SERVICE, ME)
+    assert shares.flag(SERVICE, "shadow").percent == 3
 
 
 def test_both_sides_have_their_curve(rollout):

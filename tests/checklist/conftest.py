@@ -15,7 +15,8 @@ import pytest
 import urllib3
 import yaml
 
-from apps.extraction.checklist import monitored, prometheus
+from apps.extraction.decommission import prometheus
+from apps.extraction.decommission.items import monitoring
 from landcontracts.embedded.processes import free_port
 from tests.moves.conftest import until
 
@@ -143,6 +144,6 @@ def watched(watching: Watching, settings, monkeypatch: pytest.MonkeyPatch) -> Wa
     """The checklist asks it, by its rules."""
     settings.PROMETHEUS_URL = watching.url
     settings.BASE_DIR = watching.folder
-    monkeypatch.setattr(monitored, "RULES", "rules.yml")
+    monkeypatch.setattr(monitoring, "RULES", "rules.yml")
     assert prometheus.ask("query", query="1")
     return watching

@@ -11,10 +11,11 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.authentication.models import User
-from apps.extraction import checklist, tasks
-from apps.extraction.checklist import documented, gate, monitored, overrides, signed
-from apps.extraction.checklist.items import ITEMS
-from apps.extraction.models import ChecklistResult, Override, SignOff
+from apps.extraction import tasks
+from apps.extraction.decommission import overrides, requirements, results
+from apps.extraction.decommission.checklist import ITEMS
+from apps.extraction.decommission.items import documentation, monitoring, sign_offs
+from apps.extraction.decommission.models import ChecklistResult, Override, SignOff
 from tests.world import PASSWORD
 
 SERVICE = "workflow"
@@ -40,32 +41,32 @@ def sign_in(email: str) -> Client:
 
 
 def state_of(service: str, item: str) -> tuple[str, str]:
-    (found,) = (one for one in checklist.standing(service) if one.item == item)
+    (found,) = (one for one in results.standing(service) if one.item == item)
     return str(found.state), found.reason
 
 
 def test_what_was_never_checked_and_what_is_too_old_is_not_known(service: str):
-    assert {one.state for one in checklist.standing(service)} == {"not_known"}
-    signed.sign_off(service, signed.TRAINED, "anna@land.example", "обучение 1 марта")
-    checklist.run(service, [signed.TRAINED])
-    assert state_of(service, signed.TRAINED)[0] == "holds"
+    assert {one.state for one in results.standing(service)} == {"not_known"}
+    sign_offs.sign_off(service, sign_offs.TRAINED, "anna@land.example", "обучение 1 марта")
+    results.run(service, [sign_offs.TRAINED])
+    assert state_of(service, sign_offs.TRAINED)[0] == "holds"
     ChecklistResult.objects.filter(service=service).update(valid_until=timezone.now() - timedelta(seconds=1))
-    state, reason = state_of(service, signed.TRAINED)
+    state, reason = state_of(service, sign_offs.TRAINED)
     assert state == "not_known"
     assert reason.startswith("too old")
-    assert not next(check for check in gate.shown(service) if check.name == signed.TRAINED).holds
+    assert not next(check for check in requirements.shown(service) if check.name == sign_offs.TRAINED).holds
 
 
 def test_a_signature_ends_is_never_changed_and_nobody_vouches_for_themselves(service: str, monkeypatch):
-    assert checklist.run(service, [signed.TRAINED])
-    assert state_of(service, signed.TRAINED)[0] == "fails"
-    one = signed.sign_off(service, signed.TRAINED, "Anna@land.example", "обучение")
-    (held,) = (item for item in checklist.run(service, [signed.TRAINED]) if item.item == signed.TRAINED)
+    assert results.run(service, [sign_offs.TRAINED])
+    assert state_of(service, sign_offs.TRAINED)[0] == "fails"
+    one = sign_offs.sign_off(service, sign_offs.TRAINED, "Anna@land.example", "обучение")
+    (held,) = (item for item in results.run(service, [sign_offs.TRAINED]) if item.item == sign_offs.TRAINED)
     assert held.holds
     assert held.evidence["who"] == "Anna@land.example"
     assert one.valid_until - timezone.now() > timedelta(days=179)
     by_herself, by_another = (
-        next(check for check in gate.checks(service, who) if check.name == signed.TRAINED)
+        next(check for check in requirements.checks(service, who) if check.name == sign_offs.TRAINED)
         for who in ("anna@LAND.example", "boris@land.example")
     )
     assert (by_herself.holds, by_another.holds) == (False, True)
@@ -75,23 +76,23 @@ def test_a_signature_ends_is_never_changed_and_nobody_vouches_for_themselves(ser
     ):
         with pytest.raises(DatabaseError, match=r"[Cc]annot"), connection.cursor() as cursor:
             cursor.execute(change, [one.id])
-    monkeypatch.setitem(signed.LASTS, signed.TRAINED, timedelta(seconds=-1))
-    signed.sign_off(service, signed.TRAINED, "boris@land.example", "давно")
-    checklist.run(service, [signed.TRAINED])
-    assert "has ended" in state_of(service, signed.TRAINED)[1]
+    monkeypatch.setitem(sign_offs.LASTS, sign_offs.TRAINED, timedelta(seconds=-1))
+    sign_offs.sign_off(service, sign_offs.TRAINED, "boris@land.example", "давно")
+    results.run(service, [sign_offs.TRAINED])
+    assert "has ended" in state_of(service, sign_offs.TRAINED)[1]
 
 
 def test_retention_is_agreed_with_a_number_of_days(service: str):
-    with pytest.raises(signed.NotSigned, match="how many days"):
-        signed.sign_off(service, signed.RETENTION, "a@land.example", "152-ФЗ")
-    with pytest.raises(signed.NotSigned, match="say who"):
-        signed.sign_off(service, signed.RETENTION, " ", "152-ФЗ", 90)
-    with pytest.raises(signed.NotSigned, match="nothing that a person"):
-        signed.sign_off(service, "backup_verified", "a@land.example", "да")
-    checklist.run(service, [signed.RETENTION])
-    assert state_of(service, signed.RETENTION)[0] == "fails"
-    signed.sign_off(service, signed.RETENTION, "a@land.example", "152-ФЗ, договор 7", 90)
-    (held,) = (item for item in checklist.run(service, [signed.RETENTION]) if item.item == signed.RETENTION)
+    with pytest.raises(sign_offs.NotSigned, match="how many days"):
+        sign_offs.sign_off(service, sign_offs.RETENTION, "a@land.example", "152-ФЗ")
+    with pytest.raises(sign_offs.NotSigned, match="say who"):
+        sign_offs.sign_off(service, sign_offs.RETENTION, " ", "152-ФЗ", 90)
+    with pytest.raises(sign_offs.NotSigned, match="nothing that a person"):
+        sign_offs.sign_off(service, "backup_verified", "a@land.example", "да")
+    results.run(service, [sign_offs.RETENTION])
+    assert state_of(service, sign_offs.RETENTION)[0] == "fails"
+    sign_offs.sign_off(service, sign_offs.RETENTION, "a@land.example", "152-ФЗ, договор 7", 90)
+    (held,) = (item for item in results.run(service, [sign_offs.RETENTION]) if item.item == sign_offs.RETENTION)
     assert (held.holds, held.evidence["keep_days"]) == (True, 90)
 
 
@@ -122,15 +123,15 @@ def test_an_override_wants_two_people_two_reasons_a_day_and_is_used_once(service
         overrides.confirm(asked.id, second, "ещё раз")
     assert overrides.covering(service) == ("team_trained",)
     assert overrides.covering(f"{service}x") == ()
-    checks = gate.checks(service, first)
+    checks = requirements.checks(service, first)
     passed = next(check for check in checks if check.name == "team_trained")
     assert passed.holds
-    assert passed.seen.startswith(gate.OVERRIDDEN)
-    (record,) = gate.pass_over(service, checks, asked.id)
+    assert passed.seen.startswith(requirements.OVERRIDDEN)
+    (record,) = requirements.pass_over(service, checks, asked.id)
     assert (record["asked_by"], record["confirmed_by"]) == (first, second)
     assert overrides.covering(service) == ()
     with pytest.raises(overrides.NotOverridden, match="any more"):
-        gate.pass_over(service, checks, asked.id)
+        requirements.pass_over(service, checks, asked.id)
     with pytest.raises(DatabaseError, match=r"[Cc]annot delete"), connection.cursor() as cursor:
         cursor.execute("DELETE FROM extraction_override WHERE id = %s", [asked.id])
 
@@ -220,7 +221,7 @@ def test_superusers_only(database: None):
 def pages(tmp_path: Path, settings) -> Path:
     """A small project whose pages are all there."""
     for page in (
-        *("apps/workflow/README.md", *documented.PAGES),
+        *("apps/workflow/README.md", *documentation.PAGES),
         *(f"migrations_playbook/alerting/runbooks/Quiet{tongue}.md" for tongue in ("", ".ru")),
     ):
         (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +229,7 @@ def pages(tmp_path: Path, settings) -> Path:
             '# A page\n\n```sh\nmake manage ARGS="extraction SERVICE remote 5"  # some\n'
             "python manage.py extraction SERVICE cutover --plan && make help\n# a remark\n```\n"
         )
-    (tmp_path / monitored.RULES).write_text(
+    (tmp_path / monitoring.RULES).write_text(
         "groups: [{name: x, rules: [{alert: Quiet, expr: vector(0), annotations: "
         "{runbook_url: 'https://git.example/migrations_playbook/alerting/runbooks/Quiet.md'}}]}]"
     )
@@ -238,10 +239,10 @@ def pages(tmp_path: Path, settings) -> Path:
 
 
 def test_pages_are_there_in_both_languages(pages: Path):
-    checklist.run(SERVICE, ["documentation_updated"])
+    results.run(SERVICE, ["documentation_updated"])
     assert state_of(SERVICE, "documentation_updated")[0] == "holds", state_of(SERVICE, "documentation_updated")
     (pages / "migrations_playbook/alerting/runbooks/Quiet.ru.md").unlink()
-    checklist.run(SERVICE, ["documentation_updated"])
+    results.run(SERVICE, ["documentation_updated"])
     assert state_of(SERVICE, "documentation_updated") == (
         "fails",
         "1 pages are missing: migrations_playbook/alerting/runbooks/Quiet.ru.md",
@@ -259,13 +260,13 @@ def test_pages_are_there_in_both_languages(pages: Path):
     ],
 )
 def test_a_command_that_there_is_not_is_named(pages: Path, line: str, words: str):
-    page = pages / documented.PAGES[0]
+    page = pages / documentation.PAGES[0]
     page.write_text(f"{page.read_text()}\n```sh\n{line}\n```\n")
-    checklist.run(SERVICE, ["documentation_updated"])
+    results.run(SERVICE, ["documentation_updated"])
     state, reason = state_of(SERVICE, "documentation_updated")
     assert state == "fails"
     assert words in reason
     # What is told about, and not told to do, is no command.
     page.write_text(f"{line}\n")
-    checklist.run(SERVICE, ["documentation_updated"])
+    results.run(SERVICE, ["documentation_updated"])
     assert state_of(SERVICE, "documentation_updated")[0] == "holds"

@@ -4,8 +4,8 @@ import pytest
 import urllib3
 import yaml
 
-from apps.extraction import checklist
-from apps.extraction.checklist import expiring, monitored
+from apps.extraction.decommission import results
+from apps.extraction.decommission.items import key_expiry, monitoring
 from landcontracts.embedded.processes import free_port
 from tests.checklist.conftest import RULES, Watching
 from tests.moves.conftest import until
@@ -14,7 +14,7 @@ ASKING = ("monitoring_configured", "no_open_alerts", "no_traffic_at_home", "keys
 
 
 def look(service: str, item: str) -> tuple[str, str]:
-    (found,) = (one for one in checklist.run(service, [item]) if one.item == item)
+    (found,) = (one for one in results.run(service, [item]) if one.item == item)
     assert found.checked_at is not None
     return str(found.state), found.reason
 
@@ -93,14 +93,16 @@ def test_a_day_without_a_call_at_home(watched: Watching):
 
 
 def test_certificates_and_passwords_that_end(watched: Watching, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(monitored, "QUIET_HOURS", 1)
-    query = expiring.CERTIFICATES
-    monkeypatch.setattr(expiring, "CERTIFICATES", f"last_over_time({query[len('min by (kind, subject) (') : -1]}[1h])")
+    monkeypatch.setattr(monitoring, "QUIET_HOURS", 1)
+    query = key_expiry.CERTIFICATES
+    monkeypatch.setattr(
+        key_expiry, "CERTIFICATES", f"last_over_time({query[len('min by (kind, subject) (') : -1]}[1h])"
+    )
     assert look("documents", "keys_not_expiring")[0] == "holds"
-    monkeypatch.setattr(expiring, "LIMIT", expiring.LIMIT * 4)
+    monkeypatch.setattr(key_expiry, "LIMIT", key_expiry.LIMIT * 4)
     state, reason = look("documents", "keys_not_expiring")
     assert (state, "authority Тест" in reason) == ("fails", True)
-    monkeypatch.setattr(expiring, "CERTIFICATES", "absent_metric")
+    monkeypatch.setattr(key_expiry, "CERTIFICATES", "absent_metric")
     assert look("documents", "keys_not_expiring")[0] == "not_known"
 
 

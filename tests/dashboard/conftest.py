@@ -13,9 +13,10 @@ from django.test import Client
 from apps.authentication.models import User
 from apps.core.flags import snapshot
 from apps.core.seam.client.call_observer import Seen
-from apps.extraction.canary import steering
-from apps.extraction.dashboard import looking
-from apps.extraction.models import CanaryCalls, CanaryEntry, Move, Outcome
+from apps.extraction.dashboard import probe
+from apps.extraction.routing.canary import controller
+from apps.extraction.routing.canary.models import CanaryCalls, CanaryEntry
+from apps.extraction.state.models import Move, Outcome
 from tests.canary.conftest import ME, QUERY, SERVICE, Rollout, apart, rollout  # noqa: F401 - fixtures
 from tests.world import PASSWORD
 
@@ -26,7 +27,7 @@ PAGE = f"{HOME}{SERVICE}/"
 @pytest.fixture(autouse=True)
 def anew() -> None:
     """What another test has looked at is not known here."""
-    looking.forget()
+    probe.forget()
     snapshot.forget()
 
 
@@ -84,10 +85,10 @@ def watched(rollout) -> Rollout:  # noqa: F811 - the fixture
     for number in range(12):
         use(run, number)
         if number == 5:
-            steering.promote(SERVICE, ME)
+            controller.promote(SERVICE, ME)
         canary = run.look()
         run.canary.entries.create(
-            action="judge", share=5, who=steering.JUDGE, evidence=canary.evidence, numbers=canary.numbers
+            action="judge", share=5, who=controller.JUDGE, evidence=canary.evidence, numbers=canary.numbers
         )
         past(run, 20)
     return run

@@ -5,9 +5,11 @@ import re
 import pytest
 from django.test import Client
 
-from apps.extraction import routing, tasks
-from apps.extraction.canary import steering
-from apps.extraction.models import CanaryDeployment, CanaryEntry, Move, Outcome
+from apps.extraction import tasks
+from apps.extraction.routing import shares
+from apps.extraction.routing.canary import controller
+from apps.extraction.routing.canary.models import CanaryDeployment, CanaryEntry
+from apps.extraction.state.models import Move, Outcome
 from tests.dashboard.conftest import HOME, PAGE, SERVICE, sign_in
 
 RULES = {
@@ -26,16 +28,16 @@ def act(client: Client, action: str, **given):
 @pytest.fixture
 def free(rollout) -> None:
     """No canary is under way, and none is left afterwards."""
-    routing.switch_off(SERVICE, "remote")
-    routing.set_share(SERVICE, "shadow", 0)
+    shares.switch_off(SERVICE, "remote")
+    shares.set_share(SERVICE, "shadow", 0)
 
 
 @pytest.mark.usefixtures("free")
 def test_a_promotion_sent_twice_promotes_once(admin: Client):
     act(admin, "canary-deploy", **RULES, reason="первая проба")
-    place = steering.place(steering.open_canary(SERVICE))
+    place = controller.place(controller.open_canary(SERVICE))
     assert [act(admin, "canary-promote", reason="дальше", place=place).status_code for _ in range(2)] == [302, 422]
-    assert steering.open_canary(SERVICE).step == 1
+    assert controller.open_canary(SERVICE).step == 1
 
 
 @pytest.mark.usefixtures("free")
@@ -58,7 +60,7 @@ def test_a_canary_is_led_through_the_pages(admin: Client):
         assert act(admin, action, reason=f"для {action}").status_code == 302
         canary.refresh_from_db()
         assert canary.state == state
-        flag = routing.flag(SERVICE, "remote")
+        flag = shares.flag(SERVICE, "remote")
         assert flag.everyone is (False if state == "rolled_back" else None)
         assert flag.percent == share
     entries = CanaryEntry.objects.filter(canary=canary).exclude(action="judge").order_by("id")
@@ -111,13 +113,13 @@ def test_a_service_whose_process_does_not_run_gets_no_canary(admin: Client):
 
 
 def test_what_steering_refuses_is_told_and_not_done(admin: Client, watched, monkeypatch):
-    from apps.extraction.canary import steering
-    from apps.extraction.dashboard import acting
+    from apps.extraction.dashboard import submission
+    from apps.extraction.routing.canary import controller
 
     def refused(service, by):
-        raise steering.CanaryRefused("somebody was quicker")
+        raise controller.CanaryRefused("somebody was quicker")
 
-    monkeypatch.setitem(acting.steering.VERBS, "hold", refused)
+    monkeypatch.setitem(submission.steering.VERBS, "hold", refused)
     answer = act(admin, "canary-hold", reason="x")
     assert answer.status_code == 422
     assert "somebody was quicker" in answer.content.decode()
@@ -140,11 +142,11 @@ def test_the_shadowed_share_and_everybody_home(apart: str):
     client = sign_in("en")
     assert act(client, "shadow", share="150", reason="x").status_code == 422
     assert act(client, "shadow", share="12.5", reason="look").status_code == 302
-    assert float(routing.flag(SERVICE, "shadow").percent) == 12.5
+    assert float(shares.flag(SERVICE, "shadow").percent) == 12.5
     assert act(client, "home", reason="x").status_code == 422
-    routing.set_share(SERVICE, "remote", 40)
+    shares.set_share(SERVICE, "remote", 40)
     assert act(client, "home", reason="they are slow").status_code == 302
-    assert routing.flag(SERVICE, "remote").everyone is False
+    assert shares.flag(SERVICE, "remote").everyone is False
     assert "they are slow" in client.get(PAGE).content.decode()
 
 

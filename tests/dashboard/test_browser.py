@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.extraction.canary import steering
+from apps.extraction.routing.canary import controller
 from tests.browser.test_portal import URL, browser, pytestmark  # noqa: F401 - a fixture, and when it cannot be
 from tests.dashboard.conftest import HOME, ME, PAGE, SERVICE, person
 from tests.world import PASSWORD
@@ -46,7 +46,7 @@ def test_the_overview_renews_itself_and_says_when_it_cannot(page: Any, watched: 
     card = f'article[data-service="{SERVICE}"]'
     page.evaluate("window.same = true")
     says(page, f'{card} [data-field="canary_words"]', "step 2 of 4")
-    steering.promote(SERVICE, ME)
+    controller.promote(SERVICE, ME)
     says(page, f'{card} [data-field="share_words"]', "50")
     says(page, f'{card} [data-field="canary_words"]', "step 3 of 4")
     assert page.locator(f"{card} .dash-lane li.now").count() == 1
@@ -70,7 +70,7 @@ def test_the_service_page_draws_its_curves_and_offers_what_became_possible(page:
     assert page.locator('[data-chart="evidence"] table tbody tr').count() > 3
     assert page.evaluate(TOO_WIDE) <= 0
     page.locator("aside summary").click()
-    steering.roll_back(SERVICE, steering.By("Мария", "test", "достаточно"))
+    controller.roll_back(SERVICE, controller.By("Мария", "test", "достаточно"))
     says(page, '[data-part="actions"]', "Deploy a canary")
     says(page, '[data-part="history"]', "достаточно")
     assert page.locator("aside details").get_attribute("open") is not None

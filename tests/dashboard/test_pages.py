@@ -16,12 +16,14 @@ from apps.core import topology
 from apps.core.flags import snapshot
 from apps.core.postgres import connections
 from apps.datasync.interface import Sync, SyncPhase, SyncStatus, SyncType
-from apps.extraction import admin_dashboard, routing
-from apps.extraction.canary import steering
-from apps.extraction.dashboard import looking, sections
+from apps.extraction.admin import dashboard
+from apps.extraction.dashboard import probe, sections
 from apps.extraction.dashboard.board import Board
 from apps.extraction.dashboard.sections import Section
-from apps.extraction.models import CanaryDeployment, Move, Outcome
+from apps.extraction.routing import shares
+from apps.extraction.routing.canary import controller
+from apps.extraction.routing.canary.models import CanaryDeployment
+from apps.extraction.state.models import Move, Outcome
 from tests.dashboard.conftest import HOME, ME, PAGE, SERVICE, sign_in
 
 LIVE = f"{HOME}live/"
@@ -58,17 +60,17 @@ def test_the_live_endpoint_is_typed_and_changes_only_when_something_does(admin: 
     assert 0 < found.figures.error_rate_away < 0.05
     assert found.figures.performance_impact_p50 > 0.001
     assert found.figures.data_sync_progress == 0
-    routing.set_share("documents", "shadow", 7)
+    shares.set_share("documents", "shadow", 7)
     snapshot.forget()
     try:
         assert admin.get(LIVE, headers={"If-None-Match": answer["ETag"]}).status_code == 200
     finally:
-        routing.set_share("documents", "shadow", 0)
+        shares.set_share("documents", "shadow", 0)
 
 
 def test_what_has_not_changed_is_not_sent_again(admin: Client, monkeypatch):
     board = msgspec.json.decode(admin.get(LIVE).content, type=Board)
-    monkeypatch.setattr(admin_dashboard.board, "gather", lambda: board)
+    monkeypatch.setattr(dashboard.board, "gather", lambda: board)
     etag = admin.get(LIVE)["ETag"]
     answer = admin.get(LIVE, headers={"If-None-Match": etag})
     assert (answer.status_code, answer.content) == (304, b"")
@@ -77,8 +79,8 @@ def test_what_has_not_changed_is_not_sent_again(admin: Client, monkeypatch):
 def test_a_look_costs_a_handful_of_queries_and_asks_the_databases_once(admin: Client, watched, monkeypatch):
     admin.get(LIVE)
     looks = []
-    monkeypatch.setattr(looking, "look", lambda: looks.append(1))
-    monkeypatch.setattr(looking, "FRESH_SECONDS", 60)
+    monkeypatch.setattr(probe, "look", lambda: looks.append(1))
+    monkeypatch.setattr(probe, "FRESH_SECONDS", 60)
     with CaptureQueriesContext(connection) as queries:
         assert admin.get(LIVE).status_code == 200
     assert len(queries) <= MOST_QUERIES, [query["sql"][:120] for query in queries]
@@ -109,9 +111,9 @@ def test_the_service_page_has_curves_evidence_history_and_what_can_be_done(watch
 def test_settled_slots_are_read_once_and_new_ones_are_added(admin: Client, watched, monkeypatch):
     first = admin.get(f"{PAGE}live/").json()["charts"][0]
     asked = []
-    curve = admin_dashboard.curves.history.curve
+    curve = dashboard.curves.history.curve
     monkeypatch.setattr(
-        admin_dashboard.curves.history,
+        dashboard.curves.history,
         "curve",
         lambda *a, since, **k: asked.append(since) or curve(*a, since=since, **k),
     )
@@ -121,7 +123,7 @@ def test_settled_slots_are_read_once_and_new_ones_are_added(admin: Client, watch
 
 
 def test_a_canary_that_has_ended_keeps_its_curves_and_says_how_it_ended(watched):
-    steering.roll_back(SERVICE, steering.By("Мария", "test", "достаточно"))
+    controller.roll_back(SERVICE, controller.By("Мария", "test", "достаточно"))
     client = sign_in("en")
     shown = words_of(client, PAGE)
     assert "rolled back" in shown
@@ -177,15 +179,15 @@ def test_a_database_that_is_away_is_told_and_the_rest_is_shown(monkeypatch):
     assert "Where it stands is not known." in words_of(client, PAGE)
     assert "Where it stands is not known." in words_of(client, f"{PAGE}act/sync/")
     monkeypatch.setattr(settings, "CONTROL_URLS", {**urls, "default": "postgres://x:x@127.0.0.1:1/x"})
-    looking.forget()
+    probe.forget()
     assert "6 not known" in words_of(client, HOME)
 
 
 def test_two_homes_are_told_first(monkeypatch):
-    real = looking.look()
+    real = probe.look()
     side = real.shared[SERVICE].side
-    both = {**real.own, SERVICE: looking.Found(side._replace(alias=SERVICE))}
-    monkeypatch.setattr(looking, "latest", lambda: msgspec.structs.replace(real, own=both))
+    both = {**real.own, SERVICE: probe.Found(side._replace(alias=SERVICE))}
+    monkeypatch.setattr(probe, "latest", lambda: msgspec.structs.replace(real, own=both))
     client = sign_in("en")
     shown = words_of(client, PAGE)
     assert "TWO HOMES" in shown
@@ -214,9 +216,9 @@ def test_a_cache_that_is_away_costs_speed_and_nothing_else(monkeypatch):
 
             return fail
 
-    monkeypatch.setattr(looking, "cache", Away())
-    assert looking.latest().shared
-    assert looking.latest().own
+    monkeypatch.setattr(probe, "cache", Away())
+    assert probe.latest().shared
+    assert probe.latest().own
 
 
 def test_sections_that_others_bring_are_shown_and_a_failing_one_says_why(monkeypatch):

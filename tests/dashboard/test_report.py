@@ -12,11 +12,14 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone, translation
 
-from apps.extraction import routing
-from apps.extraction.canary import steering
-from apps.extraction.dashboard import past, printing, reporting
-from apps.extraction.models import Move, Outcome, ShadowComparison
-from apps.extraction.moving.states import Stage
+from apps.extraction.dashboard import history
+from apps.extraction.dashboard import pdf as dashboard_pdf
+from apps.extraction.dashboard import report as dashboard_report
+from apps.extraction.routing import shares
+from apps.extraction.routing.canary import controller
+from apps.extraction.routing.shadow.models import ShadowComparison
+from apps.extraction.state.models import Move, Outcome
+from apps.extraction.state.stages import Stage
 from tests.dashboard.conftest import HOME, SERVICE, sign_in
 
 REPORT = f"{HOME}report/"
@@ -25,7 +28,7 @@ REPORT = f"{HOME}report/"
 @pytest.fixture
 def happened(watched, moved):
     """A canary that was rolled back, cutovers, a mismatch and a backup."""
-    steering.roll_back(SERVICE, steering.By("Мария Щербакова", "test", "жалобы людей"))
+    controller.roll_back(SERVICE, controller.By("Мария Щербакова", "test", "жалобы людей"))
     differing = ShadowComparison.objects.create(
         service=SERVICE, method="list", verdict="mismatch", fields=["text"], primary_side="home", primary_ms=1, other_ms=2,
         request_id="r", trace="t", arguments={}, primary_answer={}, other_answer={},
@@ -91,12 +94,12 @@ def test_the_pdf_is_valid_and_says_the_same_in_cyrillic(admin: Client, happened,
 
 
 def test_markup_in_a_reason_is_printed_and_not_executed(tmp_path: Path):
-    section = reporting.Section(
+    section = dashboard_report.Section(
         heading="#panic()", columns=("a",), widths=(1,), rows=(('#read("/etc/passwd") *b* $x$ <script>',), ("щ" * 900,)),
         empty="", note="= no heading",
     )  # fmt: skip
-    report = reporting.Report(title="Отчёт", period="—", made="", contents=(section,))
-    text = text_of(printing.pdf(report, language="ru"), tmp_path)
+    report = dashboard_report.Report(title="Отчёт", period="—", made="", contents=(section,))
+    text = text_of(dashboard_pdf.pdf(report, language="ru"), tmp_path)
     assert '#read("/etc/passwd") *b* $x$ <script>' in text
     assert "#panic()" in text
     assert "= no heading" in text
@@ -133,7 +136,7 @@ def test_a_stage_of_the_past_is_what_was_done_until_then(database: None):
         made.append(move.id)
     try:
         stages = [
-            past.stage_at("workflow", now - timedelta(hours=hours)) for hours in (8.5, 7.5, 6.5, 5.5, 4.5, 3.5, 1)
+            history.stage_at("workflow", now - timedelta(hours=hours)) for hours in (8.5, 7.5, 6.5, 5.5, 4.5, 3.5, 1)
         ]
     finally:
         Move.objects.filter(id__in=made).delete()
@@ -143,13 +146,13 @@ def test_a_stage_of_the_past_is_what_was_done_until_then(database: None):
 
 def test_a_stage_of_the_past_is_what_the_flags_were(database: None):
     before = timezone.now()
-    routing.set_share("workflow", "remote", 30)
+    shares.set_share("workflow", "remote", 30)
     canary = timezone.now()
-    routing.set_share("workflow", "remote", 0)
-    routing.set_share("workflow", "shadow", 5)
+    shares.set_share("workflow", "remote", 0)
+    shares.set_share("workflow", "shadow", 5)
     shadow = timezone.now()
-    routing.set_share("workflow", "shadow", 0)
-    assert [past.stage_at("workflow", at) for at in (before, canary, shadow)] == [
+    shares.set_share("workflow", "shadow", 0)
+    assert [history.stage_at("workflow", at) for at in (before, canary, shadow)] == [
         Stage.IN_PROCESS, Stage.CANARY, Stage.SHADOW,
     ]  # fmt: skip
 
@@ -157,7 +160,7 @@ def test_a_stage_of_the_past_is_what_the_flags_were(database: None):
 def test_a_report_is_in_its_readers_language(happened):
     now = timezone.now()
     with translation.override("en"):
-        english = reporting.gather(now - timedelta(days=1), now + timedelta(days=1))
+        english = dashboard_report.gather(now - timedelta(days=1), now + timedelta(days=1))
     assert english.title == "Migration report"
     assert [len(section.columns) for section in english.contents] == [
         len(section.widths) for section in english.contents

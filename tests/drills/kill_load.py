@@ -14,8 +14,8 @@ import urllib3
 
 from apps.core.postgres import replication
 from apps.datasync.gateways import tables
-from apps.extraction.moving import states
-from apps.extraction.moving.states import SHARED
+from apps.extraction.state import stages
+from apps.extraction.state.stages import SHARED
 from tests.drills import audit, clients, sales
 from tests.drills.clients import Tally
 from tests.drills.people import People
@@ -155,7 +155,7 @@ class Load:
 
     def _commands(self) -> int:
         try:
-            with states.pair(self.service) as found:
+            with stages.pair(self.service) as found:
                 query = f"SELECT count(*) FROM {self.service}_command"
                 return max(int((one.execute(query).fetchone() or [0])[0]) for one in (found.shared, found.own))
         except psycopg.Error:
@@ -166,7 +166,7 @@ class Load:
         facts = [*self._calm, *self.sales.facts]
         verdict = audit.check(audit.Facts(facts, self.tally.keys, [], audit.now()), self.told)
         self._nothing_else(verdict, facts)
-        with states.pair(self.service) as found:
+        with stages.pair(self.service) as found:
             writer, reader = found.side(home), found.side(found.other(home))
             try:
                 replication.beat(writer, reader, self.service, seconds=ARRIVE_SECONDS)

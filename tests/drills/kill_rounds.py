@@ -8,7 +8,7 @@ import time
 
 import psycopg
 
-from apps.extraction.moving.states import SHARED
+from apps.extraction.state.stages import SHARED
 from landcontracts.embedded.processes import StartFailed
 from landcontracts.embedded.stack import Stack
 from tests.drills import kill_faults as faults

@@ -13,8 +13,9 @@ from django.db import DatabaseError, close_old_connections
 from apps.core.interface.errors import SeamError
 from apps.core.postgres import connections, replication
 from apps.datasync.interface import VerificationStatus
-from apps.extraction.moving import checks, states
-from apps.extraction.moving.states import SHARED
+from apps.extraction.relocation import preconditions
+from apps.extraction.state import stages
+from apps.extraction.state.stages import SHARED
 from tests.drills.kill_controller import Controller
 from tests.drills.kill_watch import home_of
 
@@ -56,7 +57,7 @@ class Waiting:
                 if (found := good()) is not None:
                     self.home = found
                     return
-            except (*AWAY, checks.Refused, replication.TooSlow, states.TwoHomes) as error:
+            except (*AWAY, preconditions.Refused, replication.TooSlow, stages.TwoHomes) as error:
                 problem = error
                 close_old_connections()
             if time.monotonic() > deadline:
@@ -65,12 +66,12 @@ class Waiting:
             between()
 
     def _is_ready(self) -> str | None:
-        with states.pair(self.service) as found:
-            observed = states.observe_with(found)
+        with stages.pair(self.service) as found:
+            observed = stages.observe_with(found)
             if observed.home is None:
                 return None
-            before = checks.before_cutover if observed.home == SHARED else checks.before_rollback
-            checks.require(before(found, observed))
+            before = preconditions.before_cutover if observed.home == SHARED else preconditions.before_rollback
+            preconditions.require(before(found, observed))
             if observed.own is not None and observed.own.is_subscribed:
                 replication.beat(found.shared, found.own, self.service, seconds=1)
             if observed.shared.is_subscribed:
@@ -81,8 +82,8 @@ class Waiting:
         """An abort of what was not closed has ended the synchronisation; a comparison that has failed is begun anew."""
         if self.home != SHARED:
             return
-        verbs = [] if self._asked(states.live_sync) else ["sync"]
-        verification = self._asked(states.latest_verification)
+        verbs = [] if self._asked(stages.live_sync) else ["sync"]
+        verification = self._asked(stages.latest_verification)
         if verbs or verification is None or verification.status not in VERIFIED:
             if not verbs and verification is not None:
                 self.problems.append(f"the verification is {verification.status}: {verification.error}")
@@ -107,8 +108,8 @@ class Waiting:
 
     def _fences(self) -> str:
         try:
-            with states.pair(self.service) as found:
+            with stages.pair(self.service) as found:
                 sides = (SHARED, self.service)
-                return "; ".join(str(states.side(found.side(alias), self.service, alias)) for alias in sides)
+                return "; ".join(str(stages.side(found.side(alias), self.service, alias)) for alias in sides)
         except AWAY as error:
             return str(error)

@@ -12,8 +12,8 @@ import psycopg
 from django.conf import settings
 
 from apps.core.postgres import connections, fences
-from apps.extraction.moving import states
-from apps.extraction.moving.states import SHARED
+from apps.extraction.state import stages
+from apps.extraction.state.stages import SHARED
 
 PAUSE_SECONDS = 0.003
 
@@ -73,7 +73,7 @@ class Watch:
         rows = []
         for alias in (SHARED, self.service):
             with contextlib.suppress(psycopg.Error):
-                rows.append(str(states.side(self._connection(alias), self.service, alias)))
+                rows.append(str(stages.side(self._connection(alias), self.service, alias)))
         return "; ".join(rows)
 
     def _connection(self, alias: str) -> connections.Connection:
@@ -115,6 +115,6 @@ def home_of(service: str) -> str | None:
 
     Raises: psycopg.OperationalError.
     """
-    with states.pair(service) as found:
+    with stages.pair(service) as found:
         writable = [alias for alias in (SHARED, service) if fences.is_writable(found.side(alias), service)]
     return writable[0] if len(writable) == 1 else None

@@ -67,16 +67,16 @@ def _process() -> ProcessPoolExecutor:
 
 
 def _act(service: str, verb: str) -> Done:
-    from apps.extraction.models import Move
-    from apps.extraction.moving import acting
+    from apps.extraction.relocation import actions
+    from apps.extraction.state.models import Move
 
-    verbs = {"prepare": acting.prepare_home} | {
-        name: getattr(acting, name) for name in ("sync", "verify", "cutover", "rollback", "commit")
+    verbs = {"prepare": actions.prepare_home} | {
+        name: getattr(actions, name) for name in ("sync", "verify", "cutover", "rollback", "commit")
     }
     problem = ""
     try:
-        verbs[verb](service, acting.By("drill", "make drill-move"))
-    except acting.PROBLEMS as error:
+        verbs[verb](service, actions.By("drill", "make drill-move"))
+    except actions.PROBLEMS as error:
         problem = f"{type(error).__name__}: {error}"
     move = Move.objects.filter(service=service, verb=verb).latest("started_at")
     closing = [step["at_ms"] for step in move.steps if step["step"] == "close"]
@@ -123,12 +123,12 @@ def _received(pipe: Connection) -> list[float]:
 def _beat(service: str, stop: Event, told: Connection) -> None:
     django.setup()
     from apps.core.postgres import fences, replication
-    from apps.extraction.moving import states
+    from apps.extraction.state import stages
 
     found: list[float] = []
-    with states.pair(service) as pair:
+    with stages.pair(service) as pair:
         while not stop.wait(BEAT_EACH_SECONDS):
-            homes = [alias for alias in (states.SHARED, service) if fences.is_writable(pair.side(alias), service)]
+            homes = [alias for alias in (stages.SHARED, service) if fences.is_writable(pair.side(alias), service)]
             if not homes:
                 continue  # nobody writes just now: there is nothing that could be late
             writer, reader = pair.side(homes[0]), pair.side(pair.other(homes[0]))

@@ -58,9 +58,9 @@ class Drill:
     """One stack with its people; services are lifted out one after the other."""
 
     def __init__(self, stack: Stack, url: str, scale: Scale, report: Report) -> None:
-        from apps.extraction import routing  # Django is set up by now
+        from apps.extraction.routing import shares as flag_shares  # Django is set up by now
 
-        self._routing = routing
+        self._routing = flag_shares
         self.stack, self.url, self.scale, self.report = stack, url, scale, report
         self.people = People(url, scale.actors)
         self.told: Counter[str] = Counter()
@@ -102,7 +102,7 @@ class Run:
 
     def play(self) -> ServiceReport:
         """All steps under load, then the audit."""
-        from apps.extraction.models import ShadowComparison
+        from apps.extraction.routing.shadow.models import ShadowComparison
 
         drill, started = self.drill, self._started
         chosen = drill.people.trios(drill.scale.sellers, first_for=f"{self.service}_remote")
@@ -126,7 +126,7 @@ class Run:
         return self.found
 
     def _shadowed(self) -> None:
-        from apps.extraction.models import ShadowComparison
+        from apps.extraction.routing.shadow.models import ShadowComparison
 
         with self._step("shadow", 0) as step:
             sent: dict[str, float] = {}
@@ -215,7 +215,7 @@ class Run:
 
     def _is_compared(self, since: Any) -> bool:
         """Whether shadowing gets answers from the lifted-out process again."""
-        from apps.extraction.models import ShadowComparison
+        from apps.extraction.routing.shadow.models import ShadowComparison
 
         self._is_remote(self.drill.people.everybody[0])
         rows = ShadowComparison.objects.filter(service=self.service, compared_at__gte=since)

@@ -63,13 +63,15 @@ class Moves:
 
     def finish(self, services: list[str]) -> list[str]:
         """With all of them apart, one whole sale; what is not as it should be, in words."""
-        from apps.extraction.moving import states
+        from apps.extraction.state import stages as service_stages
 
         since = audit.now()
         facts = audit.Facts([self._one_sale()], [], [], since)
         verdict, events = audit.check(facts, self.told), readback.events(since)
-        stages = {service: states.observe(service).stage for service in services}
-        wrong = [f"{service} is {stage}" for service, stage in stages.items() if stage is not states.Stage.COMMITTED]
+        stages = {service: service_stages.observe(service).stage for service in services}
+        wrong = [
+            f"{service} is {stage}" for service, stage in stages.items() if stage is not service_stages.Stage.COMMITTED
+        ]
         return [*wrong, *verdict.lost, *verdict.doubled, *events.lost, *events.doubled]
 
     def _one_sale(self) -> Fact:
@@ -117,12 +119,12 @@ class Run:
 
     def _lift(self) -> None:
         """From now on the service has processes of its own, and everybody is served there."""
-        from apps.extraction import routing
+        from apps.extraction.routing import shares
 
         began = time.monotonic()
         self.moves.stack.start_lifted(self.service, self.moves.url)
-        with routing.by("drill", where="make drill-move"):
-            routing.set_share(self.service, "remote", 100)
+        with shares.by("drill", where="make drill-move"):
+            shares.set_share(self.service, "remote", 100)
         self._say("apart", began, "everybody is served by its own process")
 
     def _measure_capacity(self) -> None:
@@ -147,10 +149,10 @@ class Run:
         self.found.behind_seconds += load.behind
 
     def _synchronise(self) -> None:
-        from apps.extraction.moving import states
+        from apps.extraction.state import stages as service_stages
 
         self._act("sync")
-        sync = states.live_sync(self.service)
+        sync = service_stages.live_sync(self.service)
         if sync is None:
             raise RuntimeError(f"{self.service} is not followed after its sync")
         self._syncs.append(str(sync.sync_id))

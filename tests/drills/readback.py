@@ -13,7 +13,7 @@ from psycopg import sql
 
 from apps.core import topology
 from apps.core.postgres import fences, replication
-from apps.extraction.moving import states
+from apps.extraction.state import stages
 from tests.drills.sales import Fact
 
 ARRIVE_SECONDS = 20
@@ -128,8 +128,8 @@ def commands(home: Connection, other: Connection, service: str, keys: list[str])
 def both(service: str, facts: list[Fact], keys: list[str]) -> Found:
     """Everything that is to be found in both databases of a service, once what was written at its home has arrived in the other."""
     found = nothing()
-    with states.pair(service) as pair:
-        alias = service if fences.is_writable(pair.own, service) else states.SHARED
+    with stages.pair(service) as pair:
+        alias = service if fences.is_writable(pair.own, service) else stages.SHARED
         home, other = pair.side(alias), pair.side(pair.other(alias))
         replication.beat(home, other, service, seconds=ARRIVE_SECONDS, name="read back")
         parts = [

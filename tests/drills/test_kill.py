@@ -10,7 +10,7 @@ from psycopg import sql
 
 from apps.core.postgres import connections
 from apps.core.postgres.migrate_service import OWNER, prepare
-from apps.extraction.moving.states import SHARED
+from apps.extraction.state.stages import SHARED
 from landcontracts.embedded import postgres
 from landcontracts.embedded.stack import BASE
 from tests.drills.kill import LIGHT_KILLS, LIGHT_OUTPUT

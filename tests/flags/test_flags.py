@@ -18,7 +18,7 @@ from apps.core.flags.models import Flag, FlagChange
 from apps.core.flags.snapshot import FlagState, bucket
 from apps.core.interface.context import SYSTEM, Actor, new_context
 from apps.core.rest.feature_flag import feature_flag
-from apps.extraction import routing
+from apps.extraction.routing import shares as flag_shares
 from tests.world import World
 
 PEOPLE = [str(uuid.UUID(int=random.Random(7).getrandbits(128) ^ number)) for number in range(20_000)]
@@ -109,7 +109,7 @@ def test_waffles_own_question_gets_our_answer(flag: Flag):
 
 def test_a_person_is_on_the_same_side_over_the_web_in_a_task_and_in_a_command(settings, here: World):
     settings.SEAM_AWAY = {"documents": "http://127.0.0.1:1"}
-    routing.set_share("documents", "remote", Decimal(50))
+    flag_shares.set_share("documents", "remote", Decimal(50))
     try:
         snapshot.forget()
         from apps.core.rest import edge
@@ -121,7 +121,7 @@ def test_a_person_is_on_the_same_side_over_the_web_in_a_task_and_in_a_command(se
             assert len(sides) == 1
         assert 5 < sum(bool(routes.decide(person).away) for person in PEOPLE[:50]) < 45
     finally:
-        routing.set_share("documents", "remote", Decimal(0))
+        flag_shares.set_share("documents", "remote", Decimal(0))
         snapshot.forget()
 
 
@@ -203,14 +203,14 @@ def test_a_change_by_sql_is_recorded_too(flag: Flag):
 
 
 def test_verbs_record_who_where_and_why():
-    with routing.by("olga", where="manage.py extraction", reason="first step"):
-        routing.set_share("documents", "shadow", Decimal(30))
-        routing.switch_off("documents", "shadow")
+    with flag_shares.by("olga", where="manage.py extraction", reason="first step"):
+        flag_shares.set_share("documents", "shadow", Decimal(30))
+        flag_shares.switch_off("documents", "shadow")
     switched, shared, *_ = history.of_flag("documents_shadow")
     assert (shared.who, shared.where, shared.reason) == ("olga", "manage.py extraction", "first step")
     assert shared.words.endswith("→ 30 %")
     assert ": — → " in switched.words
-    routing.set_share("documents", "shadow", Decimal(0))
+    flag_shares.set_share("documents", "shadow", Decimal(0))
 
 
 def test_a_deleted_flag_leaves_its_history():

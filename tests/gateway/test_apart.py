@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from apps.extraction import routing
+from apps.extraction.routing import shares
 from tests.gateway.envoys import STACK, Gateway, problem, running, send
 from tests.gateway.test_same import JSON, NOWHERE, REQUESTS, Browser, told
 from tests.gateway.test_tokens import forged
@@ -30,9 +30,9 @@ raw, plot, upload = test_rest.raw, test_rest.plot, test_rest.upload
 @pytest.fixture(scope="module")
 def documents():
     with lifted("documents") as (url, process):
-        routing.set_share("documents", "remote", Decimal(100))
+        shares.set_share("documents", "remote", Decimal(100))
         yield url, process
-        routing.set_share("documents", "remote", Decimal(0))
+        shares.set_share("documents", "remote", Decimal(0))
 
 
 @pytest.fixture(scope="module", params=["by the flag", "by the gateway"])

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.extraction.judging.evidence import LESS, MORE, Firsts, capital
-from apps.extraction.judging.judge import Verdict
-from apps.extraction.judging.measures import Event, Rules
+from apps.extraction.routing.judge.evidence import LESS, MORE, Firsts, capital
+from apps.extraction.routing.judge.measures import Event, Rules
+from apps.extraction.routing.judge.ruling import Verdict
 from benchmarks.judging import report, scenarios
 from benchmarks.judging.draws import poisson
 from benchmarks.judging.ledger import Ledger

@@ -13,8 +13,9 @@ from apps.core.flags.routes import system_context
 from apps.core.postgres import connections
 from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType
-from apps.extraction.moving import acting, checks, states, switching
-from apps.extraction.moving.acting import By
+from apps.extraction.relocation import actions, cutover, preconditions
+from apps.extraction.relocation.actions import By
+from apps.extraction.state import stages
 
 BY = By("test", "pytest", "a test")
 
@@ -31,18 +32,18 @@ def until(wanted: Callable[[], Any], seconds: float = 30) -> Any:
 def bring_home(service: str) -> None:
     """Whatever a test has left behind: home is the shared database, nothing follows, no slot is there."""
     settle(service)
-    acting.abort(service, BY)
+    actions.abort(service, BY)
     primaries.forget()
 
 
 def settle(service: str) -> None:
     """Home is the shared database."""
-    with states.pair(service) as found:
-        if switching.left_by(found) is not None:
-            acting.resume(service, By("test", "pytest", take_over=True))
-    observed = states.observe(service)
-    if observed.stage is states.Stage.REVERSIBLE:
-        acting.rollback(service, BY)
+    with stages.pair(service) as found:
+        if cutover.left_by(found) is not None:
+            actions.resume(service, By("test", "pytest", take_over=True))
+    observed = stages.observe(service)
+    if observed.stage is stages.Stage.REVERSIBLE:
+        actions.rollback(service, BY)
     primaries.forget()
 
 
@@ -71,7 +72,7 @@ def service() -> str:
 @pytest.fixture(scope="module")
 def prepared(service: str, database: None) -> Iterator[str]:
     """The service's own database has its tables; afterwards home is the shared one and nothing follows."""
-    acting.prepare_home(service, BY)
+    actions.prepare_home(service, BY)
     try:
         yield service
     finally:
@@ -82,23 +83,23 @@ def prepared(service: str, database: None) -> Iterator[str]:
 def following(prepared: str) -> Sync:
     """At home in the shared database, and the service's own follows. What the test before has done is undone."""
     settle(prepared)
-    if (live := states.live_sync(prepared)) is not None:
+    if (live := stages.live_sync(prepared)) is not None:
         return live
-    acting.abort(prepared, BY)  # the way back of an earlier move, which would carry the emptying of a copy home
+    actions.abort(prepared, BY)  # the way back of an earlier move, which would carry the emptying of a copy home
     return followed(prepared)
 
 
 @pytest.fixture
 def verified(service: str, following: Sync) -> Sync:
     """And every row was found the same."""
-    acting.verify(service, BY, anew=True)
+    actions.verify(service, BY, anew=True)
     return following
 
 
 @pytest.fixture
-def both(service: str) -> Iterator[states.Pair]:
+def both(service: str) -> Iterator[stages.Pair]:
     """Control connections to both databases."""
-    with states.pair(service) as found:
+    with stages.pair(service) as found:
         yield found
 
 
@@ -127,6 +128,6 @@ def owner_of(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def refusals(service: str) -> dict[str, str]:
     """What stands against a cutover now: the check's name and what it saw."""
-    with states.pair(service) as found:
-        made = checks.before_cutover(found, states.observe_with(found))
+    with stages.pair(service) as found:
+        made = preconditions.before_cutover(found, stages.observe_with(found))
     return {check.name: check.seen for check in made if not check.holds}

@@ -37,7 +37,7 @@ def main() -> int:
 def play(stack: Stack, url: str) -> dict[str, Any]:
     """Every verb by the command line, as people do it."""
     from apps.extraction.models import Move, Override
-    from apps.extraction.moving import states
+    from apps.extraction.state import stages
     from tests.journeys.people import Person
     from tests.moves import listed
 
@@ -49,7 +49,7 @@ def play(stack: Stack, url: str) -> dict[str, Any]:
         stack.manage("extraction", SERVICE, verb, "--reason=to its end")
     found["refused"] = _refused(lambda: stack.manage("extraction", SERVICE, "decommission"))
     stack.manage("extraction", SERVICE, "remote", "100")
-    _until(lambda: states.observe(SERVICE).stage is states.Stage.COMMITTED)
+    _until(lambda: stages.observe(SERVICE).stage is stages.Stage.COMMITTED)
     found["checklist"] = listed.play(stack, SERVICE)
     found["unlisted"] = _refused(lambda: stack.manage("extraction", SERVICE, "decommission"))
     found |= listed.pass_over(stack, SERVICE)
@@ -57,7 +57,7 @@ def play(stack: Stack, url: str) -> dict[str, Any]:
     move = Move.objects.filter(service=SERVICE, verb="decommission").latest("started_at")
     backup = Path(move.facts["backup"])
     found |= {
-        "stage": states.observe(SERVICE).stage.value,
+        "stage": stages.observe(SERVICE).stage.value,
         "rehearsed": Move.objects.get(service=SERVICE, verb="rehearse").facts,
         "backup": stat.filemode(backup.stat().st_mode),
         "passed_over": move.facts["passed_over"],

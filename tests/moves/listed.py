@@ -18,9 +18,9 @@ Seen = dict[str, tuple[str, str]]
 
 def play(stack: Stack, service: str) -> dict[str, Seen]:
     """By item: what was seen as it is, and with each thing wrong."""
-    from apps.extraction.moving import states
+    from apps.extraction.state import stages
 
-    with states.pair(service) as pair:
+    with stages.pair(service) as pair:
         return {
             "backup_verified": _backup(stack, service),
             "data_sync_completed": _sync(pair, service),
@@ -33,16 +33,16 @@ def play(stack: Stack, service: str) -> dict[str, Seen]:
 
 def look(service: str, item: str) -> tuple[str, str]:
     """Check one item; its state and reason."""
-    from apps.extraction import checklist
+    from apps.extraction.decommission import results
 
-    (found,) = (one for one in checklist.run(service, [item]) if one.item == item)
+    (found,) = (one for one in results.run(service, [item]) if one.item == item)
     assert found.evidence or found.state != "holds" or "gone" in found.reason, found
     return str(found.state), found.reason
 
 
 def pass_over(stack: Stack, service: str) -> dict[str, Any]:
     """One person asks on the command line, that person may not confirm, another one does."""
-    from apps.extraction.checklist import overrides
+    from apps.extraction.decommission import overrides
     from apps.extraction.models import Override
 
     first, second = _administrator(), _administrator()
@@ -59,11 +59,11 @@ def pass_over(stack: Stack, service: str) -> dict[str, Any]:
 
 
 def _refused(service: str) -> str:
-    from apps.extraction.moving import acting, checks
+    from apps.extraction.relocation import actions, preconditions
 
     try:
-        acting.decommission(service, acting.By("test", "pytest"))
-    except checks.Refused as error:
+        actions.decommission(service, actions.By("test", "pytest"))
+    except preconditions.Refused as error:
         return str(error)
     return ""
 
@@ -77,21 +77,22 @@ def _administrator() -> str:
 
 
 def _backup(stack: Stack, service: str) -> Seen:
-    from apps.extraction.backups import shelf, taking
-    from apps.extraction.checklist import backed_up
+    from apps.backups import repository, take
+    from apps.extraction.decommission.items import backup
+    from apps.extraction.state import stages
 
     seen = {"none": look(service, "backup_verified")}
-    taking.take(Path(stack.env["BACKUP_ROOT"]))
-    file = shelf.newest(Path(stack.env["BACKUP_ROOT"])).folder / f"{service}.dump"
+    take.take(Path(stack.env["BACKUP_ROOT"]), stages=stages.by_service())
+    file = repository.newest(Path(stack.env["BACKUP_ROOT"])).folder / f"{service}.dump"
     body = file.read_bytes()
     file.write_bytes(body[:-1])
     seen["damaged"] = look(service, "backup_verified")
     file.write_bytes(body)
-    limit, backed_up.LIMIT = backed_up.LIMIT, timedelta(0)
+    limit, backup.LIMIT = backup.LIMIT, timedelta(0)
     try:
         seen["old"] = look(service, "backup_verified")
     finally:
-        backed_up.LIMIT = limit
+        backup.LIMIT = limit
     seen["holds"] = look(service, "backup_verified")
     return seen
 
@@ -160,27 +161,27 @@ def _credentials(pair: Any, service: str) -> Seen:
 
 
 def _migrated(service: str) -> Seen:
-    from apps.extraction import routing
+    from apps.extraction.routing import shares
     from tests.moves.conftest import until
 
     item = "all_services_migrated"
     seen = {"holds": look(service, item), "another": look("contracts", item)}
-    routing.set_share(service, "remote", Decimal(99))
+    shares.set_share(service, "remote", Decimal(99))
     until(lambda: look(service, item)[0] == "fails")
     seen["some at home"] = look(service, item)
-    routing.set_share(service, "remote", Decimal(100))
+    shares.set_share(service, "remote", Decimal(100))
     until(lambda: look(service, item)[0] == "holds")
     return seen
 
 
 def _rehearsed(service: str) -> Seen:
-    from apps.extraction.checklist import rehearsed
+    from apps.extraction.decommission.items import rehearsal
 
     item = "rollback_rehearsed"
     seen = {"holds": look(service, item), "never": look("contracts", item)}
-    limit, rehearsed.LIMIT = rehearsed.LIMIT, timedelta(0)
+    limit, rehearsal.LIMIT = rehearsal.LIMIT, timedelta(0)
     try:
         seen["long ago"] = look(service, item)
     finally:
-        rehearsed.LIMIT = limit
+        rehearsal.LIMIT = limit
     return seen

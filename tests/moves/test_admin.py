@@ -8,7 +8,7 @@ from django.test import Client
 from apps.authentication.models import User
 from apps.extraction import tasks
 from apps.extraction.models import Move, Outcome
-from apps.extraction.moving import states
+from apps.extraction.state import stages
 from tests.world import PASSWORD
 
 PAGE = "/admin/extraction/dashboard/notifications/"
@@ -47,9 +47,9 @@ def test_plan_then_cutover_then_record(service: str, asked: list):
     tasks.act(*args)
     move = Move.objects.get(id=args[0])
     assert (move.outcome, move.reason, move.where) == (Outcome.DONE, "пора", "admin")
-    assert states.observe(service).home == service
+    assert stages.observe(service).home == service
     tasks.act(*args)  # the same message once more
-    assert states.observe(service).home == service
+    assert stages.observe(service).home == service
     assert Move.objects.filter(service=service, verb="cutover").latest("started_at").id == move.id
     shown = client.get(f"/admin/extraction/move/{move.id}/change/").content.decode()
     assert "marker" in shown

@@ -3,7 +3,8 @@
 import pytest
 
 from apps.core.postgres import replication
-from apps.extraction.moving import acting, checks, states
+from apps.extraction.relocation import actions, preconditions
+from apps.extraction.state import stages
 from tests.moves.conftest import BY, as_owner, refusals
 
 pytestmark = pytest.mark.usefixtures("verified")
@@ -19,8 +20,8 @@ def test_a_foreign_key_across_the_cut(service: str, both):
     )
     try:
         assert "other_thing" in refusals(service)["foreign keys"]
-        with pytest.raises(checks.Refused, match="foreign keys"):
-            acting.cutover(service, BY)
+        with pytest.raises(preconditions.Refused, match="foreign keys"):
+            actions.cutover(service, BY)
     finally:
         both.shared.execute("DROP TABLE other_thing")
 
@@ -52,7 +53,7 @@ def test_a_migration_that_is_not_applied_there(service: str, both):
 
 
 def test_a_long_transaction(service: str, monkeypatch):
-    monkeypatch.setattr(checks, "LONG_TRANSACTION_SECONDS", 0)
+    monkeypatch.setattr(preconditions, "LONG_TRANSACTION_SECONDS", 0)
     with as_owner("default") as somebody:
         somebody.execute("BEGIN")
         somebody.execute("SELECT count(*) FROM notifications_mail")
@@ -61,11 +62,11 @@ def test_a_long_transaction(service: str, monkeypatch):
 
 
 def test_a_target_that_lags(service: str, both):
-    replication.pause(both.own, states.forward_name(service), paused=True)
+    replication.pause(both.own, stages.forward_name(service), paused=True)
     try:
         assert "more than" in refusals(service)["lag"]
     finally:
-        replication.pause(both.own, states.forward_name(service), paused=False)
+        replication.pause(both.own, stages.forward_name(service), paused=False)
 
 
 def test_rows_that_differ(service: str, both):
@@ -73,7 +74,7 @@ def test_rows_that_differ(service: str, both):
         "INSERT INTO notifications_command (id, method, key, arguments_digest) VALUES (gen_random_uuid(), 'x', 'extra', '')"
     )
     try:
-        acting.verify(service, BY, anew=True)
+        actions.verify(service, BY, anew=True)
         assert "1 differ" in refusals(service)["verified"]
     finally:
         both.own.execute("DELETE FROM notifications_command WHERE key = 'extra'")
@@ -94,9 +95,9 @@ def test_a_server_without_room_for_a_slot_or_without_a_bound(service: str, both,
 
 
 def test_an_app_role_that_owns_tables(service: str, both, settings):
-    observed = states.observe_with(both)
+    observed = stages.observe_with(both)
     settings.DATABASE_APP_ROLES = ["lc_owner"]
-    check = checks.roles(both, observed)
+    check = preconditions.roles(both, observed)
     assert not check.holds
     assert "lc_owner" in check.seen
 
@@ -107,7 +108,7 @@ def test_another_service_between_two_homes(service: str, both):
         " ON CONFLICT (service) DO UPDATE SET closed = 1, moving = true"
     )
     try:
-        with states.pair("documents") as documents:
+        with stages.pair("documents") as documents:
             documents.shared.execute("REVOKE INSERT ON documents_command FROM lc_app")
         assert "documents" in refusals(service)["another extraction"]
     finally:

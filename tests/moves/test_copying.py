@@ -222,13 +222,14 @@ def test_how_far_it_is_is_a_metric(service: str):
 
 def test_a_copy_after_a_rollback_does_not_travel_to_the_home(service: str, both, many: int):
     """The way back of an earlier move still publishes what is emptied now."""
-    from apps.extraction.moving import acting, states
+    from apps.extraction.relocation import actions
+    from apps.extraction.state import stages
     from tests.moves.conftest import BY
 
     followed(service)
-    acting.verify(service, BY, anew=True)
-    acting.cutover(service, BY)
-    acting.rollback(service, BY)
+    actions.verify(service, BY, anew=True)
+    actions.cutover(service, BY)
+    actions.rollback(service, BY)
     stop(service)
     sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
     refused = until(
@@ -238,10 +239,10 @@ def test_a_copy_after_a_rollback_does_not_travel_to_the_home(service: str, both,
     )
     assert "extraction notifications abort" in refused.error
     assert both.shared.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many
-    acting.sync(service, BY)  # which gives up the old way back first
-    assert states.live_sync(service) is not None
+    actions.sync(service, BY)  # which gives up the old way back first
+    assert stages.live_sync(service) is not None
     assert both.shared.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many
-    acting.abort(service, BY)
+    actions.abort(service, BY)
 
 
 def test_one_that_was_cancelled_at_its_last_chunk_does_not_empty_what_its_successor_filled(

@@ -12,8 +12,9 @@ from apps.core.postgres import fences, replication
 from apps.core.seam.client.registry import call
 from apps.core.seam.events.relay import pump
 from apps.extraction.models import Move, Outcome
-from apps.extraction.moving import acting, gate, states, switching, watching
-from apps.extraction.moving.metrics import MoveCollector
+from apps.extraction.relocation import access, actions, cutover, recovery
+from apps.extraction.state import stages
+from apps.extraction.state.metrics import MoveCollector
 from apps.notifications.interface import NOTIFICATIONS
 from tests.alerting.test_asked import collected
 from tests.moves.conftest import BY, as_app, as_owner, bring_home, until
@@ -32,7 +33,7 @@ def test_writes_go_on_wherever_home_is_and_none_is_lost(here: World, service: st
     here.settle()
     before = told(here, seller)
     assert before
-    move = acting.cutover(service, BY)
+    move = actions.cutover(service, BY)
     assert (move.outcome, move.who, move.reason) == (Outcome.DONE, "test", "a test")
     assert move.pause_ms > 0
     assert primaries.database_of(service) == "default"  # nobody was told
@@ -40,7 +41,7 @@ def test_writes_go_on_wherever_home_is_and_none_is_lost(here: World, service: st
     here.settle()
     assert primaries.database_of(service) == service  # it was refused, and looked
     assert told(here, seller) == 2 * before
-    acting.rollback(service, BY)
+    actions.rollback(service, BY)
     here.contract(seller, buyer)
     here.settle()
     assert primaries.database_of(service) == "default"
@@ -54,7 +55,7 @@ def test_the_web_server_finds_the_new_home_without_a_restart(service: str):
 
     with registry.routed_by(world.resolve):
         seller = world.person()
-        for turn in (acting.cutover, acting.rollback):
+        for turn in (actions.cutover, actions.rollback):
             turn(service, BY)
             world.contract(seller, world.person())
             world.settle()
@@ -71,7 +72,7 @@ def test_old_connections_prepared_statements_and_snapshots_are_refused_by_the_ol
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         reader.execute(select)
         reader.execute("COMMIT")
-        acting.cutover(service, BY)
+        actions.cutover(service, BY)
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         for connection, statement in ((stale, "EXECUTE writes"), (stale, "EXECUTE reads"), (reader, select)):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -81,13 +82,13 @@ def test_old_connections_prepared_statements_and_snapshots_are_refused_by_the_ol
 
 
 def test_an_open_snapshot_is_refused_at_its_next_statement(service: str, both):
-    switching.keep_way_back(both)
-    door = gate.gate(both.shared, service)
+    cutover.keep_way_back(both)
+    door = access.gate(both.shared, service)
     with as_app("default") as reader:
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT 1 FROM authentication_user LIMIT 1")  # a snapshot, and no lock on these tables
-        epoch = switching.take_epoch(both)
-        gate.close(door, epoch)
+        epoch = cutover.take_epoch(both)
+        access.close(door, epoch)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute("SELECT count(*) FROM notifications_notification")
 
@@ -96,7 +97,7 @@ def test_the_shell_and_the_admin_follow_with_a_single_statement(service: str):
     from apps.notifications.models import Notification
 
     rows = Notification.objects.count()
-    acting.cutover(service, BY)
+    actions.cutover(service, BY)
     with connections["default"].cursor() as cursor:  # a process that still thinks that home is here
         cursor.execute("SELECT count(*) FROM notifications_notification")
         assert cursor.fetchone() == (rows,)
@@ -105,7 +106,7 @@ def test_the_shell_and_the_admin_follow_with_a_single_statement(service: str):
 
 
 def test_inside_a_transaction_nothing_is_sent_again(service: str):
-    acting.cutover(service, BY)
+    actions.cutover(service, BY)
     with pytest.raises(ProgrammingError), transaction.atomic(), connections["default"].cursor() as cursor:
         cursor.execute("SELECT count(*) FROM notifications_notification")
 
@@ -116,7 +117,7 @@ def test_events_under_way_are_delivered_once(here: World, service: str):
     here.contract(seller, buyer)
     here.settle()
     before = told(here, seller)
-    acting.cutover(service, BY)
+    actions.cutover(service, BY)
     with connections["default"].cursor() as cursor:
         cursor.execute(
             "UPDATE contracts_outbox SET delivered_at = NULL, leased_until = NULL WHERE trace = %s AND consumer = %s",
@@ -132,7 +133,7 @@ def test_a_second_leader_is_refused_while_one_leads(service: str):
     from apps.core.postgres.leadership import AnotherLeads, leading
 
     with leading("documents", "somebody else"), pytest.raises(AnotherLeads, match="somebody else"):
-        acting.cutover(service, BY)
+        actions.cutover(service, BY)
     assert Move.objects.filter(service=service).latest("started_at").outcome == Outcome.FAILED
 
 
@@ -163,15 +164,15 @@ class TestLeftHalfWay:
 
     @pytest.fixture
     def closed(self, service: str, both) -> int:
-        switching.keep_way_back(both)
+        cutover.keep_way_back(both)
         replication.beat(both.own, both.shared, service, seconds=20)
-        door = gate.gate(both.shared, service)
-        epoch = switching.take_epoch(both)
-        gate.close(door, epoch)
+        door = access.gate(both.shared, service)
+        epoch = cutover.take_epoch(both)
+        access.close(door, epoch)
         return epoch
 
     def test_nobody_is_home_and_the_stage_says_so(self, service: str, closed: int):
-        assert states.observe(service).stage is states.Stage.CUTTING
+        assert stages.observe(service).stage is stages.Stage.CUTTING
 
     def test_how_long_nobody_has_been_home_is_a_metric(self, service: str, closed: int):
         with contextlib.closing(MoveCollector()) as collector:
@@ -182,37 +183,37 @@ class TestLeftHalfWay:
         assert second['extraction_fence_held_seconds{service="contracts"}'] == 0
 
     def test_resume_goes_forward(self, service: str, closed: int):
-        acting.resume(service, BY)
-        assert states.observe(service).stage is states.Stage.REVERSIBLE
+        actions.resume(service, BY)
+        assert stages.observe(service).stage is stages.Stage.REVERSIBLE
 
     def test_abort_goes_back(self, service: str, closed: int):
-        acting.abort(service, BY)
-        assert states.observe(service).home == "default"
+        actions.abort(service, BY)
+        assert stages.observe(service).home == "default"
 
     def test_the_first_leader_wakes_up_after_an_abort_and_does_nothing(self, service: str, closed: int, both):
-        acting.abort(service, BY)
-        with pytest.raises(gate.Overtaken):
-            gate.open_up(gate.gate(both.own, service), closed, {}, closed=closed)
-        with pytest.raises(gate.Overtaken):
-            gate.close(gate.gate(both.shared, service), closed)
-        assert states.observe(service).home == "default"
+        actions.abort(service, BY)
+        with pytest.raises(access.Overtaken):
+            access.open_up(access.gate(both.own, service), closed, {}, closed=closed)
+        with pytest.raises(access.Overtaken):
+            access.close(access.gate(both.shared, service), closed)
+        assert stages.observe(service).home == "default"
 
     def test_the_first_leader_wakes_up_after_a_resume_and_does_nothing(self, service: str, closed: int, both):
-        acting.resume(service, BY)
-        with pytest.raises(gate.Overtaken):
-            gate.open_up(gate.gate(both.shared, service), closed, {}, closed=0)
-        with pytest.raises(gate.Overtaken):
-            switching.go_back(both, "default", closed)
-        with pytest.raises(switching.NotSwitched, match="is the home already"):
-            switching.go_back(both, "default", switching.take_epoch(both))
-        assert states.observe(service).home == service
+        actions.resume(service, BY)
+        with pytest.raises(access.Overtaken):
+            access.open_up(access.gate(both.shared, service), closed, {}, closed=0)
+        with pytest.raises(access.Overtaken):
+            cutover.go_back(both, "default", closed)
+        with pytest.raises(cutover.NotSwitched, match="is the home already"):
+            cutover.go_back(both, "default", cutover.take_epoch(both))
+        assert stages.observe(service).home == service
 
     def test_a_command_waits_and_then_succeeds(self, here: World, service: str, closed: int):
         seller = here.person()
         here.contract(seller, here.person())
         import threading
 
-        thread = threading.Thread(target=acting.resume, args=(service, BY))
+        thread = threading.Thread(target=actions.resume, args=(service, BY))
         thread.start()
         try:
             here.settle()
@@ -222,15 +223,15 @@ class TestLeftHalfWay:
 
     def test_the_worker_finishes_it(self, service: str, closed: int, settings):
         settings.CUTOVER_LEFT_SECONDS = 0
-        assert any(service in words for words in watching.look_after())
-        assert states.observe(service).home == service
+        assert any(service in words for words in recovery.look_after())
+        assert stages.observe(service).home == service
 
     def test_a_new_home_without_the_last_write_is_not_opened(self, service: str, closed: int, both):
-        replication.pause(both.own, states.forward_name(service), paused=True)
+        replication.pause(both.own, stages.forward_name(service), paused=True)
         with pytest.raises(replication.TooSlow):
-            gate.open_up(gate.gate(both.own, service), states.epoch_of(both), {}, closed=closed + 1)
+            access.open_up(access.gate(both.own, service), stages.epoch_of(both), {}, closed=closed + 1)
         assert not fences.is_writable(both.own, service)
-        replication.pause(both.own, states.forward_name(service), paused=False)
+        replication.pause(both.own, stages.forward_name(service), paused=False)
 
 
 def test_a_held_table_aborts_the_attempt_and_the_next_one_succeeds(service: str):
@@ -242,7 +243,7 @@ def test_a_held_table_aborts_the_attempt_and_the_next_one_succeeds(service: str)
         import threading
 
         moved: list[Move] = []
-        thread = threading.Thread(target=lambda: moved.append(acting.cutover(service, BY)))
+        thread = threading.Thread(target=lambda: moved.append(actions.cutover(service, BY)))
         thread.start()
         until(lambda: (Move.objects.filter(service=service).latest("started_at").attempts or 0) > 0)
         somebody.execute("COMMIT")
@@ -253,49 +254,49 @@ def test_a_held_table_aborts_the_attempt_and_the_next_one_succeeds(service: str)
 
 
 def test_a_marker_that_does_not_arrive_opens_the_old_home_again(service: str, both, monkeypatch):
-    monkeypatch.setattr(switching, "MAX_ATTEMPTS", 1)
-    monkeypatch.setattr(switching, "MARKER_SECONDS", 0.0)
+    monkeypatch.setattr(cutover, "MAX_ATTEMPTS", 1)
+    monkeypatch.setattr(cutover, "MARKER_SECONDS", 0.0)
 
     def late(*_: object, **__: object) -> float:
         raise replication.TooSlow("late")
 
     monkeypatch.setattr(replication, "await_marker", late)
     monkeypatch.setattr(replication, "beat", lambda *_, **__: 0.001)
-    with pytest.raises(switching.NotSwitched):
-        acting.cutover(service, BY)
-    assert states.observe(service).home == "default"
+    with pytest.raises(cutover.NotSwitched):
+        actions.cutover(service, BY)
+    assert stages.observe(service).home == "default"
 
 
 class TestAStaleLeader:
     """One that was stopped before it closed anything, while another took the lead and finished."""
 
     def test_it_closes_nothing_when_home_has_moved_meanwhile(self, service: str, both):
-        stale = switching.take_epoch(both)
-        acting.cutover(service, BY)
-        with pytest.raises(gate.Overtaken):
-            gate.close(gate.gate(both.shared, service), stale)
+        stale = cutover.take_epoch(both)
+        actions.cutover(service, BY)
+        with pytest.raises(access.Overtaken):
+            access.close(access.gate(both.shared, service), stale)
         # Not even with an epoch of its own: what is not the home is not closed, so it is never opened again by mistake.
-        with pytest.raises(gate.Overtaken, match="not the home"):
-            gate.close(gate.gate(both.shared, service), switching.take_epoch(both))
-        assert states.observe(service).home == service
+        with pytest.raises(access.Overtaken, match="not the home"):
+            access.close(access.gate(both.shared, service), cutover.take_epoch(both))
+        assert stages.observe(service).home == service
 
     def test_it_closes_nothing_after_an_abort(self, service: str, both):
-        stale = switching.take_epoch(both)
-        acting.abort(service, BY)
-        for epoch in (stale, switching.take_epoch(both)):
-            with pytest.raises(gate.Overtaken):
-                gate.close(gate.gate(both.shared, service), epoch)
-        assert states.observe(service).home == "default"
+        stale = cutover.take_epoch(both)
+        actions.abort(service, BY)
+        for epoch in (stale, cutover.take_epoch(both)):
+            with pytest.raises(access.Overtaken):
+                access.close(access.gate(both.shared, service), epoch)
+        assert stages.observe(service).home == "default"
 
     def test_a_home_that_another_leader_closed_is_not_opened_by_it(self, service: str, both):
         """The rollback's leader died with the last write on its way; a stale cutover must not open the old home without it."""
-        acting.cutover(service, BY)
-        replication.pause(both.shared, states.back_name(service), paused=True)
-        epoch = switching.take_epoch(both)
-        gate.close(gate.gate(both.own, service), epoch)
-        with pytest.raises(gate.Overtaken):
-            gate.close(gate.gate(both.shared, service), switching.take_epoch(both))
-        replication.pause(both.shared, states.back_name(service), paused=False)
+        actions.cutover(service, BY)
+        replication.pause(both.shared, stages.back_name(service), paused=True)
+        epoch = cutover.take_epoch(both)
+        access.close(access.gate(both.own, service), epoch)
+        with pytest.raises(access.Overtaken):
+            access.close(access.gate(both.shared, service), cutover.take_epoch(both))
+        replication.pause(both.shared, stages.back_name(service), paused=False)
 
 
 def test_a_copy_never_empties_the_home(service: str, both):
@@ -303,12 +304,12 @@ def test_a_copy_never_empties_the_home(service: str, both):
     from apps.core.postgres import connections as control_connections
     from apps.datasync.logic import carrying
 
-    acting.cutover(service, BY)
+    actions.cutover(service, BY)
     before = both.own.execute("SELECT count(*) FROM notifications_command").fetchone()
-    sync = states.live_sync(service)
-    replication.unsubscribe(both.own, states.forward_name(service))
+    sync = stages.live_sync(service)
+    replication.unsubscribe(both.own, stages.forward_name(service))
     with control_connections.replicator("default") as slots:
-        replication.drop_slot(slots, states.forward_name(service))
+        replication.drop_slot(slots, stages.forward_name(service))
     until(lambda: not carrying._carried[sync.sync_id].is_alive())
     from apps.datasync.models import Sync
 
@@ -317,10 +318,10 @@ def test_a_copy_never_empties_the_home(service: str, both):
     until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
     assert "at home there" in Sync.objects.get(id=sync.sync_id).error
     assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone() == before
-    acting.rollback(service, BY)
+    actions.rollback(service, BY)
 
 
 def test_a_comparison_that_hangs_does_not_hold_a_switch_up(service: str, both):
     with as_owner("default") as hanging:
         hanging.execute("SELECT pg_advisory_lock_shared(hashtextextended(%s, 2))", [service])
-        assert acting.cutover(service, BY).outcome == Outcome.DONE
+        assert actions.cutover(service, BY).outcome == Outcome.DONE

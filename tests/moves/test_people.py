@@ -11,7 +11,8 @@ from apps.authentication.models import User
 from apps.core.database import primaries
 from apps.core.flags.models import Flag
 from apps.core.interface.errors import DomainError
-from apps.extraction.moving import acting, states
+from apps.extraction.relocation import actions
+from apps.extraction.state import stages
 from tests.moves.conftest import BY, bring_home, followed
 from tests.world import PASSWORD, World
 
@@ -37,7 +38,7 @@ def sign_in(email: str) -> Client:
 @pytest.mark.usefixtures("verified")
 def test_sessions_and_log_ins_go_through_a_move_and_back(service: str, administrator):
     before = sign_in(administrator.email)
-    for turn, home in ((acting.cutover, service), (acting.rollback, "default")):
+    for turn, home in ((actions.cutover, service), (actions.rollback, "default")):
         turn(service, BY)
         assert before.get("/admin/authentication/user/").status_code == 200
         after = sign_in(administrator.email)  # a session is saved, the last log-in noted
@@ -49,7 +50,7 @@ def test_sessions_and_log_ins_go_through_a_move_and_back(service: str, administr
 @pytest.mark.usefixtures("verified")
 def test_the_admin_writes_its_log_where_people_are_and_flags_where_flags_are(service: str, administrator):
     client = sign_in(administrator.email)
-    acting.cutover(service, BY)
+    actions.cutover(service, BY)
     flag = Flag.objects.get_or_create(name="documents_shadow")[0]
     answer = client.post(
         f"/admin/core/flag/{flag.pk}/change/", {"everyone": "unknown", "percent": "1", "actors": "", "note": ""}
@@ -64,7 +65,7 @@ def test_the_admin_writes_its_log_where_people_are_and_flags_where_flags_are(ser
 def test_numbers_go_on_where_they_were(service: str):
     """Sequences are not replicated: the switch carries them over."""
     highest = ContentType.objects.order_by("-id").first().id
-    for turn in (acting.cutover, acting.rollback):
+    for turn in (actions.cutover, actions.rollback):
         turn(service, BY)
         made = ContentType.objects.create(app_label="x", model=secrets.token_hex(6))
         assert made.id > highest
@@ -74,16 +75,16 @@ def test_numbers_go_on_where_they_were(service: str):
 @pytest.mark.usefixtures("verified")
 def test_two_services_live_apart_at_once(here: World, service: str):
     other = "notifications"
-    acting.prepare_home(other, BY)
+    actions.prepare_home(other, BY)
     try:
         followed(other)
-        acting.verify(other, BY, anew=True)
-        acting.cutover(service, BY)
-        acting.cutover(other, BY)
+        actions.verify(other, BY, anew=True)
+        actions.cutover(service, BY)
+        actions.cutover(other, BY)
         seller, buyer = here.person(), here.person()
         here.contract(seller, buyer)
         here.settle()
-        homes_now = {states.observe(one).home for one in (service, other)}
+        homes_now = {stages.observe(one).home for one in (service, other)}
         assert homes_now == {service, other}
     finally:
         bring_home(other)

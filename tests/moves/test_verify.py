@@ -10,7 +10,7 @@ from apps.core.seam.client.registry import call
 from apps.datasync.gateways import changes
 from apps.datasync.interface import DATASYNC, DifferenceKind
 from apps.datasync.models import Verification
-from apps.extraction.moving import acting
+from apps.extraction.relocation import actions
 from tests.moves.conftest import BY, ctx, until
 
 COLUMNS = "(id, method, actor_id, key, arguments_digest, answer)"
@@ -50,7 +50,7 @@ def no_rows(both):
 
 
 def differences(service: str) -> list:
-    acting.verify(service, BY, anew=True)
+    actions.verify(service, BY, anew=True)
     found = call(DATASYNC).differences(ctx=ctx(), target_service=service, limit=200)
     return [difference for difference in found if difference.key[0].startswith("00000000-")]
 
@@ -144,7 +144,7 @@ def all_of(service: str) -> list:
 
 def advanced(service: str) -> None:
     """See to it that the comparison goes on."""
-    acting._advance(service)
+    actions._advance(service)
 
 
 @pytest.mark.usefixtures("verified")
@@ -227,17 +227,17 @@ def test_a_row_that_is_missing_is_found_however_often_it_changes(service: str, b
 @pytest.mark.usefixtures("verified")
 def test_a_second_copy_has_to_be_compared_anew(service: str, both):
     from apps.core.postgres import connections, replication
-    from apps.extraction.moving import states
+    from apps.extraction.state import stages
 
-    sync = states.live_sync(service)
+    sync = stages.live_sync(service)
     replication.unsubscribe(both.own, "lc_notifications")
     with connections.replicator("default") as slots:
         replication.drop_slot(slots, "lc_notifications")
     from apps.datasync.models import Sync
 
     until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
-    acting.sync(service, BY)
-    assert states.observe(service).stage is states.Stage.SYNCING
+    actions.sync(service, BY)
+    assert stages.observe(service).stage is stages.Stage.SYNCING
 
 
 @pytest.mark.usefixtures("verified")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from apps.extraction.course.phases import PHASES
 from apps.extraction.management.display import Display
+from apps.extraction.state.phases import PHASES
 from landcontracts.embedded.stack import BASE
 from landcontracts.topology import MOVABLE, SERVICES
 from tests.playbook.pages import FOLDER, PAGES, BadPage, Command, commands, missing

@@ -16,8 +16,8 @@ from apps.core import topology
 from apps.core.interface.context import SYSTEM, new_context, to_wire
 from apps.core.seam import signing
 from apps.core.seam.client import http as http_client
-from apps.extraction import routing
 from apps.extraction.models import ShadowComparison
+from apps.extraction.routing import shares
 from landcontracts.embedded.stack import BASE
 from tests.journeys.people import Person
 from tests.seam.sales import answered_by, until
@@ -76,8 +76,8 @@ def documents():
 @pytest.fixture
 def remote():
     """Documents at a share; off again afterwards, and the whole stack has noticed."""
-    yield lambda percent: routing.set_share("documents", "remote", Decimal(percent))
-    routing.set_share("documents", "remote", Decimal(0))
+    yield lambda percent: shares.set_share("documents", "remote", Decimal(percent))
+    shares.set_share("documents", "remote", Decimal(0))
 
 
 def get(url: str, **headers: str) -> urllib3.BaseHTTPResponse:
@@ -186,7 +186,7 @@ def test_a_toggle_is_in_effect_within_a_second_there_and_back(documents, remote,
 
 def test_a_lifted_out_service_honours_the_route_that_the_edge_decided(documents, remote, sale):
     seller, contract = sale
-    routing.set_share("contracts", "remote", Decimal(100))
+    shares.set_share("contracts", "remote", Decimal(100))
     remote(100)
     try:
         with lifted("contracts") as (contracts_url, _):
@@ -196,7 +196,7 @@ def test_a_lifted_out_service_honours_the_route_that_the_edge_decided(documents,
             # The monolith asked documents; documents itself asked contracts, there where the edge said it is.
             assert metric(contracts_url, 'seam_served_total{method="rights"') > before
     finally:
-        routing.set_share("contracts", "remote", Decimal(0))
+        shares.set_share("contracts", "remote", Decimal(0))
 
 
 def metric(url: str, start: str) -> float:
@@ -206,7 +206,7 @@ def metric(url: str, start: str) -> float:
 
 def test_a_shadowed_query_is_compared_and_linked_to_its_request(documents, sale):
     seller, contract = sale
-    routing.set_share("documents", "shadow", Decimal(100))
+    shares.set_share("documents", "shadow", Decimal(100))
     try:
         identity = uuid.uuid4().hex
         deadline = time.monotonic() + 10
@@ -219,7 +219,7 @@ def test_a_shadowed_query_is_compared_and_linked_to_its_request(documents, sale)
         assert {row.verdict for row in rows} == {"match"}
         assert {row.primary_side for row in rows} == {"home"}
     finally:
-        routing.set_share("documents", "shadow", Decimal(0))
+        shares.set_share("documents", "shadow", Decimal(0))
 
 
 def test_a_world_of_its_own_is_not_needed_to_call_it(documents, here: World):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.extraction import routing
+from apps.extraction.routing import shares
 from landcontracts.demo.paper import sale_contract
 from tests.seam.sales import answered_by, until
 from tests.seam.servers import lifted
@@ -17,8 +17,8 @@ from tests.seam.servers import lifted
 
 @pytest.fixture
 def remote():
-    yield lambda percent: routing.set_share("documents", "remote", Decimal(percent))
-    routing.set_share("documents", "remote", Decimal(0))
+    yield lambda percent: shares.set_share("documents", "remote", Decimal(percent))
+    shares.set_share("documents", "remote", Decimal(0))
 
 
 def test_nobody_notices_when_it_hangs_dies_and_comes_back(remote, sale):

@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from apps.core.seam.events import request_trace
-from apps.extraction import routing
+from apps.extraction.routing import shares
 from tests.journeys.people import Person
 from tests.tracing.house import LIFTED, House, whole
 from tests.tracing.receiver import Received, Receiver
@@ -54,11 +54,11 @@ def followed(database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     settings = {"LOG_LEVEL": "INFO", "OTEL_BSP_SCHEDULE_DELAY": "600000"}
     with Receiver() as receiver:
         with whole(folder, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **settings) as house:
-            routing.set_share(LIFTED, "remote", Decimal(100))
+            shares.set_share(LIFTED, "remote", Decimal(100))
             try:
                 found = _upload(receiver, house)
             finally:
-                routing.set_share(LIFTED, "remote", Decimal(0))
+                shares.set_share(LIFTED, "remote", Decimal(0))
         yield found
 
 

@@ -15,13 +15,14 @@ from apps.core.flags.routes import system_context
 from apps.core.interface.errors import DomainError, SeamError
 from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync
-from apps.extraction.canary import history
-from apps.extraction.dashboard import comparing, figures, looking
+from apps.extraction.dashboard import comparison, figures, probe
 from apps.extraction.dashboard.cards import Card, Known, card
 from apps.extraction.dashboard.figures import Figures
-from apps.extraction.dashboard.looking import Look
-from apps.extraction.models import CanaryDeployment, Move, Outcome
-from apps.extraction.moving import states
+from apps.extraction.dashboard.probe import Look
+from apps.extraction.routing.canary import history
+from apps.extraction.routing.canary.models import CanaryDeployment
+from apps.extraction.state import stages
+from apps.extraction.state.models import Move, Outcome
 
 SYNCS = 200
 
@@ -36,10 +37,10 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
 
 def gather() -> Board:
     """The board now, in the reader's language: one look at the databases for all who look, and a handful of queries."""
-    look = looking.latest()
+    look = probe.latest()
     syncs, problem = _syncs()
     canaries = {canary.service: canary for canary in history.newest()}
-    sides = comparing.of([canary.id for canary in canaries.values()])
+    sides = comparison.of([canary.id for canary in canaries.values()])
     under_way = _under_way()
     cards, known = [], []
     for service in topology.entries():
@@ -56,18 +57,18 @@ def gather() -> Board:
 
 def one(service: str) -> tuple[Card, Known]:
     """One service of it, with what it was made of."""
-    look = looking.latest()
+    look = probe.latest()
     syncs, _ = _syncs()
     canary = CanaryDeployment.objects.filter(service=service).first()
     known = _known(service, look, syncs, canary, _under_way().get(service))
-    sides = comparing.of([canary.id]).get(canary.id) if canary else None
+    sides = comparison.of([canary.id]).get(canary.id) if canary else None
     return card(known, sides), known
 
 
 def _known(
     service: str, look: Look, syncs: tuple[Sync, ...], canary: CanaryDeployment | None, move: Move | None
 ) -> Known:
-    sync = states.live_sync(service, syncs)
+    sync = stages.live_sync(service, syncs)
     shared, own = look.shared.get(service), look.own.get(service)
     flags = snapshot.current()
     return Known(
@@ -76,7 +77,7 @@ def _known(
         shared=shared,
         own=own,
         sync=sync,
-        verification=states.latest_verification(service) if sync is not None else None,
+        verification=stages.latest_verification(service) if sync is not None else None,
         remote=flags.get(f"{service}_remote", snapshot.OFF),
         shadow=flags.get(f"{service}_shadow", snapshot.OFF),
         address=settings.SEAM_AWAY.get(service, ""),

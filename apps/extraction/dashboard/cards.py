@@ -10,16 +10,17 @@ from django.utils.translation import gettext, ngettext
 
 from apps.core.flags.snapshot import FlagState
 from apps.datasync.interface import Sync, SyncPhase, Verification
-from apps.extraction.canary import gathering, steering
-from apps.extraction.canary.metrics import state_of
-from apps.extraction.course.phases import PHASE_OF
-from apps.extraction.dashboard import words
-from apps.extraction.dashboard.comparing import Sides
-from apps.extraction.dashboard.looking import Found
-from apps.extraction.judging import explaining
-from apps.extraction.models import CanaryDeployment, CanaryState, Move
-from apps.extraction.moving import states
-from apps.extraction.moving.states import SHARED, Observed, Stage
+from apps.extraction.dashboard import labels
+from apps.extraction.dashboard.comparison import Sides
+from apps.extraction.dashboard.probe import Found
+from apps.extraction.routing.canary import controller, queries
+from apps.extraction.routing.canary.metrics import state_of
+from apps.extraction.routing.canary.models import CanaryDeployment, CanaryState
+from apps.extraction.routing.judge import explanation
+from apps.extraction.state import stages
+from apps.extraction.state.models import Move
+from apps.extraction.state.phases import PHASE_OF
+from apps.extraction.state.stages import SHARED, Observed, Stage
 
 
 class Known(NamedTuple):
@@ -54,12 +55,12 @@ class Known(NamedTuple):
     def observed(self) -> Observed | None:
         """Where it stands; None where that is not known, or is no stage."""
         if not self.is_movable:
-            return states.observe(self.service)
+            return stages.observe(self.service)
         if self.shared is None or self.own is None or self.shared.side is None or self.own.side is None:
             return None
         if self.has_two_homes:
             return None
-        return states.observed_from(self.service, self.shared.side, self.own.side, self.sync, self.verification)
+        return stages.observed_from(self.service, self.shared.side, self.own.side, self.sync, self.verification)
 
     @property
     def has_open_canary(self) -> bool:
@@ -107,13 +108,13 @@ def card(known: Known, sides: Sides | None) -> Card:
     return Card(
         service=known.service,
         stage=stage.value if stage else ("two_homes" if known.has_two_homes else "not_known"),
-        stage_words=str(words.LANE[stage]) if stage else _no_stage(known),
-        position=words.STAGES.index(stage) if stage else -1,
+        stage_words=str(labels.LANE[stage]) if stage else _no_stage(known),
+        position=labels.STAGES.index(stage) if stage else -1,
         phase=_phase(stage),
         home=_home(known, observed),
         share=100.0 if remote.everyone else 0.0 if remote.everyone is False else remote.percent,
-        share_words=words.share(remote),
-        shadow_words=words.share(known.shadow),
+        share_words=labels.share(remote),
+        shadow_words=labels.share(known.shadow),
         canary=canary,
         canary_words=canary_words,
         sentence=_sentence(known.canary),
@@ -168,7 +169,7 @@ def _canary(canary: CanaryDeployment | None) -> tuple[str, str]:
     label = gettext("not known") if state == "not_known" else str(CanaryState(canary.state).label)
     if canary.ended_at is not None:
         return state, label
-    rules = gathering.rules_of(canary)
+    rules = queries.rules_of(canary)
     step = gettext("step %(step)d of %(steps)d") % {"step": canary.step + 1, "steps": len(rules.steps)}
     return state, f"{label}, {step}"
 
@@ -178,15 +179,15 @@ def _sentence(canary: CanaryDeployment | None) -> str:
         return ""
     if not canary.numbers:
         return gettext("The judge has not looked yet.")
-    return explaining.words(canary.judged_because, canary.numbers, canary.evidence)
+    return explanation.words(canary.judged_because, canary.numbers, canary.evidence)
 
 
 def _evidence(canary: CanaryDeployment | None) -> str:
     if canary is None or not canary.numbers:
         return "—"
     value = float(canary.evidence.get("all", 0.0))
-    shown = gettext("over a billion") if value >= 1e9 else words.number(int(value) if value >= 10 else round(value, 2))
-    limit = words.number(round(1 / gathering.rules_of(canary).false_rollback))
+    shown = gettext("over a billion") if value >= 1e9 else labels.number(int(value) if value >= 10 else round(value, 2))
+    limit = labels.number(round(1 / queries.rules_of(canary).false_rollback))
     return gettext("%(value)s of %(limit)s") % {"value": shown, "limit": limit}
 
 
@@ -201,9 +202,9 @@ def _sync(known: Known, stage: Stage | None) -> tuple[float | None, str]:
     total = max(sync.records_total, sync.records_processed, 1)
     is_following = sync.phase is SyncPhase.FOLLOWING
     progress = 100.0 if is_following else 100 * sync.records_processed / total
-    told = f"{words.percent(progress, 1)}, {SYNC_WORDS[sync.phase]()}"
+    told = f"{labels.percent(progress, 1)}, {SYNC_WORDS[sync.phase]()}"
     if sync.lag_seconds is not None:
-        told += ", " + gettext("%(seconds)s s behind") % {"seconds": words.number(sync.lag_seconds)}
+        told += ", " + gettext("%(seconds)s s behind") % {"seconds": labels.number(sync.lag_seconds)}
     return round(progress, 1), told
 
 
@@ -213,13 +214,13 @@ def _errors(sides: Sides | None) -> str:
 
 def rate(value: float | None) -> str:
     """An error rate, or a dash."""
-    return "—" if value is None else words.percent(value * 100)
+    return "—" if value is None else labels.percent(value * 100)
 
 
 def _latency(sides: Sides | None) -> str:
     if sides is None:
         return "—"
-    return f"{words.milliseconds(sides.away.quantile(0.5))} / {words.milliseconds(sides.home.quantile(0.5))}"
+    return f"{labels.milliseconds(sides.away.quantile(0.5))} / {labels.milliseconds(sides.home.quantile(0.5))}"
 
 
 def _waits(known: Known, stage: Stage | None) -> str:
@@ -237,7 +238,7 @@ def _of_canary(canary: CanaryDeployment) -> str:
     if canary.ended_at is not None:
         return ""
     silent = (timezone.now() - (canary.judged_at or canary.started_at)).total_seconds()
-    if silent > steering.SILENT_SECONDS:
+    if silent > controller.SILENT_SECONDS:
         seconds = int(silent)
         told = ngettext("The judge has not looked for %(s)d second: is a worker running?",
                         "The judge has not looked for %(s)d seconds: is a worker running?", seconds)  # fmt: skip

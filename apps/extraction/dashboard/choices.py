@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.extraction.canary import gathering, steering
-from apps.extraction.dashboard import words
+from apps.extraction.dashboard import labels
 from apps.extraction.dashboard.cards import Known
-from apps.extraction.models import CanaryState
-from apps.extraction.moving.states import Observed, Stage
-from apps.extraction.moving.verbs import NEXT, VERBS
+from apps.extraction.pipeline.actions import NEXT, VERBS
+from apps.extraction.routing.canary import controller, queries
+from apps.extraction.routing.canary.models import CanaryState
+from apps.extraction.state.stages import Observed, Stage
 
 CANARY, FLAGS, DATA = "canary", "flags", "data"
 GROUPS: dict[str, Any] = {CANARY: _("Canary"), FLAGS: _("Flags"), DATA: _("Data")}
@@ -75,7 +75,7 @@ def find(known: Known, name: str) -> Choice | None:
 
 
 def _choice(name: str, group: str, refusal: str, effect: str = "") -> Choice:
-    return Choice(name, group, NAMES.get(name) or words.MOVES[name], refusal, effect)
+    return Choice(name, group, NAMES.get(name) or labels.MOVES[name], refusal, effect)
 
 
 def _of_canary(known: Known, observed: Observed | None) -> Iterator[Choice]:
@@ -85,8 +85,8 @@ def _of_canary(known: Known, observed: Observed | None) -> Iterator[Choice]:
         for name in ("canary-promote", "canary-hold", "canary-resume", "canary-roll-back"):
             yield _choice(name, CANARY, gettext("No canary is under way."))
         return
-    rules = gathering.rules_of(canary)
-    share = words.percent(rules.steps[canary.step])
+    rules = queries.rules_of(canary)
+    share = labels.percent(rules.steps[canary.step])
     yield _choice("canary-promote", CANARY, "", _promoting(share, canary.step, rules.steps))
     held = gettext("It is held already.") if canary.state == CanaryState.HELD else ""
     yield _choice(
@@ -119,9 +119,9 @@ def _not_deployable(known: Known, observed: Observed | None) -> str:
         return gettext("A canary is under way already.")
     if observed is None:
         return gettext("Where it stands is not known.")
-    if observed.stage not in steering.DEPLOYABLE:
+    if observed.stage not in controller.DEPLOYABLE:
         return gettext("A canary begins with everybody at home; the stage is “%(stage)s”.") % {
-            "stage": words.LANE[observed.stage]
+            "stage": labels.LANE[observed.stage]
         }
     if known.silence:
         return gettext("Its process does not answer: %(problem)s") % {"problem": known.silence}
@@ -138,7 +138,7 @@ def _deploying(known: Known) -> str:
 
 def _promoting(share: str, step: int, steps: tuple[float, ...]) -> str:
     if step + 1 < len(steps):
-        given = {"now": share, "next": words.percent(steps[step + 1])}
+        given = {"now": share, "next": labels.percent(steps[step + 1])}
         return (
             gettext(
                 "The share rises from %(now)s to %(next)s of people now, whatever the judge says. It goes on judging there."
@@ -167,13 +167,13 @@ def _of_flags(known: Known, observed: Observed | None) -> Iterator[Choice]:
     yield _choice(
         *("home", FLAGS, hindrance or by_canary or at_home or gone),
         gettext("%(share)s are sent away now. From now on everybody is answered at home; nobody's data move.")
-        % {"share": words.share(known.remote).capitalize()},
+        % {"share": labels.share(known.remote).capitalize()},
     )
 
 
 def _of_data(known: Known, observed: Observed | None) -> Iterator[Choice]:
     for verb in VERBS:
-        yield _choice(verb, DATA, _not_movable(known, observed, verb), str(words.MOVE_EFFECTS[verb]))
+        yield _choice(verb, DATA, _not_movable(known, observed, verb), str(labels.MOVE_EFFECTS[verb]))
 
 
 def _not_movable(known: Known, observed: Observed | None, verb: str) -> str:
@@ -181,10 +181,10 @@ def _not_movable(known: Known, observed: Observed | None, verb: str) -> str:
         return gettext("Its data have no database of their own to go to.")
     is_way_out = verb in {"resume", "abort"}
     if known.move is not None and not is_way_out:
-        return gettext("“%(verb)s” is under way.") % {"verb": words.MOVES.get(known.move.verb, known.move.verb)}
+        return gettext("“%(verb)s” is under way.") % {"verb": labels.MOVES.get(known.move.verb, known.move.verb)}
     if observed is None:
         return "" if is_way_out and known.has_two_homes else gettext("Where it stands is not known.")
     if verb in NEXT[observed.stage] or (is_way_out and known.move is not None):
         return ""
-    stages = [str(words.LANE[stage]) for stage, verbs in NEXT.items() if verb in verbs]
+    stages = [str(labels.LANE[stage]) for stage, verbs in NEXT.items() if verb in verbs]
     return gettext("Only at these stages: %(stages)s.") % {"stages": ", ".join(stages)}

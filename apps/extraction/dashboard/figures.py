@@ -9,10 +9,10 @@ import msgspec
 from django.utils.translation import gettext, ngettext
 
 from apps.datasync.interface import SyncPhase
-from apps.extraction.dashboard import words
+from apps.extraction.dashboard import labels
 from apps.extraction.dashboard.cards import Card, Known, rate
-from apps.extraction.dashboard.comparing import WINDOW_SECONDS, Sides
-from apps.extraction.moving.states import SHARED, Stage
+from apps.extraction.dashboard.comparison import WINDOW_SECONDS, Sides
+from apps.extraction.state.stages import SHARED, Stage
 
 MIGRATED = (Stage.COMMITTED, Stage.DECOMMISSIONED)
 
@@ -51,8 +51,8 @@ def of(cards: Sequence[Card], known: Sequence[Known], compared: Sequence[Sides])
         Figure("services_migrated", gettext("Services migrated"),
                gettext("%(done)d of %(all)d") % {"done": migrated, "all": len(cards)}, _migrated(cards, movable)),
         Figure("data_sync_progress", gettext("Rows synchronised"),
-               "—" if progress is None else words.percent(progress, 1),
-               gettext("%(rows)s of about %(all)s rows are copied or moved") % {"rows": words.number(rows), "all": words.number(all_rows)}),
+               "—" if progress is None else labels.percent(progress, 1),
+               gettext("%(rows)s of about %(all)s rows are copied or moved") % {"rows": labels.number(rows), "all": labels.number(all_rows)}),
         Figure("error_rate", gettext("Error rate, away / home"),
                f"{rate(sides.away.rate)} / {rate(sides.home.rate)}", _period(sides)),
         Figure("performance_impact_p50", gettext("Being away costs, median"), _cost(median), _quantiles(sides, 0.5)),
@@ -107,7 +107,7 @@ def _cost(cost: tuple[float, float] | None) -> str:
         return "—"
     sign = "+" if cost[0] > 0 else "−" if cost[0] < 0 else ""
     return (
-        f"{sign}{words.milliseconds(abs(cost[0]))} ({sign}{words.percent(abs(cost[1]) * 100, 0)})" if cost[0] else "0"
+        f"{sign}{labels.milliseconds(abs(cost[0]))} ({sign}{labels.percent(abs(cost[1]) * 100, 0)})" if cost[0] else "0"
     )
 
 
@@ -115,7 +115,7 @@ def _quantiles(sides: Sides, share: float) -> str:
     away, home = sides.away.quantile(share), sides.home.quantile(share)
     if away is None or home is None:
         return gettext("too few calls say so")
-    given = {"away": words.milliseconds(away), "home": words.milliseconds(home)}
+    given = {"away": labels.milliseconds(away), "home": labels.milliseconds(home)}
     return gettext("%(away)s away, %(home)s at home") % given
 
 
@@ -125,4 +125,4 @@ def _period(sides: Sides) -> str:
         return gettext("no canary has compared the sides yet")
     told = ngettext("%(count)s call in the last %(minutes)d minutes of the newest canaries",
                     "%(count)s calls in the last %(minutes)d minutes of the newest canaries", calls)  # fmt: skip
-    return told % {"count": words.number(calls), "minutes": WINDOW_SECONDS // 60}
+    return told % {"count": labels.number(calls), "minutes": WINDOW_SECONDS // 60}

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
-from apps.extraction.judging.measures import Rules
+from apps.extraction.routing.judge.measures import Rules
 
 DEFAULTS = Rules()
 # What Rules itself says of values that do not go together; collected from here for the catalogues.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import structlog
 from django.utils.translation import gettext_lazy as _
 
-from apps.extraction.checklist import standing
+from apps.extraction.decommission.results import standing
 
 log = structlog.get_logger(__name__)
 

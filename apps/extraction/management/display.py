@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from apps.extraction.course.phases import PHASES, Phase
+from apps.extraction.state.phases import PHASES, Phase
 
 # A display that is kept in a file has a line only each so often for what is much the same.
 EACH_SECONDS = 10.0

@@ -8,11 +8,11 @@ from django.utils import translation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.extraction.judging import evidence
-from apps.extraction.judging.evidence import LESS, MORE, SLOWER, Firsts, above, capital, highest, otherwise_split
-from apps.extraction.judging.explaining import SENTENCES, words
-from apps.extraction.judging.judge import Calls, Reason, Sight, Verdict, rule, weigh
-from apps.extraction.judging.measures import ALONE_PART, BETS, MISMATCHES_PART, Event, Measure, Rules
+from apps.extraction.routing.judge import evidence
+from apps.extraction.routing.judge.evidence import LESS, MORE, SLOWER, Firsts, above, capital, highest, otherwise_split
+from apps.extraction.routing.judge.explanation import SENTENCES, words
+from apps.extraction.routing.judge.measures import ALONE_PART, BETS, MISMATCHES_PART, Event, Measure, Rules
+from apps.extraction.routing.judge.ruling import Calls, Reason, Sight, Verdict, rule, weigh
 
 SHARES = [0.01, 0.05, 0.25, 0.5, 0.9]
 RULES = Rules(steps=(5, 50, 100))

@@ -10,12 +10,21 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 from django.db import DatabaseError
 
+from apps.backups import manifest, repository, take
 from apps.core.postgres.connections import NoWay
 from apps.core.postgres.pg_dump import BackupFailed
-from apps.extraction.backups import manifest, shelf, taking
-from apps.extraction.moving.states import TwoHomes
+from apps.extraction.state import stages
 
-PROBLEMS = (BackupFailed, NoWay, TwoHomes, shelf.Busy, manifest.NoBackup, psycopg.Error, DatabaseError, OSError)
+PROBLEMS = (
+    BackupFailed,
+    NoWay,
+    stages.TwoHomes,
+    repository.Busy,
+    manifest.NoBackup,
+    psycopg.Error,
+    DatabaseError,
+    OSError,
+)
 
 
 class Command(BaseCommand):
@@ -59,30 +68,30 @@ class Command(BaseCommand):
             raise CommandError(f"backup: {error}") from error
 
     def _take(self, root: Path, *, reread: bool) -> None:
-        kept = taking.take(root, tell=self._tell, reread=reread)
+        kept = take.take(root, stages=stages.by_service(), tell=self._tell, reread=reread)
         self._tell(f"backup {kept.manifest.id}: {kept.manifest.bytes} bytes in {kept.folder}")
         self._tell("Secrets are not in it. Keep these beside it, and encrypt both where they lie:")
         for name, words in manifest.KEPT_BESIDE.items():
             self._tell(f"  {name}: without it {words}")
 
     def _keep(self, root: Path, count: int) -> None:
-        with shelf.held(root, writing=True):
-            removed = shelf.keep(root, count)
+        with repository.held(root, writing=True):
+            removed = repository.keep(root, count)
         self._tell(f"removed: {', '.join(removed) or 'none'}")
 
     def _list(self, root: Path) -> None:
-        for kept in shelf.whole(root):
+        for kept in repository.whole(root):
             made = kept.manifest
             rows = sum(database.rows for database in made.databases)
             self._tell(
                 f"{made.id}  {made.cut_at:%Y-%m-%d %H:%M:%S %Z}  {len(made.databases)} databases  {rows} rows"
                 f"  {made.objects.count} objects  {made.bytes} bytes  pause {made.pause_ms:.1f} ms"
             )
-        for folder in shelf.unfinished(root):
-            self._tell(f"{folder.name.removeprefix(shelf.UNFINISHED)}  unfinished: no backup")
+        for folder in repository.unfinished(root):
+            self._tell(f"{folder.name.removeprefix(repository.UNFINISHED)}  unfinished: no backup")
 
     def _plan(self, root: Path) -> None:
-        found = taking.plan(root)
+        found = take.plan(root)
         self._tell(f"to {root}, where {found.free_bytes} bytes are free")
         for alias, size in found.database_bytes.items():
             at_home = ", ".join(service for service, home in found.homes.items() if home == alias)

@@ -15,12 +15,13 @@ from apps.core import topology
 from apps.core.flags.models import Flag
 from apps.core.postgres import connections
 from apps.core.seam.verify import conformance
-from apps.extraction import routing
-from apps.extraction.checklist import listing
-from apps.extraction.course.serving import LEAST_COMPARED
-from apps.extraction.management import canaries, running
-from apps.extraction.moving import acting, plans, rehearsing, states
-from apps.extraction.moving.verbs import VERBS
+from apps.extraction.management import canary, checklist, run
+from apps.extraction.pipeline import plans
+from apps.extraction.pipeline.actions import VERBS
+from apps.extraction.pipeline.routing_phases import LEAST_COMPARED
+from apps.extraction.relocation import actions, rehearsal
+from apps.extraction.routing import shares
+from apps.extraction.state import stages
 
 ALL = "all"
 CANARY = "canary"
@@ -43,7 +44,7 @@ class Command(BaseCommand):
             "verb",
             nargs="?",
             default="status",
-            choices=("status", "run", *routing.KINDS, *VERBS, *listing.VERBS, CANARY),
+            choices=("status", "run", *shares.KINDS, *VERBS, *checklist.VERBS, CANARY),
         )
         parser.add_argument(
             "share",
@@ -65,7 +66,7 @@ class Command(BaseCommand):
             help="run: what needs no question: canary, cutover, commit, decommission",
         )
         parser.add_argument(
-            "--patience", type=float, default=running.PATIENCE_SECONDS, help="run: seconds to wait for traffic"
+            "--patience", type=float, default=run.PATIENCE_SECONDS, help="run: seconds to wait for traffic"
         )
         parser.add_argument("--compared", type=int, default=LEAST_COMPARED, help="run: comparisons that have to agree")
         parser.add_argument("--plan", action="store_true", help="show steps, locks, pause and dangers, and do nothing")
@@ -81,10 +82,10 @@ class Command(BaseCommand):
         service, verb = options["service"], options["verb"]
         services = tuple(topology.entries()) if service == ALL else (service,)
         if verb == "run":
-            running.run(service, options, self._tell)
+            run.run(service, options, self._tell)
             return
         if verb == CANARY:
-            for line in canaries.lead(service, options["share"] or "status", options["rule"], options["reason"]):
+            for line in canary.lead(service, options["share"] or "status", options["rule"], options["reason"]):
                 self._tell(line)
             return
         if verb in VERBS:
@@ -92,8 +93,8 @@ class Command(BaseCommand):
                 raise CommandError(f"{verb} is done with one service at a time")
             self._act(service, verb, options)
             services = (service,)
-        elif verb in listing.VERBS:
-            for line in listing.act(service, verb, options):
+        elif verb in checklist.VERBS:
+            for line in checklist.act(service, verb, options):
                 self._tell(line)
             return
         elif verb != "status":
@@ -107,7 +108,7 @@ class Command(BaseCommand):
     def _turn(self, services: tuple[str, ...], kind: str, options: dict[str, Any]) -> None:
         if options["share"] is None:
             raise CommandError(f"{kind} wants a share: 0 to 100, or off")
-        with routing.by(getpass.getuser(), where="manage.py extraction", reason=options["reason"]):
+        with shares.by(getpass.getuser(), where="manage.py extraction", reason=options["reason"]):
             for one in services:
                 _change(one, kind, options["share"])
 
@@ -116,7 +117,7 @@ class Command(BaseCommand):
             for line in plans.lines(service, verb):
                 self.stdout.write(line)
             return
-        by = acting.By(
+        by = actions.By(
             getpass.getuser(),
             "manage.py extraction",
             options["reason"],
@@ -125,11 +126,11 @@ class Command(BaseCommand):
             take_over=options["take_over"],
         )
         if options["here"]:
-            self._tell(rehearsing.play(service, by))
+            self._tell(rehearsal.play(service, by))
             return
         try:
             move = VERBS[verb](service, by)
-        except (*acting.PROBLEMS, rehearsing.RehearsalFailed) as error:
+        except (*actions.PROBLEMS, rehearsal.RehearsalFailed) as error:
             raise CommandError(f"{service} {verb}: {error}") from error
         self._tell(f"{verb} of {service}: {move.outcome}, record {move.id}")
 
@@ -140,10 +141,10 @@ class Command(BaseCommand):
 
 def _change(service: str, kind: str, share: str) -> None:
     if share == "off":
-        routing.switch_off(service, kind)
+        shares.switch_off(service, kind)
         return
     try:
-        routing.set_share(service, kind, Decimal(share.rstrip("%")))
+        shares.set_share(service, kind, Decimal(share.rstrip("%")))
     except (InvalidOperation, ValidationError):
         raise CommandError(f"{share!r} is no share: 0 to 100 with at most two decimals, or off") from None
 
@@ -162,12 +163,12 @@ def _table(services: tuple[str, ...]) -> list[str]:
 def _stage(service: str) -> tuple[str, str]:
     """The stage and where the data are at home."""
     try:
-        observed = states.observe(service)
-    except states.TwoHomes:
+        observed = stages.observe(service)
+    except stages.TwoHomes:
         return "TWO HOMES", "both"
     except (connections.NoWay, psycopg.OperationalError) as error:
         return "not known", str(error).splitlines()[0][:60]
-    home = {None: "none", states.SHARED: "shared"}.get(observed.home, "own")
+    home = {None: "none", stages.SHARED: "shared"}.get(observed.home, "own")
     return observed.stage.value, home
 
 

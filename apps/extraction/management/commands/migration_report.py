@@ -10,7 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from apps.extraction.dashboard import forms, printing, reporting
+from apps.extraction.dashboard import forms, pdf
+from apps.extraction.dashboard import report as dashboard_report
 
 
 class Command(BaseCommand):
@@ -38,9 +39,9 @@ class Command(BaseCommand):
                 raise CommandError(
                     "; ".join(f"--{name}: {' '.join(map(str, said))}" for name, said in form.errors.items())
                 )
-            report = reporting.gather(*form.span())
+            report = dashboard_report.gather(*form.span())
             if output.suffix == ".pdf":
-                content = printing.pdf(report, language=options["language"])
+                content = pdf.pdf(report, language=options["language"])
             else:
                 context = {"report": report, "language": options["language"]}
                 content = render_to_string("extraction/report.html", context).encode()

@@ -1,0 +1,167 @@
+"""One instant of every database, taken without stopping anybody: for some milliseconds no command begins anywhere.
+
+Effects cross services by commands and events, and both are commands where they arrive: each begins with a row in its service's table
+of commands. While all of these tables are locked in all homes, no command is under way. What is committed then has every cause of it
+committed too, in whichever database; snapshots taken meanwhile show one instant, and the locks are let go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from apps.core import topology
+from apps.core.database import primaries
+from apps.core.database.primaries import SHARED
+from apps.core.postgres import connections, fences
+from apps.core.postgres.connections import Connection
+from apps.core.postgres.leadership import AnotherLeads, leading
+from apps.core.postgres.pg_dump import BackupFailed
+
+LOCK_TIMEOUT_MS = 50
+# A process that is stopped while it holds the locks loses them after so long, and has no instant.
+IDLE_MS = 500
+LONGEST_SECONDS = 0.15
+PATIENCE_SECONDS = 120.0
+VIEW = "-c idle_in_transaction_session_timeout=0 -c statement_timeout=0 -c transaction_timeout=0 -c lock_timeout=10000"
+BARRIER = f"-c idle_in_transaction_session_timeout={IDLE_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') ORDER BY relname"
+
+
+class View(NamedTuple):
+    """A database at the instant: a transaction that sees it, and the name under which others can. Tables keep their shape while it lasts."""
+
+    alias: str
+    connection: Connection
+    snapshot: str
+    tables: tuple[str, ...]
+
+
+class Instant(NamedTuple):
+    """The instant in all databases, where each service was at home, and what it cost people."""
+
+    at: datetime
+    homes: dict[str, str]
+    views: dict[str, View]
+    pause_ms: float
+    attempts: int
+
+
+class _Again(Exception):
+    """This attempt gave no instant; nothing is held any more. `seconds` is how long people waited for it."""
+
+    def __init__(self, words: str, began: float) -> None:
+        super().__init__(words)
+        self.seconds = time.monotonic() - began
+
+
+@contextlib.contextmanager
+def hold_instant(patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Instant]:
+    """Hold one instant for as long as the block lasts. Raises: BackupFailed, NoWay, psycopg.OperationalError."""
+    deadline = time.monotonic() + patience_seconds
+    with contextlib.ExitStack() as open_views:
+        yield _taken(open_views, deadline)
+
+
+def find_homes() -> dict[str, str]:
+    """The writable home of each service, by alias. Raises: BackupFailed where one has none or two; NoWay."""
+    with contextlib.ExitStack() as stack:
+        known = {alias: stack.enter_context(connections.control(alias)) for alias in (SHARED, *_own())}
+        found = {}
+        for service in topology.entries():
+            if not primaries.is_movable(service):
+                found[service] = SHARED
+                continue
+            writable = [alias for alias in (SHARED, service) if fences.is_writable(known[alias], service)]
+            if len(writable) != 1:
+                raise BackupFailed(f"{service} has {len(writable)} writable homes: see manage.py extraction {service}")
+            found[service] = writable[0]
+        return found
+
+
+def _own() -> list[str]:
+    return [service for service in topology.entries() if primaries.is_movable(service)]
+
+
+def _taken(open_views: contextlib.ExitStack, deadline: float) -> Instant:
+    """Try until it is taken, or nobody has patience any more."""
+    attempts, pause = 0, 0.0
+    problem: Exception = BackupFailed("no time was given")
+    while True:
+        try:
+            # Whoever leads changes rights and drops tables; an instant in the middle of that would have no home.
+            with leading("backup", "takes an instant"), contextlib.ExitStack() as stack:
+                found = find_homes()
+                attempts += 1
+                views, at, seconds = _attempt(stack, found)
+                open_views.push(stack.pop_all())
+                return Instant(at, found, views, round((pause + seconds) * 1000, 2), attempts)
+        except _Again as error:
+            problem = error
+            pause += error.seconds
+        except (AnotherLeads, BackupFailed) as error:
+            problem = error
+        if time.monotonic() > deadline:
+            raise BackupFailed(f"no instant could be taken in {attempts} attempts: {problem}") from problem
+        time.sleep(random.uniform(0.1, 0.4))
+
+
+def _attempt(stack: contextlib.ExitStack, found: Mapping[str, str]) -> tuple[dict[str, View], datetime, float]:
+    """Lock every table of commands, take a snapshot of every database, and make sure that the locks were held all the while."""
+    aliases = sorted({SHARED, *found.values()})
+    seeing = {alias: stack.enter_context(connections.control(alias, options=VIEW)) for alias in aliases}
+    tables = {alias: _begin(connection) for alias, connection in seeing.items()}
+    with contextlib.ExitStack() as locks:
+        holding = {alias: locks.enter_context(connections.control(alias, options=BARRIER)) for alias in aliases}
+        began = time.monotonic()
+        try:
+            for alias, connection in holding.items():
+                connection.execute(_barrier(service for service, home in found.items() if home == alias))
+                if time.monotonic() - began > LONGEST_SECONDS:
+                    raise _Again("the locks took too long, one after the other", began)
+            row = holding[SHARED].execute("SELECT clock_timestamp()").fetchone()
+            names = {alias: _snapshot(connection) for alias, connection in seeing.items()}
+            if any(_tables(connection) != tables[alias] for alias, connection in seeing.items()):
+                raise _Again("a table came or went", began)
+            for connection in holding.values():
+                connection.execute("SELECT 1")  # its session lives, and so did its locks until here
+                connection.execute("ROLLBACK")
+        except psycopg.Error as error:
+            raise _Again(f"a table of commands was held, or the locks were lost: {error}", began) from error
+        seconds = time.monotonic() - began
+    views = {alias: View(alias, seeing[alias], names[alias], tables[alias]) for alias in aliases}
+    return views, row[0] if row else datetime.min, seconds  # noqa: DTZ901 - there is a row
+
+
+def _tables(connection: Connection) -> tuple[str, ...]:
+    return tuple(str(name) for (name,) in connection.execute(TABLES).fetchall())
+
+
+def _begin(connection: Connection) -> tuple[str, ...]:
+    """A transaction whose snapshot is taken later, once its tables can no longer be changed or dropped."""
+    tables = _tables(connection)
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    if tables:
+        named = sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)
+        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(named))
+    return tables
+
+
+def _barrier(services: Iterator[str]) -> sql.SQL | sql.Composed:
+    tables = [sql.Identifier("public", f"{service}_command") for service in services]
+    if not tables:
+        return sql.SQL("BEGIN")
+    # Commands that are under way are waited for, those that come wait; readers feel nothing.
+    return sql.SQL("BEGIN; LOCK TABLE {} IN SHARE MODE").format(sql.SQL(", ").join(tables))
+
+
+def _snapshot(connection: Connection) -> str:
+    row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+    return str(row[0]) if row else ""

@@ -1,0 +1,104 @@
+"""The folder in which backups lie: which there are, which is the newest, and which may go. One process at a time writes there."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from django.utils import timezone
+
+from apps.backups import manifest
+from apps.backups.manifest import Manifest, NoBackup
+
+UNFINISHED = ".unfinished-"
+
+
+class Busy(Exception):
+    """Another process writes in this folder, or reads what would be removed."""
+
+
+class Backup(NamedTuple):
+    """A backup and where it lies."""
+
+    folder: Path
+    manifest: Manifest
+
+
+@contextlib.contextmanager
+def held(root: Path, *, writing: bool) -> Iterator[None]:
+    """Hold a folder of backups: one writer, or any number of readers. Goes with its process. Raises: Busy."""
+    if writing:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(root / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError:
+        if writing:
+            raise
+        yield  # mounted for reading, or not there: nobody removes anything from it
+        return
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if writing else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise Busy(f"another backup or restore is using {root}") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def new_id() -> str:
+    """A name that sorts by time."""
+    return f"{timezone.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def whole(root: Path) -> list[Backup]:
+    """Every whole backup, the newest first. Folders without a manifest, and such as cannot be read, are none."""
+    found = []
+    for folder in root.iterdir() if root.is_dir() else ():
+        if folder.is_dir() and not folder.name.startswith("."):
+            with contextlib.suppress(NoBackup):
+                found.append(Backup(folder, manifest.read(folder)))
+    return sorted(found, key=lambda kept: kept.manifest.cut_at, reverse=True)
+
+
+def newest(root: Path) -> Backup:
+    """The newest one. Raises: NoBackup."""
+    found = whole(root)
+    if not found:
+        raise NoBackup(f"there is no backup in {root}: manage.py backup")
+    return found[0]
+
+
+def find(root: Path, named: str) -> Backup:
+    """A backup by its id, by its path, or `latest`. Raises: NoBackup."""
+    if named == "latest":
+        return newest(root)
+    for folder in (Path(named), root / named):
+        if folder.is_dir():
+            return Backup(folder.resolve(), manifest.read(folder))
+    raise NoBackup(f"there is no backup {named} in {root}")
+
+
+def unfinished(root: Path) -> list[Path]:
+    """What interrupted backups have left."""
+    return sorted(root.glob(f"{UNFINISHED}*"))
+
+
+def keep(root: Path, count: int) -> list[str]:
+    """Remove all but so many of the newest, and what interrupted ones have left. Inside `held(writing=True)`. The ids removed."""
+    removed = []
+    for kept in whole(root)[max(count, 1) :]:
+        # First it is no backup any more: one that is half removed is not to be taken for a whole one.
+        doomed = root / f"{UNFINISHED}{kept.folder.name}"
+        kept.folder.rename(doomed)
+        removed.append(kept.manifest.id)
+    for folder in unfinished(root):
+        shutil.rmtree(folder)
+    return removed

@@ -1,0 +1,161 @@
+"""The admin's page of a service's checklist: how each item stands and why, checking again, signing, and passing over by two people."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from celery import current_app
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
+
+from apps.core import topology
+from apps.core.rest.admin import ReadOnly
+from apps.extraction.decommission import overrides
+from apps.extraction.decommission.checklist import ITEMS
+from apps.extraction.decommission.items import sign_offs
+from apps.extraction.decommission.models import ChecklistResult, ItemState, Override, SignOff
+from apps.extraction.decommission.results import run, standing
+
+
+class ChecklistPages:
+    """Mixin of the admin of moves: a page per service. Superusers only."""
+
+    admin_site: admin.AdminSite
+
+    def get_urls(self) -> list[URLPattern]:
+        """The page before the records'."""
+        view = self.admin_site.admin_view(self.checklist_page)
+        page = path("checklist/<slug:service>/", view, name="extraction_checklist")
+        urls: list[URLPattern] = super().get_urls()  # type: ignore[misc]  # ModelAdmin's, which this is mixed into
+        return [page, *urls]
+
+    def checklist_page(self, request: HttpRequest, service: str) -> HttpResponse:
+        """How it stands; with a POST a check by the worker, a signature, or a step of an override."""
+        if not request.user.is_superuser:
+            raise PermissionDenied
+        if service not in topology.entries():
+            raise Http404
+        if request.method == "POST":
+            _act(request, service)
+            return HttpResponseRedirect(reverse("admin:extraction_checklist", args=[service]))
+        found = standing(service)
+        labels = dict(ItemState.choices)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("Checklist: %(service)s") % {"service": service},
+            "service": service,
+            "rows": [(one, labels[ItemState(one.state)], _shown(one.evidence)) for one in found],
+            "failing": sum(not one.holds and not one.is_overridden for one in found),
+            "signed": list(sign_offs.LASTS),
+            "titles": [(item.name, item.title) for item in ITEMS.values()],
+            "waiting": [
+                (one, one.asked_by.casefold() != _who(request).casefold()) for one in overrides.waiting(service)
+            ],
+            "sign_offs": SignOff.objects.filter(service=service)[:10],
+            "passed_over": Override.objects.filter(service=service, confirmed_at__isnull=False)[:10],
+            "opts": ChecklistResult._meta,
+        }
+        return TemplateResponse(request, "admin/extraction/checklist.html", context)
+
+
+def _act(request: HttpRequest, service: str) -> None:
+    given = request.POST
+    actions = {"check": _ask_check, "sign": _sign, "ask": _ask_override, "confirm": _confirm}
+    try:
+        actions[given.get("action", "")](request, service)
+    except KeyError:
+        raise Http404 from None
+    except (overrides.NotOverridden, sign_offs.NotSigned) as error:
+        messages.error(request, str(error))
+
+
+def _ask_check(request: HttpRequest, service: str) -> None:
+    """By the worker, which has the way to the databases and the time."""
+    item = request.POST.get("item", "")
+    if item and item not in ITEMS:
+        raise Http404
+    current_app.send_task("extraction.check", args=[service, [item] if item else []], queue="clock", ignore_result=True)
+    messages.success(request, gettext("Asked for; the page shows what was found when it is loaded again."))
+
+
+def _sign(request: HttpRequest, service: str) -> None:
+    given = request.POST
+    days = given.get("keep_days", "")
+    sign_offs.sign_off(
+        service,
+        given.get("item", ""),
+        _who(request),
+        given.get("statement", ""),
+        int(days) if days.isdecimal() else None,
+    )
+    # Seen at once: this check asks the control database and nothing else.
+    run(service, [given.get("item", "")])
+    messages.success(request, gettext("Signed."))
+
+
+def _ask_override(request: HttpRequest, service: str) -> None:
+    given = request.POST
+    overrides.ask(service, given.get("item", ""), _who(request), "admin", given.get("reason", ""), tuple(ITEMS))
+    messages.success(request, gettext("Asked for; another administrator has to confirm it within a day."))
+
+
+def _confirm(request: HttpRequest, service: str) -> None:
+    given = request.POST
+    try:
+        override_id = UUID(given.get("override", ""))
+    except ValueError:
+        raise Http404 from None
+    if not Override.objects.filter(id=override_id, service=service).exists():
+        raise Http404
+    overrides.confirm(override_id, _who(request), given.get("reason", ""))
+    messages.success(request, gettext("Confirmed; it counts once, within a day."))
+
+
+def _who(request: HttpRequest) -> str:
+    return str(getattr(request.user, "email", ""))[:254]
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) if value else ""
+
+
+@admin.register(ChecklistResult)
+class ChecklistResultAdmin(ReadOnly):
+    """Every check that was made, with what it saw."""
+
+    list_display = ("checked_at", "service", "item", "state", "reason", "took_ms")
+    list_filter = ("service", "item", "state")
+    search_fields = ("reason",)
+
+
+@admin.register(SignOff)
+class SignOffAdmin(ReadOnly):
+    """Who has signed for what."""
+
+    list_display = ("signed_at", "service", "item", "who", "statement", "keep_days", "valid_until")
+    list_filter = ("service", "item")
+    search_fields = ("who", "statement")
+
+
+@admin.register(Override)
+class OverrideAdmin(ReadOnly):
+    """What two people have passed over, and what became of it."""
+
+    list_display = (
+        "asked_at",
+        "service",
+        "item",
+        "asked_by",
+        "asked_reason",
+        "confirmed_by",
+        "confirmed_at",
+        "used_at",
+    )
+    list_filter = ("service", "item")
+    search_fields = ("asked_by", "confirmed_by", "asked_reason")

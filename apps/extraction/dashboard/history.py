@@ -1,0 +1,50 @@
+"""At which stage a service was at some time, as far as the record of actions and of flags says. Nothing else of the past is kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from apps.core.flags.models import FlagChange
+from apps.core.flags.snapshot import OFF, FlagState
+from apps.extraction.state import stages
+from apps.extraction.state.models import Move, Outcome
+from apps.extraction.state.stages import SHARED, Stage
+
+# What a finished action leaves. After a rollback its own database follows still; after an abort nothing is left.
+LEFT: dict[str, Stage | None] = {
+    "sync": Stage.SYNCING,
+    "verify": Stage.VERIFIED,
+    "cutover": Stage.REVERSIBLE,
+    "rollback": Stage.SYNCING,
+    "commit": Stage.COMMITTED,
+    "decommission": Stage.DECOMMISSIONED,
+    "abort": None,
+}
+
+
+def stage_at(service: str, moment: datetime) -> Stage:
+    """The stage at a time."""
+    done = Move.objects.filter(service=service, outcome=Outcome.DONE, ended_at__lt=moment).order_by("ended_at")
+    stage: Stage | None = None
+    for verb, facts, differences in done.values_list("verb", "facts", "facts__differences"):
+        if verb == "resume" and "home" in facts:  # it has finished a cutover, there or back
+            stage = Stage.SYNCING if facts["home"] == SHARED else Stage.REVERSIBLE
+        elif verb == "verify":
+            stage = LEFT[verb] if stage in {Stage.SYNCING, Stage.VERIFIED} and not differences else stage
+        elif verb == "abort" and stage is Stage.REVERSIBLE:  # a rollback under way was taken back
+            continue
+        elif verb in LEFT:
+            stage = LEFT[verb]
+    return stage if stage is not None else _served(service, moment)
+
+
+def _served(service: str, moment: datetime) -> Stage:
+    remote, shadow = _flag(f"{service}_remote", moment), _flag(f"{service}_shadow", moment)
+    return stages.served(remote, shadow)
+
+
+def _flag(name: str, moment: datetime) -> FlagState:
+    change = FlagChange.objects.filter(name=name, pgh_created_at__lt=moment).order_by("-pgh_id").first()
+    if change is None or change.pgh_label == "delete":
+        return OFF
+    return FlagState(change.everyone, float(change.percent), frozenset(map(str, change.actors)))

@@ -1,0 +1,67 @@
+"""An action asked for on a page, done: a canary's and a flag's at once in the request, a move of data by the worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+
+from apps.core.flags import snapshot
+from apps.extraction.admin import relocation
+from apps.extraction.dashboard import probe
+from apps.extraction.dashboard.choices import CANARY, FLAGS, Choice
+from apps.extraction.routing import shares
+from apps.extraction.routing.canary import controller
+
+WHERE = "admin"
+
+
+class Refused(Exception):
+    """It was not done; the message says why."""
+
+
+def act(service: str, choice: Choice, form: Any, *, who: str) -> str:
+    """Do it; what was done, in a sentence. Raises: Refused."""
+    given, by = form.cleaned_data, controller.By(who[:254], WHERE, form.cleaned_data["reason"])
+    try:
+        if choice.group == CANARY:
+            return _canary(service, choice, form, by)
+        if choice.group == FLAGS:
+            return _flag(service, choice, given, by)
+        relocation.ask(service, choice.name, who=who, reason=given["reason"])
+        return gettext("Asked for: the worker does it, and the history below shows how it goes.")
+    except (controller.CanaryRefused, relocation.NotAsked) as error:
+        raise Refused(str(error)) from None
+    except ValidationError as error:
+        raise Refused("; ".join(error.messages)) from None
+    finally:
+        snapshot.forget()
+        probe.forget()
+
+
+def _canary(service: str, choice: Choice, form: Any, by: controller.By) -> str:
+    if choice.verb == "deploy":
+        controller.deploy(service, form.rules(), by)
+        return gettext(
+            "The canary is deployed: the first share of people is sent away, and the judge looks each second."
+        )
+    if choice.verb == "promote":
+        controller.promote(service, by, seen=str(form.data.get("place", "")) or "nowhere")
+    else:
+        controller.VERBS[choice.verb](service, by)
+    return {
+        "promote": gettext("Promoted."),
+        "hold": gettext("Held at this share."),
+        "resume": gettext("The judge leads on."),
+        "roll-back": gettext("Everybody is taken home; the canary has ended."),
+    }[choice.verb]
+
+
+def _flag(service: str, choice: Choice, given: dict[str, Any], by: controller.By) -> str:
+    with shares.by(by.who, where=by.where, reason=by.reason):
+        if choice.name == "home":
+            shares.switch_off(service, "remote")
+            return gettext("Everybody is answered at home.")
+        shares.set_share(service, "shadow", given["share"])
+    return gettext("The shadowed share is set.")

@@ -1,0 +1,34 @@
+"""credentials_revoked: nobody who serves people, and nobody else, has a right left on the old tables."""
+
+from __future__ import annotations
+
+from apps.core.postgres import replication
+from apps.extraction.decommission.findings import Finding, fails, holds
+from apps.extraction.relocation.access import KEEPERS
+from apps.extraction.state import stages
+
+# Asked as the server answers: by grants to a role, to everybody, by membership, for a table or for one of its columns.
+RIGHTS = """
+SELECT r.rolname, c.relname FROM pg_class c CROSS JOIN pg_roles r
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'S') AND c.relname ~ %(p)s
+  AND NOT r.rolsuper AND r.rolname !~ '^pg_' AND r.rolname <> ALL(%(k)s) AND NOT pg_has_role(r.oid, c.relowner, 'USAGE')
+  AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(r.oid, c.oid, 'USAGE, SELECT, UPDATE')
+      ELSE has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
+           OR has_table_privilege(r.oid, c.oid, 'DELETE, TRUNCATE, TRIGGER') END
+ORDER BY 1, 2
+"""
+
+
+def credentials_revoked(service: str) -> Finding:
+    """Whose credentials still open the old tables."""
+    with stages.pair(service) as found:
+        tables = replication.tables_of(found.shared, service)
+        if not tables:
+            return holds("the old tables are gone")
+        given = {"p": replication.pattern_of(service), "k": KEEPERS}
+        rows = found.shared.execute(RIGHTS, given).fetchall()
+    left = sorted({f"{role} on {table}" for role, table in rows})
+    if left:
+        roles = sorted({str(role) for role, _ in rows})
+        return fails(f"rights are left: {', '.join(roles)} on {len(left)} tables", left=left[:50])
+    return holds(f"nobody has a right on {len(tables)} old tables", tables=len(tables))

@@ -1,0 +1,51 @@
+"""all_services_migrated: this service's data are moved for good and everybody is served there; and how far the platform is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from apps.core import topology
+from apps.core.database import primaries
+from apps.core.flags import snapshot
+from apps.core.postgres import connections
+from apps.extraction.decommission.findings import Finding, fails, holds
+from apps.extraction.state import stages as service_stages
+from apps.extraction.state.stages import Stage
+
+DONE = (Stage.COMMITTED, Stage.DECOMMISSIONED)
+
+
+def all_services_migrated(service: str) -> Finding:
+    """The stage of this service and its share of calls; the platform's stages as evidence."""
+    stages = platform()
+    done = sorted(name for name, stage in stages.items() if stage in DONE)
+    seen: dict[str, Any] = {"stages": stages, "migrated": len(done), "services": len(stages)}
+    words = f"{len(done)} of {len(stages)} services are moved for good"
+    stage = stages.get(service, "not movable: no database of its own is configured")
+    if stage not in DONE:
+        return fails(f"the stage of {service} is {stage}; {words}", **seen)
+    if not is_everyone(service):
+        return fails(f"some calls of {service} are served at home still; {words}", **seen)
+    return holds(f"{service} is {stage} and everybody is served there; {words}", **seen)
+
+
+def platform() -> dict[str, str]:
+    """The stage of every service whose data may move, or what hinders the look."""
+    return {service: _stage(service) for service in topology.entries() if primaries.is_movable(service)}
+
+
+def is_everyone(service: str) -> bool:
+    """Whether every call goes to the lifted-out service."""
+    flag = snapshot.current().get(f"{service}_remote", snapshot.OFF)
+    return bool(flag.everyone or (flag.everyone is None and flag.percent >= 100))
+
+
+def _stage(service: str) -> str:
+    try:
+        return service_stages.observe(service).stage.value
+    except service_stages.TwoHomes:
+        return "two homes"
+    except (connections.NoWay, psycopg.Error) as error:
+        return f"not known: {str(error).splitlines()[0]}"

@@ -1,0 +1,134 @@
+"""monitoring_configured, no_open_alerts, no_traffic_at_home: what Prometheus says of a service. What it does not know is no success."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from django.conf import settings
+
+from apps.extraction.decommission import prometheus
+from apps.extraction.decommission.findings import Finding, Run, fails, holds, not_known
+
+RULES = "migrations_playbook/alerting/rules.yml"
+QUIET_HOURS = 24
+# `increase` does not see the call with which a counter appears: one that was not there then counts as a whole.
+COUNTED = "sum((max_over_time({one}[{{hours}}h]) unless {one} offset {{hours}}h) or increase({one}[{{hours}}h]))"
+# Whichever process called: what home answered of this service, and that anybody counted meanwhile.
+AT_HOME = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="home"}}')
+AWAY = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="away"}}')
+INSTEAD = COUNTED.format(one='seam_fallbacks_total{{service="{service}"}}')
+SINCE = 'count(count_over_time(seam_call_seconds_count{{service="{service}"}}[5m] offset {hours}h))'
+
+
+class NoRules(Exception):
+    """The file of alert rules is not there, or cannot be read."""
+
+
+def _asking(check: Run) -> Run:
+    @wraps(check)
+    def asked(service: str) -> Finding:
+        try:
+            return check(service)
+        except (prometheus.NoPrometheus, NoRules) as error:
+            return fails(str(error))
+        except (prometheus.Unanswered, KeyError, TypeError) as error:
+            return not_known(f"Prometheus: {error}")
+
+    return asked
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    """Every alert of the project's rules by name. Raises: NoRules."""
+    file = Path(settings.BASE_DIR) / RULES
+    try:
+        groups = yaml.safe_load(file.read_text())["groups"]
+        return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise NoRules(f"{RULES} cannot be read: {error}") from error
+
+
+@_asking
+def monitoring_configured(service: str) -> Finding:
+    """Every alert is loaded and evaluated, and the service's processes are scraped."""
+    wanted = alerts()
+    if not wanted:
+        return fails(f"{RULES} has no alert")
+    loaded = {
+        rule["name"]: rule["health"]
+        for group in prometheus.ask("rules")["groups"]
+        for rule in group["rules"]
+        if rule["type"] == "alerting"
+    }
+    problems = []
+    if missing := sorted(wanted.keys() - loaded.keys()):
+        problems.append(f"not loaded: {', '.join(missing)}")
+    if sick := sorted(name for name in wanted if loaded.get(name, "ok") != "ok"):
+        problems.append(f"not evaluated: {', '.join(sick)}")
+    targets = {target["scrapeUrl"]: target["health"] for target in _targets(service)}
+    if not targets:
+        problems.append(f"no target of {service} is scraped")
+    if down := sorted(url for url, health in targets.items() if health != "up"):
+        problems.append(f"down: {', '.join(down)}")
+    seen: dict[str, Any] = {"alerts": len(wanted), "loaded": len(wanted.keys() & loaded.keys()), "targets": targets}
+    if problems:
+        return fails("; ".join(problems), **seen)
+    return holds(f"{len(wanted)} alerts are loaded, {len(targets)} targets are up", **seen)
+
+
+def _targets(service: str) -> list[dict[str, Any]]:
+    """Those that are named after the service, or stand where it listens."""
+    away = urlsplit(settings.SEAM_AWAY.get(service, "")).netloc
+    return [
+        target
+        for target in prometheus.ask("targets", state="active")["activeTargets"]
+        if service in {target["labels"].get(name) for name in ("lifted", "service", "job")}
+        or (away and urlsplit(target["scrapeUrl"]).netloc == away)
+    ]
+
+
+@_asking
+def no_open_alerts(service: str) -> Finding:
+    """Nothing fires that is of this service, or of the platform as a whole."""
+    firing = [
+        alert["labels"]
+        for alert in prometheus.ask("alerts")["alerts"]
+        if alert["state"] == "firing" and _concerns(alert["labels"], service)
+    ]
+    names = sorted({labels["alertname"] for labels in firing})
+    if firing:
+        return fails(f"{len(firing)} alerts fire: {', '.join(names)}", firing=firing)
+    if not prometheus.ask("rules", type="alert")["groups"]:
+        return not_known("no alert fires because none is loaded")
+    return holds("no alert fires")
+
+
+def _concerns(labels: dict[str, str], service: str) -> bool:
+    named = {labels[name] for name in ("service", "lifted") if name in labels}
+    return not named or service in named
+
+
+@_asking
+def no_traffic_at_home(service: str) -> Finding:
+    """For so many hours nothing of this service was answered at home, while somebody counted and somebody called."""
+    given = {"service": service, "hours": QUIET_HOURS}
+    ask: Callable[[str], float | None] = lambda query: prometheus.value(query.format(**given))  # noqa: E731 - four times
+    at_home, away, instead, since = ask(AT_HOME), ask(AWAY), ask(INSTEAD), ask(SINCE)
+    seen: dict[str, Any] = {
+        "hours": QUIET_HOURS,
+        "at_home": at_home,
+        "away": away,
+        "instead": instead,
+        "series_then": since,
+    }
+    if at_home or instead:
+        return fails(f"home answered {(at_home or 0) + (instead or 0):.0f} calls within {QUIET_HOURS} hours", **seen)
+    if not since:
+        return not_known(f"calls of {service} have not been counted for {QUIET_HOURS} hours", **seen)
+    if not away:
+        return not_known(f"nobody has called {service} within {QUIET_HOURS} hours, at home or away", **seen)
+    return holds(f"home answered nothing within {QUIET_HOURS} hours, and {away:.0f} calls went away", **seen)

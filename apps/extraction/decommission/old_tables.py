@@ -1,0 +1,121 @@
+"""The end of a migration: the old tables go, once a backup of them was restored and found the same, and so does the local route."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from psycopg import sql
+
+from apps.core.postgres import checksums, connections, pg_dump, replication
+from apps.core.postgres.connections import Connection
+from apps.core.postgres.migrate_service import OWNER, labels_of
+from apps.extraction.decommission.items import migration
+from apps.extraction.relocation.preconditions import Check
+from apps.extraction.state.journal import Journal
+from apps.extraction.state.stages import SHARED, Observed, Pair, Stage
+
+
+class NotDecommissioned(Exception):
+    """The backup is not what the tables were: nothing was taken away."""
+
+
+def before(found: Pair, observed: Observed) -> list[Check]:
+    """What has to be so before the old tables go."""
+    is_everyone = migration.is_everyone(found.service)
+    return [
+        Check("stage", observed.stage is Stage.COMMITTED, f"the stage is {observed.stage}"),
+        Check(
+            "remote",
+            is_everyone,
+            "everybody's calls go there" if is_everyone else "some calls are served at home still",
+        ),
+        Check(
+            "address", found.service in settings.SEAM_AWAY, settings.SEAM_AWAY.get(found.service, "none in SEAM_AWAY")
+        ),
+        _tools(),
+    ]
+
+
+def take_away(found: Pair, journal: Journal) -> dict[str, Any]:
+    """Back up, restore, compare; then drop the old tables and leave the platform the right to read. Facts for the record.
+
+    Raises: NotDecommissioned, BackupFailed.
+    """
+    service = found.service
+    tables = replication.tables_of(found.shared, service)
+    file = Path(settings.BACKUP_ROOT) / f"{service}-{secrets.token_hex(4)}.dump"
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with journal.step("backup", str(file.name)):
+        file.touch(mode=0o600)
+        pg_dump.dump(SHARED, tables, file)
+    with journal.step("restore and compare"):
+        rows = _restored_and_compared(found.shared, service, tables, file)
+    # First the right to write there: should this die before the tables are gone, it is done again from here.
+    with journal.step("grants"):
+        _leave_reading(found.own, service)
+    with journal.step("drop"), found.shared.transaction():
+        found.shared.execute(
+            sql.SQL("DROP TABLE {}").format(sql.SQL(", ").join(sql.Identifier("public", name) for name in tables))
+        )
+        found.shared.execute("DELETE FROM django_migrations WHERE app = ANY(%s)", [list(labels_of(service))])
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {"backup": str(file), "sha256": digest, "tables": len(tables), "rows": rows}
+
+
+def grant_future_tables(own: Connection) -> None:
+    """Tables that later migrations make in the service's own database are its roles' as well."""
+    for role in settings.DATABASE_APP_ROLES:
+        if own.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+            for rights, what in (("SELECT, INSERT, UPDATE, DELETE", "TABLES"), ("USAGE, SELECT", "SEQUENCES")):
+                own.execute(
+                    sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public GRANT {} ON {} TO {}").format(
+                        sql.Identifier(OWNER), sql.SQL(rights), sql.SQL(what), sql.Identifier(role)
+                    )
+                )
+
+
+def _leave_reading(own: Connection, service: str) -> None:
+    """The first role is the platform's: from now on it reads, for the admin, and everything else goes through the service."""
+    platform = settings.DATABASE_APP_ROLES[0]
+    tables = sql.SQL(", ").join(sql.Identifier("public", name) for name in replication.tables_of(own, service))
+    role = sql.Identifier(platform)
+    with own.transaction():
+        own.execute(sql.SQL("REVOKE ALL ON TABLE {} FROM {}").format(tables, role))
+        own.execute(sql.SQL("GRANT SELECT ON TABLE {} TO {}").format(tables, role))
+        own.execute(
+            sql.SQL(
+                "ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public REVOKE INSERT, UPDATE, DELETE ON TABLES FROM {}"
+            ).format(sql.Identifier(OWNER), role)
+        )
+
+
+def _restored_and_compared(shared: Connection, service: str, tables: tuple[str, ...], file: Path) -> int:
+    """Restore into a database of its own beside the shared one and compare every row. The rows; raises NotDecommissioned."""
+    scratch = f"lc_check_{service}_{secrets.token_hex(4)}"
+    shared.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(scratch)))
+    try:
+        pg_dump.restore(SHARED, scratch, file)
+        with connections.control(SHARED, options="", database=scratch) as restored:
+            rows = 0
+            for name in tables:
+                ours, theirs = checksums.content(shared, name), checksums.content(restored, name)
+                if ours != theirs:
+                    raise NotDecommissioned(
+                        f"{name}: {ours.rows} rows, {theirs.rows} in the restored backup, or not the same"
+                    )
+                rows += ours.rows
+            return rows
+    finally:
+        shared.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(scratch)))
+
+
+def _tools() -> Check:
+    try:
+        found = [pg_dump.find(tool) for tool in ("pg_dump", "pg_restore")]
+    except pg_dump.BackupFailed as error:
+        return Check("backup tools", False, str(error))
+    return Check("backup tools", True, ", ".join(Path(path).name for path in found))

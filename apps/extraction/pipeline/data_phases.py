@@ -1,0 +1,110 @@
+"""The last three phases: where the data are at home. From the commit on the way back is a backup."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from apps.core.database import primaries
+from apps.core.postgres import connections
+from apps.core.postgres.leadership import AnotherLeads
+from apps.core.postgres.replication import TooSlow
+from apps.datasync.interface import SyncPhase, SyncStatus
+from apps.extraction.pipeline.run import Course, Stopped, act, decide
+from apps.extraction.relocation.cutover import NotSwitched
+from apps.extraction.relocation.preconditions import Refused
+from apps.extraction.state import stages
+from apps.extraction.state.phases import Decision
+
+LOOK_SECONDS = 1.0
+# A lag, a long transaction or changed rows yet to be compared pass by themselves.
+READY_SECONDS = 60.0
+
+
+def copy(course: Course) -> str:
+    """Make the tables, copy every row, and follow every change."""
+    if not primaries.is_movable(course.service):
+        return f"{course.service} is served apart; its tables are control data and stay where they are."
+    if not connections.is_configured(course.service):
+        raise Stopped(
+            "Served apart. For a database of its own SERVICE_DATABASE_URLS, CONTROL_URLS and REPLICATION_URLS have to name it."
+        )
+    act(course, "prepare")
+    move = act(course, "sync")
+    course.by.tell(f"{move.facts['rows']} rows copied at {move.facts['rows_per_second']} rows/s")
+    return ""
+
+
+def verify(course: Course) -> str:
+    """Go on with a copy that somebody began, then compare every row."""
+    sync = stages.live_sync(course.service)
+    if sync is not None and sync.status is SyncStatus.PAUSED:
+        raise Stopped(
+            f"Somebody paused the copying: manage.py extraction {course.service} resume; then run this again."
+        )
+    if sync is not None and sync.phase is not SyncPhase.FOLLOWING:
+        act(course, "sync")
+    move = act(course, "verify")
+    if differences := move.facts.get("differences"):
+        raise Stopped(
+            f"{differences} rows differ: see /admin/datasync/difference/, or GET /api/v1/sync/verify/{course.service}/differences."
+        )
+    sync = stages.live_sync(course.service)
+    lag = "" if sync is None or sync.lag_seconds is None else f"; the copy is {sync.lag_seconds} s behind"
+    course.by.tell(f"{move.facts['rows']} rows compared, none differs{lag}")
+    return ""
+
+
+def switch(decision: Decision) -> Callable[[Course], str]:
+    """Ask, then do it; what passes by itself is waited for."""
+
+    def turn(course: Course) -> str:
+        decide(course, decision)
+        _when_ready(course, decision.value)
+        return ""
+
+    return turn
+
+
+def finish_switch(course: Course) -> str:
+    """End a switch that a leader left between its two commits."""
+    _when_ready(course, "resume")
+    return ""
+
+
+def end(course: Course) -> str:
+    """Nothing is left to do."""
+    return f"{course.service} is on its own: nothing of it is left at its old home."
+
+
+def _when_ready(course: Course, verb: str) -> None:
+    """Do it as soon as nothing stands against it, and nobody else leads. Raises: acting.PROBLEMS after a time."""
+    began = time.monotonic()
+    while True:
+        try:
+            with course.whole():
+                act(course, verb)
+        except AnotherLeads as other:
+            if time.monotonic() - began > course.patience_seconds:
+                raise Stopped(
+                    f"Another action has led all the time: {other}. Should it hang: manage.py extraction {course.service} "
+                    "resume --take-over"
+                ) from None
+            course.show(f"waiting: {other} leads", None)
+        except (Refused, NotSwitched, TooSlow) as error:
+            if verb != Decision.CUTOVER or time.monotonic() - began > READY_SECONDS:
+                raise
+            course.show(f"not yet: {error}", None)
+        else:
+            return
+        time.sleep(LOOK_SECONDS)
+        if stages.observe(course.service).stage is not STAGE_OF.get(verb):
+            return
+
+
+STAGE_OF = {
+    "cutover": stages.Stage.VERIFIED,
+    "resume": stages.Stage.CUTTING,
+    "commit": stages.Stage.REVERSIBLE,
+    "decommission": stages.Stage.COMMITTED,
+}

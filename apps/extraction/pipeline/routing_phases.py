@@ -1,0 +1,126 @@
+"""The first three phases: who serves people. Until their end the way back is a flag."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+
+from django.conf import settings
+from django.utils import timezone
+
+from apps.core import topology
+from apps.core.seam.verify import conformance
+from apps.extraction.pipeline.run import Course, Stopped, decide
+from apps.extraction.routing import shares
+from apps.extraction.routing.canary import controller, queries
+from apps.extraction.routing.canary.models import CanaryDeployment, CanaryState
+from apps.extraction.routing.judge import explanation
+from apps.extraction.routing.shadow import mismatches
+from apps.extraction.state.phases import Decision
+
+LOOK_SECONDS = 1.0
+# So many of a service's queries have to agree before anybody is sent there, and so few may stay without an answer.
+LEAST_COMPARED = 50
+UNANSWERED = 0.01
+
+
+def leave_the_process(course: Course) -> str:
+    """See that the lifted-out process answers, and have a share of people's queries asked of it as well."""
+    service, url = course.service, settings.SEAM_AWAY.get(course.service)
+    if url is None:
+        raise Stopped(f"SEAM_AWAY has no address for {service}: name it in every process, and restart them once.")
+    if problem := conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME):
+        raise Stopped(f"Start it (manage.py serve {service}), then run this again: {url} does not answer ({problem}).")
+    if not course.rules.shadow_percent:
+        raise Stopped("Nothing is compared with shadow_percent=0, and nobody is sent where nothing was compared.")
+    with shares.by(course.by.who, where=course.by.where, reason=course.by.reason):
+        shares.set_share(service, "shadow", Decimal(str(course.rules.shadow_percent)))
+    return ""
+
+
+def compare(course: Course) -> str:
+    """Wait until enough was compared, and nothing differs; then ask, and deploy the canary."""
+    deadline = time.monotonic() + course.patience_seconds
+    while True:
+        matched, differing, failed = mismatches.present(course.service)
+        if differing:
+            raise Stopped(
+                f"{differing} answers differ: /admin/extraction/shadowcomparison/ shows in which fields. Mend it, turn the "
+                f"shadow off and on (manage.py extraction {course.service} shadow 0, then {course.rules.shadow_percent:g}), "
+                "and run this again."
+            )
+        course.show(
+            f"{matched} of {course.least_compared} comparisons agree, {failed} were not answered",
+            min(matched / course.least_compared, 1.0) if course.least_compared else None,
+        )
+        if matched >= course.least_compared:
+            break
+        if time.monotonic() > deadline:
+            raise Stopped("Too few queries were asked in this time. Run this again to wait on.")
+        time.sleep(LOOK_SECONDS)
+    if failed > UNANSWERED * (matched + failed):
+        raise Stopped(f"{failed} of {matched + failed} queries were not answered there: see its log.")
+    _deploy(course)
+    return ""
+
+
+def _deploy(course: Course) -> None:
+    """Ask, and send the first people. A canary that came back, whoever saw it, wants a decision of its own."""
+    last = controller.latest(course.service)
+    if last is not None and last.state == CanaryState.ROLLED_BACK:
+        course.show(f"the last canary: {words_of(last)}", None)
+        decide(course, Decision.AGAIN)
+    else:
+        decide(course, Decision.CANARY)
+    controller.deploy(course.service, course.rules, controller.By(course.by.who, course.by.where, course.by.reason))
+
+
+def follow_canary(course: Course) -> str:
+    """Look on while the judge leads it, until it has ended or a person has to decide."""
+    canary = controller.open_canary(course.service)
+    if canary is None:
+        raise Stopped(
+            f"{course.service} sends people away, and nothing judges that. Turn it to 0 (manage.py extraction "
+            f"{course.service} remote 0) for a canary, or to 100 if that is meant; then run this again."
+        )
+    heard = time.monotonic()
+    while canary.ended_at is None:
+        if canary.state != CanaryState.RUNNING:
+            raise Stopped(
+                f"The canary {'is held' if canary.state == CanaryState.HELD else 'awaits a person'}. {words_of(canary)} "
+                f"manage.py extraction {course.service} canary promote, resume or roll-back; then run this again."
+            )
+        if _silent_seconds(canary) <= controller.SILENT_SECONDS:
+            heard = time.monotonic()
+        if time.monotonic() - heard > course.patience_seconds:
+            raise Stopped(f"{words_of(canary)} Nobody goes on without a judge.")
+        course.show(words_of(canary), _part_of(canary))
+        time.sleep(LOOK_SECONDS)
+        canary.refresh_from_db()
+    if canary.state == CanaryState.ROLLED_BACK:
+        raise Stopped(f"The canary was rolled back: everybody is at home. {words_of(canary)}")
+    return ""
+
+
+def words_of(canary: CanaryDeployment) -> str:
+    """Where a canary stands, and what the judge says of it."""
+    rules = queries.rules_of(canary)
+    said = (
+        explanation.words(canary.judged_because, canary.numbers, canary.evidence)
+        if canary.numbers
+        else "not judged yet"
+    )
+    silent = _silent_seconds(canary)
+    if silent > controller.SILENT_SECONDS and canary.ended_at is None:
+        said = f"The judge has not looked for {silent:.0f} s: is the worker running?"
+    return f"{rules.steps[canary.step]:g} %, step {canary.step + 1} of {len(rules.steps)}: {said}"
+
+
+def _silent_seconds(canary: CanaryDeployment) -> float:
+    return (timezone.now() - (canary.judged_at or canary.started_at)).total_seconds()
+
+
+def _part_of(canary: CanaryDeployment) -> float:
+    """How much of the step's time is over; what else the step wants is in the judge's words."""
+    seconds = (timezone.now() - canary.step_started_at).total_seconds()
+    return min(max(seconds / queries.rules_of(canary).step_seconds, 0.0), 1.0)

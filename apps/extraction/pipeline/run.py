@@ -1,0 +1,61 @@
+"""How a run is led: by whom, by which rules, what was decided before, whom to ask and to tell; and what ends one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+from apps.extraction.pipeline.actions import VERBS
+from apps.extraction.relocation import actions
+from apps.extraction.routing.judge.measures import Rules
+from apps.extraction.state.models import Move
+from apps.extraction.state.phases import QUESTIONS, Decision, Phase
+
+
+class Stopped(Exception):
+    """A person has to decide or to look; the message says what, and how to go on."""
+
+
+class AnotherRun(Exception):
+    """Somebody leads this service already; the message says who."""
+
+
+class Course(NamedTuple):
+    """How a run is led.
+
+    `ask` answers a question with yes or no, or None where nobody can be asked. `show` is given what goes on, again and again, with how
+    far it is as a part of 1 where that is known. `patience_seconds` is for what people's traffic, a worker or another leader has to
+    bring. `whole` is a context in which an interruption waits: a switch is not left between its two commits.
+    """
+
+    service: str
+    by: actions.By
+    rules: Rules
+    decided: set[str]
+    ask: Callable[[Decision], bool | None]
+    begin: Callable[[Phase], None]
+    show: actions.Show
+    whole: Callable[[], AbstractContextManager[None]]
+    patience_seconds: float
+    least_compared: int
+
+
+def decide(course: Course, decision: Decision) -> None:
+    """Return when it was decided that this is done. Raises: Stopped."""
+    if decision.value in course.decided:
+        return
+    answer = course.ask(decision)
+    if answer is None:
+        raise Stopped(
+            f"{QUESTIONS[decision]} If so: manage.py extraction {course.service} run --decided {decision.value}"
+        )
+    if not answer:
+        raise Stopped("Left as it is. Run this again when it is decided.")
+    course.decided.add(decision.value)
+
+
+def act(course: Course, verb: str) -> Move:
+    """One action on the service's data, as the command line does it. Raises: acting.PROBLEMS."""
+    course.show(verb, None)
+    return VERBS[verb](course.service, course.by)

@@ -1,0 +1,87 @@
+"""Leads a service from where it stands to its end, and stops where a person has to decide or to look.
+
+Nothing is remembered here: stage, canary and sync are read anew at every turn, so that a run which was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from apps.core.database import primaries
+from apps.core.flags import snapshot
+from apps.core.postgres import advisory_locks, leadership
+from apps.core.postgres.advisory_locks import Space
+from apps.extraction.pipeline import data_phases, routing_phases
+from apps.extraction.pipeline.run import AnotherRun, Course
+from apps.extraction.routing.canary import controller
+from apps.extraction.state import stages
+from apps.extraction.state.phases import PHASE_OF, PHASES, Decision, Phase
+from apps.extraction.state.stages import Stage
+
+# What a person decides in a phase, for the plan.
+DECIDED_IN: dict[int, tuple[Decision, ...]] = {
+    3: (Decision.CANARY,),
+    5: (Decision.CUTOVER,),
+    6: (Decision.COMMIT, Decision.DECOMMISSION),
+}
+
+
+def run(course: Course) -> str:
+    """Lead on until the end; the words for it.
+
+    Raises: Stopped; AnotherRun; what canaries and the verbs raise (`steering.CanaryRefused`, `acting.PROBLEMS`).
+    """
+    told: Phase | None = None
+    with alone(course.service, course.by.who):
+        while True:
+            stage = stage_of(course.service)
+            if told != PHASE_OF[stage]:
+                told = PHASE_OF[stage]
+                course.begin(told)
+            ended = TURNS[stage](course)
+            if ended:
+                return ended
+
+
+def stage_of(service: str) -> Stage:
+    """Where it stands now. At a canary's last step everybody is away, and it is judged still."""
+    snapshot.forget()
+    stage = stages.observe(service).stage
+    return Stage.CANARY if stage is Stage.REMOTE and controller.open_canary(service) is not None else stage
+
+
+def plan(service: str) -> Iterator[str]:
+    """The phases, which of them are behind, and what a person decides in each."""
+    here = PHASE_OF[stage_of(service)]
+    for phase in PHASES:
+        mark = "done" if phase.number < here.number else ("here" if phase == here else "")
+        asked = ", ".join(decision.value for decision in DECIDED_IN.get(phase.number, ()))
+        yield f"{mark:<4} [{phase.number}/{len(PHASES)}] {phase.words}{f'; decided by a person: {asked}' if asked else ''}"
+
+
+@contextlib.contextmanager
+def alone(service: str, who: str) -> Iterator[None]:
+    """Be this service's only run: a lock of a session, which ends with the process. Raises: AnotherRun."""
+    key = f"{leadership.NAME} {service} run"
+    with primaries.connect(stages.SHARED) as connection:
+        connection.execute("SELECT set_config('application_name', %s, false)", [f"{key} by {who}"[:60]])
+        if not advisory_locks.acquire(connection, Space.LEADERSHIP, key):
+            holders = advisory_locks.holders(connection, Space.LEADERSHIP, key)
+            names = ", ".join(holder.application for holder in holders)
+            raise AnotherRun(f"{names or 'another run'} is under way")
+        yield
+
+
+TURNS: dict[Stage, Callable[[Course], str]] = {
+    Stage.IN_PROCESS: routing_phases.leave_the_process,
+    Stage.SHADOW: routing_phases.compare,
+    Stage.CANARY: routing_phases.follow_canary,
+    Stage.REMOTE: data_phases.copy,
+    Stage.SYNCING: data_phases.verify,
+    Stage.VERIFIED: data_phases.switch(Decision.CUTOVER),
+    Stage.CUTTING: data_phases.finish_switch,
+    Stage.REVERSIBLE: data_phases.switch(Decision.COMMIT),
+    Stage.COMMITTED: data_phases.switch(Decision.DECOMMISSION),
+    Stage.DECOMMISSIONED: data_phases.end,
+}

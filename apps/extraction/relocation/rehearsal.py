@@ -1,0 +1,193 @@
+"""The whole move on copies: two scratch databases beside the real ones, filled from a backup, and every verb done there.
+
+The copies are led by a process of its own whose environment knows no other databases, so that nothing it does can reach the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from django.conf import settings
+from psycopg import sql
+
+from apps.core.database import primaries
+from apps.core.postgres import connections, pg_dump, replication
+from apps.core.postgres.migrate_service import OWNER
+from apps.extraction.relocation import actions
+from apps.extraction.relocation.actions import By
+from apps.extraction.state import stages
+from apps.extraction.state.models import Move
+from apps.extraction.state.stages import SHARED
+
+FACTS = "facts: "
+HOME_SQL = "migrations_playbook/sql/home.sql"
+
+
+class RehearsalFailed(Exception):
+    """The copies did not come through; the message is what was said."""
+
+
+class _Copies(NamedTuple):
+    shared: str
+    own: str
+
+
+def rehearse(service: str, by: By) -> Move:
+    """Do the whole move on copies, and tell what it took. Nothing of the real databases is changed."""
+    with actions.action(service, "rehearse", by) as journal, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "copy.dump"
+        home = primaries.database_of(service)
+        with journal.step("backup"), connections.control(home) as connection:
+            tables = replication.tables_of(connection, service)
+            pg_dump.dump(home, tables, file, options=["--data-only"])
+        with _scratch(service) as copies:
+            with journal.step("restore"):
+                _fill(service, copies, tables, file)
+            with journal.step("play"):
+                facts = _play_there(service, copies, by)
+        journal.note(facts=facts)
+    return journal.move
+
+
+def play(service: str, by: By) -> str:
+    """Every verb in its order, in the databases of this process; the facts as one line."""
+    facts: dict[str, Any] = {}
+    steps = (
+        *(("prepare", actions.prepare_home), ("sync", actions.sync), ("verify", actions.verify)),
+        *(("cutover", actions.cutover), ("rollback", actions.rollback), ("cutover again", actions.cutover)),
+        ("commit", actions.commit),
+    )
+    for name, act in steps:
+        move = act(service, by)
+        pause = {} if move.pause_ms is None else {"pause_ms": move.pause_ms, "attempts": move.attempts}
+        took = round((move.ended_at - move.started_at).total_seconds(), 2) if move.ended_at else None
+        facts[name] = {"seconds": took, **pause, **move.facts}
+    return FACTS + json.dumps(facts)
+
+
+@contextmanager
+def _scratch(service: str) -> Iterator[_Copies]:
+    mark = secrets.token_hex(4)
+    with stages.pair(service) as found:
+        for alias, connection in ((SHARED, found.shared), (service, found.own)):
+            for name in _left(connection, service):  # of a rehearsal that was killed
+                _drop(alias, connection, name)
+    copies = _Copies(f"lc_rehearse_{service}_{mark}_a", f"lc_rehearse_{service}_{mark}_b")
+    with stages.pair(service) as found:
+        try:
+            for connection, name in ((found.shared, copies.shared), (found.own, copies.own)):
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            yield copies
+        finally:
+            for alias, connection, name in ((SHARED, found.shared, copies.shared), (service, found.own, copies.own)):
+                _drop(alias, connection, name)
+
+
+def _left(connection: connections.Connection, service: str) -> list[str]:
+    """Copies that nobody works with any more: nobody but the servers themselves is connected."""
+    rows = connection.execute(
+        "SELECT datname FROM pg_database d WHERE datname LIKE %s AND NOT EXISTS ("
+        "SELECT 1 FROM pg_stat_activity a WHERE a.datname = d.datname AND a.backend_type = 'client backend')",
+        [f"lc\\_rehearse\\_{service}\\_%"],
+    ).fetchall()
+    return [str(name) for (name,) in rows]
+
+
+def _drop(alias: str, connection: connections.Connection, name: str) -> None:
+    """A database with slots or a subscription cannot be dropped: what a failed rehearsal has left goes first."""
+    if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+        return
+    with connections.control(alias, database=name) as inside:
+        query = "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = %s)"
+        for (subscription,) in inside.execute(query, [name]).fetchall():
+            replication.unsubscribe(inside, str(subscription))
+    with connections.replicator(alias) as slots:
+        rows = slots.execute("SELECT slot_name FROM pg_replication_slots WHERE database = %s", [name]).fetchall()
+        for (slot,) in rows:
+            replication.drop_slot(slots, str(slot))
+    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _fill(service: str, copies: _Copies, tables: tuple[str, ...], file: Path) -> None:
+    """All tables by migrations, the service's rows from the backup; the platform may write in the first one."""
+    for alias, name in ((SHARED, copies.shared), (service, copies.own)):
+        with connections.control(alias, database=name) as connection:
+            connection.execute((settings.BASE_DIR / HOME_SQL).read_text())
+            connection.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(OWNER)))
+    environment = _environment(service, copies)
+    as_owner = f"{_url(settings.CONTROL_URLS[SHARED], copies.shared)}?options={quote(f'-c role={OWNER}')}"
+    _run(["migrate", "--verbosity=0"], {**environment, "DATABASE_URL": as_owner})
+    named = sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)
+    with connections.control(SHARED, database=copies.shared) as connection:
+        connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(named))
+        pg_dump.restore(SHARED, copies.shared, file, options=["--data-only", f"--role={OWNER}"])
+        for role in settings.DATABASE_APP_ROLES:
+            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                connection.execute(
+                    sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}").format(
+                        sql.Identifier(role)
+                    )
+                )
+                connection.execute(
+                    sql.SQL("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}").format(sql.Identifier(role))
+                )
+
+
+def _play_there(service: str, copies: _Copies, by: By) -> dict[str, Any]:
+    said = _run(["extraction", service, "rehearse", "--here"], _environment(service, copies))
+    facts: dict[str, Any] = {}
+    for line in said.splitlines():
+        if line.startswith(FACTS):
+            facts = json.loads(line.removeprefix(FACTS))
+        else:
+            by.tell(f"  {line}")
+    return facts
+
+
+def _environment(service: str, copies: _Copies) -> dict[str, str]:
+    """The environment of a process that knows the copies and nothing else."""
+    application = settings.DATABASES
+    own_url = settings.SERVICE_DATABASE_URLS[service]
+    shared = application[SHARED]
+    shared_url = (
+        f"postgres://{quote(shared['USER'])}:{quote(shared['PASSWORD'])}@{shared['HOST']}:{shared['PORT'] or 5432}/"
+    )
+    return {
+        **os.environ,
+        "REHEARSAL": "true",
+        "DATABASE_URL": _url(shared_url, copies.shared),
+        "SERVICE_DATABASE_URLS": json.dumps({service: _url(own_url, copies.own)}),
+        **{
+            name: json.dumps({SHARED: _url(urls[SHARED], copies.shared), service: _url(urls[service], copies.own)})
+            for name, urls in (("CONTROL_URLS", settings.CONTROL_URLS), ("REPLICATION_URLS", settings.REPLICATION_URLS))
+        },
+    }
+
+
+def _url(url: str, database: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def _run(arguments: list[str], environment: dict[str, str]) -> str:
+    """A management command on the copies; what it said. Raises: RehearsalFailed."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=settings.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RehearsalFailed((done.stdout + done.stderr)[-3000:])
+    return done.stdout

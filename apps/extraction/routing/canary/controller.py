@@ -1,0 +1,293 @@
+"""What is done with a canary: deploy, look, go on, hold, promote, roll back. Flag, state and history change in one transaction.
+
+The judge is asked by the worker's clock each second (`look_at_all`). Nothing here runs because a page was opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+import structlog
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from apps.core import topology
+from apps.core.flags import snapshot
+from apps.core.flags.models import Flag
+from apps.core.seam.verify import conformance
+from apps.extraction.routing import shares
+from apps.extraction.routing.canary import queries
+from apps.extraction.routing.canary.models import CanaryDeployment, CanaryState
+from apps.extraction.routing.judge.measures import Rules
+from apps.extraction.routing.judge.ruling import Ruling, Verdict, rule
+from apps.extraction.state import stages
+from apps.extraction.state.stages import Stage
+
+# The judge's word is kept this often while it stays the same: the curve of its evidence is drawn from these lines.
+KEPT_EACH = timedelta(seconds=5)
+THRESHOLDS_EACH_SECONDS = 10
+# A judge that has not looked for so long is not there.
+SILENT_SECONDS = 15
+JUDGE = "the judge"
+WHERE = "canary"
+DEPLOYABLE = (Stage.IN_PROCESS, Stage.SHADOW)
+log = structlog.get_logger(__name__)
+
+
+class CanaryRefused(Exception):
+    """The canary cannot be deployed, or the action makes no sense now; the message says why."""
+
+
+class By(NamedTuple):
+    """Who acts, from where, and why."""
+
+    who: str
+    where: str
+    reason: str
+
+
+def open_canary(service: str) -> CanaryDeployment | None:
+    """The service's canary that has not ended, if there is one."""
+    return CanaryDeployment.objects.filter(service=service, ended_at=None).first()
+
+
+def latest(service: str) -> CanaryDeployment | None:
+    """The service's newest canary."""
+    return CanaryDeployment.objects.filter(service=service).first()
+
+
+def deploy(service: str, rules: Rules, by: By) -> CanaryDeployment:
+    """Send the first share of people to the lifted-out process, and have it judged from now on.
+
+    Raises: CanaryRefused; routing.UnknownService.
+    """
+    _refuse_to_deploy(service)
+    shadow = shares.flag(service, "shadow")
+    try:
+        with transaction.atomic(), shares.by(by.who, where=by.where, reason=by.reason):
+            canary = CanaryDeployment.objects.create(
+                service=service,
+                rules=msgspec.to_builtins(rules),
+                who=by.who,
+                reason=by.reason,
+                shadow_before=Decimal(0) if shadow.everyone is False else shadow.percent,
+            )
+            canary.refresh_from_db()
+            _turn_remote(canary, rules)
+            if rules.shadow_percent > float(shadow.percent) or shadow.everyone is False:
+                shares.set_share(service, "shadow", Decimal(str(rules.shadow_percent)))
+            _write(canary, rules, "deploy", by)
+    except IntegrityError:
+        raise CanaryRefused(f"{service} has a canary already") from None
+    return canary
+
+
+def _refuse_to_deploy(service: str) -> None:
+    if service not in topology.entries():
+        raise shares.UnknownService(service)
+    url = settings.SEAM_AWAY.get(service)
+    if url is None:
+        raise CanaryRefused(f"SEAM_AWAY has no address for {service}")
+    if open_canary(service) is not None:
+        raise CanaryRefused(f"{service} has a canary already")
+    remote = Flag.objects.filter(name=f"{service}_remote").first()
+    if remote is not None and remote.everyone is None and (remote.percent or remote.actors):
+        raise CanaryRefused(
+            f"{remote.name} sends people away already: turn it to 0 first, so that sides are drawn anew"
+        )
+    snapshot.forget()  # the flag may have been turned a moment ago
+    stage = stages.observe(service).stage
+    if stage not in DEPLOYABLE:
+        raise CanaryRefused(f"{service} is at stage {stage}: a canary begins with everybody at home")
+    if problem := conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME):
+        raise CanaryRefused(f"{service} does not answer at {url}: {problem}")
+
+
+@contextmanager
+def _held(service: str) -> Iterator[CanaryDeployment]:
+    """The open canary, locked. Raises: CanaryRefused."""
+    with transaction.atomic():
+        canary = CanaryDeployment.objects.select_for_update(no_key=True).filter(service=service, ended_at=None).first()
+        if canary is None:
+            raise CanaryRefused(f"{service} has no canary under way")
+        yield canary
+
+
+def promote(service: str, by: By, seen: str = "") -> CanaryDeployment:
+    """Go on to the next share now, whatever the judge says; after the last one the canary has ended well.
+
+    `seen` is the `place` at which somebody decided it, where a moment passes in between. Raises: CanaryRefused.
+    """
+    with _held(service) as canary, shares.by(by.who, where=by.where, reason=by.reason):
+        rules = queries.rules_of(canary)
+        if seen and seen != place(canary):
+            raise CanaryRefused(f"the canary of {service} has gone on meanwhile: look again")
+        if not queries.is_flag_ours(canary, rules):
+            raise CanaryRefused(
+                f"the flag of {service} is not at this step's {rules.steps[canary.step]:g} %: roll back, or set it"
+            )
+        _go_on(canary, rules, "promote", by)
+    return canary
+
+
+def place(canary: CanaryDeployment) -> str:
+    """Which canary, and at which step."""
+    return f"{canary.id}/{canary.step}"
+
+
+def hold(service: str, by: By) -> CanaryDeployment:
+    """Stay at this share until somebody says otherwise. Harm still takes it back. Raises: CanaryRefused."""
+    return _change(service, CanaryState.HELD, "hold", by)
+
+
+def resume(service: str, by: By) -> CanaryDeployment:
+    """Let the judge lead on: after a hold, or after a person was asked. Raises: CanaryRefused."""
+    return _change(service, CanaryState.RUNNING, "resume", by)
+
+
+def roll_back(service: str, by: By) -> CanaryDeployment:
+    """Send everybody home, now. Raises: CanaryRefused."""
+    with _held(service) as canary, shares.by(by.who, where=by.where, reason=by.reason):
+        _roll_back(canary, queries.rules_of(canary), by)
+    return canary
+
+
+VERBS: dict[str, Callable[[str, By], CanaryDeployment]] = {
+    "promote": promote,
+    "hold": hold,
+    "resume": resume,
+    "roll-back": roll_back,
+}
+
+
+def _change(service: str, state: CanaryState, action: str, by: By) -> CanaryDeployment:
+    with _held(service) as canary:
+        if canary.state == state:
+            raise CanaryRefused(f"the canary of {service} is {state.label} already")
+        canary.state, canary.not_known_since = state, None
+        canary.save()
+        _write(canary, queries.rules_of(canary), action, by)
+    return canary
+
+
+def look_at_all() -> list[CanaryDeployment]:
+    """Let the judge look at every canary, and do what it says. One that another process looks at is left to it.
+
+    One that cannot be looked at does not keep the judge from the others; it shows as not judged.
+    """
+    seen = []
+    for canary_id in CanaryDeployment.objects.filter(ended_at=None).values_list("id", flat=True):
+        try:
+            with transaction.atomic():
+                one = CanaryDeployment.objects.select_for_update(skip_locked=True, no_key=True)
+                canary = one.filter(id=canary_id, ended_at=None).first()
+                if canary is not None:
+                    look(canary)
+                    seen.append(canary)
+        except Exception:
+            log.exception("canary_not_judged", canary=str(canary_id))
+    return seen
+
+
+def look(canary: CanaryDeployment) -> Ruling:
+    """Judge one canary, locked by the caller, and act on it."""
+    rules = queries.rules_of(canary)
+    ruling = rule(rules, queries.sight(canary))
+    before = int(canary.numbers.get("seconds", 0))
+    changed = (canary.verdict, canary.judged_because) != (ruling.verdict.value, ruling.reason.value)
+    now = timezone.now()
+    canary.verdict, canary.judged_because = ruling.verdict.value, ruling.reason.value
+    canary.evidence, canary.numbers, canary.judged_at = ruling.evidence, ruling.numbers, now
+    if (
+        not canary.thresholds
+        or int(ruling.numbers["seconds"]) // THRESHOLDS_EACH_SECONDS != before // THRESHOLDS_EACH_SECONDS
+    ):
+        canary.thresholds = queries.thresholds(canary) or canary.thresholds
+    canary.not_known_since = (canary.not_known_since or now) if ruling.verdict is Verdict.NOT_KNOWN else None
+    canary.save()
+    if changed or _is_due(canary, now):
+        _write(canary, rules, "judge", By(JUDGE, WHERE, ""))
+    _act_on(canary, rules, ruling, now)
+    return ruling
+
+
+def _act_on(canary: CanaryDeployment, rules: Rules, ruling: Ruling, now: datetime) -> None:
+    by = By(JUDGE, WHERE, ruling.reason.value)
+    if ruling.verdict is Verdict.HARM:
+        with shares.by(by.who, where=by.where, reason=by.reason):
+            _roll_back(canary, rules, by)
+        log.warning("canary_rolled_back", app=canary.service, because=ruling.reason.value, evidence=ruling.evidence)
+    elif ruling.verdict is Verdict.CLEAR and canary.state == CanaryState.RUNNING:
+        with shares.by(by.who, where=by.where, reason=by.reason):
+            _go_on(canary, rules, "go-on", by)
+    elif canary.state == CanaryState.RUNNING and _has_waited(canary, rules, now):
+        canary.state = CanaryState.AWAITING
+        canary.save()
+        _write(canary, rules, "ask", by)
+        log.warning("canary_awaits_a_decision", app=canary.service, because=ruling.reason.value)
+
+
+def _has_waited(canary: CanaryDeployment, rules: Rules, now: datetime) -> bool:
+    if canary.not_known_since is None:
+        return False
+    already = canary.judged_because == "too_little"  # that verdict has waited by itself
+    return already or (now - canary.not_known_since).total_seconds() > rules.patience_seconds
+
+
+def _is_due(canary: CanaryDeployment, now: datetime) -> bool:
+    last = canary.entries.filter(action="judge").values_list("at", flat=True).first()
+    return last is None or now - last >= KEPT_EACH
+
+
+def _go_on(canary: CanaryDeployment, rules: Rules, action: str, by: By) -> None:
+    ruled = canary.verdict, canary.judged_because
+    if canary.step + 1 < len(rules.steps):
+        canary.step += 1
+        canary.step_started_at, canary.not_known_since = queries.now(), None  # the clock that ages are counted by
+        canary.state, canary.verdict, canary.judged_because = CanaryState.RUNNING, Verdict.WATCHING.value, "time"
+        canary.thresholds = queries.thresholds(canary) or canary.thresholds
+        canary.save()
+        _turn_remote(canary, rules)
+    else:
+        canary.state, canary.ended_at = CanaryState.PROMOTED, timezone.now()
+        canary.save()
+        _turn_shadow_back(canary)
+    _write(canary, rules, action, by, ruled=ruled)
+
+
+def _roll_back(canary: CanaryDeployment, rules: Rules, by: By) -> None:
+    shares.switch_off(canary.service, "remote")
+    _turn_shadow_back(canary)
+    canary.state, canary.ended_at = CanaryState.ROLLED_BACK, timezone.now()
+    canary.save()
+    _write(canary, rules, "roll-back", by)
+
+
+def _turn_remote(canary: CanaryDeployment, rules: Rules) -> None:
+    shares.set_share(canary.service, "remote", Decimal(str(rules.steps[canary.step])))
+
+
+def _turn_shadow_back(canary: CanaryDeployment) -> None:
+    shares.set_share(canary.service, "shadow", canary.shadow_before)
+
+
+def _write(
+    canary: CanaryDeployment, rules: Rules, action: str, by: By, *, ruled: tuple[str, str] | None = None
+) -> None:
+    """A line of its history: the share from now on, and the ruling that led to it, if there was one yet."""
+    verdict, because = ruled or (canary.verdict, canary.judged_because)
+    canary.entries.create(
+        action=action,
+        share=Decimal(str(rules.steps[canary.step])),
+        who=by.who,
+        reason=by.reason,
+        evidence=canary.evidence,
+        numbers=canary.numbers,
+        **({"verdict": verdict, "judged_because": because} if canary.numbers else {}),
+    )

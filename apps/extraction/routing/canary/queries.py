@@ -1,0 +1,196 @@
+"""What the tables say about a canary, as the judge wants it: one look, read in one snapshot of the control database."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from django.db import connection
+
+from apps.core.flags.models import Flag
+from apps.extraction.routing.canary import latencies
+from apps.extraction.routing.canary.models import CanaryDeployment
+from apps.extraction.routing.judge.evidence import Firsts
+from apps.extraction.routing.judge.measures import Event, Rules
+from apps.extraction.routing.judge.ruling import ALL, Calls, Sight
+
+PERIOD_SECONDS = 60
+# Home's quantiles are taken from its last minutes.
+THRESHOLDS_FROM_SECONDS = 600
+
+FIRSTS = """
+SELECT step, event, floor(extract(epoch FROM at - %(began)s) / %(period)s)::bigint, count(*) FILTER (WHERE away),
+    count(*) FILTER (WHERE NOT away)
+FROM extraction_canaryfirst WHERE canary_id = %(canary)s AND event NOT IN ('compared', 'mismatched')
+GROUP BY 1, 2, 3 ORDER BY 1, 3
+"""
+COMPARED = """
+SELECT count(DISTINCT unit) FILTER (WHERE event = 'compared'), count(DISTINCT unit) FILTER (WHERE event = 'mismatched')
+FROM extraction_canaryfirst WHERE canary_id = %s AND event IN ('compared', 'mismatched')
+"""
+CALLS = """
+SELECT away, coalesce(sum(calls), 0), coalesce(sum(errors), 0) FROM extraction_canarycalls
+WHERE canary_id = %s AND step = %s GROUP BY away
+"""
+SINCE = """
+WITH last AS (SELECT max(at) AS at FROM extraction_canarycalls WHERE canary_id = %(canary)s AND step = %(step)s AND away)
+SELECT coalesce(sum(calls), 0) FROM extraction_canarycalls, last
+WHERE canary_id = %(canary)s AND step = %(step)s AND NOT away
+    AND extraction_canarycalls.at > coalesce(last.at, '-infinity')
+"""
+BEFORE = """
+SELECT count(*) FILTER (WHERE event = 'seen'), count(*) FILTER (WHERE event = %(event)s), extract(epoch FROM max(at) - min(at))
+FROM extraction_canaryfirst WHERE canary_id = %(canary)s AND step = %(step)s AND event IN ('seen', %(event)s) AND NOT away
+"""
+OBSERVED = "SELECT extract(epoch FROM statement_timestamp() - max(at)) FROM extraction_callobserver"
+TIMES = """
+SELECT method, array_agg(total ORDER BY place) FROM (
+    SELECT method, place, sum(count) AS total FROM extraction_canarycalls, unnest(times) WITH ORDINALITY AS bucket(count, place)
+    WHERE canary_id = %s AND step >= %s AND NOT away AND at > statement_timestamp() - make_interval(secs => %s) GROUP BY method, place
+) AS counted GROUP BY method
+"""
+
+
+class _Read(NamedTuple):
+    canary: CanaryDeployment
+    rules: Rules
+
+
+def rules_of(canary: CanaryDeployment) -> Rules:
+    """The rules it was deployed with."""
+    return msgspec.convert(canary.rules, Rules)
+
+
+def sight(canary: CanaryDeployment) -> Sight:
+    """Everything the judge looks at."""
+    rules = rules_of(canary)
+    read = _Read(canary, rules)
+    firsts, here = _firsts(read)
+    calls, before = _calls(read, canary.step), _calls(read, canary.step - 1) if canary.step else {}
+    is_alone = rules.steps[canary.step] >= ALL
+    seen, failing = here.get(Event.SEEN, (0, 0)), here.get(Event.ERROR, (0, 0))
+    compared, mismatched = _one(COMPARED, [canary.id])
+    (observed_ago,) = _one(OBSERVED, [])
+    return Sight(
+        step=canary.step,
+        seconds=_seconds(canary),
+        firsts=firsts,
+        canary=calls.get(True, Calls()),
+        # With nobody left at home, the step before says what home is like.
+        home=(before if is_alone else calls).get(False, Calls()),
+        canary_units=seen[0],
+        home_units=seen[1],
+        failing_units=failing[0],
+        home_failing_units=failing[1],
+        compared=compared,
+        mismatched=mismatched,
+        is_shadowed=rules.shadow_percent > 0,
+        observed_ago=None if observed_ago is None else float(observed_ago),
+        missed=_missed(read),
+        is_flag_ours=is_flag_ours(canary, rules),
+        slow_units=here.get(Event.VERY_SLOW, (0, 0))[0],
+        home_failing_rate=_home_rate(read, Event.ERROR) if is_alone and canary.step else 0.0,
+        home_slow_rate=_home_rate(read, Event.VERY_SLOW) if is_alone and canary.step else 0.0,
+    )
+
+
+def is_flag_ours(canary: CanaryDeployment, rules: Rules) -> bool:
+    """Whether the flag stands where this step put it. It is held until the end of the transaction, so that nobody's turn is lost."""
+    flag = Flag.objects.select_for_update().filter(name=f"{canary.service}_remote").first()
+    return flag is not None and flag.everyone is None and float(flag.percent) == rules.steps[canary.step]
+
+
+def now() -> datetime:
+    """The database's clock."""
+    (found,) = _one("SELECT clock_timestamp()", [])
+    moment: datetime = found
+    return moment
+
+
+def thresholds(canary: CanaryDeployment) -> dict[str, tuple[float | None, float | None]]:
+    """Home's 95 % and 99.9 % quantile by method, s; None where too few calls say so."""
+    with connection.cursor() as cursor:
+        cursor.execute(TIMES, [canary.id, canary.step - 1, THRESHOLDS_FROM_SECONDS])
+        return {
+            method: (latencies.quantile(counts, 0.95), latencies.quantile(counts, 0.999))
+            for method, counts in cursor.fetchall()
+        }
+
+
+def _firsts(read: _Read) -> tuple[dict[Event, list[Firsts]], dict[Event, tuple[int, int]]]:
+    """Every event's firsts, a period after the other from the rollout's beginning, and this step's totals."""
+    began, rows = read.canary.started_at, []
+    with connection.cursor() as cursor:
+        cursor.execute(FIRSTS, {"began": began, "period": PERIOD_SECONDS, "canary": read.canary.id})
+        rows = cursor.fetchall()
+    counted: dict[Event, dict[tuple[int, int], tuple[int, int]]] = {}
+    here: dict[Event, tuple[int, int]] = {}
+    for step, name, period, away, home in rows:
+        event = Event(name)
+        counted.setdefault(event, {})[step, period] = (away, home)
+        if step == read.canary.step:
+            was = here.get(event, (0, 0))
+            here[event] = (was[0] + away, was[1] + home)
+    periods = list(_periods(read))
+    return {event: _in_order(read, periods, found) for event, found in counted.items()}, here
+
+
+def _periods(read: _Read) -> Iterator[tuple[int, int]]:
+    """Every (step, period) that has begun and has two sides, in order: a period in which nothing happened is one too."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT step, floor(extract(epoch FROM at - %s) / %s)::bigint FROM extraction_canaryfirst WHERE canary_id = %s "
+            "AND event = 'seen' GROUP BY 1, 2 ORDER BY 1, 2",
+            [read.canary.started_at, PERIOD_SECONDS, read.canary.id],
+        )
+        seen: list[tuple[int, int]] = cursor.fetchall()
+    return iter(seen)
+
+
+def _in_order(
+    read: _Read, periods: list[tuple[int, int]], found: dict[tuple[int, int], tuple[int, int]]
+) -> list[Firsts]:
+    firsts = []
+    for step, period in sorted({*periods, *found}):
+        before, share = read.rules.span(step)
+        if share < ALL:
+            firsts.append(Firsts((share - before) / (ALL - before), *found.get((step, period), (0, 0))))
+    return firsts
+
+
+def _calls(read: _Read, step: int) -> dict[bool, Calls]:
+    with connection.cursor() as cursor:
+        cursor.execute(CALLS, [read.canary.id, step])
+        return {away: Calls(calls, errors) for away, calls, errors in cursor.fetchall()}
+
+
+def _home_rate(read: _Read, event: Event) -> float:
+    """At which rate units at home met an event for the first time in the step before, 1/s."""
+    seen, met, seconds = _one(BEFORE, {"canary": read.canary.id, "step": read.canary.step - 1, "event": event.value})
+    if not seen or not seconds:
+        return 0.0
+    return -math.log1p(-min(met / seen, 0.999)) / float(seconds)
+
+
+def _missed(read: _Read) -> float:
+    """Calls that the canary would have had since its last one, at home's pace and the flag's share."""
+    share = read.rules.steps[read.canary.step]
+    if share >= ALL:
+        return 0.0
+    (home_since,) = _one(SINCE, {"canary": read.canary.id, "step": read.canary.step})
+    return float(home_since) * share / (ALL - share)
+
+
+def _seconds(canary: CanaryDeployment) -> float:
+    (seconds,) = _one("SELECT extract(epoch FROM statement_timestamp() - %s::timestamptz)", [canary.step_started_at])
+    return float(seconds)
+
+
+def _one(sql: str, parameters: Any) -> tuple[Any, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        row: tuple[Any, ...] = cursor.fetchone()
+    return row

@@ -1,0 +1,1 @@
+"""Comparisons of both sides' answers: kept masked, and counted."""

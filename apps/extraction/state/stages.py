@@ -1,0 +1,216 @@
+"""Where a service's migration stands, read from the flags and the databases and from nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from apps.core import topology
+from apps.core.database import primaries
+from apps.core.flags import snapshot
+from apps.core.flags.routes import system_context
+from apps.core.flags.snapshot import FlagState
+from apps.core.interface.errors import DomainError
+from apps.core.postgres import connections, fences, replication
+from apps.core.postgres.connections import Connection
+from apps.core.seam.client.registry import call
+from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType, Verification, VerificationStatus
+
+SHARED = primaries.SHARED
+LIVE = (SyncStatus.RUNNING, SyncStatus.PAUSED)
+
+
+class Stage(enum.StrEnum):
+    """The stages of a migration (DESIGN section 6), in their order."""
+
+    IN_PROCESS = "in_process"
+    SHADOW = "shadow"
+    CANARY = "canary"
+    REMOTE = "remote"
+    SYNCING = "syncing"
+    VERIFIED = "verified"
+    CUTTING = "cutting"
+    REVERSIBLE = "reversible"
+    COMMITTED = "committed"
+    DECOMMISSIONED = "decommissioned"
+
+
+class TwoHomes(Exception):
+    """Both databases let the platform write: no stage of a migration, and to be ended before anything else."""
+
+
+class Pair(NamedTuple):
+    """Control connections to both databases that a service's data may be at home in."""
+
+    service: str
+    shared: Connection
+    own: Connection
+
+    def side(self, alias: str) -> Connection:
+        """One of them, by alias."""
+        return self.shared if alias == SHARED else self.own
+
+    def other(self, alias: str) -> str:
+        """The alias of the other one."""
+        return self.service if alias == SHARED else SHARED
+
+
+class Side(NamedTuple):
+    """What one database says: who may write, its epoch, and whether it follows the other."""
+
+    alias: str
+    has_tables: bool
+    is_writable: bool
+    epoch: int
+    closed: int
+    is_moving: bool
+    is_subscribed: bool
+
+
+class Observed(NamedTuple):
+    """Both databases, and the stage that follows from them and from the flags."""
+
+    service: str
+    stage: Stage
+    shared: Side
+    own: Side | None
+    sync: Sync | None
+    verification: Verification | None
+
+    @property
+    def home(self) -> str | None:
+        """The alias of the writable home; None while a cutover is under way, or was left."""
+        if self.shared.is_writable:
+            return SHARED
+        return self.own.alias if self.own is not None and self.own.is_writable else None
+
+
+@contextlib.contextmanager
+def pair(service: str) -> Iterator[Pair]:
+    """Connections to both databases. Raises: NoWay, psycopg.OperationalError."""
+    with connections.control(SHARED) as shared, connections.control(service) as own:
+        yield Pair(service, shared, own)
+
+
+def back_name(service: str) -> str:
+    """Publication, slot and subscription of the way back: from a service's own database to the shared one."""
+    return f"lc_{service}_back"
+
+
+def forward_name(service: str) -> str:
+    """The same of the way there, which `datasync` keeps."""
+    return f"lc_{service}"
+
+
+def side(connection: Connection, service: str, alias: str) -> Side:
+    """What one database says."""
+    row = connection.execute(
+        "SELECT epoch, closed, moving FROM extraction.fence WHERE service = %s", [service]
+    ).fetchone()
+    name = back_name(service) if alias == SHARED else forward_name(service)
+    return Side(
+        alias=alias,
+        has_tables=bool(replication.tables_of(connection, service)),
+        is_writable=fences.is_writable(connection, service),
+        epoch=int(row[0]) if row else 0,
+        closed=int(row[1]) if row else 0,
+        is_moving=bool(row[2]) if row else False,
+        is_subscribed=replication.is_subscribed(connection, name),
+    )
+
+
+def observe(service: str) -> Observed:
+    """Where a service stands. Raises: TwoHomes, NoWay, psycopg.OperationalError."""
+    if not primaries.is_movable(service) or not connections.is_configured(service):
+        only = Side(SHARED, has_tables=True, is_writable=True, epoch=0, closed=0, is_moving=False, is_subscribed=False)
+        return Observed(service, _served(service), only, None, None, None)
+    with pair(service) as found:
+        return observe_with(found)
+
+
+def by_service() -> dict[str, str]:
+    """The stage of every service, by its name. Raises: TwoHomes, NoWay, psycopg.OperationalError."""
+    return {service: observe(service).stage.value for service in topology.entries()}
+
+
+def observe_with(found: Pair, syncs: Sequence[Sync] | None = None) -> Observed:
+    """The same over connections that are there, and by the synchronisations that are known already. Raises: TwoHomes."""
+    service = found.service
+    shared, own = side(found.shared, service, SHARED), side(found.own, service, service)
+    sync = live_sync(service, syncs)
+    # Whoever knows the synchronisations wants the stage alone, for which a comparison matters while one is live.
+    verification = latest_verification(service) if syncs is None or sync is not None else None
+    return observed_from(service, shared, own, sync, verification)
+
+
+def observed_from(
+    service: str, shared: Side, own: Side, sync: Sync | None, verification: Verification | None
+) -> Observed:
+    """The same from what was asked already. Raises: TwoHomes."""
+    if shared.is_writable and own.is_writable:
+        raise TwoHomes(service)
+    return Observed(service, _stage(service, shared, own, sync, verification), shared, own, sync, verification)
+
+
+def _stage(service: str, shared: Side, own: Side, sync: Sync | None, verification: Verification | None) -> Stage:
+    if own.is_writable:
+        if shared.is_subscribed or own.is_subscribed:
+            return Stage.REVERSIBLE
+        return Stage.COMMITTED if shared.has_tables else Stage.DECOMMISSIONED
+    if not shared.is_writable:
+        return Stage.CUTTING if own.has_tables else _served(service)
+    if sync is not None:
+        return Stage.VERIFIED if sync.phase is SyncPhase.FOLLOWING and is_verified(verification) else Stage.SYNCING
+    return _served(service)
+
+
+def is_verified(verification: Verification | None) -> bool:
+    """Whether every row was found the same, and changed rows are being compared still."""
+    return (
+        verification is not None
+        and verification.status is VerificationStatus.FOLLOWING
+        and verification.compared_at is not None
+        and verification.differences == 0
+    )
+
+
+def _served(service: str) -> Stage:
+    """Up to REMOTE the flags say it all."""
+    flags = snapshot.current()
+    return served(flags.get(f"{service}_remote", snapshot.OFF), flags.get(f"{service}_shadow", snapshot.OFF))
+
+
+def served(remote: FlagState, shadow: FlagState) -> Stage:
+    """The stage that the two flags of a service say while its data stay."""
+    if remote.everyone or (remote.everyone is None and remote.percent >= 100):
+        return Stage.REMOTE
+    if remote.everyone is None and (remote.percent > 0 or remote.actors):
+        return Stage.CANARY
+    is_shadowed = shadow.everyone or (shadow.everyone is None and (shadow.percent > 0 or shadow.actors))
+    return Stage.SHADOW if is_shadowed else Stage.IN_PROCESS
+
+
+def live_sync(service: str, known: Sequence[Sync] | None = None) -> Sync | None:
+    """The synchronisation that follows all of a service's tables, if one is live; `known` are the latest of all."""
+    if known is None:
+        known = call(DATASYNC).list(ctx=system_context(f"extraction.{service}"), limit=200)
+    for sync in known:
+        is_whole = sync.target_service == service and not sync.source_table and sync.sync_type is SyncType.INCREMENTAL
+        if is_whole and sync.status in LIVE:
+            return sync
+    return None
+
+
+def latest_verification(service: str) -> Verification | None:
+    """The latest comparison of a service's rows, if there was one."""
+    try:
+        return call(DATASYNC).verification(ctx=system_context(f"extraction.{service}"), target_service=service)
+    except DomainError:
+        return None
+
+
+def epoch_of(found: Pair) -> int:
+    """The highest epoch that either database knows."""
+    return max(fences.epoch(found.shared, found.service), fences.epoch(found.own, found.service))
