@@ -113,13 +113,12 @@ def test_a_service_whose_process_does_not_run_gets_no_canary(admin: Client):
 
 
 def test_what_steering_refuses_is_told_and_not_done(admin: Client, watched, monkeypatch):
-    from apps.extraction.dashboard import submission
     from apps.extraction.routing.canary import controller
 
     def refused(service, by):
         raise controller.CanaryRefused("somebody was quicker")
 
-    monkeypatch.setitem(submission.steering.VERBS, "hold", refused)
+    monkeypatch.setitem(controller.VERBS, "hold", refused)
     answer = act(admin, "canary-hold", reason="x")
     assert answer.status_code == 422
     assert "somebody was quicker" in answer.content.decode()

@@ -36,8 +36,9 @@ def main() -> int:
 
 def play(stack: Stack, url: str) -> dict[str, Any]:
     """Every verb by the command line, as people do it."""
-    from apps.extraction.models import Move, Override
+    from apps.extraction.decommission.models import Override
     from apps.extraction.state import stages
+    from apps.extraction.state.models import Move
     from tests.journeys.people import Person
     from tests.moves import listed
 

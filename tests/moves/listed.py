@@ -43,7 +43,7 @@ def look(service: str, item: str) -> tuple[str, str]:
 def pass_over(stack: Stack, service: str) -> dict[str, Any]:
     """One person asks on the command line, that person may not confirm, another one does."""
     from apps.extraction.decommission import overrides
-    from apps.extraction.models import Override
+    from apps.extraction.decommission.models import Override
 
     first, second = _administrator(), _administrator()
     stack.manage("extraction", service, "override", "all", "--as", first, "--reason=no Prometheus here")

@@ -7,8 +7,8 @@ from django.test import Client
 
 from apps.authentication.models import User
 from apps.extraction import tasks
-from apps.extraction.models import Move, Outcome
 from apps.extraction.state import stages
+from apps.extraction.state.models import Move, Outcome
 from tests.world import PASSWORD
 
 PAGE = "/admin/extraction/dashboard/notifications/"

@@ -11,10 +11,10 @@ from apps.core.database import primaries
 from apps.core.postgres import fences, replication
 from apps.core.seam.client.registry import call
 from apps.core.seam.events.relay import pump
-from apps.extraction.models import Move, Outcome
 from apps.extraction.relocation import access, actions, cutover, recovery
 from apps.extraction.state import stages
 from apps.extraction.state.metrics import MoveCollector
+from apps.extraction.state.models import Move, Outcome
 from apps.notifications.interface import NOTIFICATIONS
 from tests.alerting.test_asked import collected
 from tests.moves.conftest import BY, as_app, as_owner, bring_home, until

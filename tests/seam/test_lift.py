@@ -16,8 +16,8 @@ from apps.core import topology
 from apps.core.interface.context import SYSTEM, new_context, to_wire
 from apps.core.seam import signing
 from apps.core.seam.client import http as http_client
-from apps.extraction.models import ShadowComparison
 from apps.extraction.routing import shares
+from apps.extraction.routing.shadow.models import ShadowComparison
 from landcontracts.embedded.stack import BASE
 from tests.journeys.people import Person
 from tests.seam.sales import answered_by, until

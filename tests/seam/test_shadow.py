@@ -21,8 +21,8 @@ from apps.core.seam.client.comparison import Failure, Verdict, compare, differen
 from apps.core.seam.client.registry import call
 from apps.core.seam.client.shadow import Sample, Shadow
 from apps.documents.interface import DOCUMENTS, DownloadLink
-from apps.extraction.models import ShadowComparison
 from apps.extraction.routing.shadow import mismatches, recorder
+from apps.extraction.routing.shadow.models import ShadowComparison
 from tests.world import World
 
 GET = CONTRACTS.operations["get"]
