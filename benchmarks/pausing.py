@@ -12,8 +12,8 @@ from apps.core.database.primaries import SHARED
 from apps.core.postgres import connections
 from apps.core.postgres.leadership import AnotherLeads
 from apps.extraction.relocation import actions
-from apps.extraction.relocation.actions import By
 from apps.extraction.state import stages
+from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.models import Move
 from benchmarks import rows, writing
 from benchmarks.figures import Figure
@@ -26,7 +26,7 @@ RATE = 1_000
 SEAM_ROUNDS = 4
 SEAM_RATE = 300
 PATIENCE_SECONDS = 5
-BY = By("benchmarks", "make bench", "how long nobody can write")
+BY = Initiator("benchmarks", "make bench", "how long nobody can write")
 WRITTEN = "SELECT cadastral_number FROM contracts_landplot WHERE owner_id = %s"
 
 
@@ -40,9 +40,9 @@ def longest() -> list[Figure]:
     Raises: WritesLost.
     """
     try:
-        actions.sync(SERVICE, BY)
+        actions.SYNC.perform(SERVICE, BY)
         # What an earlier comparison has found is of another copy.
-        actions.verify(SERVICE, BY, anew=True)
+        actions.VERIFY.perform(SERVICE, BY, anew=True)
         with connections.control(SHARED) as shared:
             number = rows.count(shared)
         what = f"cutover and rollback of {SERVICE} with {number:,} rows, followed both ways and compared all the time"
@@ -64,7 +64,7 @@ def longest() -> list[Figure]:
 
 def _measured(name: str, how: str, rounds: int, rate: int, what: str) -> Figure:
     with writing.client(how, rate) as client:
-        moves = [_switched(verb) for _ in range(rounds) for verb in (actions.cutover, actions.rollback)]
+        moves = [_switched(verb) for _ in range(rounds) for verb in (actions.CUTOVER.perform, actions.ROLLBACK.perform)]
     said = client.said
     _require_all_there(said)
     pauses = [move.pause_ms for move in moves if move.pause_ms is not None]
@@ -82,7 +82,7 @@ def _measured(name: str, how: str, rounds: int, rate: int, what: str) -> Figure:
     )
 
 
-def _switched(verb: Callable[[str, By], Move]) -> Move:
+def _switched(verb: Callable[[str, Initiator], Move]) -> Move:
     """One action. The server may see a moment late that the one before has given the lead back. Raises: AnotherLeads."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -105,7 +105,7 @@ def _require_all_there(said: Said) -> None:
 def _bring_back() -> None:
     """The data in the shared database, nothing followed: from wherever a round has ended."""
     if stages.observe(SERVICE).home is None:
-        _switched(actions.resume)
+        _switched(actions.RESUME.perform)
     if stages.observe(SERVICE).home != SHARED:
-        _switched(actions.rollback)
-    _switched(actions.abort)
+        _switched(actions.ROLLBACK.perform)
+    _switched(actions.ABORT.perform)

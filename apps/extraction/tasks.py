@@ -13,10 +13,12 @@ from django.db import close_old_connections
 
 from apps.core.observability import spans
 from apps.extraction.decommission import results
-from apps.extraction.pipeline.actions import VERBS
-from apps.extraction.relocation import actions, recovery
+from apps.extraction.pipeline.actions import ACTIONS
+from apps.extraction.relocation import recovery
 from apps.extraction.routing.canary import controller, history
 from apps.extraction.routing.shadow import recorder
+from apps.extraction.state.action import FAILURES
+from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.models import Move, Outcome
 
 log = structlog.get_logger(__name__)
@@ -79,11 +81,11 @@ def _act(move_id: str) -> None:
     if not asked.update(outcome=Outcome.RUNNING):
         return
     move = Move.objects.get(id=move_id)
-    by = actions.By(move.who, move.where, move.reason, asked=move.id)
+    by = Initiator(move.who, move.where, move.reason, asked=move.id)
     try:
         with spans.job(f"extraction.{move.verb}"):
-            VERBS[move.verb](move.service, by)
-    except actions.PROBLEMS as error:
+            ACTIONS[move.verb].perform(move.service, by)
+    except FAILURES as error:
         log.warning("action_ended", app=move.service, verb=move.verb, error=str(error))
 
 

@@ -47,16 +47,17 @@ def main() -> int:
 def sell(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
     """People sell, and meanwhile everything is backed up. What they were told, by when; and what the backups said."""
     from apps.backups import repository
-    from apps.extraction.relocation import actions
+    from apps.extraction.relocation.actions import CUTOVER, PREPARE, SYNC, VERIFY
+    from apps.extraction.state.initiator import Initiator
     from tests.drills import audit
     from tests.drills.people import People
     from tests.drills.steady import Stopwatch
 
     url = stack.start_web()
     stack.start_worker()
-    by = actions.By("test", "pytest", "busy")
-    for act in (actions.prepare_home, actions.sync, actions.verify, actions.cutover):
-        act(MOVED, by)
+    by = Initiator("test", "pytest", "busy")
+    for action in (PREPARE, SYNC, VERIFY, CUTOVER):
+        action.perform(MOVED, by)
     people = People(url, 7)
     tally = Stopwatch()
     trios = people.trios(2)

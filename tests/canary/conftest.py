@@ -14,16 +14,16 @@ from apps.core.flags.models import Flag
 from apps.core.seam.client.call_observer import Seen
 from apps.extraction.routing import shares
 from apps.extraction.routing.canary import controller
-from apps.extraction.routing.canary.controller import By
 from apps.extraction.routing.canary.models import CallObserver, CanaryDeployment
 from apps.extraction.routing.canary.observer import Observer
 from apps.extraction.routing.judge.measures import Rules
+from apps.extraction.state.initiator import Initiator
 from tests.seam.servers import lifted
 
 SERVICE = "notifications"
 # The same people each time: how many of them a share covers is chance.
 SEED = 3
-ME = By("tester", "test", "to see")
+ME = Initiator("tester", "test", "to see")
 QUERY = topology.key_of(SERVICE).operations["list"]
 COMMAND = topology.key_of(SERVICE).operations["mark_all_read"]
 

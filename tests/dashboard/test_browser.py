@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from apps.extraction.routing.canary import controller
+from apps.extraction.state.initiator import Initiator
 from tests.browser.test_portal import URL, browser, pytestmark  # noqa: F401 - a fixture, and when it cannot be
 from tests.dashboard.conftest import HOME, ME, PAGE, SERVICE, person
 from tests.world import PASSWORD
@@ -70,7 +71,7 @@ def test_the_service_page_draws_its_curves_and_offers_what_became_possible(page:
     assert page.locator('[data-chart="evidence"] table tbody tr').count() > 3
     assert page.evaluate(TOO_WIDE) <= 0
     page.locator("aside summary").click()
-    controller.roll_back(SERVICE, controller.By("Мария", "test", "достаточно"))
+    controller.roll_back(SERVICE, Initiator("Мария", "test", "достаточно"))
     says(page, '[data-part="actions"]', "Deploy a canary")
     says(page, '[data-part="history"]', "достаточно")
     assert page.locator("aside details").get_attribute("open") is not None

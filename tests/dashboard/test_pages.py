@@ -23,6 +23,7 @@ from apps.extraction.dashboard.sections import Section
 from apps.extraction.routing import shares
 from apps.extraction.routing.canary import controller
 from apps.extraction.routing.canary.models import CanaryDeployment
+from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.models import Move, Outcome
 from tests.dashboard.conftest import HOME, ME, PAGE, SERVICE, sign_in
 
@@ -123,7 +124,7 @@ def test_settled_slots_are_read_once_and_new_ones_are_added(admin: Client, watch
 
 
 def test_a_canary_that_has_ended_keeps_its_curves_and_says_how_it_ended(watched):
-    controller.roll_back(SERVICE, controller.By("Мария", "test", "достаточно"))
+    controller.roll_back(SERVICE, Initiator("Мария", "test", "достаточно"))
     client = sign_in("en")
     shown = words_of(client, PAGE)
     assert "rolled back" in shown

@@ -18,6 +18,7 @@ from apps.extraction.dashboard import report as dashboard_report
 from apps.extraction.routing import shares
 from apps.extraction.routing.canary import controller
 from apps.extraction.routing.shadow.models import ShadowComparison
+from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.models import Move, Outcome
 from apps.extraction.state.stages import Stage
 from tests.dashboard.conftest import HOME, SERVICE, sign_in
@@ -28,7 +29,7 @@ REPORT = f"{HOME}report/"
 @pytest.fixture
 def happened(watched, moved):
     """A canary that was rolled back, cutovers, a mismatch and a backup."""
-    controller.roll_back(SERVICE, controller.By("Мария Щербакова", "test", "жалобы людей"))
+    controller.roll_back(SERVICE, Initiator("Мария Щербакова", "test", "жалобы людей"))
     differing = ShadowComparison.objects.create(
         service=SERVICE, method="list", verdict="mismatch", fields=["text"], primary_side="home", primary_ms=1, other_ms=2,
         request_id="r", trace="t", arguments={}, primary_answer={}, other_answer={},

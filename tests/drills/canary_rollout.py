@@ -20,11 +20,11 @@ from psycopg import sql
 from apps.core.flags.snapshot import bucket
 from apps.extraction.routing import shares
 from apps.extraction.routing.canary import controller
-from apps.extraction.routing.canary.controller import By
 from apps.extraction.routing.canary.metrics import state_of
 from apps.extraction.routing.canary.models import CanaryDeployment
 from apps.extraction.routing.judge import explanation as explaining
 from apps.extraction.routing.judge.measures import Rules
+from apps.extraction.state.initiator import Initiator
 from landcontracts.embedded import postgres
 from tests.drills import kill_faults
 from tests.drills.canary_load import Load, Request, percentiles
@@ -60,7 +60,7 @@ class Rollout:
         self._flag = f"{stage.service}_remote"
         self._deadline = time.monotonic() + seconds
         self._fell_back = stage.fell_back()
-        canary = controller.deploy(stage.service, self.rules, By("drill", "make drill-canary", "drill"))
+        canary = controller.deploy(stage.service, self.rules, Initiator("drill", "make drill-canary", "drill"))
         self.id, self.began = canary.id, canary.started_at.timestamp()
         self.broken_at: float | None = None
 
@@ -257,6 +257,6 @@ class Rollout:
         """Everybody is at home again, nothing is broken, whatever came of it."""
         self.stage.proxy.mend()
         with contextlib.suppress(controller.CanaryRefused):
-            controller.roll_back(self.stage.service, By("drill", "make drill-canary", "tidying"))
+            controller.roll_back(self.stage.service, Initiator("drill", "make drill-canary", "tidying"))
         shares.set_share(self.stage.service, "remote", 0)  # type: ignore[arg-type]
         self.load.pace(self.load.rate)

@@ -14,7 +14,8 @@ from apps.core.interface.errors import SeamError
 from apps.core.postgres import connections, replication
 from apps.datasync.interface import VerificationStatus
 from apps.extraction.relocation import preconditions
-from apps.extraction.state import stages
+from apps.extraction.state import checks, stages
+from apps.extraction.state.checks import Refused
 from apps.extraction.state.stages import SHARED
 from tests.drills.kill_controller import Controller
 from tests.drills.kill_watch import home_of
@@ -57,7 +58,7 @@ class Waiting:
                 if (found := good()) is not None:
                     self.home = found
                     return
-            except (*AWAY, preconditions.Refused, replication.TooSlow, stages.TwoHomes) as error:
+            except (*AWAY, Refused, replication.TooSlow, stages.TwoHomes) as error:
                 problem = error
                 close_old_connections()
             if time.monotonic() > deadline:
@@ -71,7 +72,7 @@ class Waiting:
             if observed.home is None:
                 return None
             before = preconditions.before_cutover if observed.home == SHARED else preconditions.before_rollback
-            preconditions.require(before(found, observed))
+            checks.require(before(found, observed))
             if observed.own is not None and observed.own.is_subscribed:
                 replication.beat(found.shared, found.own, self.service, seconds=1)
             if observed.shared.is_subscribed:

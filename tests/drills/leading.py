@@ -67,16 +67,15 @@ def _process() -> ProcessPoolExecutor:
 
 
 def _act(service: str, verb: str) -> Done:
-    from apps.extraction.relocation import actions
+    from apps.extraction.pipeline.actions import ACTIONS
+    from apps.extraction.state.action import FAILURES
+    from apps.extraction.state.initiator import Initiator
     from apps.extraction.state.models import Move
 
-    verbs = {"prepare": actions.prepare_home} | {
-        name: getattr(actions, name) for name in ("sync", "verify", "cutover", "rollback", "commit")
-    }
     problem = ""
     try:
-        verbs[verb](service, actions.By("drill", "make drill-move"))
-    except actions.PROBLEMS as error:
+        ACTIONS[verb].perform(service, Initiator("drill", "make drill-move"))
+    except FAILURES as error:
         problem = f"{type(error).__name__}: {error}"
     move = Move.objects.filter(service=service, verb=verb).latest("started_at")
     closing = [step["at_ms"] for step in move.steps if step["step"] == "close"]

@@ -14,10 +14,10 @@ from apps.core.postgres import connections
 from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType
 from apps.extraction.relocation import actions, cutover, preconditions
-from apps.extraction.relocation.actions import By
 from apps.extraction.state import stages
+from apps.extraction.state.initiator import Initiator
 
-BY = By("test", "pytest", "a test")
+BY = Initiator("test", "pytest", "a test")
 
 
 def until(wanted: Callable[[], Any], seconds: float = 30) -> Any:
@@ -32,7 +32,7 @@ def until(wanted: Callable[[], Any], seconds: float = 30) -> Any:
 def bring_home(service: str) -> None:
     """Whatever a test has left behind: home is the shared database, nothing follows, no slot is there."""
     settle(service)
-    actions.abort(service, BY)
+    actions.ABORT.perform(service, BY)
     primaries.forget()
 
 
@@ -40,10 +40,10 @@ def settle(service: str) -> None:
     """Home is the shared database."""
     with stages.pair(service) as found:
         if cutover.left_by(found) is not None:
-            actions.resume(service, By("test", "pytest", take_over=True))
+            actions.RESUME.perform(service, Initiator("test", "pytest", take_over=True))
     observed = stages.observe(service)
     if observed.stage is stages.Stage.REVERSIBLE:
-        actions.rollback(service, BY)
+        actions.ROLLBACK.perform(service, BY)
     primaries.forget()
 
 
@@ -72,7 +72,7 @@ def service() -> str:
 @pytest.fixture(scope="module")
 def prepared(service: str, database: None) -> Iterator[str]:
     """The service's own database has its tables; afterwards home is the shared one and nothing follows."""
-    actions.prepare_home(service, BY)
+    actions.PREPARE.perform(service, BY)
     try:
         yield service
     finally:
@@ -85,14 +85,16 @@ def following(prepared: str) -> Sync:
     settle(prepared)
     if (live := stages.live_sync(prepared)) is not None:
         return live
-    actions.abort(prepared, BY)  # the way back of an earlier move, which would carry the emptying of a copy home
+    actions.ABORT.perform(
+        prepared, BY
+    )  # the way back of an earlier move, which would carry the emptying of a copy home
     return followed(prepared)
 
 
 @pytest.fixture
 def verified(service: str, following: Sync) -> Sync:
     """And every row was found the same."""
-    actions.verify(service, BY, anew=True)
+    actions.VERIFY.perform(service, BY, anew=True)
     return following
 
 

@@ -59,11 +59,13 @@ def pass_over(stack: Stack, service: str) -> dict[str, Any]:
 
 
 def _refused(service: str) -> str:
-    from apps.extraction.relocation import actions, preconditions
+    from apps.extraction.decommission.action import DECOMMISSION
+    from apps.extraction.state.checks import Refused
+    from apps.extraction.state.initiator import Initiator
 
     try:
-        actions.decommission(service, actions.By("test", "pytest"))
-    except preconditions.Refused as error:
+        DECOMMISSION.perform(service, Initiator("test", "pytest"))
+    except Refused as error:
         return str(error)
     return ""
 

@@ -5,6 +5,7 @@ import pytest
 from apps.core.postgres import replication
 from apps.extraction.relocation import actions, preconditions
 from apps.extraction.state import stages
+from apps.extraction.state.checks import Refused
 from tests.moves.conftest import BY, as_owner, refusals
 
 pytestmark = pytest.mark.usefixtures("verified")
@@ -20,8 +21,8 @@ def test_a_foreign_key_across_the_cut(service: str, both):
     )
     try:
         assert "other_thing" in refusals(service)["foreign keys"]
-        with pytest.raises(preconditions.Refused, match="foreign keys"):
-            actions.cutover(service, BY)
+        with pytest.raises(Refused, match="foreign keys"):
+            actions.CUTOVER.perform(service, BY)
     finally:
         both.shared.execute("DROP TABLE other_thing")
 
@@ -74,7 +75,7 @@ def test_rows_that_differ(service: str, both):
         "INSERT INTO notifications_command (id, method, key, arguments_digest) VALUES (gen_random_uuid(), 'x', 'extra', '')"
     )
     try:
-        actions.verify(service, BY, anew=True)
+        actions.VERIFY.perform(service, BY, anew=True)
         assert "1 differ" in refusals(service)["verified"]
     finally:
         both.own.execute("DELETE FROM notifications_command WHERE key = 'extra'")

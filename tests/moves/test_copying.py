@@ -227,9 +227,9 @@ def test_a_copy_after_a_rollback_does_not_travel_to_the_home(service: str, both,
     from tests.moves.conftest import BY
 
     followed(service)
-    actions.verify(service, BY, anew=True)
-    actions.cutover(service, BY)
-    actions.rollback(service, BY)
+    actions.VERIFY.perform(service, BY, anew=True)
+    actions.CUTOVER.perform(service, BY)
+    actions.ROLLBACK.perform(service, BY)
     stop(service)
     sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
     refused = until(
@@ -239,10 +239,10 @@ def test_a_copy_after_a_rollback_does_not_travel_to_the_home(service: str, both,
     )
     assert "extraction notifications abort" in refused.error
     assert both.shared.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many
-    actions.sync(service, BY)  # which gives up the old way back first
+    actions.SYNC.perform(service, BY)  # which gives up the old way back first
     assert stages.live_sync(service) is not None
     assert both.shared.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many
-    actions.abort(service, BY)
+    actions.ABORT.perform(service, BY)
 
 
 def test_one_that_was_cancelled_at_its_last_chunk_does_not_empty_what_its_successor_filled(

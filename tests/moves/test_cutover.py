@@ -12,7 +12,8 @@ from apps.core.postgres import fences, replication
 from apps.core.seam.client.registry import call
 from apps.core.seam.events.relay import pump
 from apps.extraction.relocation import access, actions, cutover, recovery
-from apps.extraction.state import stages
+from apps.extraction.state import epochs, stages
+from apps.extraction.state.epochs import StaleEpoch
 from apps.extraction.state.metrics import MoveCollector
 from apps.extraction.state.models import Move, Outcome
 from apps.notifications.interface import NOTIFICATIONS
@@ -33,7 +34,7 @@ def test_writes_go_on_wherever_home_is_and_none_is_lost(here: World, service: st
     here.settle()
     before = told(here, seller)
     assert before
-    move = actions.cutover(service, BY)
+    move = actions.CUTOVER.perform(service, BY)
     assert (move.outcome, move.who, move.reason) == (Outcome.DONE, "test", "a test")
     assert move.pause_ms > 0
     assert primaries.database_of(service) == "default"  # nobody was told
@@ -41,7 +42,7 @@ def test_writes_go_on_wherever_home_is_and_none_is_lost(here: World, service: st
     here.settle()
     assert primaries.database_of(service) == service  # it was refused, and looked
     assert told(here, seller) == 2 * before
-    actions.rollback(service, BY)
+    actions.ROLLBACK.perform(service, BY)
     here.contract(seller, buyer)
     here.settle()
     assert primaries.database_of(service) == "default"
@@ -55,7 +56,7 @@ def test_the_web_server_finds_the_new_home_without_a_restart(service: str):
 
     with registry.routed_by(world.resolve):
         seller = world.person()
-        for turn in (actions.cutover, actions.rollback):
+        for turn in (actions.CUTOVER.perform, actions.ROLLBACK.perform):
             turn(service, BY)
             world.contract(seller, world.person())
             world.settle()
@@ -72,7 +73,7 @@ def test_old_connections_prepared_statements_and_snapshots_are_refused_by_the_ol
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         reader.execute(select)
         reader.execute("COMMIT")
-        actions.cutover(service, BY)
+        actions.CUTOVER.perform(service, BY)
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         for connection, statement in ((stale, "EXECUTE writes"), (stale, "EXECUTE reads"), (reader, select)):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -87,7 +88,7 @@ def test_an_open_snapshot_is_refused_at_its_next_statement(service: str, both):
     with as_app("default") as reader:
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT 1 FROM authentication_user LIMIT 1")  # a snapshot, and no lock on these tables
-        epoch = cutover.take_epoch(both)
+        epoch = epochs.take(both)
         access.close(door, epoch)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute("SELECT count(*) FROM notifications_notification")
@@ -97,7 +98,7 @@ def test_the_shell_and_the_admin_follow_with_a_single_statement(service: str):
     from apps.notifications.models import Notification
 
     rows = Notification.objects.count()
-    actions.cutover(service, BY)
+    actions.CUTOVER.perform(service, BY)
     with connections["default"].cursor() as cursor:  # a process that still thinks that home is here
         cursor.execute("SELECT count(*) FROM notifications_notification")
         assert cursor.fetchone() == (rows,)
@@ -106,7 +107,7 @@ def test_the_shell_and_the_admin_follow_with_a_single_statement(service: str):
 
 
 def test_inside_a_transaction_nothing_is_sent_again(service: str):
-    actions.cutover(service, BY)
+    actions.CUTOVER.perform(service, BY)
     with pytest.raises(ProgrammingError), transaction.atomic(), connections["default"].cursor() as cursor:
         cursor.execute("SELECT count(*) FROM notifications_notification")
 
@@ -117,7 +118,7 @@ def test_events_under_way_are_delivered_once(here: World, service: str):
     here.contract(seller, buyer)
     here.settle()
     before = told(here, seller)
-    actions.cutover(service, BY)
+    actions.CUTOVER.perform(service, BY)
     with connections["default"].cursor() as cursor:
         cursor.execute(
             "UPDATE contracts_outbox SET delivered_at = NULL, leased_until = NULL WHERE trace = %s AND consumer = %s",
@@ -133,7 +134,7 @@ def test_a_second_leader_is_refused_while_one_leads(service: str):
     from apps.core.postgres.leadership import AnotherLeads, leading
 
     with leading("documents", "somebody else"), pytest.raises(AnotherLeads, match="somebody else"):
-        actions.cutover(service, BY)
+        actions.CUTOVER.perform(service, BY)
     assert Move.objects.filter(service=service).latest("started_at").outcome == Outcome.FAILED
 
 
@@ -167,7 +168,7 @@ class TestLeftHalfWay:
         cutover.keep_way_back(both)
         replication.beat(both.own, both.shared, service, seconds=20)
         door = access.gate(both.shared, service)
-        epoch = cutover.take_epoch(both)
+        epoch = epochs.take(both)
         access.close(door, epoch)
         return epoch
 
@@ -183,29 +184,29 @@ class TestLeftHalfWay:
         assert second['extraction_fence_held_seconds{service="contracts"}'] == 0
 
     def test_resume_goes_forward(self, service: str, closed: int):
-        actions.resume(service, BY)
+        actions.RESUME.perform(service, BY)
         assert stages.observe(service).stage is stages.Stage.REVERSIBLE
 
     def test_abort_goes_back(self, service: str, closed: int):
-        actions.abort(service, BY)
+        actions.ABORT.perform(service, BY)
         assert stages.observe(service).home == "default"
 
     def test_the_first_leader_wakes_up_after_an_abort_and_does_nothing(self, service: str, closed: int, both):
-        actions.abort(service, BY)
-        with pytest.raises(access.Overtaken):
+        actions.ABORT.perform(service, BY)
+        with pytest.raises(StaleEpoch):
             access.open_up(access.gate(both.own, service), closed, {}, closed=closed)
-        with pytest.raises(access.Overtaken):
+        with pytest.raises(StaleEpoch):
             access.close(access.gate(both.shared, service), closed)
         assert stages.observe(service).home == "default"
 
     def test_the_first_leader_wakes_up_after_a_resume_and_does_nothing(self, service: str, closed: int, both):
-        actions.resume(service, BY)
-        with pytest.raises(access.Overtaken):
+        actions.RESUME.perform(service, BY)
+        with pytest.raises(StaleEpoch):
             access.open_up(access.gate(both.shared, service), closed, {}, closed=0)
-        with pytest.raises(access.Overtaken):
+        with pytest.raises(StaleEpoch):
             cutover.go_back(both, "default", closed)
         with pytest.raises(cutover.NotSwitched, match="is the home already"):
-            cutover.go_back(both, "default", cutover.take_epoch(both))
+            cutover.go_back(both, "default", epochs.take(both))
         assert stages.observe(service).home == service
 
     def test_a_command_waits_and_then_succeeds(self, here: World, service: str, closed: int):
@@ -213,7 +214,7 @@ class TestLeftHalfWay:
         here.contract(seller, here.person())
         import threading
 
-        thread = threading.Thread(target=actions.resume, args=(service, BY))
+        thread = threading.Thread(target=actions.RESUME.perform, args=(service, BY))
         thread.start()
         try:
             here.settle()
@@ -229,7 +230,7 @@ class TestLeftHalfWay:
     def test_a_new_home_without_the_last_write_is_not_opened(self, service: str, closed: int, both):
         replication.pause(both.own, stages.forward_name(service), paused=True)
         with pytest.raises(replication.TooSlow):
-            access.open_up(access.gate(both.own, service), stages.epoch_of(both), {}, closed=closed + 1)
+            access.open_up(access.gate(both.own, service), epochs.highest(both), {}, closed=closed + 1)
         assert not fences.is_writable(both.own, service)
         replication.pause(both.own, stages.forward_name(service), paused=False)
 
@@ -243,7 +244,7 @@ def test_a_held_table_aborts_the_attempt_and_the_next_one_succeeds(service: str)
         import threading
 
         moved: list[Move] = []
-        thread = threading.Thread(target=lambda: moved.append(actions.cutover(service, BY)))
+        thread = threading.Thread(target=lambda: moved.append(actions.CUTOVER.perform(service, BY)))
         thread.start()
         until(lambda: (Move.objects.filter(service=service).latest("started_at").attempts or 0) > 0)
         somebody.execute("COMMIT")
@@ -263,7 +264,7 @@ def test_a_marker_that_does_not_arrive_opens_the_old_home_again(service: str, bo
     monkeypatch.setattr(replication, "await_marker", late)
     monkeypatch.setattr(replication, "beat", lambda *_, **__: 0.001)
     with pytest.raises(cutover.NotSwitched):
-        actions.cutover(service, BY)
+        actions.CUTOVER.perform(service, BY)
     assert stages.observe(service).home == "default"
 
 
@@ -271,31 +272,31 @@ class TestAStaleLeader:
     """One that was stopped before it closed anything, while another took the lead and finished."""
 
     def test_it_closes_nothing_when_home_has_moved_meanwhile(self, service: str, both):
-        stale = cutover.take_epoch(both)
-        actions.cutover(service, BY)
-        with pytest.raises(access.Overtaken):
+        stale = epochs.take(both)
+        actions.CUTOVER.perform(service, BY)
+        with pytest.raises(StaleEpoch):
             access.close(access.gate(both.shared, service), stale)
         # Not even with an epoch of its own: what is not the home is not closed, so it is never opened again by mistake.
-        with pytest.raises(access.Overtaken, match="not the home"):
-            access.close(access.gate(both.shared, service), cutover.take_epoch(both))
+        with pytest.raises(StaleEpoch, match="not the home"):
+            access.close(access.gate(both.shared, service), epochs.take(both))
         assert stages.observe(service).home == service
 
     def test_it_closes_nothing_after_an_abort(self, service: str, both):
-        stale = cutover.take_epoch(both)
-        actions.abort(service, BY)
-        for epoch in (stale, cutover.take_epoch(both)):
-            with pytest.raises(access.Overtaken):
+        stale = epochs.take(both)
+        actions.ABORT.perform(service, BY)
+        for epoch in (stale, epochs.take(both)):
+            with pytest.raises(StaleEpoch):
                 access.close(access.gate(both.shared, service), epoch)
         assert stages.observe(service).home == "default"
 
     def test_a_home_that_another_leader_closed_is_not_opened_by_it(self, service: str, both):
         """The rollback's leader died with the last write on its way; a stale cutover must not open the old home without it."""
-        actions.cutover(service, BY)
+        actions.CUTOVER.perform(service, BY)
         replication.pause(both.shared, stages.back_name(service), paused=True)
-        epoch = cutover.take_epoch(both)
+        epoch = epochs.take(both)
         access.close(access.gate(both.own, service), epoch)
-        with pytest.raises(access.Overtaken):
-            access.close(access.gate(both.shared, service), cutover.take_epoch(both))
+        with pytest.raises(StaleEpoch):
+            access.close(access.gate(both.shared, service), epochs.take(both))
         replication.pause(both.shared, stages.back_name(service), paused=False)
 
 
@@ -304,7 +305,7 @@ def test_a_copy_never_empties_the_home(service: str, both):
     from apps.core.postgres import connections as control_connections
     from apps.datasync.logic import carrying
 
-    actions.cutover(service, BY)
+    actions.CUTOVER.perform(service, BY)
     before = both.own.execute("SELECT count(*) FROM notifications_command").fetchone()
     sync = stages.live_sync(service)
     replication.unsubscribe(both.own, stages.forward_name(service))
@@ -318,10 +319,10 @@ def test_a_copy_never_empties_the_home(service: str, both):
     until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
     assert "at home there" in Sync.objects.get(id=sync.sync_id).error
     assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone() == before
-    actions.rollback(service, BY)
+    actions.ROLLBACK.perform(service, BY)
 
 
 def test_a_comparison_that_hangs_does_not_hold_a_switch_up(service: str, both):
     with as_owner("default") as hanging:
         hanging.execute("SELECT pg_advisory_lock_shared(hashtextextended(%s, 2))", [service])
-        assert actions.cutover(service, BY).outcome == Outcome.DONE
+        assert actions.CUTOVER.perform(service, BY).outcome == Outcome.DONE

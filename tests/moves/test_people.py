@@ -38,7 +38,7 @@ def sign_in(email: str) -> Client:
 @pytest.mark.usefixtures("verified")
 def test_sessions_and_log_ins_go_through_a_move_and_back(service: str, administrator):
     before = sign_in(administrator.email)
-    for turn, home in ((actions.cutover, service), (actions.rollback, "default")):
+    for turn, home in ((actions.CUTOVER.perform, service), (actions.ROLLBACK.perform, "default")):
         turn(service, BY)
         assert before.get("/admin/authentication/user/").status_code == 200
         after = sign_in(administrator.email)  # a session is saved, the last log-in noted
@@ -50,7 +50,7 @@ def test_sessions_and_log_ins_go_through_a_move_and_back(service: str, administr
 @pytest.mark.usefixtures("verified")
 def test_the_admin_writes_its_log_where_people_are_and_flags_where_flags_are(service: str, administrator):
     client = sign_in(administrator.email)
-    actions.cutover(service, BY)
+    actions.CUTOVER.perform(service, BY)
     flag = Flag.objects.get_or_create(name="documents_shadow")[0]
     answer = client.post(
         f"/admin/core/flag/{flag.pk}/change/", {"everyone": "unknown", "percent": "1", "actors": "", "note": ""}
@@ -65,7 +65,7 @@ def test_the_admin_writes_its_log_where_people_are_and_flags_where_flags_are(ser
 def test_numbers_go_on_where_they_were(service: str):
     """Sequences are not replicated: the switch carries them over."""
     highest = ContentType.objects.order_by("-id").first().id
-    for turn in (actions.cutover, actions.rollback):
+    for turn in (actions.CUTOVER.perform, actions.ROLLBACK.perform):
         turn(service, BY)
         made = ContentType.objects.create(app_label="x", model=secrets.token_hex(6))
         assert made.id > highest
@@ -75,12 +75,12 @@ def test_numbers_go_on_where_they_were(service: str):
 @pytest.mark.usefixtures("verified")
 def test_two_services_live_apart_at_once(here: World, service: str):
     other = "notifications"
-    actions.prepare_home(other, BY)
+    actions.PREPARE.perform(other, BY)
     try:
         followed(other)
-        actions.verify(other, BY, anew=True)
-        actions.cutover(service, BY)
-        actions.cutover(other, BY)
+        actions.VERIFY.perform(other, BY, anew=True)
+        actions.CUTOVER.perform(service, BY)
+        actions.CUTOVER.perform(other, BY)
         seller, buyer = here.person(), here.person()
         here.contract(seller, buyer)
         here.settle()

@@ -10,7 +10,7 @@ from apps.core.seam.client.registry import call
 from apps.datasync.gateways import changes
 from apps.datasync.interface import DATASYNC, DifferenceKind
 from apps.datasync.models import Verification
-from apps.extraction.relocation import actions
+from apps.extraction.relocation import actions, synchronisation
 from tests.moves.conftest import BY, ctx, until
 
 COLUMNS = "(id, method, actor_id, key, arguments_digest, answer)"
@@ -50,7 +50,7 @@ def no_rows(both):
 
 
 def differences(service: str) -> list:
-    actions.verify(service, BY, anew=True)
+    actions.VERIFY.perform(service, BY, anew=True)
     found = call(DATASYNC).differences(ctx=ctx(), target_service=service, limit=200)
     return [difference for difference in found if difference.key[0].startswith("00000000-")]
 
@@ -144,7 +144,7 @@ def all_of(service: str) -> list:
 
 def advanced(service: str) -> None:
     """See to it that the comparison goes on."""
-    actions._advance(service)
+    synchronisation.advance(service)
 
 
 @pytest.mark.usefixtures("verified")
@@ -236,7 +236,7 @@ def test_a_second_copy_has_to_be_compared_anew(service: str, both):
     from apps.datasync.models import Sync
 
     until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
-    actions.sync(service, BY)
+    actions.SYNC.perform(service, BY)
     assert stages.observe(service).stage is stages.Stage.SYNCING
 
 

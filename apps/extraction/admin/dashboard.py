@@ -32,6 +32,7 @@ from apps.extraction.dashboard.submission import Refused, act
 from apps.extraction.routing.canary import controller
 from apps.extraction.routing.shadow import mismatches
 from apps.extraction.state.models import Move
+from apps.extraction.state.phases import STAGES
 from apps.extraction.state.stages import Stage
 
 FOLDER = "admin/extraction/dashboard"
@@ -74,7 +75,11 @@ class DashboardPages:
         """Every service at a glance."""
         self._require_view(request)
         return self._page(
-            request, "overview", gettext("Migration dashboard"), board=board.gather(), lane=labels.LANE.values()
+            request,
+            "overview",
+            gettext("Migration dashboard"),
+            board=board.gather(),
+            lane=[facts.short for facts in STAGES.values()],
         )
 
     def live(self, request: HttpRequest) -> HttpResponse:
@@ -96,8 +101,8 @@ class DashboardPages:
             service,
             card=card,
             known=known,
-            lane=[(stage, labels.LANE[stage]) for stage in Stage],
-            explained=labels.EXPLAINED.get(labels.STAGES[card.position]) if card.position >= 0 else "",
+            lane=[(stage, facts.short) for stage, facts in STAGES.items()],
+            explained=STAGES[Stage(card.stage)].sentence if card.position >= 0 else "",
             choices=choices.grouped(found := choices.of(known)),
             refused=[choice for choice in found if not choice.is_possible],
             charts=charts,
@@ -152,7 +157,7 @@ class DashboardPages:
             form=form,
             plan=plan,
             place=controller.place(known.canary) if known.canary else "",
-            will_refuse=plan is not None and not all(check.holds for check in plan.checks),
+            will_refuse=plan is not None and not all(check.holds for check in plan.plan.checks),
         )
 
     def report(self, request: HttpRequest) -> HttpResponse:

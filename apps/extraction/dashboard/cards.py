@@ -19,7 +19,7 @@ from apps.extraction.routing.canary.models import CanaryDeployment, CanaryState
 from apps.extraction.routing.judge import explanation
 from apps.extraction.state import stages
 from apps.extraction.state.models import Move
-from apps.extraction.state.phases import PHASE_OF
+from apps.extraction.state.phases import STAGES
 from apps.extraction.state.stages import SHARED, Observed, Stage
 
 
@@ -108,8 +108,8 @@ def card(known: Known, sides: Sides | None) -> Card:
     return Card(
         service=known.service,
         stage=stage.value if stage else ("two_homes" if known.has_two_homes else "not_known"),
-        stage_words=str(labels.LANE[stage]) if stage else _no_stage(known),
-        position=labels.STAGES.index(stage) if stage else -1,
+        stage_words=str(STAGES[stage].short) if stage else _no_stage(known),
+        position=list(Stage).index(stage) if stage else -1,
         phase=_phase(stage),
         home=_home(known, observed),
         share=100.0 if remote.everyone else 0.0 if remote.everyone is False else remote.percent,
@@ -140,7 +140,7 @@ def _no_stage(known: Known) -> str:
 def _phase(stage: Stage | None) -> str:
     if stage is None:
         return ""
-    return gettext("phase %(number)d of 6") % {"number": PHASE_OF[stage].number}
+    return gettext("phase %(number)d of 6") % {"number": STAGES[stage].phase.number}
 
 
 def _home(known: Known, observed: Observed | None) -> str:
@@ -230,7 +230,7 @@ def _waits(known: Known, stage: Stage | None) -> str:
     if known.problem:
         return gettext("A database does not answer: its stage is not known until it does.")
     if stage is Stage.CUTTING:
-        return gettext("Nobody can write. The worker finishes it within seconds; if it does not, resume or abort.")
+        return str(STAGES[stage].waits)
     return (known.canary is not None and _of_canary(known.canary)) or _of_stage(known, stage)
 
 
@@ -253,14 +253,9 @@ def _of_stage(known: Known, stage: Stage | None) -> str:
         count = known.verification.differences
         return ngettext("%(count)d row differs: a cutover is refused until it does not.",
                         "%(count)d rows differ: a cutover is refused until none does.", count) % {"count": count}  # fmt: skip
-    decisions = {
-        Stage.VERIFIED: gettext("Ready: decide on the cutover."),
-        Stage.REVERSIBLE: gettext("Moved: commit for good when you are sure, or roll back."),
-        Stage.COMMITTED: gettext("Moved for good: the old home can be decommissioned."),
-    }
     if _process(known)[0] == "silent":
         return gettext("People are sent to a process that does not answer; home answers for it as long as it can.")
-    return decisions.get(stage, "") if stage else ""
+    return str(STAGES[stage].waits) if stage else ""
 
 
 def _under_way(move: Move | None) -> str:

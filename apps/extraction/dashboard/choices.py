@@ -10,9 +10,11 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.extraction.dashboard import labels
 from apps.extraction.dashboard.cards import Known
-from apps.extraction.pipeline.actions import NEXT, VERBS
+from apps.extraction.pipeline.actions import ACTIONS, label_of
 from apps.extraction.routing.canary import controller, queries
 from apps.extraction.routing.canary.models import CanaryState
+from apps.extraction.state.action import Action
+from apps.extraction.state.phases import STAGES
 from apps.extraction.state.stages import Observed, Stage
 
 CANARY, FLAGS, DATA = "canary", "flags", "data"
@@ -26,8 +28,8 @@ NAMES: dict[str, Any] = {
     "shadow": _("Set the shadowed share"),
     "home": _("Send everybody home"),
 }
-# What takes something away from people or for good is marked.
-GRAVE = frozenset({"canary-roll-back", "home", "cutover", "rollback", "commit", "decommission", "abort"})
+# What takes something away from people is marked, as an action that destroys is.
+GRAVE = frozenset({"canary-roll-back", "home"})
 
 
 class Choice(NamedTuple):
@@ -47,7 +49,7 @@ class Choice(NamedTuple):
     @property
     def is_grave(self) -> bool:
         """Whether it is marked."""
-        return self.name in GRAVE
+        return self.name in GRAVE or (self.group == DATA and ACTIONS[self.name].destroys)
 
     @property
     def verb(self) -> str:
@@ -75,7 +77,7 @@ def find(known: Known, name: str) -> Choice | None:
 
 
 def _choice(name: str, group: str, refusal: str, effect: str = "") -> Choice:
-    return Choice(name, group, NAMES.get(name) or labels.MOVES[name], refusal, effect)
+    return Choice(name, group, NAMES.get(name) or ACTIONS[name].label, refusal, effect)
 
 
 def _of_canary(known: Known, observed: Observed | None) -> Iterator[Choice]:
@@ -121,7 +123,7 @@ def _not_deployable(known: Known, observed: Observed | None) -> str:
         return gettext("Where it stands is not known.")
     if observed.stage not in controller.DEPLOYABLE:
         return gettext("A canary begins with everybody at home; the stage is “%(stage)s”.") % {
-            "stage": labels.LANE[observed.stage]
+            "stage": STAGES[observed.stage].short
         }
     if known.silence:
         return gettext("Its process does not answer: %(problem)s") % {"problem": known.silence}
@@ -172,19 +174,19 @@ def _of_flags(known: Known, observed: Observed | None) -> Iterator[Choice]:
 
 
 def _of_data(known: Known, observed: Observed | None) -> Iterator[Choice]:
-    for verb in VERBS:
-        yield _choice(verb, DATA, _not_movable(known, observed, verb), str(labels.MOVE_EFFECTS[verb]))
+    for action in ACTIONS.values():
+        yield _choice(action.name, DATA, _not_movable(known, observed, action), str(action.effect))
 
 
-def _not_movable(known: Known, observed: Observed | None, verb: str) -> str:
+def _not_movable(known: Known, observed: Observed | None, action: Action) -> str:
     if not known.is_movable:
         return gettext("Its data have no database of their own to go to.")
-    is_way_out = verb in {"resume", "abort"}
-    if known.move is not None and not is_way_out:
-        return gettext("“%(verb)s” is under way.") % {"verb": labels.MOVES.get(known.move.verb, known.move.verb)}
+    if known.move is not None and not action.is_way_out:
+        return gettext("“%(verb)s” is under way.") % {"verb": label_of(known.move.verb)}
     if observed is None:
-        return "" if is_way_out and known.has_two_homes else gettext("Where it stands is not known.")
-    if verb in NEXT[observed.stage] or (is_way_out and known.move is not None):
+        is_possible = action.is_way_out and known.has_two_homes
+        return "" if is_possible else gettext("Where it stands is not known.")
+    if observed.stage in action.stages or (action.is_way_out and known.move is not None):
         return ""
-    stages = [str(labels.LANE[stage]) for stage, verbs in NEXT.items() if verb in verbs]
-    return gettext("Only at these stages: %(stages)s.") % {"stages": ", ".join(stages)}
+    names = [str(STAGES[stage].short) for stage in action.stages]
+    return gettext("Only at these stages: %(stages)s.") % {"stages": ", ".join(names)}

@@ -6,20 +6,11 @@ from datetime import datetime
 
 from apps.core.flags.models import FlagChange
 from apps.core.flags.snapshot import OFF, FlagState
+from apps.extraction.pipeline.actions import ACTIONS
+from apps.extraction.relocation.actions import VERIFY
 from apps.extraction.state import stages
 from apps.extraction.state.models import Move, Outcome
 from apps.extraction.state.stages import SHARED, Stage
-
-# What a finished action leaves. After a rollback its own database follows still; after an abort nothing is left.
-LEFT: dict[str, Stage | None] = {
-    "sync": Stage.SYNCING,
-    "verify": Stage.VERIFIED,
-    "cutover": Stage.REVERSIBLE,
-    "rollback": Stage.SYNCING,
-    "commit": Stage.COMMITTED,
-    "decommission": Stage.DECOMMISSIONED,
-    "abort": None,
-}
 
 
 def stage_at(service: str, moment: datetime) -> Stage:
@@ -30,11 +21,11 @@ def stage_at(service: str, moment: datetime) -> Stage:
         if verb == "resume" and "home" in facts:  # it has finished a cutover, there or back
             stage = Stage.SYNCING if facts["home"] == SHARED else Stage.REVERSIBLE
         elif verb == "verify":
-            stage = LEFT[verb] if stage in {Stage.SYNCING, Stage.VERIFIED} and not differences else stage
-        elif verb == "abort" and stage is Stage.REVERSIBLE:  # a rollback under way was taken back
-            continue
-        elif verb in LEFT:
-            stage = LEFT[verb]
+            stage = VERIFY.leaves if stage in VERIFY.stages and not differences else stage
+        elif verb == "abort":  # of a rollback under way, the cutover still counts; else nothing is left
+            stage = stage if stage is Stage.REVERSIBLE else None
+        elif verb in ACTIONS:
+            stage = ACTIONS[verb].leaves or stage
     return stage if stage is not None else _served(service, moment)
 
 

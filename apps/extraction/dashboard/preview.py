@@ -13,8 +13,8 @@ from apps.extraction.dashboard import forms
 from apps.extraction.dashboard.cards import Known
 from apps.extraction.dashboard.choices import DATA, Choice
 from apps.extraction.pipeline import plans
-from apps.extraction.relocation.preconditions import Check
 from apps.extraction.state import stages
+from apps.extraction.state.checks import Check
 
 
 def form_of(action: str, known: Known, given: Any) -> Any:
@@ -35,4 +35,4 @@ def plan_of(known: Known, choice: Choice) -> Any:
     except (stages.TwoHomes, connections.NoWay, psycopg.Error, DomainError, SeamError) as error:
         seen = str(error).strip().splitlines() or [type(error).__name__]
         check = Check(gettext("look at both databases"), holds=False, seen=seen[0])
-        return plans.Shown(plans.PLANS[choice.name], "", gettext("not known"), [check])
+        return plans.without_steps(choice.name, check)

@@ -14,12 +14,14 @@ from django.utils.translation import gettext
 from apps.core import topology
 from apps.extraction.dashboard import board, history, labels, timeline
 from apps.extraction.dashboard.timeline import Line
+from apps.extraction.pipeline.actions import label_of
 from apps.extraction.routing.canary import queries
 from apps.extraction.routing.canary.models import CanaryDeployment, CanaryEntry, CanaryState
 from apps.extraction.routing.judge import explanation
 from apps.extraction.routing.shadow import recorder
 from apps.extraction.routing.shadow.models import ShadowComparison
 from apps.extraction.state.models import Move, Outcome
+from apps.extraction.state.phases import STAGES
 
 DAY = timedelta(days=1)
 # A report is read by people: what is longer says how much it leaves out.
@@ -85,7 +87,7 @@ def _now(begin: datetime, end: datetime) -> tuple[Section, Section]:
     )
     ends = {card.service: card.stage_words for card in found.services}
     if is_past:
-        ends = {service: str(labels.LANE[history.stage_at(service, end)]) for service in topology.entries()}
+        ends = {service: str(STAGES[history.stage_at(service, end)].short) for service in topology.entries()}
     stages = Section(
         heading=gettext("Stages"),
         note=gettext("At the period's begin, and its end if that is over, as the record of actions and flags says."),
@@ -95,7 +97,7 @@ def _now(begin: datetime, end: datetime) -> tuple[Section, Section]:
         ),
         widths=(2, 2, 2, 3),
         rows=tuple(
-            (card.service, str(labels.LANE[history.stage_at(card.service, begin)]), ends[card.service], card.home)
+            (card.service, str(STAGES[history.stage_at(card.service, begin)].short), ends[card.service], card.home)
             for card in found.services
         ),
         empty="",
@@ -136,7 +138,7 @@ def _last_words(canary: CanaryDeployment) -> str:
 def _cutovers(begin: datetime, end: datetime) -> Section:
     found = Move.objects.filter(started_at__gte=begin, started_at__lt=end, verb__in=("cutover", "rollback", "resume"))
     rows = tuple(
-        (moment(move.started_at), move.service, str(labels.MOVES[move.verb]), str(Outcome(move.outcome).label),
+        (moment(move.started_at), move.service, label_of(move.verb), str(Outcome(move.outcome).label),
          "—" if move.pause_ms is None else labels.milliseconds(move.pause_ms / 1000),
          "—" if move.attempts is None else str(move.attempts), _rows_before(move))
         for move in found.order_by("started_at")[:MOST]

@@ -8,11 +8,12 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 
 from apps.core.flags import snapshot
-from apps.extraction.admin import relocation
 from apps.extraction.dashboard import probe
 from apps.extraction.dashboard.choices import CANARY, FLAGS, Choice
+from apps.extraction.pipeline import actions
 from apps.extraction.routing import shares
 from apps.extraction.routing.canary import controller
+from apps.extraction.state.initiator import Initiator
 
 WHERE = "admin"
 
@@ -23,15 +24,15 @@ class Refused(Exception):
 
 def act(service: str, choice: Choice, form: Any, *, who: str) -> str:
     """Do it; what was done, in a sentence. Raises: Refused."""
-    given, by = form.cleaned_data, controller.By(who[:254], WHERE, form.cleaned_data["reason"])
+    given, by = form.cleaned_data, Initiator(who[:254], WHERE, form.cleaned_data["reason"])
     try:
         if choice.group == CANARY:
             return _canary(service, choice, form, by)
         if choice.group == FLAGS:
             return _flag(service, choice, given, by)
-        relocation.ask(service, choice.name, who=who, reason=given["reason"])
+        actions.ask(service, choice.name, who=who, reason=given["reason"])
         return gettext("Asked for: the worker does it, and the history below shows how it goes.")
-    except (controller.CanaryRefused, relocation.NotAsked) as error:
+    except (controller.CanaryRefused, actions.NotAsked) as error:
         raise Refused(str(error)) from None
     except ValidationError as error:
         raise Refused("; ".join(error.messages)) from None
@@ -40,7 +41,7 @@ def act(service: str, choice: Choice, form: Any, *, who: str) -> str:
         probe.forget()
 
 
-def _canary(service: str, choice: Choice, form: Any, by: controller.By) -> str:
+def _canary(service: str, choice: Choice, form: Any, by: Initiator) -> str:
     if choice.verb == "deploy":
         controller.deploy(service, form.rules(), by)
         return gettext(
@@ -58,7 +59,7 @@ def _canary(service: str, choice: Choice, form: Any, by: controller.By) -> str:
     }[choice.verb]
 
 
-def _flag(service: str, choice: Choice, given: dict[str, Any], by: controller.By) -> str:
+def _flag(service: str, choice: Choice, given: dict[str, Any], by: Initiator) -> str:
     with shares.by(by.who, where=by.where, reason=by.reason):
         if choice.name == "home":
             shares.switch_off(service, "remote")

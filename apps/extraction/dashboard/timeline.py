@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from apps.core.flags import history as flag_history
 from apps.core.flags.models import FlagChange
 from apps.extraction.dashboard import labels
+from apps.extraction.pipeline.actions import label_of
 from apps.extraction.routing import shares
 from apps.extraction.routing.canary import controller
 from apps.extraction.routing.canary.models import CanaryEntry
@@ -100,7 +101,7 @@ def _moves(moves: Iterable[Move]) -> Iterator[Line]:
             at=move.started_at,
             service=move.service,
             kind=gettext("data"),
-            what=str(labels.MOVES.get(move.verb, move.verb)),
+            what=label_of(move.verb),
             detail=", ".join(told),
             who=labels.who(move.who),
             where=move.where,

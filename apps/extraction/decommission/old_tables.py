@@ -5,21 +5,28 @@ from __future__ import annotations
 import hashlib
 import secrets
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 from psycopg import sql
 
 from apps.core.postgres import checksums, connections, pg_dump, replication
 from apps.core.postgres.connections import Connection
 from apps.core.postgres.migrate_service import OWNER, labels_of
 from apps.extraction.decommission.items import migration
-from apps.extraction.relocation.preconditions import Check
-from apps.extraction.state.journal import Journal
+from apps.extraction.state.action import Run, Step
+from apps.extraction.state.checks import ActionFailed, Check
 from apps.extraction.state.stages import SHARED, Observed, Pair, Stage
 
+BACKUP = Step("backup", _("backup: pg_dump of the old tables"))
+COMPARE = Step("restore and compare", _("restore and compare: into a scratch database, every row, to the bit"))
+GRANTS = Step(
+    "grants", _("grants: the platform may only read in the service's own database; calls go to the service alone")
+)
+DROP = Step("drop", _("drop: the old tables"))
 
-class NotDecommissioned(Exception):
+
+class NotDecommissioned(ActionFailed):
     """The backup is not what the tables were: nothing was taken away."""
 
 
@@ -40,42 +47,35 @@ def before(found: Pair, observed: Observed) -> list[Check]:
     ]
 
 
-def take_away(found: Pair, journal: Journal) -> dict[str, Any]:
-    """Back up, restore, compare; then drop the old tables and leave the platform the right to read. Facts for the record.
+def take_away(run: Run) -> None:
+    """Back up, restore, compare; then drop the old tables and leave the platform the right to read. The facts stand in the record.
 
     Raises: NotDecommissioned, BackupFailed.
     """
-    service = found.service
+    found, service = run.found, run.service
     tables = replication.tables_of(found.shared, service)
     file = Path(settings.BACKUP_ROOT) / f"{service}-{secrets.token_hex(4)}.dump"
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with journal.step("backup", str(file.name)):
-        file.touch(mode=0o600)
-        pg_dump.dump(SHARED, tables, file)
-    with journal.step("restore and compare"):
-        rows = _restored_and_compared(found.shared, service, tables, file)
+    run.do(BACKUP, lambda: _back_up(tables, file), file.name)
+    rows = run.do(COMPARE, lambda: _restored_and_compared(found.shared, service, tables, file))
     # First the right to write there: should this die before the tables are gone, it is done again from here.
-    with journal.step("grants"):
-        _leave_reading(found.own, service)
-    with journal.step("drop"), found.shared.transaction():
-        found.shared.execute(
-            sql.SQL("DROP TABLE {}").format(sql.SQL(", ").join(sql.Identifier("public", name) for name in tables))
-        )
-        found.shared.execute("DELETE FROM django_migrations WHERE app = ANY(%s)", [list(labels_of(service))])
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return {"backup": str(file), "sha256": digest, "tables": len(tables), "rows": rows}
+    run.do(GRANTS, lambda: _leave_reading(found.own, service))
+    run.do(DROP, lambda: _drop(found.shared, service, tables))
+    if not run.is_dry:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        run.note(facts={"backup": str(file), "sha256": digest, "tables": len(tables), "rows": rows})
 
 
-def grant_future_tables(own: Connection) -> None:
-    """Tables that later migrations make in the service's own database are its roles' as well."""
-    for role in settings.DATABASE_APP_ROLES:
-        if own.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
-            for rights, what in (("SELECT, INSERT, UPDATE, DELETE", "TABLES"), ("USAGE, SELECT", "SEQUENCES")):
-                own.execute(
-                    sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public GRANT {} ON {} TO {}").format(
-                        sql.Identifier(OWNER), sql.SQL(rights), sql.SQL(what), sql.Identifier(role)
-                    )
-                )
+def _back_up(tables: tuple[str, ...], file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file.touch(mode=0o600)
+    pg_dump.dump(SHARED, tables, file)
+
+
+def _drop(shared: Connection, service: str, tables: tuple[str, ...]) -> None:
+    with shared.transaction():
+        named = sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)
+        shared.execute(sql.SQL("DROP TABLE {}").format(named))
+        shared.execute("DELETE FROM django_migrations WHERE app = ANY(%s)", [list(labels_of(service))])
 
 
 def _leave_reading(own: Connection, service: str) -> None:

@@ -15,12 +15,13 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.extraction.decommission.models import Override
+from apps.extraction.state.checks import ActionFailed
 
 CONFIRM_WITHIN = timedelta(hours=24)
 USE_WITHIN = timedelta(hours=24)
 
 
-class NotOverridden(Exception):
+class NotOverridden(ActionFailed):
     """It was not asked for, or not confirmed; the message says why."""
 
 

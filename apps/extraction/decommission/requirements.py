@@ -8,7 +8,7 @@ from uuid import UUID
 from apps.extraction.decommission import overrides
 from apps.extraction.decommission.items import sign_offs
 from apps.extraction.decommission.results import ItemStanding, run, short, standing
-from apps.extraction.relocation.preconditions import Check
+from apps.extraction.state.checks import Check
 
 
 def checks(service: str, who: str) -> list[Check]:

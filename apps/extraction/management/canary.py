@@ -15,6 +15,7 @@ from apps.extraction.routing.canary.metrics import state_of
 from apps.extraction.routing.canary.models import CanaryDeployment
 from apps.extraction.routing.judge import explanation
 from apps.extraction.routing.judge.measures import Rules
+from apps.extraction.state.initiator import Initiator
 
 ACTIONS = ("status", "deploy", *controller.VERBS)
 LINES = 10
@@ -24,7 +25,7 @@ def lead(service: str, action: str, given: list[str], reason: str) -> Iterator[s
     """Do it, then tell how the canary stands. Raises: CommandError."""
     if action not in ACTIONS:
         raise CommandError(f"{action!r} is nothing to do with a canary: {', '.join(ACTIONS)}")
-    by = controller.By(getpass.getuser(), "manage.py extraction", reason)
+    by = Initiator(getpass.getuser(), "manage.py extraction", reason)
     try:
         if action == "deploy":
             controller.deploy(service, rules(given), by)

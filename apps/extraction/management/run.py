@@ -1,4 +1,4 @@
-"""`manage.py extraction documents run`: the questions of a run, and how it ends. What is done is in `apps/extraction/course/`.
+"""`manage.py extraction documents run`: the questions of a run, and how it ends. What is done is in `apps/extraction/pipeline/`.
 
 Exit status: 0 at the end of the last phase, 3 where a person has to decide or to look, 130 after Ctrl-C, 1 for what failed.
 """
@@ -18,16 +18,18 @@ from django.core.management.base import CommandError
 from apps.extraction.management import canary
 from apps.extraction.management.display import Display
 from apps.extraction.pipeline import plans, runner
+from apps.extraction.pipeline.actions import ACTIONS
 from apps.extraction.pipeline.run import AnotherRun, Course, Stopped
-from apps.extraction.relocation import actions
 from apps.extraction.routing import shares
 from apps.extraction.routing.canary import controller
-from apps.extraction.state.phases import QUESTIONS, Decision
+from apps.extraction.state.action import FAILURES
+from apps.extraction.state.initiator import Initiator
+from apps.extraction.state.phases import Decision
 
 YES = ("y", "yes", "д", "да")
 PATIENCE_SECONDS = 1_800.0
 ASKS, INTERRUPTED = 3, 130
-PROBLEMS = (*actions.PROBLEMS, controller.CanaryRefused, shares.UnknownService, AnotherRun)
+PROBLEMS = (*FAILURES, controller.CanaryRefused, shares.UnknownService, AnotherRun)
 
 
 def run(service: str, options: dict[str, Any], write: Callable[[str], Any]) -> None:
@@ -64,7 +66,7 @@ def _course(service: str, options: dict[str, Any], display: Display) -> Course:
         raise CommandError(f"nobody decides {', '.join(sorted(unknown))}: {', '.join(Decision)}")
     return Course(
         service=service,
-        by=actions.By(
+        by=Initiator(
             getpass.getuser(), "manage.py extraction run", options["reason"], tell=display.tell, show=display.show
         ),
         rules=canary.rules(options["rule"]),
@@ -82,10 +84,10 @@ def _ask(service: str, decision: Decision, display: Display) -> bool | None:
     """Show the plan and ask; None where no person is at the terminal."""
     if not sys.stdin.isatty():
         return None
-    if decision.value in plans.PLANS:
+    if decision.value in ACTIONS:
         for line in plans.lines(service, decision.value):
             display.tell(line)
-    display.tell(f"{QUESTIONS[decision]} [y/N]")
+    display.tell(f"{decision.question} [y/N]")
     return sys.stdin.readline().strip().lower() in YES
 
 

@@ -1,37 +1,71 @@
-"""Every action by its name, as the command line and the admin offer them."""
+"""Every action on a service's data, in the order in which the command line and the admin offer them; and how one is asked of the worker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import psycopg
+from celery import current_app
+from django.utils import timezone
+from django.utils.translation import gettext
+from kombu.exceptions import OperationalError
 
-from apps.extraction.relocation import actions, rehearsal
-from apps.extraction.relocation.actions import By
-from apps.extraction.state.models import Move
+from apps.core.database import primaries
+from apps.core.postgres import connections
+from apps.extraction.decommission.action import DECOMMISSION
+from apps.extraction.relocation.actions import ABORT, COMMIT, CUTOVER, PREPARE, RESUME, ROLLBACK, SYNC, VERIFY
+from apps.extraction.relocation.rehearsal import REHEARSE
+from apps.extraction.state import stages
+from apps.extraction.state.action import Action
+from apps.extraction.state.models import Move, Outcome
 from apps.extraction.state.stages import Stage
 
-VERBS: dict[str, Callable[[str, By], Move]] = {
-    "prepare": actions.prepare_home,
-    "rehearse": rehearsal.rehearse,
-    "sync": actions.sync,
-    "verify": actions.verify,
-    "cutover": actions.cutover,
-    "rollback": actions.rollback,
-    "commit": actions.commit,
-    "decommission": actions.decommission,
-    "resume": actions.resume,
-    "abort": actions.abort,
+ACTIONS: dict[str, Action] = {
+    action.name: action
+    for action in (PREPARE, REHEARSE, SYNC, VERIFY, CUTOVER, ROLLBACK, COMMIT, DECOMMISSION, RESUME, ABORT)
 }
-AT_HOME = ("prepare", "rehearse", "sync")
-# What makes sense at each stage; whether it is allowed now, its checks say.
-NEXT: dict[Stage, tuple[str, ...]] = {
-    Stage.IN_PROCESS: AT_HOME,
-    Stage.SHADOW: AT_HOME,
-    Stage.CANARY: AT_HOME,
-    Stage.REMOTE: AT_HOME,
-    Stage.SYNCING: ("verify", "abort"),
-    Stage.VERIFIED: ("cutover", "verify", "abort"),
-    Stage.CUTTING: ("resume", "abort"),
-    Stage.REVERSIBLE: ("rollback", "commit"),
-    Stage.COMMITTED: ("decommission",),
-    Stage.DECOMMISSIONED: (),
-}
+
+
+class NotAsked(Exception):
+    """The action cannot be asked for; the message says why, in the reader's language."""
+
+
+def label_of(name: str) -> str:
+    """An action's label; the name itself of one that there is no more."""
+    return str(ACTIONS[name].label) if name in ACTIONS else name
+
+
+def at(stage: Stage | None) -> list[Action]:
+    """The actions that make sense at a stage; the ways out where it is not known."""
+    return [action for action in ACTIONS.values() if action.is_way_out or stage in action.stages]
+
+
+def can_move(service: str) -> bool:
+    """Whether the ways to both databases are known."""
+    return primaries.is_movable(service) and connections.is_configured(service)
+
+
+def ask(service: str, name: str, *, who: str, reason: str) -> Move:
+    """Have the worker perform it: the record of what was asked for. Raises: NotAsked."""
+    possible = at(_stage(service))
+    if name not in {action.name for action in possible} or not can_move(service):
+        raise NotAsked(gettext("That is not possible at this stage."))
+    if not reason.strip():
+        raise NotAsked(gettext("Say why: it is kept in the record."))
+    move = Move.objects.create(
+        service=service, verb=name, who=who[:254], where="admin", reason=reason.strip()[:500], outcome=Outcome.ASKED
+    )
+    # By name: a worker has the code and the way to the databases, and this request does not wait.
+    try:
+        current_app.send_task("extraction.act", args=[str(move.id)], queue="clock", ignore_result=True)
+    except OperationalError as error:
+        Move.objects.filter(id=move.id).update(
+            outcome=Outcome.FAILED, problem=f"not sent: {error}"[:4000], ended_at=timezone.now()
+        )
+        raise NotAsked(gettext("The worker's queue does not answer: nothing was begun.")) from None
+    return move
+
+
+def _stage(service: str) -> Stage | None:
+    try:
+        return stages.observe(service).stage
+    except (stages.TwoHomes, connections.NoWay, psycopg.Error):
+        return None

@@ -10,10 +10,11 @@ from apps.core.postgres import connections
 from apps.core.postgres.leadership import AnotherLeads
 from apps.core.postgres.replication import TooSlow
 from apps.datasync.interface import SyncPhase, SyncStatus
+from apps.extraction.pipeline.actions import ACTIONS
 from apps.extraction.pipeline.run import Course, Stopped, act, decide
 from apps.extraction.relocation.cutover import NotSwitched
-from apps.extraction.relocation.preconditions import Refused
 from apps.extraction.state import stages
+from apps.extraction.state.checks import Refused
 from apps.extraction.state.phases import Decision
 
 LOOK_SECONDS = 1.0
@@ -78,7 +79,7 @@ def end(course: Course) -> str:
 
 
 def _when_ready(course: Course, verb: str) -> None:
-    """Do it as soon as nothing stands against it, and nobody else leads. Raises: acting.PROBLEMS after a time."""
+    """Do it as soon as nothing stands against it, and nobody else leads. Raises: FAILURES after a time."""
     began = time.monotonic()
     while True:
         try:
@@ -98,13 +99,5 @@ def _when_ready(course: Course, verb: str) -> None:
         else:
             return
         time.sleep(LOOK_SECONDS)
-        if stages.observe(course.service).stage is not STAGE_OF.get(verb):
+        if stages.observe(course.service).stage not in ACTIONS[verb].stages:
             return
-
-
-STAGE_OF = {
-    "cutover": stages.Stage.VERIFIED,
-    "resume": stages.Stage.CUTTING,
-    "commit": stages.Stage.REVERSIBLE,
-    "decommission": stages.Stage.COMMITTED,
-}

@@ -16,6 +16,7 @@ from apps.extraction.routing.canary import controller, queries
 from apps.extraction.routing.canary.models import CanaryDeployment, CanaryState
 from apps.extraction.routing.judge import explanation
 from apps.extraction.routing.shadow import mismatches
+from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.phases import Decision
 
 LOOK_SECONDS = 1.0
@@ -72,7 +73,7 @@ def _deploy(course: Course) -> None:
         decide(course, Decision.AGAIN)
     else:
         decide(course, Decision.CANARY)
-    controller.deploy(course.service, course.rules, controller.By(course.by.who, course.by.where, course.by.reason))
+    controller.deploy(course.service, course.rules, Initiator(course.by.who, course.by.where, course.by.reason))
 
 
 def follow_canary(course: Course) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from apps.extraction.pipeline.actions import VERBS
-from apps.extraction.relocation import actions
+from apps.extraction.pipeline.actions import ACTIONS
 from apps.extraction.routing.judge.measures import Rules
+from apps.extraction.state.initiator import Initiator, Show
 from apps.extraction.state.models import Move
-from apps.extraction.state.phases import QUESTIONS, Decision, Phase
+from apps.extraction.state.phases import Decision, Phase
 
 
 class Stopped(Exception):
@@ -30,12 +30,12 @@ class Course(NamedTuple):
     """
 
     service: str
-    by: actions.By
+    by: Initiator
     rules: Rules
     decided: set[str]
     ask: Callable[[Decision], bool | None]
     begin: Callable[[Phase], None]
-    show: actions.Show
+    show: Show
     whole: Callable[[], AbstractContextManager[None]]
     patience_seconds: float
     least_compared: int
@@ -48,7 +48,7 @@ def decide(course: Course, decision: Decision) -> None:
     answer = course.ask(decision)
     if answer is None:
         raise Stopped(
-            f"{QUESTIONS[decision]} If so: manage.py extraction {course.service} run --decided {decision.value}"
+            f"{decision.question} If so: manage.py extraction {course.service} run --decided {decision.value}"
         )
     if not answer:
         raise Stopped("Left as it is. Run this again when it is decided.")
@@ -56,6 +56,6 @@ def decide(course: Course, decision: Decision) -> None:
 
 
 def act(course: Course, verb: str) -> Move:
-    """One action on the service's data, as the command line does it. Raises: acting.PROBLEMS."""
+    """One action on the service's data, as the command line does it. Raises: FAILURES."""
     course.show(verb, None)
-    return VERBS[verb](course.service, course.by)
+    return ACTIONS[verb].perform(course.service, course.by)

@@ -16,28 +16,21 @@ from apps.extraction.pipeline import data_phases, routing_phases
 from apps.extraction.pipeline.run import AnotherRun, Course
 from apps.extraction.routing.canary import controller
 from apps.extraction.state import stages
-from apps.extraction.state.phases import PHASE_OF, PHASES, Decision, Phase
+from apps.extraction.state.phases import PHASES, STAGES, Decision, Phase
 from apps.extraction.state.stages import Stage
-
-# What a person decides in a phase, for the plan.
-DECIDED_IN: dict[int, tuple[Decision, ...]] = {
-    3: (Decision.CANARY,),
-    5: (Decision.CUTOVER,),
-    6: (Decision.COMMIT, Decision.DECOMMISSION),
-}
 
 
 def run(course: Course) -> str:
     """Lead on until the end; the words for it.
 
-    Raises: Stopped; AnotherRun; what canaries and the verbs raise (`steering.CanaryRefused`, `acting.PROBLEMS`).
+    Raises: Stopped; AnotherRun; what canaries and the verbs raise (`controller.CanaryRefused`, `action.FAILURES`).
     """
     told: Phase | None = None
     with alone(course.service, course.by.who):
         while True:
             stage = stage_of(course.service)
-            if told != PHASE_OF[stage]:
-                told = PHASE_OF[stage]
+            if told != STAGES[stage].phase:
+                told = STAGES[stage].phase
                 course.begin(told)
             ended = TURNS[stage](course)
             if ended:
@@ -53,10 +46,10 @@ def stage_of(service: str) -> Stage:
 
 def plan(service: str) -> Iterator[str]:
     """The phases, which of them are behind, and what a person decides in each."""
-    here = PHASE_OF[stage_of(service)]
+    here = STAGES[stage_of(service)].phase
     for phase in PHASES:
         mark = "done" if phase.number < here.number else ("here" if phase == here else "")
-        asked = ", ".join(decision.value for decision in DECIDED_IN.get(phase.number, ()))
+        asked = ", ".join(decision.value for decision in phase.decisions)
         yield f"{mark:<4} [{phase.number}/{len(PHASES)}] {phase.words}{f'; decided by a person: {asked}' if asked else ''}"
 
 

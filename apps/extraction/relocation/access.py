@@ -1,7 +1,7 @@
 """Closing one database to the platform and opening the other: the two commits of a cutover, and the way out between them.
 
-Each is one transaction that first locks this database's fence and finds its own epoch there; whoever was stopped and wakes up after
-somebody else took over finds another one and does nothing (DESIGN section 6).
+Each is one transaction that first locks this database's fence and finds its own epoch there; a leader that was stopped and wakes up
+after another took over finds another epoch and does nothing (invariant 7, docs/invariants.md).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from psycopg import sql
 
 from apps.core.postgres import fences, replication
 from apps.core.postgres.connections import Connection
+from apps.extraction.state.epochs import StaleEpoch
 
 LOCK_TIMEOUT_MS = 50
 IDLE_MS = 200
@@ -31,10 +32,6 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'S') AND c.
 KEEPERS = ["lc_replicator", "lc_control"]
 # Sequences by name: the last value, and whether it was given to anybody.
 Counts = dict[str, tuple[int, bool]]
-
-
-class Overtaken(Exception):
-    """Somebody else leads this move now: the fence has another epoch."""
 
 
 class Gate(NamedTuple):
@@ -80,12 +77,12 @@ def close(door: Gate, epoch: int) -> Counts:
     """Let nobody in any more, once everybody who is writing has finished; the sequences' values at that moment.
 
     Only the home of a service that is moving is closed: whoever comes late finds that it is not, and does nothing. Readers with an
-    open snapshot finish their statement. Raises: psycopg.errors.LockNotAvailable after 50 ms, Overtaken.
+    open snapshot finish their statement. Raises: psycopg.errors.LockNotAvailable after 50 ms, StaleEpoch.
     """
     with _as_leader(door, epoch) as connection:
         row = connection.execute("SELECT moving FROM extraction.fence WHERE service = %s", [door.service]).fetchone()
         if not (row and row[0]) or not fences.is_writable(connection, door.service):
-            raise Overtaken(f"{door.service}: this database is not the home of a service that is moving")
+            raise StaleEpoch(f"{door.service}: this database is not the home of a service that is moving")
         closed = sql.SQL(
             "UPDATE extraction.fence SET closed = {}, closed_at = clock_timestamp() WHERE service = {}"
         ).format(sql.Literal(epoch), sql.Literal(door.service))
@@ -101,7 +98,7 @@ def open_up(door: Gate, epoch: int, sequences: Counts, *, closed: int, has_to_be
 
     `has_to_be_filled` for a service's own database: a synchronisation has filled it, and nobody has emptied it since.
 
-    Raises: Overtaken; replication.TooSlow when it is not here.
+    Raises: StaleEpoch; replication.TooSlow when it is not here.
     """
     with _as_leader(door, epoch) as connection:
         if closed and (replication.marked(connection, door.service, MARKER) or 0) < closed:
@@ -140,7 +137,7 @@ def sequences_of(door: Gate) -> Counts:
 
 @contextlib.contextmanager
 def _as_leader(door: Gate, epoch: int) -> Iterator[Connection]:
-    """A transaction that begins by finding its epoch in the fence, and holds it. Raises: Overtaken."""
+    """A transaction that begins by finding its epoch in the fence, and holds it. Raises: StaleEpoch."""
     with door.connection.transaction():
         # Should this process be stopped here, the server ends the transaction and lets people go on.
         door.connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}")
@@ -148,7 +145,7 @@ def _as_leader(door: Gate, epoch: int) -> Iterator[Connection]:
             "SELECT epoch FROM extraction.fence WHERE service = %s FOR UPDATE", [door.service]
         ).fetchone()
         if row is None or int(row[0]) != epoch:
-            raise Overtaken(f"{door.service}: epoch {epoch} was overtaken by {row[0] if row else 'nobody known'}")
+            raise StaleEpoch(f"{door.service}: epoch {epoch} was overtaken by {row[0] if row else 'nobody known'}")
         yield door.connection
 
 

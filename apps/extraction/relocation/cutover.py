@@ -11,31 +11,33 @@ from __future__ import annotations
 
 import random
 import time
-from typing import NamedTuple
+from functools import partial
 
 import psycopg
+from django.utils.translation import gettext_lazy as _
 
-from apps.core.postgres import connections, fences, replication
+from apps.core.postgres import connections, replication
 from apps.extraction.relocation import access
-from apps.extraction.state import stages
-from apps.extraction.state.journal import Journal
+from apps.extraction.state import epochs, stages
+from apps.extraction.state.action import Run, Step
+from apps.extraction.state.checks import ActionFailed
 from apps.extraction.state.stages import SHARED, Pair
 
 MARKER_SECONDS = 0.08
 MAX_ATTEMPTS = 40
 RESUME_SECONDS = 10
+CLOSE = Step(
+    "close",
+    _("close: in one transaction lock every table, take every right from the platform's roles, write a marker"),
+)
+MARKER = Step("marker", _("marker: wait until the marker, and with it every write before it, is in the other database"))
+OPEN = Step("open", _("open: in one transaction check the epoch, set the sequences, give the rights"))
+LEFT_MARKER = Step("marker", _("marker: wait until every write has arrived"))
+LEFT_OPEN = Step("open", _("open: the database that has them"))
 
 
-class NotSwitched(Exception):
+class NotSwitched(ActionFailed):
     """It could not be done, and everything is as it was."""
-
-
-class Switched(NamedTuple):
-    """How long nobody could write, all attempts together, and how many there were."""
-
-    epoch: int
-    pause_ms: float
-    attempts: int
 
 
 def keep_way_back(found: Pair) -> None:
@@ -63,51 +65,58 @@ def drop_way_back(found: Pair) -> None:
     replication.unpublish(found.own, name)
 
 
-def switch(found: Pair, origin: str, journal: Journal, epoch: int) -> Switched:
+def switch(run: Run, origin: str) -> None:
     """Close `origin`, open the other, under an epoch that was taken with the lead, before anything was checked.
 
-    Raises: NotSwitched, gate.Overtaken.
+    Epoch, attempts and the write pause of all attempts together stand in the record. Raises: NotSwitched, StaleEpoch.
     """
-    service = found.service
+    found, service, epoch, paused = run.found, run.service, run.epoch, 0.0
     old, new = access.gate(found.side(origin), service), access.gate(found.side(found.other(origin)), service)
-    paused = 0.0
     for attempt in range(1, MAX_ATTEMPTS + 1):
         began, is_closed = time.monotonic(), False
-        with journal.quietly():
+        with run.quietly():
             try:
-                with journal.step("close", f"epoch {epoch}"):
-                    sequences = access.close(old, epoch)
+                sequences = run.do(CLOSE, partial(access.close, old, epoch), f"epoch {epoch}")
                 is_closed = True
-                with journal.step("marker"):
-                    replication.await_marker(new.connection, service, access.MARKER, epoch, seconds=MARKER_SECONDS)
+                run.do(MARKER, partial(_await_marker, new, epoch, MARKER_SECONDS))
                 is_closed = False
-                with journal.step("open"):
-                    access.open_up(new, epoch, sequences, closed=epoch, has_to_be_filled=origin == SHARED)
-                paused += time.monotonic() - began
-                return Switched(epoch, round(paused * 1000, 2), attempt)
+                run.do(OPEN, partial(_open, new, epoch, sequences or {}, epoch, origin))
+                pause_ms = round((paused + time.monotonic() - began) * 1000, 2)
+                break
             except psycopg.errors.LockNotAvailable:
-                problem = "somebody held a table for more than 50 ms"
+                problem = "a table was held for more than 50 ms"
             except replication.TooSlow as error:
                 problem = str(error)
                 epoch = go_back(found, origin, epoch)
             except psycopg.OperationalError as error:
                 if not is_closed or new.connection.broken is False:
                     raise
-                # The new home went away before it was asked to open. Nobody but this process has this epoch, so nobody will.
+                # The new home went away before it was asked to open. Only this process has this epoch, so it stays closed.
                 access.open_up(old, epoch, {}, closed=0)
                 raise NotSwitched(f"{found.other(origin)} went away: {error}") from error
             paused += time.monotonic() - began
-        journal.note(attempts=attempt, pause_ms=round(paused * 1000, 2))
+        run.note(attempts=attempt, pause_ms=round(paused * 1000, 2))
         time.sleep(random.uniform(0.05, 0.25))
-    raise NotSwitched(f"{problem}, {MAX_ATTEMPTS} times")
+    else:
+        raise NotSwitched(f"{problem}, {MAX_ATTEMPTS} times")
+    run.note(epoch=epoch, attempts=attempt, pause_ms=pause_ms)
+    run.tell(f"nobody could write for {pause_ms:.1f} ms, in {attempt} attempts")
+
+
+def _await_marker(new: access.Gate, epoch: int, seconds: float) -> None:
+    replication.await_marker(new.connection, new.service, access.MARKER, epoch, seconds=seconds)
+
+
+def _open(new: access.Gate, epoch: int, sequences: access.Counts, closed: int, origin: str) -> None:
+    access.open_up(new, epoch, sequences, closed=closed, has_to_be_filled=origin == SHARED)
 
 
 def go_back(found: Pair, origin: str, held: int) -> int:
     """Open the old home again, after everybody who might still open the new one is shut out there. The epoch from now on.
 
-    `held` is the epoch that this leader has. Raises: NotSwitched when the new one is open already, gate.Overtaken.
+    `held` is the epoch that this leader has. Raises: NotSwitched when the new one is open already, StaleEpoch.
     """
-    epoch = renew(found, held)
+    epoch = epochs.renew(found, held)
     other = found.side(found.other(origin))
     if access.raise_unless_open(other, found.service, epoch):
         raise NotSwitched(f"{found.other(origin)} is the home already")
@@ -123,44 +132,19 @@ def left_by(found: Pair) -> str | None:
     return max(sides, key=lambda one: one.closed).alias
 
 
-def go_on(found: Pair, journal: Journal, epoch: int) -> str:
+def go_on(run: Run) -> str:
     """Finish a cutover that was left: forward where every write has arrived, else back. The alias of the home."""
+    found, service = run.found, run.service
     origin = left_by(found)
     if origin is None:
         raise NotSwitched("no cutover was left half-way")
-    service, target = found.service, found.other(origin)
+    target = found.other(origin)
     closed = stages.side(found.side(origin), service, origin).closed
     old, new = access.gate(found.side(origin), service), access.gate(found.side(target), service)
-    with journal.step("marker", f"of epoch {closed}"):
-        try:
-            replication.await_marker(new.connection, service, access.MARKER, closed, seconds=RESUME_SECONDS)
-        except replication.TooSlow:
-            go_back(found, origin, epoch)
-            return origin
-    with journal.step("open", target):
-        access.open_up(new, epoch, access.sequences_of(old), closed=closed, has_to_be_filled=origin == SHARED)
+    try:
+        run.do(LEFT_MARKER, partial(_await_marker, new, closed, RESUME_SECONDS), f"of epoch {closed}")
+    except replication.TooSlow:
+        go_back(found, origin, run.epoch)
+        return origin
+    run.do(LEFT_OPEN, lambda: _open(new, run.epoch, access.sequences_of(old), closed, origin), target)
     return target
-
-
-def take_epoch(found: Pair) -> int:
-    """An epoch of our own, known to both databases: whoever led before is refused from here on, in whatever it was doing."""
-    epoch = fences.allocate(found.shared, found.service, stages.epoch_of(found))
-    for connection in (found.own, found.shared):
-        fences.raise_epoch(connection, found.service, epoch)
-    return epoch
-
-
-def renew(found: Pair, held: int) -> int:
-    """The next epoch of a leader who still leads, so that nothing it has asked for before is done any more.
-
-    Raises: gate.Overtaken when somebody else has taken one meanwhile.
-    """
-    with found.shared.transaction():
-        row = found.shared.execute(
-            "SELECT epoch FROM extraction.fence WHERE service = %s FOR UPDATE", [found.service]
-        ).fetchone()
-        if row is None or int(row[0]) != held:
-            raise access.Overtaken(f"{found.service}: epoch {held} was overtaken")
-        epoch = fences.allocate(found.shared, found.service, held)
-    fences.raise_epoch(found.own, found.service, epoch)
-    return epoch

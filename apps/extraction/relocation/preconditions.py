@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from typing import NamedTuple
 
 from django.conf import settings
 from django.utils import timezone
@@ -13,6 +12,7 @@ from apps.core.postgres import fences, replication
 from apps.core.postgres.migrate_service import labels_of
 from apps.datasync.interface import SyncPhase, SyncStatus
 from apps.extraction.state import stages
+from apps.extraction.state.checks import Check
 from apps.extraction.state.stages import SHARED, Observed, Pair, Stage
 
 MAX_BACKLOG = 500
@@ -47,22 +47,6 @@ WHERE backend_type = 'client backend' AND xact_start < clock_timestamp() - make_
 """
 
 
-class Check(NamedTuple):
-    """One check: its name, whether it holds, and what was seen."""
-
-    name: str
-    holds: bool
-    seen: str
-
-
-class Refused(Exception):
-    """Something is not so; `checks` says what."""
-
-    def __init__(self, checks: list[Check]) -> None:
-        self.checks = checks
-        super().__init__("; ".join(f"{check.name}: {check.seen}" for check in checks if not check.holds))
-
-
 def before_sync(found: Pair, observed: Observed) -> list[Check]:
     """What has to be so before a service's rows are brought over."""
     return [check(found, observed) for check in (at_home_in_shared, *SHAPE)]
@@ -83,12 +67,6 @@ def before_commit(found: Pair, observed: Observed) -> list[Check]:
     # One whose leader died half-way is finished by doing it again.
     holds = observed.stage in {Stage.REVERSIBLE, Stage.COMMITTED}
     return [Check("stage", holds, f"the stage is {observed.stage}")]
-
-
-def require(checks: list[Check]) -> None:
-    """Raise Refused unless all hold."""
-    if not all(check.holds for check in checks):
-        raise Refused(checks)
 
 
 def at_home_in_shared(found: Pair, observed: Observed) -> Check:
@@ -272,9 +250,3 @@ SHAPE: tuple[Callable[[Pair, Observed], Check], ...] = (
     slots,
 )
 QUIET: tuple[Callable[[Pair, Observed], Check], ...] = (slots, long_transactions, alone)
-
-
-def lines(checks: list[Check]) -> Iterator[str]:
-    """The checks as lines of text."""
-    for check in checks:
-        yield f"{'ok     ' if check.holds else 'REFUSED'} {check.name:<18} {check.seen}"

@@ -7,8 +7,10 @@ from django.conf import settings
 from apps.core.database import primaries
 from apps.core.postgres import connections
 from apps.extraction.relocation import cutover
-from apps.extraction.relocation.actions import PROBLEMS, By, resume
+from apps.extraction.relocation.actions import RESUME
 from apps.extraction.state import stages
+from apps.extraction.state.action import FAILURES
+from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.stages import SHARED
 
 
@@ -19,11 +21,11 @@ def look_after() -> list[str]:
     """
     done = []
     for service in _left_closed():
-        by = By("watch", "worker", "a cutover was left closed", take_over=True)
+        by = Initiator("watch", "worker", "a cutover was left closed", take_over=True)
         try:
-            move = resume(service, by)
+            move = RESUME.perform(service, by)
             done.append(f"{service}: {move.facts}")
-        except PROBLEMS as error:
+        except FAILURES as error:
             done.append(f"{service}: {error}")
     return done
 

@@ -12,28 +12,43 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 from psycopg import sql
 
 from apps.core.database import primaries
 from apps.core.postgres import connections, pg_dump, replication
 from apps.core.postgres.migrate_service import OWNER
-from apps.extraction.relocation import actions
-from apps.extraction.relocation.actions import By
+from apps.extraction.relocation.actions import (
+    COMMIT,
+    CUTOVER,
+    NONE_FELT,
+    PREPARE,
+    ROLLBACK,
+    SERVED,
+    SYNC,
+    VERIFY,
+)
 from apps.extraction.state import stages
-from apps.extraction.state.models import Move
+from apps.extraction.state.action import Action, Run, Step
+from apps.extraction.state.checks import ActionFailed
+from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.stages import SHARED
 
 FACTS = "facts: "
 HOME_SQL = "migrations_playbook/sql/home.sql"
+BACKUP = Step("backup", _("backup: the service's tables, by pg_dump"))
+RESTORE = Step("restore", _("restore: into two scratch databases beside the real ones"))
+PLAY = Step("play", _("play: prepare, sync, verify, cutover, rollback, cutover and commit, there"))
+DROP = Step("drop", _("drop: the scratch databases"))
 
 
-class RehearsalFailed(Exception):
+class RehearsalFailed(ActionFailed):
     """The copies did not come through; the message is what was said."""
 
 
@@ -42,37 +57,42 @@ class _Copies(NamedTuple):
     own: str
 
 
-def rehearse(service: str, by: By) -> Move:
-    """Do the whole move on copies, and tell what it took. Nothing of the real databases is changed."""
-    with actions.action(service, "rehearse", by) as journal, tempfile.TemporaryDirectory() as folder:
+def rehearse(run: Run) -> None:
+    """Do the whole relocation on copies, and note what it took. Nothing of the real databases is changed."""
+    service = run.service
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as scratch:
         file = Path(folder) / "copy.dump"
-        home = primaries.database_of(service)
-        with journal.step("backup"), connections.control(home) as connection:
-            tables = replication.tables_of(connection, service)
-            pg_dump.dump(home, tables, file, options=["--data-only"])
-        with _scratch(service) as copies:
-            with journal.step("restore"):
-                _fill(service, copies, tables, file)
-            with journal.step("play"):
-                facts = _play_there(service, copies, by)
-        journal.note(facts=facts)
-    return journal.move
+        tables = run.do(BACKUP, lambda: _back_up(service, file)) or ()
+        copies = run.do(RESTORE, lambda: _restore(service, scratch.enter_context(_scratch(service)), tables, file))
+        facts = run.do(PLAY, lambda: _play_there(service, copies, run.by) if copies else {})
+        run.do(DROP, scratch.close)
+    run.note(facts=facts)
 
 
-def play(service: str, by: By) -> str:
-    """Every verb in its order, in the databases of this process; the facts as one line."""
+def play(service: str, by: Initiator) -> str:
+    """Every action in its order, in the databases of this process; the facts as one line."""
     facts: dict[str, Any] = {}
-    steps = (
-        *(("prepare", actions.prepare_home), ("sync", actions.sync), ("verify", actions.verify)),
-        *(("cutover", actions.cutover), ("rollback", actions.rollback), ("cutover again", actions.cutover)),
-        ("commit", actions.commit),
-    )
-    for name, act in steps:
-        move = act(service, by)
+    order = (PREPARE, SYNC, VERIFY, CUTOVER, ROLLBACK, CUTOVER, COMMIT)
+    for action in order:
+        name = f"{action.name} again" if action.name in facts else action.name
+        move = action.perform(service, by)
         pause = {} if move.pause_ms is None else {"pause_ms": move.pause_ms, "attempts": move.attempts}
         took = round((move.ended_at - move.started_at).total_seconds(), 2) if move.ended_at else None
         facts[name] = {"seconds": took, **pause, **move.facts}
     return FACTS + json.dumps(facts)
+
+
+def _back_up(service: str, file: Path) -> tuple[str, ...]:
+    home = primaries.database_of(service)
+    with connections.control(home) as connection:
+        tables = replication.tables_of(connection, service)
+    pg_dump.dump(home, tables, file, options=["--data-only"])
+    return tables
+
+
+def _restore(service: str, copies: _Copies, tables: tuple[str, ...], file: Path) -> _Copies:
+    _fill(service, copies, tables, file)
+    return copies
 
 
 @contextmanager
@@ -143,7 +163,7 @@ def _fill(service: str, copies: _Copies, tables: tuple[str, ...], file: Path) ->
                 )
 
 
-def _play_there(service: str, copies: _Copies, by: By) -> dict[str, Any]:
+def _play_there(service: str, copies: _Copies, by: Initiator) -> dict[str, Any]:
     said = _run(["extraction", service, "rehearse", "--here"], _environment(service, copies))
     facts: dict[str, Any] = {}
     for line in said.splitlines():
@@ -191,3 +211,13 @@ def _run(arguments: list[str], environment: dict[str, str]) -> str:
     if done.returncode:
         raise RehearsalFailed((done.stdout + done.stderr)[-3000:])
     return done.stdout
+
+
+REHEARSE = Action(
+    name="rehearse",
+    label=_("Rehearse on copies"),
+    effect=_("The whole move is played on copies of its tables, which are dropped afterwards. Nobody notices."),
+    stages=SERVED,
+    procedure=rehearse,
+    locks=NONE_FELT,
+)

@@ -1,4 +1,4 @@
-"""The six phases of a migration, which stages belong to each, and what a person decides in it. The playbook has a page for each."""
+"""One record for each of the six phases and one for each of the ten stages of a migration. The playbook has a page for each phase."""
 
 from __future__ import annotations
 
@@ -6,41 +6,9 @@ import enum
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from apps.extraction.state.stages import Stage
-
-
-class Phase(NamedTuple):
-    """A phase: its place among the six, its words, its page in `migrations_playbook/`."""
-
-    number: int
-    name: str
-    words: Any
-    page: str
-
-
-APART = Phase(1, "apart", _("apart: the service runs in a process of its own and answers"), "1-apart.md")
-SHADOW = Phase(2, "shadow", _("shadow: people's queries are asked of both sides and compared"), "2-shadow.md")
-CANARY = Phase(3, "canary", _("canary: a rising share of people, judged at every step"), "3-canary.md")
-COPY = Phase(4, "copy", _("copy: rows copied to a database of its own, followed, and compared"), "4-copy.md")
-CUTOVER = Phase(
-    5, "cutover", _("cutover: the service's own database becomes the home, and can go back"), "5-cutover.md"
-)
-ENDING = Phase(6, "ending", _("ending: committed for good, the old home decommissioned"), "6-ending.md")
-PHASES = (APART, SHADOW, CANARY, COPY, CUTOVER, ENDING)
-
-PHASE_OF: dict[Stage, Phase] = {
-    Stage.IN_PROCESS: APART,
-    Stage.SHADOW: SHADOW,
-    Stage.CANARY: CANARY,
-    Stage.REMOTE: COPY,
-    Stage.SYNCING: COPY,
-    Stage.VERIFIED: CUTOVER,
-    Stage.CUTTING: CUTOVER,
-    Stage.REVERSIBLE: ENDING,
-    Stage.COMMITTED: ENDING,
-    Stage.DECOMMISSIONED: ENDING,
-}
 
 
 class Decision(enum.StrEnum):
@@ -52,6 +20,11 @@ class Decision(enum.StrEnum):
     COMMIT = "commit"
     DECOMMISSION = "decommission"
 
+    @property
+    def question(self) -> Any:
+        """What the person is asked."""
+        return QUESTIONS[self]
+
 
 QUESTIONS: dict[Decision, Any] = {
     Decision.CANARY: _("Send the first people to the lifted-out process? Until the cutover going back is a flag."),
@@ -62,5 +35,116 @@ QUESTIONS: dict[Decision, Any] = {
     Decision.COMMIT: _("Commit for good? After this the way back is a backup."),
     Decision.DECOMMISSION: _(
         "Decommission the old home? Its tables are backed up, the backup is compared, then they are dropped."
+    ),
+}
+
+
+class Phase(NamedTuple):
+    """A phase: its place among the six, its words, its page in `migrations_playbook/`, and what a person decides in it."""
+
+    number: int
+    name: str
+    words: Any
+    page: str
+    decisions: tuple[Decision, ...] = ()
+
+
+APART = Phase(1, "apart", _("apart: the service runs in a process of its own and answers"), "1-apart.md")
+SHADOW = Phase(2, "shadow", _("shadow: people's queries are asked of both sides and compared"), "2-shadow.md")
+CANARY = Phase(
+    3, "canary", _("canary: a rising share of people, judged at every step"), "3-canary.md", (Decision.CANARY,)
+)
+COPY = Phase(4, "copy", _("copy: rows copied to a database of its own, followed, and compared"), "4-copy.md")
+CUTOVER = Phase(
+    5,
+    "cutover",
+    _("cutover: the service's own database becomes the home, and can go back"),
+    "5-cutover.md",
+    (Decision.CUTOVER,),
+)
+ENDING = Phase(
+    6,
+    "ending",
+    _("ending: committed for good, the old home decommissioned"),
+    "6-ending.md",
+    (Decision.COMMIT, Decision.DECOMMISSION),
+)
+PHASES = (APART, SHADOW, CANARY, COPY, CUTOVER, ENDING)
+
+
+class StageFacts(NamedTuple):
+    """Everything there is to say of a stage: its label, a short one of some 80 pixels, a sentence, its phase, what waits for a person."""
+
+    label: Any
+    short: Any
+    sentence: Any
+    phase: Phase
+    waits: Any = ""
+
+
+STAGES: dict[Stage, StageFacts] = {
+    Stage.IN_PROCESS: StageFacts(
+        _("in the process"),
+        pgettext_lazy("stage", "in process"),
+        _("Everything is answered inside the platform's own process."),
+        APART,
+    ),
+    Stage.SHADOW: StageFacts(
+        _("shadowed"),
+        pgettext_lazy("stage", "shadow"),
+        _("People are answered at home; some of their queries are asked of the lifted-out process as well."),
+        SHADOW,
+    ),
+    Stage.CANARY: StageFacts(
+        _("canary"),
+        pgettext_lazy("stage", "canary"),
+        _("A share of people is answered by the lifted-out process."),
+        CANARY,
+    ),
+    Stage.REMOTE: StageFacts(
+        _("remote"),
+        pgettext_lazy("stage", "remote"),
+        _("Everybody is answered by the lifted-out process. The data are still in the shared database."),
+        COPY,
+    ),
+    Stage.SYNCING: StageFacts(
+        _("being copied"),
+        pgettext_lazy("stage", "copying"),
+        _("Rows are being copied to the service's own database, which then follows."),
+        COPY,
+    ),
+    Stage.VERIFIED: StageFacts(
+        _("verified"),
+        pgettext_lazy("stage", "verified"),
+        _("Its own database follows, and every row was found the same. It can be cut over."),
+        CUTOVER,
+        _("Ready: decide on the cutover."),
+    ),
+    Stage.CUTTING: StageFacts(
+        _("between two homes"),
+        pgettext_lazy("stage", "cutover"),
+        _("Between two homes: nobody can write until the cutover is finished or taken back."),
+        CUTOVER,
+        _("Nobody can write. The worker finishes it within seconds; if it does not, resume or abort."),
+    ),
+    Stage.REVERSIBLE: StageFacts(
+        _("moved, reversible"),
+        pgettext_lazy("stage", "reversible"),
+        _("The data are in its own database; the shared one follows, so that going back loses nothing."),
+        ENDING,
+        _("Moved: commit for good when you are sure, or roll back."),
+    ),
+    Stage.COMMITTED: StageFacts(
+        _("moved for good"),
+        pgettext_lazy("stage", "for good"),
+        _("The data are in its own database for good; the old tables are still there, closed."),
+        ENDING,
+        _("Moved for good: the old home can be decommissioned."),
+    ),
+    Stage.DECOMMISSIONED: StageFacts(
+        _("old home decommissioned"),
+        pgettext_lazy("stage", "old one gone"),
+        _("The old tables are gone, after a backup of them was restored and compared."),
+        ENDING,
     ),
 }

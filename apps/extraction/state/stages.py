@@ -209,8 +209,3 @@ def latest_verification(service: str) -> Verification | None:
         return call(DATASYNC).verification(ctx=system_context(f"extraction.{service}"), target_service=service)
     except DomainError:
         return None
-
-
-def epoch_of(found: Pair) -> int:
-    """The highest epoch that either database knows."""
-    return max(fences.epoch(found.shared, found.service), fences.epoch(found.own, found.service))

@@ -7,16 +7,15 @@ from typing import Any
 from psycopg import sql
 
 from apps.core.flags.routes import system_context
-from apps.core.postgres import checksums, replication
-from apps.core.postgres.connections import Connection
+from apps.core.postgres import replication
 from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync, SyncStatus, SyncType
 from apps.extraction.decommission.findings import Finding, fails, holds
+from apps.extraction.relocation import baseline
 from apps.extraction.state import stages
 from apps.extraction.state.models import Move, Outcome
 from apps.extraction.state.stages import Pair
 
-BASELINE = "old_home"
 SLOTS = "SELECT slot_name FROM pg_replication_slots WHERE slot_name ~ %s AND NOT temporary"
 SUBSCRIPTIONS = (
     "SELECT subname FROM pg_subscription WHERE subname ~ %s"
@@ -121,14 +120,6 @@ def _left(found: Pair) -> list[str]:
     return left
 
 
-def baseline(shared: Connection, service: str) -> dict[str, list[Any]]:
-    """What the old tables hold when nothing is followed any more: by name, rows and the sum of their hashes."""
-    return {
-        name: [content.rows, content.sum]
-        for name, content in checksums.contents(shared, replication.tables_of(shared, service)).items()
-    }
-
-
 def _unchanged(found: Pair) -> tuple[list[str], str]:
     """Whether the old tables are what they were at the commit."""
     then = _at_commit(found.service)
@@ -137,7 +128,7 @@ def _unchanged(found: Pair) -> tuple[list[str], str]:
         return [], "the old tables are gone"
     if then is None:
         return ["no commit has noted what the old home held"], "not known"
-    changed = sorted(name for name, now in baseline(found.shared, found.service).items() if now != then.get(name))
+    changed = sorted(name for name, now in baseline.of(found.shared, found.service).items() if now != then.get(name))
     if changed:
         return [f"the old home was written since the commit: {', '.join(changed)}"], "changed"
     return [], f"{sum(rows for rows, _ in then.values())} rows of the old home are what they were at the commit"
@@ -152,6 +143,6 @@ def _at_commit(service: str) -> dict[str, list[Any]] | None:
         service=service, outcome=Outcome.DONE, verb="commit", started_at__gt=cutover.started_at
     ).order_by("started_at")
     for move in commits:
-        if BASELINE in move.facts:
-            return dict(move.facts[BASELINE])
+        if baseline.FACT in move.facts:
+            return dict(move.facts[baseline.FACT])
     return None

@@ -17,11 +17,13 @@ from apps.core.postgres import connections
 from apps.core.seam.verify import conformance
 from apps.extraction.management import canary, checklist, run
 from apps.extraction.pipeline import plans
-from apps.extraction.pipeline.actions import VERBS
+from apps.extraction.pipeline.actions import ACTIONS
 from apps.extraction.pipeline.routing_phases import LEAST_COMPARED
-from apps.extraction.relocation import actions, rehearsal
+from apps.extraction.relocation import rehearsal
 from apps.extraction.routing import shares
 from apps.extraction.state import stages
+from apps.extraction.state.action import FAILURES
+from apps.extraction.state.initiator import Initiator
 
 ALL = "all"
 CANARY = "canary"
@@ -44,7 +46,7 @@ class Command(BaseCommand):
             "verb",
             nargs="?",
             default="status",
-            choices=("status", "run", *shares.KINDS, *VERBS, *checklist.VERBS, CANARY),
+            choices=("status", "run", *shares.KINDS, *ACTIONS, *checklist.VERBS, CANARY),
         )
         parser.add_argument(
             "share",
@@ -88,7 +90,7 @@ class Command(BaseCommand):
             for line in canary.lead(service, options["share"] or "status", options["rule"], options["reason"]):
                 self._tell(line)
             return
-        if verb in VERBS:
+        if verb in ACTIONS:
             if service == ALL:
                 raise CommandError(f"{verb} is done with one service at a time")
             self._act(service, verb, options)
@@ -117,7 +119,7 @@ class Command(BaseCommand):
             for line in plans.lines(service, verb):
                 self.stdout.write(line)
             return
-        by = actions.By(
+        by = Initiator(
             getpass.getuser(),
             "manage.py extraction",
             options["reason"],
@@ -129,8 +131,8 @@ class Command(BaseCommand):
             self._tell(rehearsal.play(service, by))
             return
         try:
-            move = VERBS[verb](service, by)
-        except (*actions.PROBLEMS, rehearsal.RehearsalFailed) as error:
+            move = ACTIONS[verb].perform(service, by)
+        except FAILURES as error:
             raise CommandError(f"{service} {verb}: {error}") from error
         self._tell(f"{verb} of {service}: {move.outcome}, record {move.id}")
 

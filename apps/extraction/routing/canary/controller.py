@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -27,6 +26,7 @@ from apps.extraction.routing.canary.models import CanaryDeployment, CanaryState
 from apps.extraction.routing.judge.measures import Rules
 from apps.extraction.routing.judge.ruling import Ruling, Verdict, rule
 from apps.extraction.state import stages
+from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.stages import Stage
 
 # The judge's word is kept this often while it stays the same: the curve of its evidence is drawn from these lines.
@@ -44,14 +44,6 @@ class CanaryRefused(Exception):
     """The canary cannot be deployed, or the action makes no sense now; the message says why."""
 
 
-class By(NamedTuple):
-    """Who acts, from where, and why."""
-
-    who: str
-    where: str
-    reason: str
-
-
 def open_canary(service: str) -> CanaryDeployment | None:
     """The service's canary that has not ended, if there is one."""
     return CanaryDeployment.objects.filter(service=service, ended_at=None).first()
@@ -62,7 +54,7 @@ def latest(service: str) -> CanaryDeployment | None:
     return CanaryDeployment.objects.filter(service=service).first()
 
 
-def deploy(service: str, rules: Rules, by: By) -> CanaryDeployment:
+def deploy(service: str, rules: Rules, by: Initiator) -> CanaryDeployment:
     """Send the first share of people to the lifted-out process, and have it judged from now on.
 
     Raises: CanaryRefused; routing.UnknownService.
@@ -119,7 +111,7 @@ def _held(service: str) -> Iterator[CanaryDeployment]:
         yield canary
 
 
-def promote(service: str, by: By, seen: str = "") -> CanaryDeployment:
+def promote(service: str, by: Initiator, seen: str = "") -> CanaryDeployment:
     """Go on to the next share now, whatever the judge says; after the last one the canary has ended well.
 
     `seen` is the `place` at which somebody decided it, where a moment passes in between. Raises: CanaryRefused.
@@ -141,24 +133,24 @@ def place(canary: CanaryDeployment) -> str:
     return f"{canary.id}/{canary.step}"
 
 
-def hold(service: str, by: By) -> CanaryDeployment:
+def hold(service: str, by: Initiator) -> CanaryDeployment:
     """Stay at this share until somebody says otherwise. Harm still takes it back. Raises: CanaryRefused."""
     return _change(service, CanaryState.HELD, "hold", by)
 
 
-def resume(service: str, by: By) -> CanaryDeployment:
+def resume(service: str, by: Initiator) -> CanaryDeployment:
     """Let the judge lead on: after a hold, or after a person was asked. Raises: CanaryRefused."""
     return _change(service, CanaryState.RUNNING, "resume", by)
 
 
-def roll_back(service: str, by: By) -> CanaryDeployment:
+def roll_back(service: str, by: Initiator) -> CanaryDeployment:
     """Send everybody home, now. Raises: CanaryRefused."""
     with _held(service) as canary, shares.by(by.who, where=by.where, reason=by.reason):
         _roll_back(canary, queries.rules_of(canary), by)
     return canary
 
 
-VERBS: dict[str, Callable[[str, By], CanaryDeployment]] = {
+VERBS: dict[str, Callable[[str, Initiator], CanaryDeployment]] = {
     "promote": promote,
     "hold": hold,
     "resume": resume,
@@ -166,7 +158,7 @@ VERBS: dict[str, Callable[[str, By], CanaryDeployment]] = {
 }
 
 
-def _change(service: str, state: CanaryState, action: str, by: By) -> CanaryDeployment:
+def _change(service: str, state: CanaryState, action: str, by: Initiator) -> CanaryDeployment:
     with _held(service) as canary:
         if canary.state == state:
             raise CanaryRefused(f"the canary of {service} is {state.label} already")
@@ -212,13 +204,13 @@ def look(canary: CanaryDeployment) -> Ruling:
     canary.not_known_since = (canary.not_known_since or now) if ruling.verdict is Verdict.NOT_KNOWN else None
     canary.save()
     if changed or _is_due(canary, now):
-        _write(canary, rules, "judge", By(JUDGE, WHERE, ""))
+        _write(canary, rules, "judge", Initiator(JUDGE, WHERE, ""))
     _act_on(canary, rules, ruling, now)
     return ruling
 
 
 def _act_on(canary: CanaryDeployment, rules: Rules, ruling: Ruling, now: datetime) -> None:
-    by = By(JUDGE, WHERE, ruling.reason.value)
+    by = Initiator(JUDGE, WHERE, ruling.reason.value)
     if ruling.verdict is Verdict.HARM:
         with shares.by(by.who, where=by.where, reason=by.reason):
             _roll_back(canary, rules, by)
@@ -245,7 +237,7 @@ def _is_due(canary: CanaryDeployment, now: datetime) -> bool:
     return last is None or now - last >= KEPT_EACH
 
 
-def _go_on(canary: CanaryDeployment, rules: Rules, action: str, by: By) -> None:
+def _go_on(canary: CanaryDeployment, rules: Rules, action: str, by: Initiator) -> None:
     ruled = canary.verdict, canary.judged_because
     if canary.step + 1 < len(rules.steps):
         canary.step += 1
@@ -261,7 +253,7 @@ def _go_on(canary: CanaryDeployment, rules: Rules, action: str, by: By) -> None:
     _write(canary, rules, action, by, ruled=ruled)
 
 
-def _roll_back(canary: CanaryDeployment, rules: Rules, by: By) -> None:
+def _roll_back(canary: CanaryDeployment, rules: Rules, by: Initiator) -> None:
     shares.switch_off(canary.service, "remote")
     _turn_shadow_back(canary)
     canary.state, canary.ended_at = CanaryState.ROLLED_BACK, timezone.now()
@@ -278,7 +270,7 @@ def _turn_shadow_back(canary: CanaryDeployment) -> None:
 
 
 def _write(
-    canary: CanaryDeployment, rules: Rules, action: str, by: By, *, ruled: tuple[str, str] | None = None
+    canary: CanaryDeployment, rules: Rules, action: str, by: Initiator, *, ruled: tuple[str, str] | None = None
 ) -> None:
     """A line of its history: the share from now on, and the ruling that led to it, if there was one yet."""
     verdict, because = ruled or (canary.verdict, canary.judged_because)

@@ -1,0 +1,45 @@
+"""The last action of a migration: the checklist holds, a backup of the old tables was found whole, and they go."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from apps.extraction.decommission import old_tables, requirements
+from apps.extraction.state.action import Action, Run, Step
+from apps.extraction.state.checks import Check
+from apps.extraction.state.stages import Stage
+
+CHECKLIST = Step(
+    "checklist",
+    _("checklist: everything that can be looked at within seconds is looked at again; the rest has to be fresh"),
+)
+
+
+def checks(run: Run) -> list[Check]:
+    """The stage and the tools, then every item of the checklist."""
+    listed = run.do(CHECKLIST, lambda: requirements.checks(run.service, run.by.who))
+    if listed is None:
+        listed = requirements.shown(run.service)
+    return [*old_tables.before(run.found, run.observed), *listed]
+
+
+def decommission(run: Run) -> None:
+    """Use up the overrides that were needed, then take the old tables away. Raises: NotOverridden, NotDecommissioned, BackupFailed."""
+    if not run.is_dry:
+        run.note(facts={"passed_over": requirements.pass_over(run.service, run.checks, run.record_id)})
+    old_tables.take_away(run)
+
+
+DECOMMISSION = Action(
+    name="decommission",
+    label=_("Decommission the old home"),
+    effect=_("The old tables are backed up, the backup is restored and compared, then they are dropped."),
+    stages=(Stage.COMMITTED,),
+    leaves=Stage.DECOMMISSIONED,
+    checks=checks,
+    procedure=decommission,
+    locks=_("ACCESS EXCLUSIVE on tables that nobody may use any more"),
+    dangers=(_("the restored backup is not the same: nothing is dropped"),),
+    leads=True,
+    destroys=True,
+)

@@ -1,0 +1,144 @@
+"""The second part of a relocation: the primary of the data changes, there and back, for good, or not after all."""
+
+from __future__ import annotations
+
+import threading
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from psycopg import sql
+
+from apps.core.postgres import advisory_locks, fences, replication
+from apps.core.postgres.connections import Connection
+from apps.core.postgres.migrate_service import OWNER
+from apps.core.seam.client.registry import call
+from apps.datasync.interface import DATASYNC, SyncStatus
+from apps.extraction.relocation import baseline, cutover
+from apps.extraction.relocation.synchronisation import advance, system_ctx
+from apps.extraction.state import stages
+from apps.extraction.state.action import Run, Step
+from apps.extraction.state.checks import Check
+from apps.extraction.state.stages import SHARED
+
+# A tenth of a table's rows, or as many as autovacuum would wait for.
+AGED = "(n_mod_since_analyze > 500 + n_live_tup / 10 OR n_dead_tup > 500 + n_live_tup / 10)"
+
+WAY_BACK = Step("way back", _("way back: the shared database follows the service's own from now on"))
+VACUUM = Step("vacuum", _("vacuum: VACUUM ANALYZE of every table and a CHECKPOINT on both servers"))
+STOP_FOLLOWING = Step("stop following", _("stop following: end both directions and drop their slots"))
+GRANTS = Step("grants", _("grants: future tables are the service's as well"))
+REOPEN = Step("open", _("open: the database that was closed, after everybody else is shut out of the other"))
+CONTINUE = Step("continue", _("continue: a copy that was paused, and the comparison that follows it"))
+
+
+def cut_over(run: Run) -> None:
+    """The service's own database becomes the primary."""
+    run.do(WAY_BACK, lambda: _keep_way_back(run))
+    _switch(run, SHARED)
+
+
+def _keep_way_back(run: Run) -> None:
+    cutover.keep_way_back(run.found)
+    replication.beat(run.found.own, run.found.shared, run.service, seconds=30)
+
+
+def roll_back(run: Run) -> None:
+    """The shared database becomes the primary again, with every write made since."""
+    _switch(run, run.service)
+
+
+def commit(run: Run) -> None:
+    """Give up the way back. The old tables stay, closed, until they are decommissioned."""
+    run.do(STOP_FOLLOWING, lambda: _stop_following(run, forward=True))
+    run.do(GRANTS, lambda: _settle(run))
+
+
+def _settle(run: Run) -> None:
+    """What the old tables hold is noted: the checklist looks whether that stays so. The old database stays closed."""
+    found, service = run.found, run.service
+    _grant_future_tables(found.own)
+    for connection in (found.shared, found.own):
+        fences.set_moving(connection, service, moving=False)
+    run.note(facts={baseline.FACT: baseline.of(found.shared, service)})
+    # Closed for good: nothing has to look after that any more.
+    found.shared.execute("UPDATE extraction.fence SET closed_at = NULL WHERE service = %s", [service])
+
+
+def resume(run: Run) -> None:
+    """Go on from wherever a leader that died has stopped."""
+    if cutover.left_by(run.found) is not None:
+        run.note(facts={"home": cutover.go_on(run)})
+        return
+    run.do(CONTINUE, lambda: _continue(run))
+
+
+def _continue(run: Run) -> None:
+    sync = run.observed.sync
+    if sync is not None and sync.status is SyncStatus.PAUSED:
+        call(DATASYNC).resume(ctx=system_ctx(run.service), sync_id=sync.sync_id)
+    advance(run.service)
+    run.tell(f"{run.service}: {run.observed.stage}; no cutover was left half-way")
+
+
+def abort_checks(run: Run) -> list[Check]:
+    """Whether something is there to be taken back."""
+    if cutover.left_by(run.found) is not None or run.observed.home == SHARED:
+        return []
+    return [Check("home", False, f"the stage is {run.observed.stage}: rollback is the way back")]
+
+
+def abort(run: Run) -> None:
+    """Back to where the data were before: out of a cutover that was left, or out of a synchronisation."""
+    if (origin := cutover.left_by(run.found)) is not None:
+        run.do(REOPEN, lambda: cutover.go_back(run.found, origin, run.epoch), origin)
+        return
+    run.do(STOP_FOLLOWING, lambda: _stop_following(run, forward=False))
+
+
+def _stop_following(run: Run, *, forward: bool) -> None:
+    """End the synchronisation and the way back. `forward`: the subscription goes as well, which the synchronisation leaves at its end."""
+    found, service, sync = run.found, run.service, run.observed.sync
+    if sync is not None:
+        call(DATASYNC).cancel(ctx=system_ctx(service), sync_id=sync.sync_id)
+    if forward:
+        replication.unsubscribe(found.own, stages.forward_name(service))
+    cutover.drop_way_back(found)
+    if not forward:
+        for connection in (found.shared, found.own):
+            fences.set_moving(connection, service, moving=False)
+
+
+def _switch(run: Run, origin: str) -> None:
+    """The switch between its preparation and the proof that people can write again."""
+    run.do(VACUUM, lambda: _tidy_both(run))
+    with advisory_locks.during_switch(run.found.shared, run.service):
+        cutover.switch(run, origin)
+
+
+def _tidy_both(run: Run) -> None:
+    other = threading.Thread(target=_tidy, args=(run.found.own, run.service), name="tidy")
+    other.start()
+    try:
+        _tidy(run.found.shared, run.service)
+    finally:
+        other.join()
+
+
+def _tidy(connection: Connection, service: str) -> None:
+    """Statistics where they have aged, and a checkpoint: the first writes after the switch shall not have to wait for either."""
+    aged = "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public' AND relname = ANY(%s) AND " + AGED
+    for (table,) in connection.execute(aged, [list(replication.tables_of(connection, service))]).fetchall():
+        connection.execute(f'VACUUM (ANALYZE, SKIP_LOCKED) public."{table}"')
+    connection.execute("CHECKPOINT")
+
+
+def _grant_future_tables(own: Connection) -> None:
+    """Tables that later migrations make in the service's own database are its roles' as well."""
+    for role in settings.DATABASE_APP_ROLES:
+        if own.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+            for rights, what in (("SELECT, INSERT, UPDATE, DELETE", "TABLES"), ("USAGE, SELECT", "SEQUENCES")):
+                own.execute(
+                    sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public GRANT {} ON {} TO {}").format(
+                        sql.Identifier(OWNER), sql.SQL(rights), sql.SQL(what), sql.Identifier(role)
+                    )
+                )

@@ -1,0 +1,131 @@
+"""The first part of a relocation: the tables made, every row copied and followed, every row compared. People notice nothing of it."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.flags.routes import system_context
+from apps.core.interface.context import CallContext
+from apps.core.postgres import connections, migrate_service
+from apps.core.seam.client.registry import call
+from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType, Verification, VerificationStatus
+from apps.extraction.relocation import cutover, preconditions
+from apps.extraction.state import stages
+from apps.extraction.state.action import Run, Step
+from apps.extraction.state.checks import Check, Refused
+from apps.extraction.state.initiator import Initiator
+
+POLL_SECONDS = 0.1
+COPY_SECONDS = 24 * 3600
+
+MIGRATE = Step("migrate", _("migrate: apply the service's migrations in its own database"))
+START = Step("start", _("start: publish the tables, refuse DDL on them from now on, make a slot and take its snapshot"))
+COPY = Step("copy", _("copy: empty the target's tables, copy every row in parallel, then build keys and indexes"))
+FOLLOW = Step("follow", _("follow: apply every change since the snapshot, from now on"))
+COMPARE = Step("compare", _("compare: checksums of every row on both sides, then of every row that changes"))
+
+
+def prepare_checks(run: Run) -> list[Check]:
+    """Tables that are moving keep their shape."""
+    with connections.control(run.service) as own:
+        row = own.execute("SELECT to_regclass('extraction.fence')").fetchone()
+        moving = bool(row and row[0]) and stages.side(own, run.service, run.service).is_moving
+    return [Check("moving", not moving, "its tables keep their shape" if moving else "nothing moves")]
+
+
+def prepare(run: Run) -> None:
+    """Make the service's tables in its own database."""
+    run.do(MIGRATE, partial(migrate_service.prepare, run.service), run.service)
+
+
+def sync_checks(run: Run) -> list[Check]:
+    """What has to be so before rows are copied."""
+    with run.both() as found:
+        return preconditions.before_sync(found, run.observed)
+
+
+def sync(run: Run) -> None:
+    """Copy every row, and follow every change from then on. Returns when the service's own database follows."""
+    service, known = run.service, run.observed.sync
+    started = run.do(START, lambda: known or _start(run))
+    sync_id = started.sync_id if started is not None else UUID(int=0)
+    run.do(COPY, lambda: _followed(service, sync_id, run.by, until_current=False))
+    done = run.do(FOLLOW, lambda: _followed(service, sync_id, run.by, until_current=True))
+    if done is not None:
+        run.note(facts={"rows": done.records_processed, "rows_per_second": done.rows_per_second})
+
+
+def _start(run: Run) -> Sync:
+    with run.both() as found:
+        # Of an earlier move: what empties a copy must not travel to the home.
+        cutover.drop_way_back(found)
+    return call(DATASYNC).start(ctx=system_ctx(run.service), target_service=run.service, sync_type=SyncType.INCREMENTAL)
+
+
+def verify(run: Run) -> None:
+    """Compare every row on both sides. Returns when every row was compared; those that change are compared from then on."""
+    if (done := run.do(COMPARE, lambda: _compared(run))) is None:
+        return
+    run.note(
+        facts={"rows": done.rows_compared, "rows_per_second": done.rows_per_second, "differences": done.differences}
+    )
+    if done.differences:
+        run.tell(f"{done.differences} rows differ: see /api/v1/sync/verify/{run.service}/differences or the admin")
+
+
+def _followed(service: str, sync_id: UUID, by: Initiator, *, until_current: bool) -> Sync:
+    """Advance the synchronisation until it follows, or until it says how far behind it is. Raises: Refused."""
+    told = 0.0
+    while True:
+        sync = call(DATASYNC).advance(ctx=system_ctx(service), sync_id=sync_id)
+        if sync.status is not SyncStatus.RUNNING:
+            raise Refused([Check("synchronised", False, f"{sync.status} {sync.error}".strip())])
+        if sync.phase is SyncPhase.FOLLOWING and (sync.lag_seconds is not None or not until_current):
+            return sync
+        if time.monotonic() - told > 1:
+            told = time.monotonic()
+            left = "" if sync.seconds_left is None else f", about {sync.seconds_left} s left"
+            by.progress(
+                f"{sync.phase}: {sync.records_processed} of about {sync.records_total} rows,"
+                f" {sync.rows_per_second} rows/s{left}",
+                sync.records_processed,
+                sync.records_total,
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _compared(run: Run) -> Verification:
+    """Advance the comparison until every row was compared. Raises: Refused."""
+    service = run.service
+    verification = call(DATASYNC).verify(ctx=system_ctx(service), target_service=service, anew=run.anew)
+    deadline, told = time.monotonic() + COPY_SECONDS, time.monotonic()
+    while (verification.compared_at is None or verification.checked_at is None) and time.monotonic() < deadline:
+        if verification.status not in {VerificationStatus.RUNNING, VerificationStatus.FOLLOWING}:
+            raise Refused([Check("verified", False, f"{verification.status} {verification.error}")])
+        time.sleep(POLL_SECONDS)
+        advance(service)
+        verification = call(DATASYNC).verification(ctx=system_ctx(service), target_service=service)
+        if time.monotonic() - told > 1:
+            told = time.monotonic()
+            run.by.progress(
+                f"compared: {verification.rows_compared} of about {verification.rows_total} rows,"
+                f" {verification.rows_per_second} rows/s, {verification.differences} differ",
+                verification.rows_compared,
+                verification.rows_total,
+            )
+    return verification
+
+
+def advance(service: str) -> None:
+    """See to it that a worker carries the synchronisation and its verification."""
+    if (sync := stages.live_sync(service)) is not None:
+        call(DATASYNC).advance(ctx=system_ctx(service), sync_id=sync.sync_id)
+
+
+def system_ctx(service: str) -> CallContext:
+    """The context of what a relocation asks of `datasync`."""
+    return system_context(f"extraction.{service}", timeout_ms=30_000)
