@@ -14,8 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.backups import grants, manifest, objects, repository
-from apps.backups import instant as backup_instant
-from apps.backups.instant import Instant, View
+from apps.backups.instant import Instant, View, hold_instant
 from apps.backups.manifest import Database, Manifest, TableFacts
 from apps.backups.repository import Backup
 from apps.core.postgres import checksums, connections, pg_dump
@@ -47,7 +46,7 @@ def take(root: Path, *, stages: Mapping[str, str], tell: Tell = lambda _: None, 
         folder = root / f"{repository.UNFINISHED}{name}"
         folder.mkdir(mode=0o700)
         earlier = [*(kept.folder for kept in repository.whole(root)[:EARLIER]), *left]
-        with backup_instant.hold_instant() as instant:
+        with hold_instant() as instant:
             tell(f"instant taken: commands waited for {instant.pause_ms:.1f} ms, in {instant.attempts} attempts")
             databases = _dump_all(instant, folder, tell)
             migrations = _migrations(instant)
@@ -82,7 +81,7 @@ def plan(root: Path) -> Planned:
     """What would be done. Nothing is written. Raises: BackupFailed, NoWay, psycopg.Error."""
     earlier = [kept.folder for kept in repository.whole(root)[:EARLIER]]
     sizes: dict[str, int] = {}
-    with backup_instant.hold_instant() as instant:
+    with hold_instant() as instant:
         for alias, view in instant.views.items():
             row = view.connection.execute("SELECT pg_database_size(current_database())").fetchone()
             sizes[alias] = int(row[0]) if row else 0

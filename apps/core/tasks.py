@@ -13,7 +13,7 @@ from apps.core.flags.routes import system_context
 from apps.core.observability import identity, spans
 from apps.core.seam.client.registry import call
 from apps.core.seam.events.relay import pump
-from apps.core.seam.server import purge as housekeeping
+from apps.core.seam.server import purge as purge_tables
 
 log = structlog.get_logger(__name__)
 
@@ -48,4 +48,4 @@ def periodic(service: str, operation: str, seconds: int) -> None:
 def purge() -> None:
     """Forget commands after 72 hours and delivered events after 30 days."""
     for service in topology.loaded():
-        housekeeping.purge(service)
+        purge_tables.purge(service)

@@ -1,4 +1,4 @@
-"""The layers of core hold, and each contract notices a violation that is planted in a copy of the tree."""
+"""The layers of core, backups and extraction hold, and each contract notices a violation that is planted in a copy of the tree."""
 
 import shutil
 import subprocess
@@ -41,6 +41,10 @@ CONTRACTS = {
     "Core is layered": "core-layers",
     "The seam is layered": "seam-layers",
     "No circle among core's modules": "core-circles",
+    "Backups know core only": "backups",
+    "No circle among the modules of backups": "backups-circles",
+    "Extraction is layered": "extraction-layers",
+    "No circle among extraction's modules": "extraction-circles",
 }
 PLANTED = {
     "the database that asks the seam": (
@@ -62,6 +66,31 @@ PLANTED = {
         "core-circles",
         "apps/core/postgres/connections.py",
         "from apps.core.postgres import replication",
+    ),
+    "a backup that asks where a migration stands": (
+        "backups",
+        "apps/backups/take.py",
+        "from apps.extraction.state import stages",
+    ),
+    "two modules of backups in a circle": (
+        "backups-circles",
+        "apps/backups/manifest.py",
+        "from apps.backups import take",
+    ),
+    "a relocation that turns a flag": (
+        "extraction-layers",
+        "apps/extraction/relocation/cutover.py",
+        "from apps.extraction.routing import shares",
+    ),
+    "a stage that knows its actions": (
+        "extraction-layers",
+        "apps/extraction/state/stages.py",
+        "from apps.extraction.pipeline.actions import ACTIONS",
+    ),
+    "two modules of the judge in a circle": (
+        "extraction-circles",
+        "apps/extraction/routing/judge/measures.py",
+        "from apps.extraction.routing.judge import ruling",
     ),
 }
 

@@ -112,9 +112,9 @@ def test_the_service_page_has_curves_evidence_history_and_what_can_be_done(watch
 def test_settled_slots_are_read_once_and_new_ones_are_added(admin: Client, watched, monkeypatch):
     first = admin.get(f"{PAGE}live/").json()["charts"][0]
     asked = []
-    curve = dashboard.curves.history.curve
+    curve = dashboard.charts.history.curve
     monkeypatch.setattr(
-        dashboard.curves.history,
+        dashboard.charts.history,
         "curve",
         lambda *a, since, **k: asked.append(since) or curve(*a, since=since, **k),
     )

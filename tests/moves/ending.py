@@ -46,15 +46,16 @@ def play(stack: Stack, url: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     people = Person(), Person()
     _sale(*people)
-    for verb in ("rehearse", "prepare", "sync", "verify", "cutover", "commit"):
-        stack.manage("extraction", SERVICE, verb, "--reason=to its end")
+    found["plans"] = {}
+    for verb in ("rehearse", "prepare", "sync", "verify", "cutover", "rollback", "cutover", "commit"):
+        found["plans"][verb] = _planned_and_done(stack, verb)
     found["refused"] = _refused(lambda: stack.manage("extraction", SERVICE, "decommission"))
     stack.manage("extraction", SERVICE, "remote", "100")
     _until(lambda: stages.observe(SERVICE).stage is stages.Stage.COMMITTED)
     found["checklist"] = listed.play(stack, SERVICE)
     found["unlisted"] = _refused(lambda: stack.manage("extraction", SERVICE, "decommission"))
     found |= listed.pass_over(stack, SERVICE)
-    stack.manage("extraction", SERVICE, "decommission", "--reason=to its end")
+    found["plans"]["decommission"] = _planned_and_done(stack, "decommission")
     move = Move.objects.filter(service=SERVICE, verb="decommission").latest("started_at")
     backup = Path(move.facts["backup"])
     found |= {
@@ -73,6 +74,17 @@ def play(stack: Stack, url: str) -> dict[str, Any]:
     found |= _as_platform(stack)
     found["admin"] = _admin(stack, url)
     return found
+
+
+def _planned_and_done(stack: Stack, verb: str) -> tuple[list[str], list[str]]:
+    """The steps that the plan has named, and those that the record has."""
+    from apps.extraction.pipeline import plans
+    from apps.extraction.state.models import Move
+
+    planned = [step.name for step in plans.show(SERVICE, verb).plan.steps]
+    stack.manage("extraction", SERVICE, verb, "--reason=to its end")
+    steps = Move.objects.filter(service=SERVICE, verb=verb).latest("started_at").steps
+    return planned, list(dict.fromkeys(step["step"] for step in steps))
 
 
 def _sale(seller: Any, buyer: Any) -> None:

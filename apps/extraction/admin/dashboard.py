@@ -21,10 +21,19 @@ from django.utils.translation import get_language, gettext
 
 from apps.core import topology
 from apps.core.flags import snapshot
-from apps.extraction.dashboard import board, choices, forms, labels, preview, probe, sections, timeline
-from apps.extraction.dashboard import charts as dashboard_charts
-from apps.extraction.dashboard import pdf as dashboard_pdf
-from apps.extraction.dashboard import report as dashboard_report
+from apps.extraction.dashboard import (
+    board,
+    charts,
+    choices,
+    forms,
+    labels,
+    pdf,
+    preview,
+    probe,
+    report,
+    sections,
+    timeline,
+)
 from apps.extraction.dashboard.board import Board
 from apps.extraction.dashboard.cards import Card, Known
 from apps.extraction.dashboard.charts import Chart
@@ -92,7 +101,7 @@ class DashboardPages:
         """The page to lead one service from."""
         self._require_view(request)
         card, known = _known(service)
-        charts = dashboard_charts.of(known.canary, known.sync)
+        curves = charts.of(known.canary, known.sync)
         number = request.GET.get("page", "")
         tallies = mismatches.tallies(service)
         return self._page(
@@ -105,8 +114,8 @@ class DashboardPages:
             explained=STAGES[Stage(card.stage)].sentence if card.position >= 0 else "",
             choices=choices.grouped(found := choices.of(known)),
             refused=[choice for choice in found if not choice.is_possible],
-            charts=charts,
-            drawn=[msgspec.to_builtins(chart) for chart in charts],
+            charts=curves,
+            drawn=[msgspec.to_builtins(chart) for chart in curves],
             measures=_measures(known),
             tallies=tallies,
             differing=mismatches.fields(service)[:10] if tallies else [],
@@ -119,8 +128,8 @@ class DashboardPages:
         """One service's card and curves as JSON."""
         self._require_view(request)
         card, known = _known(service)
-        charts = tuple(dashboard_charts.of(known.canary, known.sync))
-        return _json(request, ServiceLive(card, charts, _revision(card, known)))
+        curves = tuple(charts.of(known.canary, known.sync))
+        return _json(request, ServiceLive(card, curves, _revision(card, known)))
 
     def act(self, request: HttpRequest, service: str, action: str) -> HttpResponse:
         """An action: its plan before, and with a POST the action itself."""
@@ -167,9 +176,9 @@ class DashboardPages:
         if form.is_bound and not form.is_valid():
             return self._page(request, "report", gettext("Migration report"), status=INVALID, form=form, report=None)
         begin, end = form.span()
-        query = f"from={begin:%Y-%m-%d}&to={timezone.localtime(end) - dashboard_report.DAY:%Y-%m-%d}"
-        report = dashboard_report.gather(begin, end)
-        return self._page(request, "report", gettext("Migration report"), form=form, report=report, query=query)
+        query = f"from={begin:%Y-%m-%d}&to={timezone.localtime(end) - report.DAY:%Y-%m-%d}"
+        gathered = report.gather(begin, end)
+        return self._page(request, "report", gettext("Migration report"), form=form, report=gathered, query=query)
 
     def report_pdf(self, request: HttpRequest) -> HttpResponse:
         """The same as a PDF."""
@@ -178,10 +187,10 @@ class DashboardPages:
         if form.is_bound and not form.is_valid():
             return self._page(request, "report", gettext("Migration report"), status=INVALID, form=form, report=None)
         begin, end = form.span()
-        pdf = dashboard_pdf.pdf(dashboard_report.gather(begin, end), language=get_language() or "ru")
+        document = pdf.pdf(report.gather(begin, end), language=get_language() or "ru")
         name = f"migration-{begin:%Y-%m-%d}-{slugify(get_language())}.pdf"
         return HttpResponse(
-            pdf,
+            document,
             content_type="application/pdf",
             headers={"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "no-store"},
         )

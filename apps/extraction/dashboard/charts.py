@@ -17,7 +17,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from apps.datasync.interface import Sync
-from apps.extraction.dashboard import labels as dashboard_labels
+from apps.extraction.dashboard.labels import number
 from apps.extraction.routing.canary import history, queries
 from apps.extraction.routing.canary.history import Point
 from apps.extraction.routing.canary.models import CanaryDeployment
@@ -152,9 +152,9 @@ def _evidence(canary: CanaryDeployment) -> Chart:
         at=tuple(at for at, _ in found),
         series=(tuple(min(max(value, LEAST), MOST) for _, value in found),),
         limit=limit,
-        limit_words=gettext("%(limit)s: everybody is taken home") % {"limit": dashboard_labels.number(round(limit))},
+        limit_words=gettext("%(limit)s: everybody is taken home") % {"limit": number(round(limit))},
         note=gettext("1 is no evidence at all. A healthy service reaches the line in at most one rollout of %(limit)s.")
-        % {"limit": dashboard_labels.number(round(limit))},
+        % {"limit": number(round(limit))},
     )
 
 
@@ -229,4 +229,4 @@ def _moment(seconds: float) -> str:
 def _shown(value: Number) -> str:
     if value is None:
         return "—"
-    return dashboard_labels.number(round(value, 2) if value < 1000 else int(value))
+    return number(round(value, 2) if value < 1000 else int(value))

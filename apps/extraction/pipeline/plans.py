@@ -45,7 +45,7 @@ def lines(service: str, name: str) -> Iterator[str]:
         return
     shown = show(service, name)
     yield f"{name} of {service}"
-    yield from (f"  {number}. {step}" for number, step in enumerate(shown.plan.steps, 1))
+    yield from (f"  {number}. {step.words}" for number, step in enumerate(shown.plan.steps, 1))
     yield f"  locks: {shown.plan.locks}"
     yield from (f"  if {danger}" for danger in shown.plan.dangers)
     if shown.pause:

@@ -149,7 +149,7 @@ class DryRun(Run):
 class Plan(NamedTuple):
     """What an action would do now: its steps, the locks that people could feel, what can go wrong and what happens then, its checks."""
 
-    steps: tuple[Any, ...]
+    steps: tuple[Step, ...]
     locks: Any
     dangers: tuple[Any, ...]
     checks: list[Check]
@@ -197,7 +197,7 @@ class Action:
         dry = DryRun(found.service, found)
         made = self.checks(dry)
         self.procedure(dry)
-        return Plan(tuple(step.words for step in dry.steps), self.locks, self.dangers, made)
+        return Plan(tuple(dry.steps), self.locks, self.dangers, made)
 
     def _go_through(self, run: Run) -> None:
         made = self.checks(run)

@@ -11,7 +11,7 @@ from apps.core.database import primaries
 from apps.core.flags import snapshot
 from apps.core.postgres import connections
 from apps.extraction.decommission.findings import Finding, fails, holds
-from apps.extraction.state import stages as service_stages
+from apps.extraction.state import stages
 from apps.extraction.state.stages import Stage
 
 DONE = (Stage.COMMITTED, Stage.DECOMMISSIONED)
@@ -19,11 +19,11 @@ DONE = (Stage.COMMITTED, Stage.DECOMMISSIONED)
 
 def all_services_migrated(service: str) -> Finding:
     """The stage of this service and its share of calls; the platform's stages as evidence."""
-    stages = platform()
-    done = sorted(name for name, stage in stages.items() if stage in DONE)
-    seen: dict[str, Any] = {"stages": stages, "migrated": len(done), "services": len(stages)}
-    words = f"{len(done)} of {len(stages)} services are moved for good"
-    stage = stages.get(service, "not movable: no database of its own is configured")
+    found = platform()
+    done = sorted(name for name, stage in found.items() if stage in DONE)
+    seen: dict[str, Any] = {"stages": found, "migrated": len(done), "services": len(found)}
+    words = f"{len(done)} of {len(found)} services are moved for good"
+    stage = found.get(service, "not movable: no database of its own is configured")
     if stage not in DONE:
         return fails(f"the stage of {service} is {stage}; {words}", **seen)
     if not is_everyone(service):
@@ -44,8 +44,8 @@ def is_everyone(service: str) -> bool:
 
 def _stage(service: str) -> str:
     try:
-        return service_stages.observe(service).stage.value
-    except service_stages.TwoHomes:
+        return stages.observe(service).stage.value
+    except stages.TwoHomes:
         return "two homes"
     except (connections.NoWay, psycopg.Error) as error:
         return f"not known: {str(error).splitlines()[0]}"

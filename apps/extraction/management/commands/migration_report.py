@@ -10,8 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from apps.extraction.dashboard import forms, pdf
-from apps.extraction.dashboard import report as dashboard_report
+from apps.extraction.dashboard import forms, pdf, report
 
 
 class Command(BaseCommand):
@@ -39,14 +38,14 @@ class Command(BaseCommand):
                 raise CommandError(
                     "; ".join(f"--{name}: {' '.join(map(str, said))}" for name, said in form.errors.items())
                 )
-            report = dashboard_report.gather(*form.span())
+            gathered = report.gather(*form.span())
             if output.suffix == ".pdf":
-                content = pdf.pdf(report, language=options["language"])
+                content = pdf.pdf(gathered, language=options["language"])
             else:
-                context = {"report": report, "language": options["language"]}
+                context = {"report": gathered, "language": options["language"]}
                 content = render_to_string("extraction/report.html", context).encode()
         try:
             output.write_bytes(content)
         except OSError as error:
             raise CommandError(f"{output}: {error.strerror}") from None
-        self.stdout.write(f"{output}: {len(content)} bytes, {report.period}")
+        self.stdout.write(f"{output}: {len(content)} bytes, {gathered.period}")
