@@ -1,6 +1,6 @@
-"""Draws the architecture from the code: who calls whom, who hears what, what each service offers.
+"""Draws the architecture from the code: who calls whom, who hears what, what each service offers, and the layers inside the big apps.
 
-`python -m landcontracts.blueprint` writes the generated part of `docs/architecture.md`; `--check` fails when it is stale.
+`python -m landcontracts.blueprint` writes the generated parts of `docs/architecture.md`; `--check` fails when it is stale.
 It reads source and interfaces only, so it needs no database and no settings.
 """
 
@@ -14,11 +14,15 @@ from pathlib import Path
 from django.utils.module_loading import import_string
 
 from apps.core.interface.operations import ServiceKey
+from landcontracts import layers
 from landcontracts.topology import SERVICES
 
 BASE = Path(__file__).resolve().parent.parent
 PAGE = BASE / "docs" / "architecture.md"
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
+LAYERS_BEGIN, LAYERS_END = "<!-- layers: begin -->", "<!-- layers: end -->"
+# Apps of several folders. The arrows point down; a circle is an error.
+LAYERED = ("apps.core", "apps.core.seam", "apps.backups", "apps.extraction", "apps.extraction.routing")
 
 
 def calls(service: str) -> Iterator[tuple[str, str]]:
@@ -63,17 +67,25 @@ def canvas(service: str) -> str:
 
 
 def generated() -> str:
-    """The generated part of the page."""
+    """The house: services, calls and events."""
     rows = "\n".join(canvas(service) for service in SERVICES)
     table = f"| service | offers (✎ is a command) | asks | hears |\n|---|---|---|---|\n{rows}"
     return f"{BEGIN}\n{diagram()}\n\n{table}\n{END}"
 
 
+def layered() -> str:
+    """The layers of the apps that have several folders. Raises: layers.Circle."""
+    drawings = "\n\n".join(f"### `{package}`\n\n{layers.drawing(package)}" for package in LAYERED)
+    return f"{LAYERS_BEGIN}\n{drawings}\n{LAYERS_END}"
+
+
 def current(page: str) -> str:
-    """The page with its generated part as it should be."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{generated()}{after}"
+    """The page with its generated parts as they should be."""
+    for begin, end, text in ((BEGIN, END, generated()), (LAYERS_BEGIN, LAYERS_END, layered())):
+        before, _, rest = page.partition(begin)
+        _, _, after = rest.partition(end)
+        page = f"{before}{text}{after}"
+    return page
 
 
 def main(arguments: list[str]) -> int:

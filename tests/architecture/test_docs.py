@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from apps.core.seam import signing
-from landcontracts import blueprint
+from landcontracts import blueprint, layers
 from landcontracts.topology import SERVICES
 
 BASE = Path(__file__).resolve().parent.parent.parent
@@ -79,3 +79,18 @@ def test_the_compose_file_has_every_queue_and_the_image_the_same_server():
     named = set(re.findall(r"\$\{(\w+)", (BASE / "docker-compose.yml").read_text()))
     known = set(re.findall(r"^#? ?(\w+)=", (BASE / ".env.example").read_text(), re.MULTILINE))
     assert named <= known, named - known
+
+
+def test_the_drawing_of_an_app_has_no_arrow_up():
+    for package in blueprint.LAYERED:
+        drawn = layers.of(package)
+        for part, imported in drawn.imports.items():
+            assert all(drawn.order.index(other) < drawn.order.index(part) for other in imported)
+
+
+def test_a_circle_stops_the_drawing(tmp_path: Path):
+    for name, line in (("below", "from apps.x.above import y"), ("above", "def f():\n    from apps.x import below")):
+        (tmp_path / "apps" / "x" / name).mkdir(parents=True)
+        (tmp_path / "apps" / "x" / name / "module.py").write_text(line)
+    with pytest.raises(layers.Circle, match="apps.x: "):
+        layers.of("apps.x", tmp_path)

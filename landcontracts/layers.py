@@ -1,0 +1,94 @@
+"""The layers of one app, read from its imports: which of its folders asks which, drawn from the bottom to the top.
+
+An import inside a function counts as any other: it is a dependency all the same.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+BASE = Path(__file__).resolve().parent.parent
+SKIPPED = {"tests", "migrations", "__pycache__"}
+
+
+class Circle(Exception):
+    """Folders import each other in a circle; the message names it."""
+
+
+class Layers(NamedTuple):
+    """The parts of an app, bottom first, and what each of them imports of the others."""
+
+    order: tuple[str, ...]
+    imports: dict[str, frozenset[str]]
+
+    def reduced(self) -> dict[str, frozenset[str]]:
+        """The imports without those that follow from others: of `a -> b -> c` and `a -> c` only the first two are drawn."""
+        reach: dict[str, frozenset[str]] = {}
+        for part in self.order:
+            reach[part] = self.imports[part].union(*(reach[other] for other in self.imports[part]))
+        return {
+            part: frozenset(
+                other
+                for other in self.imports[part]
+                if not any(other in reach[third] for third in self.imports[part] if third != other)
+            )
+            for part in self.order
+        }
+
+
+def of(package: str, base: Path = BASE) -> Layers:
+    """The layers of `apps.core`, say: its folders, and the modules that stand beside them. Raises: Circle."""
+    root = base.joinpath(*package.split("."))
+    parts = sorted({path.stem for path in root.iterdir() if path.name not in SKIPPED and _is_part(path)} - {"__init__"})
+    imports = {part: frozenset(_imports(package, root, part) & (set(parts) - {part})) for part in parts}
+    try:
+        order = tuple(TopologicalSorter(imports).static_order())
+    except CycleError as error:
+        raise Circle(f"{package}: {' <- '.join(error.args[1])}") from None
+    heights: dict[str, int] = {}
+    for part in order:
+        heights[part] = 1 + max((heights[other] for other in imports[part]), default=-1)
+    return Layers(tuple(sorted(parts, key=lambda part: (heights[part], part))), imports)
+
+
+def drawing(package: str, base: Path = BASE) -> str:
+    """A diagram whose arrows all point down, with the whole list of imports below it. Raises: Circle."""
+    layers = of(package, base)
+    reduced = layers.reduced()
+    lines = ["```mermaid", "flowchart TB"]
+    lines += [f"    {part}" for part in reversed(layers.order)]
+    lines += [f"    {part} --> {other}" for part in reversed(layers.order) for other in sorted(reduced[part])]
+    rows = [
+        f"| `{part}` | {', '.join(f'`{other}`' for other in layers.order if other in layers.imports[part]) or '—'} |"
+        for part in reversed(layers.order)
+    ]
+    return "\n".join([*lines, "```", "", f"| of `{package}` | imports |", "|---|---|", *rows])
+
+
+def _is_part(path: Path) -> bool:
+    return path.suffix == ".py" or (path.is_dir() and any(path.rglob("*.py")))
+
+
+def _imports(package: str, root: Path, part: str) -> set[str]:
+    folder = root / part
+    files = folder.rglob("*.py") if folder.is_dir() else [root / f"{part}.py"]
+    return {
+        name.removeprefix(f"{package}.").split(".")[0]
+        for file in files
+        if not SKIPPED & set(file.relative_to(root).parts)
+        for name in _names(file)
+        if name.startswith(f"{package}.")
+    }
+
+
+def _names(file: Path) -> Iterator[str]:
+    """Everything that a file imports, dotted: of `from a import b` it is `a.b`."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
