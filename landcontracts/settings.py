@@ -161,9 +161,9 @@ SEAM_MAX_IN_FLIGHT_IN_ALL = env.int("SEAM_MAX_IN_FLIGHT_IN_ALL", 12)
 SEAM_SHADOW_QUEUE = env.int("SEAM_SHADOW_QUEUE", 1_000)
 # Each so many comparisons the primary is asked twice even where nothing differs.
 SEAM_SHADOW_TWICE_EACH = env.int("SEAM_SHADOW_TWICE_EACH", 10)
-# What /readyz asks, by the families in apps/core/health/dependencies.py.
+# What /readyz asks: families that core and the apps register (apps/core/health/registry.py).
 READY_CHECKS: tuple[str, ...] = (
-    *("database", "migrations", "clock", "redis", "storage", "keys"),
+    *("database", "migrations", "clock", "redis", "storage", "keys", "signing"),
     *("services", "replicas", "mail", "traces"),
 )
 COMMAND_DIGEST_SECRET = env.str("COMMAND_DIGEST_SECRET")

@@ -12,9 +12,12 @@ class AuthenticationConfig(AppConfig):
     verbose_name = _("People and access")
 
     def ready(self) -> None:
-        """How old the signing key is, where it is held, is a metric."""
+        """How old the signing key is, where it is held, is a metric; whether it signs is a part of readiness."""
+        from apps.authentication.gateways import probe
         from apps.authentication.gateways.metrics import SigningKeyCollector
+        from apps.core.health import registry
         from apps.core.observability import scrape_registry
 
+        registry.register("signing", probe.signing)
         if settings.JWT_SIGNING_KEY:
             scrape_registry.register(SigningKeyCollector())

@@ -14,6 +14,7 @@ from msgspec import Meta
 from apps.core.interface.context import CallContext
 from apps.core.interface.dto import Dto, Instant, Line
 from apps.core.interface.errors import Category, DomainError, gettext_noop
+from apps.core.interface.labels import LabelledEnum
 from apps.core.interface.operations import ServiceKey, command, query
 
 # As HTML's e-mail fields take it (WHATWG HTML, 4.10.5.1.5), with a dot in the domain.
@@ -25,15 +26,15 @@ Phone = Annotated[str, Meta(max_length=20, pattern=r"^\+?[0-9 ()-]*$(?!\n)")]
 Locale = Annotated[str, Meta(pattern=r"^(ru|en)$(?!\n)")]
 
 
-class Role(enum.StrEnum):
+class Role(LabelledEnum):
     """What a person does on the platform. A person declares the first four; an administrator grants the last two."""
 
-    SELLER = "seller"
-    BUYER = "buyer"
-    AGENT = "agent"
-    LAWYER = "lawyer"
-    REGISTRAR = "registrar"
-    ADMINISTRATOR = "administrator"
+    SELLER = "seller", gettext_noop("Seller")
+    BUYER = "buyer", gettext_noop("Buyer")
+    AGENT = "agent", gettext_noop("Agent")
+    LAWYER = "lawyer", gettext_noop("Lawyer")
+    REGISTRAR = "registrar", gettext_noop("Registrar")
+    ADMINISTRATOR = "administrator", gettext_noop("Administrator")
 
 
 Roles = Annotated[tuple[Role, ...], Meta(max_length=len(Role))]
@@ -95,6 +96,11 @@ class Refused(Dto, tag="refused"):
     retry_after_seconds: int = 0
 
 
+def is_refused(answer: object) -> bool:
+    """Whether no tokens were given."""
+    return isinstance(answer, Refused)
+
+
 class ForgetReport(Dto):
     """How many rows were deleted."""
 
@@ -151,11 +157,11 @@ class AuthenticationService(Protocol):
     ) -> User:
         """Open an account. Raises: EmailTaken, WeakPassword, RoleNotDeclarable."""
 
-    @command
+    @command(refused=is_refused)
     def log_in(self, *, ctx: CallContext, email: Email, password: Password) -> TokenPair | Refused:
         """Exchange a password for tokens. Five failures in 15 minutes lock the address out for 15 minutes."""
 
-    @command
+    @command(refused=is_refused)
     def refresh(self, *, ctx: CallContext, refresh_token: Line) -> TokenPair | Refused:
         """Rotate a refresh token (RFC 9700, section 4.14.2). Reuse revokes the family; see the service's logic."""
 
@@ -163,7 +169,7 @@ class AuthenticationService(Protocol):
     def log_out(self, *, ctx: CallContext, refresh_token: Line) -> None:
         """Revoke a refresh token's family. An unknown token is no error: the aim is reached (RFC 7009, section 2.2)."""
 
-    @command
+    @command(refused=is_refused)
     def sign_in(self, *, ctx: CallContext, email: Email, password: Password) -> SignedIn | Refused:
         """Check a password for a browser session; counted and locked out as `log_in` is."""
 

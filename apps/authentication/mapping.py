@@ -1,8 +1,7 @@
 """The only place where an account becomes a DTO; fields are listed one by one."""
 
-from typing import Any
-
 from apps.authentication import interface, models
+from apps.authentication.logic import directory
 
 
 def user(row: models.User) -> interface.User:
@@ -19,16 +18,11 @@ def user(row: models.User) -> interface.User:
     )
 
 
-def card(row: models.User) -> interface.PersonCard:
+def card(row: models.User | directory.Row) -> interface.PersonCard:
     """An account for other people."""
     return interface.PersonCard(
         id=row.id, full_name=row.full_name, roles=tuple(interface.Role(role) for role in row.roles)
     )
-
-
-def listed_card(row: tuple[Any, ...]) -> interface.PersonCard:
-    """An account for other people, from `logic.directory.COLUMNS`."""
-    return interface.PersonCard(id=row[0], full_name=row[1], roles=tuple(interface.Role(role) for role in row[2]))
 
 
 def recipient(row: models.User) -> interface.Recipient:

@@ -105,7 +105,7 @@ class Authentication:
         return mapping.user(_row(user_id))
 
     def cards(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[PersonCard, ...]:
-        return tuple(mapping.listed_card(row) for row in directory.active(database_of("authentication"), user_ids))
+        return tuple(mapping.card(row) for row in directory.active(database_of("authentication"), user_ids))
 
     def find_by_email(self, *, ctx: CallContext, email: Email) -> PersonCard:
         row = UserRow.objects.filter(email=_normalised(email), is_active=True).first()

@@ -5,7 +5,6 @@ Here: errors, DTOs, events and the Protocol. Not here: files (`documents`), cert
 
 from __future__ import annotations
 
-import enum
 from decimal import Decimal
 from typing import Annotated, ClassVar, Protocol
 from uuid import UUID
@@ -16,6 +15,7 @@ from apps.core.interface.context import CallContext
 from apps.core.interface.dto import Dto, Instant, Line, Text
 from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.interface.events import Event, EventConsumer
+from apps.core.interface.labels import LabelledEnum
 from apps.core.interface.operations import ServiceKey, command, query
 
 PageSize = Annotated[int, Meta(ge=1, le=200)]
@@ -26,45 +26,48 @@ MAX_PRICE = Decimal("999999999999999.99")
 MAX_AREA = Decimal("9999999999.99")
 
 
-class ContractStatus(enum.StrEnum):
+class ContractStatus(LabelledEnum):
     """Where a contract stands."""
 
-    DRAFT = "draft"
-    AWAITING_SIGNATURES = "awaiting_signatures"
-    SIGNED = "signed"
-    IN_REGISTRATION = "in_registration"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
+    DRAFT = "draft", gettext_noop("Draft")
+    AWAITING_SIGNATURES = "awaiting_signatures", gettext_noop("Awaiting signatures")
+    SIGNED = "signed", gettext_noop("Signed")
+    IN_REGISTRATION = "in_registration", gettext_noop("In registration")
+    COMPLETED = "completed", gettext_noop("Completed")
+    CANCELLED = "cancelled", gettext_noop("Cancelled")
 
 
-class PartyRole(enum.StrEnum):
+class PartyRole(LabelledEnum):
     """What a person is in one contract."""
 
-    SELLER = "seller"
-    BUYER = "buyer"
-    AGENT = "agent"
-    LAWYER = "lawyer"
+    SELLER = "seller", gettext_noop("Seller")
+    BUYER = "buyer", gettext_noop("Buyer")
+    AGENT = "agent", gettext_noop("Agent")
+    LAWYER = "lawyer", gettext_noop("Lawyer")
 
 
-class Blocker(enum.StrEnum):
+class Blocker(LabelledEnum):
     """What still keeps a contract from being signed."""
 
-    NO_SALE_CONTRACT = "no_sale_contract"
-    SELLER_SIGNATURE_MISSING = "seller_signature_missing"
-    BUYER_SIGNATURE_MISSING = "buyer_signature_missing"
-    PLOT_UNDER_CONTRACT = "plot_under_contract"
+    NO_SALE_CONTRACT = "no_sale_contract", gettext_noop("The contract of sale has not been uploaded")
+    SELLER_SIGNATURE_MISSING = "seller_signature_missing", gettext_noop("The seller has not signed")
+    BUYER_SIGNATURE_MISSING = "buyer_signature_missing", gettext_noop("The buyer has not signed")
+    PLOT_UNDER_CONTRACT = (
+        "plot_under_contract",
+        gettext_noop("Another contract for this plot is signed or in registration"),
+    )
 
 
-class LandCategory(enum.StrEnum):
+class LandCategory(LabelledEnum):
     """Category of land (Land Code of the Russian Federation, article 7)."""
 
-    AGRICULTURAL = "agricultural"
-    SETTLEMENT = "settlement"
-    INDUSTRIAL = "industrial"
-    PROTECTED = "protected"
-    FOREST = "forest"
-    WATER = "water"
-    RESERVE = "reserve"
+    AGRICULTURAL = "agricultural", gettext_noop("Agricultural land")
+    SETTLEMENT = "settlement", gettext_noop("Land of settlements")
+    INDUSTRIAL = "industrial", gettext_noop("Land of industry, energy, transport and other special purpose")
+    PROTECTED = "protected", gettext_noop("Specially protected land")
+    FOREST = "forest", gettext_noop("Forest land")
+    WATER = "water", gettext_noop("Land of water bodies")
+    RESERVE = "reserve", gettext_noop("Reserve land")
 
 
 class LandPlot(Dto):
@@ -123,7 +126,10 @@ class StatusChange(Dto):
 
 
 class ContractRights(Dto):
-    """What the actor may do with one contract. Contracts that the actor may not see are left out of the answer."""
+    """What the actor may do with one contract. Contracts that the actor may not see are left out of the answer.
+
+    `filled` are the parts that a person has in it.
+    """
 
     contract_id: UUID
     number: str
@@ -133,6 +139,7 @@ class ContractRights(Dto):
     may_sign: bool
     may_manage: bool
     legal_moves: tuple[ContractStatus, ...]
+    filled: tuple[PartyRole, ...] = ()
 
 
 class Participant(Dto):

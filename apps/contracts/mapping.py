@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from apps.contracts import interface, models
-from apps.contracts.logic import signing, status, visibility
+from apps.contracts.logic import listing, signing, status, visibility
 from apps.core.interface.context import Actor
 
 
@@ -35,24 +33,29 @@ def contract(row: models.Contract) -> interface.Contract:
     )
 
 
-def listed(row: tuple[Any, ...]) -> interface.Contract:
-    """A contract from `logic.listing.COLUMNS`."""
+def listed(row: listing.Row) -> interface.Contract:
+    """A contract from plain SQL."""
     return interface.Contract(
-        id=row[0],
-        number=row[1],
-        status=interface.ContractStatus(row[2]),
-        seller_id=row[3],
-        buyer_id=row[4],
-        agent_id=row[5],
-        lawyer_id=row[6],
-        land_plot_id=row[7],
-        cadastral_number=row[8],
-        price=row[9],
-        currency=row[10],
-        terms=row[11],
-        blockers=signing.blockers(sale_document=row[12], by_seller=row[13], by_buyer=row[14], plot_taken=row[15]),
-        created_at=row[16],
-        updated_at=row[17],
+        id=row.id,
+        number=row.number,
+        status=interface.ContractStatus(row.status),
+        seller_id=row.seller_id,
+        buyer_id=row.buyer_id,
+        agent_id=row.agent_id,
+        lawyer_id=row.lawyer_id,
+        land_plot_id=row.land_plot_id,
+        cadastral_number=row.cadastral_number,
+        price=row.price,
+        currency=row.currency,
+        terms=row.terms,
+        blockers=signing.blockers(
+            sale_document=row.has_sale_document,
+            by_seller=row.signed_by_seller,
+            by_buyer=row.signed_by_buyer,
+            plot_taken=row.plot_taken,
+        ),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
     )
 
 
@@ -87,4 +90,5 @@ def rights(row: models.Contract, actor: Actor) -> interface.ContractRights:
         may_sign=visibility.may_sign(row, actor),
         may_manage=visibility.may_manage(row, actor),
         legal_moves=status.legal_moves(row, actor),
+        filled=tuple(part for part in interface.PartyRole if getattr(row, f"{part.value}_id") is not None),
     )

@@ -5,7 +5,6 @@ Here: errors, DTOs, events and the Protocol. Not here: bytes, which go straight 
 
 from __future__ import annotations
 
-import enum
 from typing import Annotated, ClassVar, Protocol
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from apps.core.interface.context import CallContext
 from apps.core.interface.dto import Dto, Instant, Line
 from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.interface.events import Event
+from apps.core.interface.labels import LabelledEnum
 from apps.core.interface.operations import ServiceKey, command, query
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", min_length=64, max_length=64)]
@@ -22,23 +22,23 @@ FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\u0000
 FileSize = Annotated[int, Meta(ge=0, le=2**40)]
 
 
-class DocumentType(enum.StrEnum):
+class DocumentType(LabelledEnum):
     """What a document is in a sale."""
 
-    SALE_CONTRACT = "sale_contract"
-    TRANSFER_ACT = "transfer_act"
-    REGISTER_EXTRACT = "register_extract"
-    POWER_OF_ATTORNEY = "power_of_attorney"
-    SPOUSE_CONSENT = "spouse_consent"
-    PAYMENT_PROOF = "payment_proof"
-    OTHER = "other"
+    SALE_CONTRACT = "sale_contract", gettext_noop("Contract of sale")
+    TRANSFER_ACT = "transfer_act", gettext_noop("Transfer act")
+    REGISTER_EXTRACT = "register_extract", gettext_noop("Register extract")
+    POWER_OF_ATTORNEY = "power_of_attorney", gettext_noop("Power of attorney")
+    SPOUSE_CONSENT = "spouse_consent", gettext_noop("Spouse's consent")
+    PAYMENT_PROOF = "payment_proof", gettext_noop("Proof of payment")
+    OTHER = "other", gettext_noop("Other document")
 
 
-class DocumentStatus(enum.StrEnum):
+class DocumentStatus(LabelledEnum):
     """`pending` until the bytes have arrived and were checked."""
 
-    PENDING = "pending"
-    UPLOADED = "uploaded"
+    PENDING = "pending", gettext_noop("pending")
+    UPLOADED = "uploaded", gettext_noop("uploaded")
 
 
 class Document(Dto):

@@ -9,3 +9,10 @@ class NotificationsConfig(AppConfig):
 
     name = "apps.notifications"
     verbose_name = _("Notifications")
+
+    def ready(self) -> None:
+        """Whether its mail server answers is a part of this process's readiness."""
+        from apps.core.health import registry
+        from apps.notifications.gateways import probe
+
+        registry.register("mail", probe.mail)

@@ -5,7 +5,6 @@ Here: errors, DTOs and the Protocol. Not here: what happened; that comes as othe
 
 from __future__ import annotations
 
-import enum
 from typing import Annotated, Protocol
 from uuid import UUID
 
@@ -15,26 +14,27 @@ from apps.core.interface.context import CallContext
 from apps.core.interface.dto import Dto, Instant
 from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.interface.events import EventConsumer
+from apps.core.interface.labels import LabelledEnum
 from apps.core.interface.operations import ServiceKey, command, query
 
 PageSize = Annotated[int, Meta(ge=1, le=200)]
 CursorText = Annotated[str, Meta(max_length=200)]
 
 
-class NotificationKind(enum.StrEnum):
+class NotificationKind(LabelledEnum):
     """What a message is about, and who is told of it.
 
     Everyone in the contract is told of its making, of its status and of its stages, whoever caused it; of a document everyone but the one
     who added it, of an accepted signature everyone but the signer, of a refused one the signer alone.
     """
 
-    CONTRACT_CREATED = "contract_created"
-    STATUS_CHANGED = "status_changed"
-    DOCUMENT_STORED = "document_stored"
-    SIGNATURE_ACCEPTED = "signature_accepted"
-    SIGNATURE_REFUSED = "signature_refused"
-    STAGE_STARTED = "stage_started"
-    STAGE_OVERDUE = "stage_overdue"
+    CONTRACT_CREATED = "contract_created", gettext_noop("contract created")
+    STATUS_CHANGED = "status_changed", gettext_noop("status changed")
+    DOCUMENT_STORED = "document_stored", gettext_noop("document stored")
+    SIGNATURE_ACCEPTED = "signature_accepted", gettext_noop("signature accepted")
+    SIGNATURE_REFUSED = "signature_refused", gettext_noop("signature refused")
+    STAGE_STARTED = "stage_started", gettext_noop("stage started")
+    STAGE_OVERDUE = "stage_overdue", gettext_noop("stage overdue")
 
 
 class Notification(Dto):

@@ -15,6 +15,7 @@ from apps.core.interface.context import CallContext
 from apps.core.interface.dto import Dto, Instant
 from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.interface.events import Event
+from apps.core.interface.labels import LabelledEnum
 from apps.core.interface.operations import ServiceKey, command, query
 
 MAX_SIGNATURE_BYTES = 8192
@@ -24,29 +25,45 @@ RevocationText = Annotated[str, Meta(min_length=1, max_length=700_000)]
 CertificateText = Annotated[str, Meta(min_length=1, max_length=60_000)]
 
 
-class Verdict(enum.StrEnum):
+class Verdict(LabelledEnum):
     """The main indication of a validation (ETSI EN 319 102-1, section 5.1.3, shortened)."""
 
-    PASSED = "PASSED"
-    FAILED = "FAILED"
-    INDETERMINATE = "INDETERMINATE"
+    PASSED = "PASSED", gettext_noop("Valid")
+    FAILED = "FAILED", gettext_noop("Not valid")
+    INDETERMINATE = "INDETERMINATE", gettext_noop("Cannot be decided")
 
 
-class SubIndication(enum.StrEnum):
+class SubIndication(LabelledEnum):
     """Why a verdict is not PASSED (ETSI EN 319 102-1, tables 5 and 6)."""
 
     NONE = ""
-    FORMAT_FAILURE = "FORMAT_FAILURE"
-    HASH_FAILURE = "HASH_FAILURE"
-    SIG_CRYPTO_FAILURE = "SIG_CRYPTO_FAILURE"
-    CRYPTO_CONSTRAINTS_FAILURE = "CRYPTO_CONSTRAINTS_FAILURE"
-    NO_CERTIFICATE_CHAIN_FOUND = "NO_CERTIFICATE_CHAIN_FOUND"
-    CHAIN_CONSTRAINTS_FAILURE = "CHAIN_CONSTRAINTS_FAILURE"
-    NOT_YET_VALID = "NOT_YET_VALID"
-    EXPIRED = "EXPIRED"
-    REVOKED = "REVOKED"
-    TRY_LATER = "TRY_LATER"
-    SIGNER_MISMATCH = "SIG_CONSTRAINTS_FAILURE"
+    FORMAT_FAILURE = "FORMAT_FAILURE", gettext_noop("The signature cannot be read.")
+    HASH_FAILURE = "HASH_FAILURE", gettext_noop("The stored document is not the one that was uploaded.")
+    SIG_CRYPTO_FAILURE = (
+        "SIG_CRYPTO_FAILURE",
+        gettext_noop(
+            "The signature does not fit this document and this certificate: another key or another file was used."
+        ),
+    )
+    CRYPTO_CONSTRAINTS_FAILURE = (
+        "CRYPTO_CONSTRAINTS_FAILURE",
+        gettext_noop(
+            "The key is too weak or of a kind that is not accepted. Accepted are RSA from 2048 bits, P-256 and Ed25519."
+        ),
+    )
+    NO_CERTIFICATE_CHAIN_FOUND = (
+        "NO_CERTIFICATE_CHAIN_FOUND",
+        gettext_noop("The certificate was not issued by an authority that is trusted here."),
+    )
+    CHAIN_CONSTRAINTS_FAILURE = (
+        "CHAIN_CONSTRAINTS_FAILURE",
+        gettext_noop("The certificate or its authority does not permit signing."),
+    )
+    NOT_YET_VALID = "NOT_YET_VALID", gettext_noop("The certificate is not valid yet.")
+    EXPIRED = "EXPIRED", gettext_noop("The certificate has expired.")
+    REVOKED = "REVOKED", gettext_noop("The certificate was revoked by its authority.")
+    TRY_LATER = "TRY_LATER", gettext_noop("The authority's revocation list is out of date; it cannot be decided now.")
+    SIGNER_MISMATCH = "SIG_CONSTRAINTS_FAILURE", gettext_noop("The certificate belongs to another person.")
 
 
 class Algorithm(enum.StrEnum):
@@ -65,11 +82,11 @@ class Algorithm(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
-class SignatureStatus(enum.StrEnum):
+class SignatureStatus(LabelledEnum):
     """`signed` only when the verdict at the time of signing was PASSED."""
 
-    SIGNED = "signed"
-    REFUSED = "refused"
+    SIGNED = "signed", gettext_noop("Accepted")
+    REFUSED = "refused", gettext_noop("Refused")
 
 
 class CertificateInfo(Dto):
@@ -174,7 +191,7 @@ class SignatureRefused(Event):
 class SignaturesService(Protocol):
     """Signatures and the authorities trusted for them."""
 
-    @command(timeout_ms=15_000)  # reads the whole document
+    @command(timeout_ms=15_000, refused=lambda signature: not signature.counts)  # reads the whole document
     def sign(
         self, *, ctx: CallContext, document_id: UUID, signature_data: SignatureBytes, certificate: CertificateText
     ) -> Signature:

@@ -5,7 +5,6 @@ Here: errors, DTOs, events and the Protocol. Not here: the contract's own status
 
 from __future__ import annotations
 
-import enum
 from datetime import date
 from typing import ClassVar, Protocol
 from uuid import UUID
@@ -14,35 +13,50 @@ from apps.core.interface.context import CallContext
 from apps.core.interface.dto import Dto, Instant, Text
 from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.interface.events import Event, EventConsumer
+from apps.core.interface.labels import LabelledEnum
 from apps.core.interface.operations import ServiceKey, command, query
 
 
-class WorkflowType(enum.StrEnum):
+class WorkflowType(LabelledEnum):
     """Kinds of course."""
 
-    LAND_SALE = "land_sale"
+    LAND_SALE = "land_sale", gettext_noop("land sale")
 
 
-class WorkflowStatus(enum.StrEnum):
+class WorkflowStatus(LabelledEnum):
     """Where a course stands as a whole."""
 
-    ACTIVE = "active"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
+    ACTIVE = "active", gettext_noop("The sale is under way")
+    COMPLETED = "completed", gettext_noop("The sale is complete")
+    CANCELLED = "cancelled", gettext_noop("The sale was called off")
 
 
-class StageStatus(enum.StrEnum):
+class StageStatus(LabelledEnum):
     """Where a stage stands."""
 
-    PENDING = "pending"
-    IN_PROGRESS = "in_progress"
-    BLOCKED = "blocked"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
+    PENDING = "pending", gettext_noop("Not started")
+    IN_PROGRESS = "in_progress", gettext_noop("Under way")
+    BLOCKED = "blocked", gettext_noop("Held up")
+    COMPLETED = "completed", gettext_noop("Done")
+    CANCELLED = "cancelled", gettext_noop("Called off")
+
+
+# The stages of every kind of course, by the name that travels.
+STAGE_LABELS: dict[str, str] = {
+    "preparation": gettext_noop("Preparation of documents"),
+    "signing": gettext_noop("Signing of the contract"),
+    "payment": gettext_noop("Payment"),
+    "registration": gettext_noop("Registration of title"),
+    "handover": gettext_noop("Handover of the plot"),
+}
 
 
 class Stage(Dto):
-    """One stage. `responsible` are the parts in the contract that complete it; empty where an event does."""
+    """One stage. `responsible` are the parts in the contract that complete it; empty where an event does.
+
+    `completed_by` are those parts in this very contract: where it has no lawyer, the parties stand in. `legal_moves` are
+    the asking person's.
+    """
 
     id: UUID
     name: str
@@ -52,6 +66,8 @@ class Stage(Dto):
     actual_date: date | None
     comment: str
     responsible: tuple[str, ...]
+    completed_by: tuple[str, ...] = ()
+    legal_moves: tuple[StageStatus, ...] = ()
 
 
 class Workflow(Dto):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from apps.contracts.interface import ContractRights, PartyRole
+from apps.core.interface.context import Actor
 from apps.workflow import interface, models
+from apps.workflow.logic import moves
 from apps.workflow.logic.types import responsible_for
 
 
-def stage(row: models.Stage, workflow_type: str) -> interface.Stage:
-    """One stage."""
+def stage(row: models.Stage, workflow: models.Workflow, actor: Actor, rights: ContractRights) -> interface.Stage:
+    """One stage, with the moves that the actor may make."""
+    has_lawyer = PartyRole.LAWYER in rights.filled
     return interface.Stage(
         id=row.id,
         name=row.name,
@@ -16,13 +20,15 @@ def stage(row: models.Stage, workflow_type: str) -> interface.Stage:
         planned_date=row.planned_date,
         actual_date=row.actual_date,
         comment=row.comment,
-        responsible=responsible_for(workflow_type, row.name),
+        responsible=responsible_for(workflow.workflow_type, row.name),
+        completed_by=moves.responsible(workflow, row, has_lawyer=has_lawyer),
+        legal_moves=moves.legal(actor, rights, workflow, row, has_lawyer=has_lawyer),
     )
 
 
-def workflow(row: models.Workflow) -> interface.Workflow:
+def workflow(row: models.Workflow, actor: Actor, rights: ContractRights) -> interface.Workflow:
     """A workflow with its stages in order; `current_stage` is the one under way or blocked."""
-    stages = tuple(stage(item, row.workflow_type) for item in row.stages.all())
+    stages = tuple(stage(item, row, actor, rights) for item in row.stages.all())
     under_way = {interface.StageStatus.IN_PROGRESS, interface.StageStatus.BLOCKED}
     return interface.Workflow(
         id=row.id,

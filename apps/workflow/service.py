@@ -52,7 +52,7 @@ class Workflows(ReceivesEvents):
         try:
             with command(ctx) as work:
                 workflow = course.start(work, contract_id, workflow_type)
-                return work.finish(mapping.workflow(workflow))
+                return work.finish(mapping.workflow(workflow, ctx.actor, rights))
         except IntegrityError as error:
             known = _under_way(contract_id).first()
             if known is None:
@@ -61,14 +61,17 @@ class Workflows(ReceivesEvents):
 
     def get(self, *, ctx: CallContext, workflow_id: UUID) -> Workflow:
         row = WorkflowRow.objects.prefetch_related("stages").filter(id=workflow_id).first()
-        if row is None or not call(CONTRACTS).rights(ctx=ctx, contract_ids=(row.contract_id,)):
+        rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(row.contract_id,)) if row is not None else ()
+        if row is None or not rights:
             raise WorkflowNotFound
-        return mapping.workflow(row)
+        return mapping.workflow(row, ctx.actor, rights[0])
 
     def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Workflow, ...]:
-        seen = [rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)]
-        rows = WorkflowRow.objects.prefetch_related("stages").filter(contract_id__in=seen)
-        return tuple(mapping.workflow(row) for row in rows.order_by("created_at", "id"))
+        rights = {one.contract_id: one for one in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
+        rows = WorkflowRow.objects.prefetch_related("stages").filter(contract_id__in=rights)
+        return tuple(
+            mapping.workflow(row, ctx.actor, rights[row.contract_id]) for row in rows.order_by("created_at", "id")
+        )
 
     def update_stage(
         self,
@@ -100,7 +103,7 @@ class Workflows(ReceivesEvents):
             else:
                 stage.status = status
                 stage.save(update_fields=["status", "comment"])
-            return work.finish(mapping.workflow(WorkflowRow.objects.get(id=workflow_id)))
+            return work.finish(mapping.workflow(WorkflowRow.objects.get(id=workflow_id), ctx.actor, rights[0]))
 
     def find_overdue(self, *, ctx: CallContext) -> OverdueReport:
         if not ctx.actor.has("system"):

@@ -8,9 +8,16 @@ from uuid import UUID
 import msgspec
 from django.utils import timezone
 
-from apps.contracts.interface import CONTRACTS, ContractCreated, ContractNotFound, ContractStatus, PartyRole
+from apps.contracts.interface import (
+    CONTRACTS,
+    ContractCreated,
+    ContractNotFound,
+    ContractRights,
+    ContractStatus,
+    PartyRole,
+)
 from apps.core.ids import new_id
-from apps.core.interface.context import CallContext
+from apps.core.interface.context import Actor, CallContext
 from apps.core.interface.dto import Text
 from apps.core.interface.errors import Forbidden
 from apps.core.interface.events import EventEnvelope, EventReceipt
@@ -52,17 +59,22 @@ class FakeWorkflow:
         for known in self._workflows.values():
             if known.contract_id == contract_id and known.status != WorkflowStatus.CANCELLED:
                 raise WorkflowExists(workflow_id=known.id)
-        return self._start(contract_id, workflow_type)
+        return _seen_by(ctx.actor, rights[0], self._start(contract_id, workflow_type))
 
     def get(self, *, ctx: CallContext, workflow_id: UUID) -> Workflow:
         workflow = self._workflows.get(workflow_id)
-        if workflow is None or not call(CONTRACTS).rights(ctx=ctx, contract_ids=(workflow.contract_id,)):
+        rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(workflow.contract_id,)) if workflow else ()
+        if workflow is None or not rights:
             raise WorkflowNotFound
-        return workflow
+        return _seen_by(ctx.actor, rights[0], workflow)
 
     def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Workflow, ...]:
-        seen = {rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
-        return tuple(workflow for workflow in self._workflows.values() if workflow.contract_id in seen)
+        rights = {one.contract_id: one for one in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
+        return tuple(
+            _seen_by(ctx.actor, rights[workflow.contract_id], workflow)
+            for workflow in self._workflows.values()
+            if workflow.contract_id in rights
+        )
 
     def update_stage(
         self,
@@ -80,9 +92,10 @@ class FakeWorkflow:
             raise StageNotFound
         people = call(CONTRACTS).participants(ctx=ctx, contract_id=workflow.contract_id)
         row = WorkflowRow(workflow_type=workflow.workflow_type, created_at=workflow.created_at)
+        rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(workflow.contract_id,))[0]
         moves.require_allowed(
             ctx.actor,
-            call(CONTRACTS).rights(ctx=ctx, contract_ids=(workflow.contract_id,))[0],
+            rights,
             row,
             StageRow(name=stage.name, status=stage.status),
             asked=status,
@@ -95,7 +108,7 @@ class FakeWorkflow:
             stage, status=status, comment=comment or stage.comment, actual_date=on if done else None
         )
         stages = tuple(changed if item.id == stage_id else item for item in workflow.stages)
-        return self._keep(workflow, stages)
+        return _seen_by(ctx.actor, rights, self._keep(workflow, stages))
 
     def find_overdue(self, *, ctx: CallContext) -> OverdueReport:
         if not ctx.actor.has("system"):
@@ -152,3 +165,20 @@ class FakeWorkflow:
         kept = msgspec.structs.replace(workflow, stages=tuple(ordered), current_stage=current, status=status)
         self._workflows[kept.id] = kept
         return kept
+
+
+def _seen_by(actor: Actor, rights: ContractRights, workflow: Workflow) -> Workflow:
+    """The workflow with what this actor may do at each stage, by the real rules."""
+    has_lawyer = PartyRole.LAWYER in rights.filled
+    row = WorkflowRow(workflow_type=workflow.workflow_type)
+    stages = []
+    for stage in workflow.stages:
+        stage_row = StageRow(name=stage.name, status=stage.status)
+        stages.append(
+            msgspec.structs.replace(
+                stage,
+                completed_by=moves.responsible(row, stage_row, has_lawyer=has_lawyer),
+                legal_moves=moves.legal(actor, rights, row, stage_row, has_lawyer=has_lawyer),
+            )
+        )
+    return msgspec.structs.replace(workflow, stages=tuple(stages))

@@ -28,8 +28,8 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
 ]
-HOLDS_SIGNING_KEY = "authentication"
-STORES_FILES = "documents"
+# The families of dependencies that a service registers for itself.
+PROBES = {"authentication": ("signing",), "documents": ("storage",), "notifications": ("mail",)}
 
 
 def narrowed(settings: dict[str, Any], service: str) -> dict[str, Any]:
@@ -47,8 +47,8 @@ def narrowed(settings: dict[str, Any], service: str) -> dict[str, Any]:
             "DEFAULT_RENDERER_CLASSES": ("apps.core.rest.renderers.StructRenderer",),
         },
         "READY_CHECKS": (
-            *("database", "migrations", "clock", "redis", "keys", "home", "replicas", "mail", "traces"),
-            *(("storage",) if service == STORES_FILES else ()),
+            *("database", "migrations", "clock", "redis", "keys", "home", "replicas", "traces"),
+            *PROBES.get(service, ()),
         ),
         "SEAM_SERVES": [service],
         "SEAM_PROCESS_NAME": service,

@@ -19,13 +19,16 @@ import psycopg
 import pytest
 import urllib3
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
+from apps.authentication.gateways import probe as signing
 from apps.core.database import primaries
 from apps.core.flags import snapshot
-from apps.core.health import dependencies, probes
+from apps.core.health import dependencies, probes, registry
 from apps.core.health.probes import Dependency
 from apps.core.observability import otlp, spans
+from apps.core.rest.keys import keyring
 from landcontracts.embedded import engines, postgres
 from landcontracts.embedded.processes import Processes
 from tests.seam.servers import Behaving
@@ -256,13 +259,28 @@ def test_pending_migrations_clocks_and_keys(monkeypatch: pytest.MonkeyPatch, set
     known = dependencies._of_this_build()
     monkeypatch.setattr(dependencies, "_of_this_build", lambda: known | {("contracts", "9999_from_tomorrow")})
     monkeypatch.setattr(dependencies, "MAX_SKEW_MS", -1)
-    dependencies._usable_keys.cache_clear()
+    signing._signs.cache_clear()
     settings.ISSUES_TOKENS = True
-    monkeypatch.setitem(dependencies.keyring.__dict__, "public", {})
+    monkeypatch.setitem(keyring.__dict__, "public", {})
     status, body, _ = asked()
-    dependencies._usable_keys.cache_clear()
+    signing._signs.cache_clear()
     assert status == 503
-    assert bad(body) == {"migrations": "Pending", "clock": "ClockSkew", "keys": "NoKey"}
+    assert bad(body) == {"migrations": "Pending", "clock": "ClockSkew", "keys": "NoKey", "signing": "SignsWrongly"}
+
+
+def test_a_family_that_no_app_registers_is_named(settings):
+    settings.READY_CHECKS = ("database", "weather")
+    with pytest.raises(ImproperlyConfigured, match="weather"):
+        registry.dependencies()
+
+
+def test_an_app_registers_a_family_of_its_own(settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(registry, "_families", dict(registry._families))
+    registry.register("weather", lambda: (Dependency("weather.moscow", lambda: {"degrees": 4}),))
+    settings.READY_CHECKS = ("weather",)
+    status, body, _ = asked()
+    assert status == 200
+    assert body["checks"]["weather.moscow"]["degrees"] == 4
 
 
 def test_questions_that_hang_for_long_are_left_alone_and_are_few(monkeypatch: pytest.MonkeyPatch):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connections
 
-COLUMNS = "id, full_name, roles"
+
+class Row(NamedTuple):
+    """A person as they are read, in the order of `COLUMNS`."""
+
+    id: UUID
+    full_name: str
+    roles: list[str]
 
 
-def active(alias: str, user_ids: tuple[UUID, ...]) -> list[tuple[Any, ...]]:
-    """Rows of `COLUMNS` of the active people among these."""
+COLUMNS = ", ".join(Row._fields)
+
+
+def active(alias: str, user_ids: tuple[UUID, ...]) -> list[Row]:
+    """The active people among these."""
     with connections[alias].cursor() as db:
         db.execute(f"SELECT {COLUMNS} FROM authentication_user WHERE id = ANY(%s) AND is_active", [list(user_ids)])
-        found: list[tuple[Any, ...]] = db.fetchall()
-        return found
+        return [Row(*row) for row in db.fetchall()]

@@ -120,7 +120,7 @@ def _tokens(answer: TokenPair | Refused) -> Tokens:
 class Register(View):
     """POST auth/register."""
 
-    @endpoint(status=201, public=True)
+    @endpoint(status=201, public=True, route_by="email")
     def post(self, ctx: CallContext, body: Registration) -> User:
         """Open an account."""
         return call(AUTHENTICATION).register(ctx=ctx, **fields_of(body))
@@ -131,7 +131,7 @@ class LogIn(View):
 
     authentication_classes = ()
 
-    @endpoint(public=True)
+    @endpoint(public=True, route_by="email")
     def post(self, ctx: CallContext, body: Credentials) -> Tokens:
         """Exchange a password for tokens."""
         return _tokens(call(AUTHENTICATION).log_in(ctx=ctx, email=body.email, password=body.password))
@@ -142,7 +142,7 @@ class Refresh(View):
 
     authentication_classes = ()
 
-    @endpoint(public=True)
+    @endpoint(public=True, key_namespace="refresh_token")
     def post(self, ctx: CallContext, body: RefreshBody) -> Tokens:
         """Exchange a refresh token for the next pair."""
         return _tokens(call(AUTHENTICATION).refresh(ctx=ctx, refresh_token=body.refresh_token))
@@ -153,7 +153,7 @@ class LogOut(View):
 
     authentication_classes = ()
 
-    @endpoint(status=204, public=True)
+    @endpoint(status=204, public=True, key_namespace="refresh_token")
     def post(self, ctx: CallContext, body: RefreshBody) -> None:
         """Revoke a refresh token and all that came from the same sign-in."""
         call(AUTHENTICATION).log_out(ctx=ctx, refresh_token=body.refresh_token)

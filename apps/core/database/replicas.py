@@ -134,14 +134,16 @@ class _Watch:
         """The home first: a replica that has replayed that much is less behind than the time since."""
         now = time.monotonic()
         if (row := self._ask(self.home, HOME)) is not None:
-            self._samples.append((now, _number(str(row[0]))))
+            (written,) = row
+            self._samples.append((now, _number(str(written))))
         for alias in self._states:
             row = self._ask(alias, REPLICA)
             seen_at = time.monotonic()
-            if row is None or not row[0] or row[1] is None:
+            in_recovery, replayed_lsn = row or (False, None)
+            if not in_recovery or replayed_lsn is None:
                 self._states[alias] = State(0, None, seen_at)
                 continue
-            replayed = _number(str(row[1]))
+            replayed = _number(str(replayed_lsn))
             self._states[alias] = State(replayed, self._lag(replayed, seen_at), seen_at)
 
     def _lag(self, replayed: int, now: float) -> float | None:

@@ -1,31 +1,27 @@
-"""What this process depends on, as `/readyz` asks for it: on connections of its own, so that a pool that is busy or stuck says nothing false."""
+"""What every process of the platform depends on, as `/readyz` asks for it: on connections of its own, so that a pool that is busy or stuck says nothing false."""
 
 from __future__ import annotations
 
-import secrets
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
 import psycopg
 import redis
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 
 from apps.core import topology
 from apps.core.database import primaries
 from apps.core.flags import snapshot
-from apps.core.health.probes import Dependency, Details
+from apps.core.health import registry
+from apps.core.health.probes import CONNECT_SECONDS, Dependency, Details
 from apps.core.observability import otlp, spans
 from apps.core.rest.keys import keyring
 from apps.core.seam.signing import MAX_AGE_MS
 from apps.core.seam.verify import conformance
 
-CONNECT_SECONDS = 1.0
 # Seals are refused when two clocks are further apart than their age; each may be off by half of that.
 MAX_SKEW_MS = MAX_AGE_MS // 2
 # Between the two commits of a cutover nobody may read.
@@ -57,21 +53,12 @@ class NoKey(Exception):
     """No key by which tokens could be checked."""
 
 
-class SignsWrongly(Exception):
-    """The signing key does not make signatures that its public half accepts."""
-
-
 class NotInRecovery(Exception):
     """A replica that follows nobody."""
 
 
 class NotExported(Exception):
     """The collector did not take the last spans."""
-
-
-def all_of_this_process() -> list[Dependency]:
-    """Every dependency, by the families that the settings name for this kind of process."""
-    return [dependency for name in settings.READY_CHECKS for dependency in FAMILIES[name]()]
 
 
 def _databases() -> Iterator[Dependency]:
@@ -174,54 +161,14 @@ def _ping() -> None:
         client.ping()
 
 
-def _storage() -> Iterator[Dependency]:
-    yield Dependency("storage", _bucket)
-
-
-def _bucket() -> None:
-    _s3().head_bucket(Bucket=settings.DOCUMENTS_BUCKET)
-
-
-@cache
-def _s3() -> Any:
-    """A client of its own: the one that moves files waits a minute before it gives up."""
-    import boto3
-    from botocore.config import Config
-
-    storage: Any = settings.STORAGES["documents"]
-    options = storage["OPTIONS"]
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=options["endpoint_url"],
-        aws_access_key_id=options["access_key"],
-        aws_secret_access_key=options["secret_key"],
-        region_name=options["region_name"],
-        config=Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=CONNECT_SECONDS,
-            retries={"total_max_attempts": 1},
-            signature_version=options["signature_version"],
-            s3={"addressing_style": options["addressing_style"]},
-        ),
-    )
-
-
 def _keys() -> Iterator[Dependency]:
-    yield Dependency("keys", _usable_keys)
+    yield Dependency("keys", _checks_tokens)
 
 
-@cache
-def _usable_keys() -> None:
-    """Tokens can be checked here and, where they are issued, signed. Keys do not change while a process lives."""
+def _checks_tokens() -> None:
+    """Access tokens can be checked here: there is a public key."""
     if not keyring.public:
         raise NoKey
-    if settings.ISSUES_TOKENS:
-        words = secrets.token_bytes(16)
-        signature = keyring.signing.sign(words, PKCS1v15(), hashes.SHA256())
-        try:
-            keyring.public[keyring.kid].verify(signature, words, PKCS1v15(), hashes.SHA256())
-        except Exception as error:
-            raise SignsWrongly from error
 
 
 def _home() -> Iterator[Dependency]:
@@ -258,16 +205,6 @@ def _follows(alias: str) -> None:
         raise NotInRecovery
 
 
-def _mail() -> Iterator[Dependency]:
-    """Letters wait when nobody takes them."""
-    if "notifications" in settings.SEAM_SERVES and settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
-        yield Dependency("mail", _takes_mail, optional=True)
-
-
-def _takes_mail() -> None:
-    socket.create_connection((settings.EMAIL_HOST, settings.EMAIL_PORT), timeout=CONNECT_SECONDS).close()
-
-
 def _traces() -> Iterator[Dependency]:
     if spans.is_tracing():
         yield Dependency("traces", _exported, optional=True)
@@ -278,16 +215,17 @@ def _exported() -> None:
         raise NotExported
 
 
-FAMILIES: dict[str, Callable[[], Iterator[Dependency]]] = {
-    "database": _databases,
-    "migrations": _migrations,
-    "clock": _clock,
-    "redis": _redis,
-    "storage": _storage,
-    "keys": _keys,
-    "home": _home,
-    "services": _services,
-    "replicas": _replicas,
-    "mail": _mail,
-    "traces": _traces,
-}
+def register() -> None:
+    """Core's own families. Storage, mail and signing are registered by the apps that know them."""
+    for name, family in (
+        ("database", _databases),
+        ("migrations", _migrations),
+        ("clock", _clock),
+        ("redis", _redis),
+        ("keys", _keys),
+        ("home", _home),
+        ("services", _services),
+        ("replicas", _replicas),
+        ("traces", _traces),
+    ):
+        registry.register(name, family)

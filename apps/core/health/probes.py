@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 DEADLINE_SECONDS = 1.5
+# Within which a probe connects, so that it fails by its own word before the deadline.
+CONNECT_SECONDS = 1.0
 # A question that nobody has answered for so long is left alone and asked anew; so many of one dependency are left hanging.
 ABANDONED_SECONDS = 10.0
 MAX_HANGING = 3

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django_prometheus.exports import ExportToDjangoView
 
-from apps.core.health import dependencies, probes
+from apps.core.health import probes, registry
 from apps.core.observability import multiprocess, scrape_registry, seam_metrics
 from apps.core.rest.keys import keyring
 from apps.core.rest.problems import response
@@ -22,7 +22,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 def readyz(request: HttpRequest) -> HttpResponse:
     """Each dependency, asked now, within two seconds: 200 when all that are needed answer, else 503. What does not is named."""
-    found = probes.report(dependencies.all_of_this_process())
+    found = probes.report(registry.dependencies())
     status = "ready" if found.ready else "not ready"
     body = {"status": status, "degraded": found.degraded, "service": settings.SEAM_PROCESS_NAME, "checks": found.checks}
     return HttpResponse(msgspec.json.encode(body), status=200 if found.ready else 503, content_type="application/json")

@@ -40,7 +40,8 @@ class Mark(NamedTuple):
 
     `timeout_ms` bounds one attempt on one side. `varies` names fields of the answer that differ honestly between two askings
     (a URL signed with the time), `any_order` the lists whose order means nothing; "" is the answer itself.
-    `may_lag` queries decide nothing: a replica may answer them.
+    `may_lag` queries decide nothing: a replica may answer them. `refused` tells of a command's answer whether it is a refusal,
+    where one is an answer because something was kept of it.
     """
 
     kind: Kind
@@ -48,6 +49,7 @@ class Mark(NamedTuple):
     varies: tuple[str, ...] = ()
     any_order: tuple[str, ...] = ()
     may_lag: bool = False
+    refused: Callable[[Any], bool] | None = None
 
 
 @overload
@@ -76,7 +78,7 @@ def query(
 def command(method: Callable[Params, Result], /) -> Callable[Params, Result]: ...
 @overload
 def command(
-    *, timeout_ms: int = ..., varies: tuple[str, ...] = ...
+    *, timeout_ms: int = ..., varies: tuple[str, ...] = ..., refused: Callable[[Any], bool] | None = ...
 ) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]: ...
 def command(
     method: Callable[..., Any] | None = None,
@@ -84,9 +86,10 @@ def command(
     *,
     timeout_ms: int = COMMAND_TIMEOUT_MS,
     varies: tuple[str, ...] = (),
+    refused: Callable[[Any], bool] | None = None,
 ) -> Any:
     """Mark a Protocol method that changes something, exactly once per command key."""
-    return _marked(method, Mark(Kind.COMMAND, timeout_ms, varies))
+    return _marked(method, Mark(Kind.COMMAND, timeout_ms, varies, refused=refused))
 
 
 def _marked(method: Callable[..., Any] | None, mark: Mark) -> Any:
@@ -109,6 +112,7 @@ class Operation:
         self.varies = mark.varies
         self.any_order = mark.any_order
         self.may_lag = mark.may_lag
+        self._refused = mark.refused
         self.function = function
         hints = get_type_hints(function, include_extras=True)
         self.result_type: Any = hints.pop("return", type(None))
@@ -142,6 +146,10 @@ class Operation:
     def decode_result(self) -> Callable[[bytes], Any]:
         """Bytes to the declared result. Raises msgspec.ValidationError or DecodeError."""
         return msgspec.json.Decoder(self.result_type).decode
+
+    def is_refusal(self, result: Any) -> bool:
+        """Whether an answer says that what was asked was not done."""
+        return self._refused is not None and self._refused(result)
 
     def encode_arguments(self, arguments: dict[str, Any]) -> bytes:
         """Keyword arguments to JSON, in the order of the signature.

@@ -24,7 +24,8 @@ def content(connection: Connection, table: str) -> Content:
     """What is in a table of the schema public."""
     named = sql.Identifier("public", table)
     row = connection.execute(sql.SQL(SUM).format(table=named)).fetchone()
-    return Content(int(row[0]), str(row[1])) if row else Content(0, "0")
+    rows, total = row or (0, "0")
+    return Content(int(rows), str(total))
 
 
 def contents(connection: Connection, tables: Iterable[str]) -> dict[str, Content]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
 
 from apps.core import topology
 from apps.core.postgres.connections import Connection
@@ -111,8 +112,9 @@ def drop_slot(connection: Connection, name: str) -> bool:
         "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", [name]
     ).fetchone():
         found = True
-        if row[0] is not None:
-            connection.execute("SELECT pg_terminate_backend(%s)", [row[0]])
+        (reader,) = row
+        if reader is not None:
+            connection.execute("SELECT pg_terminate_backend(%s)", [reader])
         with contextlib.suppress(psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
             connection.execute("SELECT pg_drop_replication_slot(%s)", [name])
         if time.monotonic() > deadline:
@@ -123,13 +125,14 @@ def drop_slot(connection: Connection, name: str) -> bool:
 
 def slot(connection: Connection, name: str) -> Slot | None:
     """A slot of this server, or None."""
-    row = connection.execute(
-        "SELECT active, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint, "
-        "pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint, coalesce(wal_status = 'lost', false) "
-        "FROM pg_replication_slots WHERE slot_name = %s",
-        [name],
-    ).fetchone()
-    return None if row is None else Slot(bool(row[0]), int(row[1] or 0), int(row[2] or 0), bool(row[3]))
+    query = """
+        SELECT active, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint, 0) AS lag_bytes,
+               coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint, 0) AS kept_bytes,
+               coalesce(wal_status = 'lost', false) AS is_lost
+        FROM pg_replication_slots WHERE slot_name = %s
+    """
+    with connection.cursor(row_factory=class_row(Slot)) as cursor:
+        return cursor.execute(query, [name]).fetchone()
 
 
 def subscribe(connection: Connection, name: str, publisher: str) -> None:

@@ -39,11 +39,17 @@ class View(APIView):
 
 
 def endpoint(
-    *, status: int = 200, public: bool = False, multipart: type[msgspec.Struct] | None = None
+    *,
+    status: int = 200,
+    public: bool = False,
+    multipart: type[msgspec.Struct] | None = None,
+    route_by: str = "",
+    key_namespace: str = "",
 ) -> Callable[[F], F]:
     """Make a view method an endpoint. `public` ones may be called by strangers.
 
-    `multipart` describes the fields beside the file of a form that the method reads itself.
+    Of a stranger's request the body's field `route_by` decides the route, its case and outer spaces apart, and the field
+    `key_namespace`, else `route_by`, keeps idempotency keys of different strangers apart. `multipart` describes the fields beside the file of a form that the method reads itself.
     """
 
     def decorate(function: F) -> F:
@@ -58,8 +64,8 @@ def endpoint(
             if known.query is not None:
                 arguments["query"] = _read_query(request, known.query)
             body = arguments.get("body")
-            aggregate = str(getattr(body, "email", "")).strip().lower()
-            namespace = str(getattr(body, "refresh_token", ""))
+            aggregate = str(getattr(body, route_by)).strip().lower() if route_by else ""
+            namespace = str(getattr(body, key_namespace)) if key_namespace else ""
             ctx = edge.context(request._request, request.user, aggregate=aggregate, namespace=namespace)
             result = function(self, ctx=ctx, **arguments)
             return result if isinstance(result, Response) else Response(result, status=status)

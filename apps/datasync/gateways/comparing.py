@@ -139,7 +139,8 @@ def _hashes(rows: Sequence[Any]) -> dict[Key, int]:
 
 def _one(connection: Connection, query: sql.Composed) -> tuple[int, str]:
     row = connection.execute(query).fetchone()
-    return (int(row[0]), str(row[1])) if row else (0, "0")
+    rows, total = row or (0, "0")
+    return int(rows), str(total)
 
 
 def _on_both(both: Both, ask: Callable[[Connection], T]) -> tuple[T, T]:

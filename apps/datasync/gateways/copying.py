@@ -33,6 +33,16 @@ FROM pg_index i WHERE i.indrelid = ANY(%(t)s::regclass[])
 """
 
 
+class _Key(NamedTuple):
+    """A key or an index of a table, as `KEYS_OF` finds it. Those of a lower turn are built first."""
+
+    relation: str
+    kind: str
+    name: str
+    definition: str
+    turn: int
+
+
 class Stopped(Exception):
     """Whoever asked for the copy wants it no more."""
 
@@ -80,9 +90,9 @@ def empty(target: Connection, service: str, tables: Sequence[Table], *, by: str,
             " PRIMARY KEY (relation, name))"
         )
         found = target.execute(KEYS_OF, {"t": names}).fetchall()
-        for row in sorted(found, key=lambda row: -row[4]):
+        for row in sorted(map(_Key._make, found), key=lambda key: -key.turn):
             target.execute(f"INSERT INTO {KEYS} VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING", row)
-            target.execute(_drop(row[0], row[1], row[2]))
+            target.execute(_drop(row.relation, row.kind, row.name))
         target.execute(
             sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(table.named for table in tables))  # keys are gone
         )

@@ -81,13 +81,14 @@ def describe(connection: Connection, service: str, name: str) -> Table:
     """A table of a service. Raises: UnknownTable when the service has none such, or it has no primary key."""
     if name not in tables_of(connection, service):
         raise UnknownTable(table=name)
-    rows = connection.execute(COLUMNS, [f"public.{name}"]).fetchall()
-    columns = tuple(Column(column, kind) for column, kind, _ in rows)
-    key = tuple(Column(column, kind) for column, kind, is_key in rows if is_key)
+    found = connection.execute(COLUMNS, [f"public.{name}"]).fetchall()
+    columns = tuple(Column(column, kind) for column, kind, _ in found)
+    key = tuple(Column(column, kind) for column, kind, is_key in found if is_key)
     size = connection.execute(SIZE, [f"public.{name}"]).fetchone()
     if not key or size is None:
         raise UnknownTable(table=name)
-    return Table(name, columns, key, -(-int(size[0]) // PAGE_BYTES), int(size[1]))
+    size_bytes, rows = size
+    return Table(name, columns, key, -(-int(size_bytes) // PAGE_BYTES), int(rows))
 
 
 def describe_all(connection: Connection, service: str, only: str = "") -> tuple[Table, ...]:
@@ -110,4 +111,5 @@ def checksum(connection: Connection, table: Table) -> tuple[int, str]:
         table.row_hash, table.named
     )
     row = connection.execute(query).fetchone()
-    return (int(row[0]), str(row[1])) if row else (0, "")
+    rows, total = row or (0, "")
+    return int(rows), str(total)

@@ -50,10 +50,14 @@ class Deploy(Why):
     """A canary's rules: three that are chosen each time, and the others folded away."""
 
     steps = forms.CharField(
-        label=_("Steps, % of people"), max_length=200, help_text=_("Rising shares, such as 1 5 25 50 100.")
+        # xgettext:no-python-format
+        label=_("Steps, % of people"),
+        max_length=200,
+        help_text=_("Rising shares, such as 1 5 25 50 100."),
     )
     step_seconds = forms.IntegerField(label=_("A step lasts at least, s"), max_value=MOST)
     shadow_percent = forms.FloatField(
+        # xgettext:no-python-format
         label=_("Shadowed meanwhile, % of people"),
         localize=True,
         help_text=_("Their queries are asked of both sides and compared."),

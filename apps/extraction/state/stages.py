@@ -109,14 +109,15 @@ def side(connection: Connection, service: str, alias: str) -> Side:
     row = connection.execute(
         "SELECT epoch, closed, moving FROM extraction.fence WHERE service = %s", [service]
     ).fetchone()
+    epoch, closed, is_moving = row or (0, 0, False)
     name = back_name(service) if alias == SHARED else forward_name(service)
     return Side(
         alias=alias,
         has_tables=bool(replication.tables_of(connection, service)),
         is_writable=fences.is_writable(connection, service),
-        epoch=int(row[0]) if row else 0,
-        closed=int(row[1]) if row else 0,
-        is_moving=bool(row[2]) if row else False,
+        epoch=int(epoch),
+        closed=int(closed),
+        is_moving=bool(is_moving),
         is_subscribed=replication.is_subscribed(connection, name),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -10,20 +9,21 @@ import pytest
 from django.utils.translation import override
 
 from apps.contracts.interface import ContractStatus, IllegalStatusMove
+from apps.core.interface.labels import LabelledEnum
 from apps.core.seam.client.registry import call
 from apps.portal import words
 from apps.portal.forms import PlotForm
 from apps.portal.templatetags import portal as filters
 from apps.portal.tests.people import Person
 from apps.signatures.interface import SubIndication
-from apps.workflow.interface import WORKFLOW, IllegalStageMove, StageNotYours, StageStatus
+from apps.workflow.interface import STAGE_LABELS, WORKFLOW, IllegalStageMove, StageNotYours, StageStatus
 
 
-@pytest.mark.parametrize("kind", list(words.TABLES), ids=lambda kind: kind.__name__)
-def test_every_code_has_a_word(kind: type[enum.Enum]):
+@pytest.mark.parametrize("kind", LabelledEnum.__subclasses__(), ids=lambda kind: kind.__name__)
+def test_every_code_has_a_word(kind: type[LabelledEnum]):
     for member in kind:
-        assert member.value in words.TABLES[kind]
         if member is not SubIndication.NONE:
+            assert member.label
             with override("en"):
                 assert words.of(member) != member.value
 
@@ -32,7 +32,7 @@ def test_every_stage_and_every_move_has_a_word():
     seller = Person()
     contract = seller.sells_to(Person())
     (course,) = call(WORKFLOW).for_contracts(ctx=seller.ctx, contract_ids=(contract.id,))
-    assert {stage.name for stage in course.stages} == set(words.STAGES)
+    assert {stage.name for stage in course.stages} == set(STAGE_LABELS)
     assert set(words.MOVES) == set(ContractStatus)
 
 

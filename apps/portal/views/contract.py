@@ -20,7 +20,6 @@ from apps.core.interface.errors import DomainError
 from apps.core.seam.client.registry import call
 from apps.documents.interface import DOCUMENTS, DocumentType
 from apps.portal import words
-from apps.portal.course import moves_of, who_completes
 from apps.portal.files import files_of
 from apps.portal.forms import MoveForm, StageForm, UploadForm
 from apps.portal.views.page import Page, part, status_of
@@ -58,7 +57,7 @@ class Contract(Page):
             signatures_answer=signatures is not None,
             course=courses[-1] if courses else None,
             course_answers=courses is not None,
-            stages=self._stages(courses[-1], rights, has_lawyer=contract.lawyer_id is not None) if courses else (),
+            stages=_stages(courses[-1]) if courses else (),
             move_form=MoveForm(auto_id="move_%s"),
             upload_form=UploadForm(types=words.choices(DocumentType)),
         )
@@ -69,14 +68,13 @@ class Contract(Page):
             raise Http404
         return found[0]
 
-    def _stages(self, course: Workflow, rights: ContractRights, *, has_lawyer: bool) -> list[dict[str, Any]]:
-        found = []
-        for stage in course.stages:
-            moves = moves_of(stage, rights, self.ctx.actor, has_lawyer=has_lawyer)
-            form = StageForm(auto_id=f"stage{stage.order}_%s") if moves else None
-            who = who_completes(stage, has_lawyer=has_lawyer)
-            found.append({"stage": stage, "moves": moves, "form": form, "who": who})
-        return found
+
+def _stages(course: Workflow) -> list[dict[str, Any]]:
+    """The stages, each with a form where this person may move it."""
+    return [
+        {"stage": stage, "form": StageForm(auto_id=f"stage{stage.order}_%s") if stage.legal_moves else None}
+        for stage in course.stages
+    ]
 
 
 def _parties(contract: ContractDto) -> list[tuple[str, UUID]]:
@@ -113,7 +111,7 @@ class Move(Page):
         """Move it. A move that has meanwhile become illegal is said in words, and the comment is kept."""
         form = MoveForm(request.POST, auto_id="move_%s")
         asked = request.POST.get("status", "")
-        if not form.is_valid() or not form.chose(asked in words.STATUSES):
+        if not form.is_valid() or not form.chose(asked in words.MOVES):
             return self._form(contract_id, form, status=422)
         status = ContractStatus(asked)
         try:
@@ -177,7 +175,5 @@ class MoveStage(Page):
         rights = call(CONTRACTS).rights(ctx=self.ctx, contract_ids=(contract_id,))
         if not rights:
             raise Http404
-        has_lawyer = call(CONTRACTS).get(ctx=self.ctx, contract_id=contract_id).lawyer_id is not None
-        moves = moves_of(stage, rights[0], self.ctx.actor, has_lawyer=has_lawyer)
-        item = {"stage": stage, "moves": moves, "form": form}
+        item = {"stage": stage, "form": form}
         return self.show("stage.html", status=status, item=item, rights=rights[0], contract_id=contract_id)

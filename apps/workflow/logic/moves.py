@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import date
 
 from django.utils import timezone
@@ -50,6 +51,18 @@ def require_allowed(
     current = StageStatus(stage.status)
     if asked not in MOVES[current]:
         raise IllegalStageMove(current=current, asked=asked, legal=MOVES[current])
+
+
+def legal(
+    actor: Actor, rights: ContractRights, workflow: Workflow, stage: Stage, *, has_lawyer: bool
+) -> tuple[StageStatus, ...]:
+    """The moves of a stage that this person may make, so that a page offers no other."""
+    moves = []
+    for asked in MOVES[StageStatus(stage.status)]:
+        with contextlib.suppress(StageNotYours, StageDecidedByEvent):
+            require_allowed(actor, rights, workflow, stage, asked=asked, has_lawyer=has_lawyer)
+            moves.append(asked)
+    return tuple(moves)
 
 
 def require_plausible(workflow: Workflow, actual: date) -> None:

@@ -74,7 +74,10 @@ class Ledger:
         with connections[self.alias].cursor() as cursor:
             cursor.execute(f"SELECT arguments_digest, answer FROM {self.commands} WHERE id = %s", [record_id])
             row = cursor.fetchone()
-        return None if row is None else (bytes(row[0]), None if row[1] is None else bytes(row[1]))
+        if row is None:
+            return None
+        digest, answer = row
+        return bytes(digest), None if answer is None else bytes(answer)
 
     def claim(self, record_id: uuid.UUID, operation: Operation, ctx: CallContext, digest: bytes) -> None:
         """Insert the key, waiting for a delivery that holds it.

@@ -71,7 +71,9 @@ def sight(canary: CanaryDeployment) -> Sight:
     firsts, here = _firsts(read)
     calls, before = _calls(read, canary.step), _calls(read, canary.step - 1) if canary.step else {}
     is_alone = rules.steps[canary.step] >= ALL
-    seen, failing = here.get(Event.SEEN, (0, 0)), here.get(Event.ERROR, (0, 0))
+    canary_units, home_units = here.get(Event.SEEN, (0, 0))
+    failing_units, home_failing_units = here.get(Event.ERROR, (0, 0))
+    slow_units, _ = here.get(Event.VERY_SLOW, (0, 0))
     compared, mismatched = _one(COMPARED, [canary.id])
     (observed_ago,) = _one(OBSERVED, [])
     return Sight(
@@ -81,17 +83,17 @@ def sight(canary: CanaryDeployment) -> Sight:
         canary=calls.get(True, Calls()),
         # With nobody left at home, the step before says what home is like.
         home=(before if is_alone else calls).get(False, Calls()),
-        canary_units=seen[0],
-        home_units=seen[1],
-        failing_units=failing[0],
-        home_failing_units=failing[1],
+        canary_units=canary_units,
+        home_units=home_units,
+        failing_units=failing_units,
+        home_failing_units=home_failing_units,
         compared=compared,
         mismatched=mismatched,
         is_shadowed=rules.shadow_percent > 0,
         observed_ago=None if observed_ago is None else float(observed_ago),
         missed=_missed(read),
         is_flag_ours=is_flag_ours(canary, rules),
-        slow_units=here.get(Event.VERY_SLOW, (0, 0))[0],
+        slow_units=slow_units,
         home_failing_rate=_home_rate(read, Event.ERROR) if is_alone and canary.step else 0.0,
         home_slow_rate=_home_rate(read, Event.VERY_SLOW) if is_alone and canary.step else 0.0,
     )

@@ -1,0 +1,26 @@
+"""The families of dependencies that this process knows how to probe: core's own, and those that apps register when they are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.core.health.probes import Dependency
+
+Family = Callable[[], Iterable[Dependency]]
+_families: dict[str, Family] = {}
+
+
+def register(name: str, family: Family) -> None:
+    """From now on `/readyz` probes this family where READY_CHECKS names it; one of the same name is replaced."""
+    _families[name] = family
+
+
+def dependencies() -> list[Dependency]:
+    """Every dependency of this process, in the order of READY_CHECKS. Raises: ImproperlyConfigured for a family that no app registers."""
+    unknown = [name for name in settings.READY_CHECKS if name not in _families]
+    if unknown:
+        raise ImproperlyConfigured(f"READY_CHECKS names what no installed app registers: {', '.join(unknown)}")
+    return [dependency for name in settings.READY_CHECKS for dependency in _families[name]()]
