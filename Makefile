@@ -66,7 +66,7 @@ drill-canary: setup-dev ## Lead canaries of healthy and broken services under lo
 	@$(BIN)/python -m tests.drills.canary $(SERVICE) $(if $(CASES),--cases $(CASES)) $(ARGS)
 
 sim-judge: setup-dev ## Simulate thousands of rollouts before the canary's judge and its peers, into build/sim-judge.json (ARGS="--seed 2 --count 200")
-	@$(BIN)/python -m benchmarks.judging $(ARGS)
+	@$(BIN)/python -m benchmarks.judge $(ARGS)
 
 format: setup-dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

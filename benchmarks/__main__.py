@@ -56,7 +56,16 @@ def main() -> int:
 
 
 def _measured(running: servers.Servers, names: list[str]) -> list[Figure]:
-    from benchmarks import data, flags, moving, pages, rest, seam, shadow, silent  # the project has to be set up first
+    from benchmarks import (  # the project has to be set up first
+        data,
+        flags,
+        pages,
+        relocation,
+        rest,
+        seam,
+        shadow,
+        silent,
+    )
 
     data.require_empty()
     with _step("Data"):
@@ -73,7 +82,7 @@ def _measured(running: servers.Servers, names: list[str]) -> list[Figure]:
         "list": lambda: [rest.listing(market, running)],
         "create": lambda: [rest.creation(market, running)],
         "million": lambda: [pages.last_over_first(market)],
-        "moving": moving.measured,
+        "moving": relocation.measured,
     }
     found: list[Figure] = []
     for name, words in STEPS.items():

@@ -35,8 +35,8 @@ def to(url: str, service: str) -> Iterator[None]:
 
 
 def _forget() -> None:
-    registry.lifted.cache_clear()
-    registry.away.cache_clear()
+    registry.guarded.cache_clear()
+    registry.remote.cache_clear()
 
 
 def _fallbacks() -> float:

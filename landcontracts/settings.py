@@ -67,7 +67,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.core.rest.csp.PagesPolicy",
-    "apps.core.rest.relocation_retry.FollowsHomes",
+    "apps.core.rest.relocation_retry.RelocationRetry",
 ]
 ROOT_URLCONF = "landcontracts.urls"
 WSGI_APPLICATION = "landcontracts.wsgi.application"
@@ -123,7 +123,7 @@ REPLICA_URLS: dict[str, list[str]] = env.json("REPLICA_URLS", default={})
 REPLICA_MAX_LAG_SECONDS = env.float("REPLICA_MAX_LAG_SECONDS", 1.0)
 for home, urls in REPLICA_URLS.items():
     DATABASES |= {f"{home}_replica_{number}": _database(url) for number, url in enumerate(urls)}
-DATABASE_ROUTERS = ["apps.core.database.router.HomeRouter"]
+DATABASE_ROUTERS = ["apps.core.database.router.PrimaryRouter"]
 # The roles that serve people; a cutover takes every right from them in one database and gives it in the other.
 DATABASE_APP_ROLES = env.list("DATABASE_APP_ROLES", default=["lc_app", "lc_service"])
 # Whose grants say where home is, where somebody else asks: the owner, who migrates, may write everywhere.

@@ -27,7 +27,7 @@ from apps.core.seam.answer import Answer
 from apps.core.seam.client import registry
 from apps.core.seam.client.registry import call
 from apps.core.seam.client.transports import OverHttp, Transport
-from apps.core.seam.events.relay import pump
+from apps.core.seam.events.relay import deliver_due
 from apps.core.seam.verify import samples
 from apps.core.seam.verify.testing import Twice, transport_to
 from apps.datasync.interface import DATASYNC
@@ -160,14 +160,14 @@ class World:
         for _ in range(20):
             wake()
             for service in topology.entries():
-                pump(service)
+                deliver_due(service)
             if not any(_waits(service, self.trace) for service in topology.entries()):
                 return
         self.settle()
 
     def _resolver(self) -> Callable[[str, CallContext], Transport]:
         if self.side == "in_process":
-            return lambda service, _: registry.home(service)
+            return lambda service, _: registry.local(service)
         if self.side == "fake":
             return _by_name(_fakes(self._fake_documents))
         if self.side == "elsewhere":
@@ -179,7 +179,7 @@ class World:
 
     def _elsewhere(self, service: str, _: CallContext) -> Transport:
         if service not in ELSEWHERE:
-            return registry.home(service)
+            return registry.local(service)
         return Watched(Twice(OverHttp(ELSEWHERE[service], caller="monolith")), self.exercised)
 
 
@@ -237,7 +237,7 @@ def settle(trace: str) -> None:
         if not waiting:
             return
         for service in waiting:
-            pump(service)
+            deliver_due(service)
     raise AssertionError(f"events of {trace} are not delivered: {[_errors(service, trace) for service in waiting]}")
 
 

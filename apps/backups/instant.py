@@ -70,7 +70,7 @@ def hold_instant(patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Instant
         yield _taken(open_views, deadline)
 
 
-def find_homes() -> dict[str, str]:
+def find_primaries() -> dict[str, str]:
     """The writable home of each service, by alias. Raises: BackupFailed where one has none or two; NoWay."""
     with contextlib.ExitStack() as stack:
         known = {alias: stack.enter_context(connections.control(alias)) for alias in (SHARED, *_own())}
@@ -98,7 +98,7 @@ def _taken(open_views: contextlib.ExitStack, deadline: float) -> Instant:
         try:
             # Whoever leads changes rights and drops tables; an instant in the middle of that would have no home.
             with leading("backup", "takes an instant"), contextlib.ExitStack() as stack:
-                found = find_homes()
+                found = find_primaries()
                 attempts += 1
                 views, at, seconds = _attempt(stack, found)
                 open_views.push(stack.pop_all())

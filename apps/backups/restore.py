@@ -132,7 +132,7 @@ def restore(kept: Backup, target: Target, *, tell: Tell = lambda _: None) -> Res
     for one in compared:
         tell(f"{one.alias}: {one.tables} tables and {one.rows} rows are the same, sum of hashes {one.sum}")
     _give_rights(made, target)
-    verify.rights_and_homes(made, target)
+    verify.rights_and_primaries(made, target)
     tell(
         f"rights are as they were: {', '.join(f'{service} at home in {home}' for service, home in made.homes.items())}"
     )

@@ -36,7 +36,7 @@ def contents(made: Manifest, target: Target) -> tuple[Compared, ...]:
         return tuple(workers.map(lambda database: _one(database, target), made.databases))
 
 
-def rights_and_homes(made: Manifest, target: Target) -> None:
+def rights_and_primaries(made: Manifest, target: Target) -> None:
     """Compare rights, and see that each service has one writable home, where it had it. Raises: NotTheSame."""
     with ExitStack() as stack:
         known = {alias: stack.enter_context(target.reach(alias)) for alias in target.urls}
@@ -46,10 +46,10 @@ def rights_and_homes(made: Manifest, target: Target) -> None:
                 differing = sorted(f"{one.role} {one.right} {one.name}" for one in (found - wanted) + (wanted - found))
                 raise NotTheSame(f"{database.alias}: rights differ: {', '.join(differing[:5])}")
         for service in topology.entries():
-            _one_home(service, made.homes[service], known)
+            _one_primary(service, made.homes[service], known)
 
 
-def _one_home(service: str, home: str, known: dict[str, Connection]) -> None:
+def _one_primary(service: str, home: str, known: dict[str, Connection]) -> None:
     writable = [alias for alias, connection in known.items() if fences.is_writable(connection, service)]
     # Where nothing can move, the platform's roles may have names of their own, and nothing is to be seen here.
     if len(writable) > 1 or (primaries.is_movable(service) and writable != [home]):

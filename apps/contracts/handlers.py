@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from apps.contracts.interface import ContractStatus
-from apps.contracts.logic import moving, signing, visibility
+from apps.contracts.logic import signing, transitions, visibility
 from apps.core.interface.context import CallContext
 from apps.core.interface.events import EventEnvelope, EventReceipt, Handlers
 from apps.core.seam.server.commands import command
@@ -17,19 +17,19 @@ from apps.workflow.interface import StageStarted, WorkflowCompleted
 def on_document_stored(ctx: CallContext, envelope: EventEnvelope, event: DocumentStored) -> EventReceipt:
     """A contract of sale becomes the one that is to be signed."""
     with command(ctx) as work:
-        contract = moving.locked(event.contract_id)
+        contract = transitions.locked(event.contract_id)
         effect = "ignored"
         is_sale_contract = event.document_type == DocumentType.SALE_CONTRACT
         if contract is not None and is_sale_contract and contract.status in visibility.SIGNABLE:
             signing.note_document(contract, event.document_id, event.created_at)
-            effect = moving.advance_by_signatures(work, contract)
+            effect = transitions.advance_by_signatures(work, contract)
         return work.finish(EventReceipt(event_id=envelope.event_id, effect=effect))
 
 
 def on_signature_accepted(ctx: CallContext, envelope: EventEnvelope, event: SignatureAccepted) -> EventReceipt:
     """A party's signature counts; the second one makes the contract signed."""
     with command(ctx) as work:
-        contract = moving.locked(event.contract_id)
+        contract = transitions.locked(event.contract_id)
         effect = "ignored"
         if contract is not None:
             signing.note_signature(
@@ -38,7 +38,7 @@ def on_signature_accepted(ctx: CallContext, envelope: EventEnvelope, event: Sign
                 document_id=event.document_id,
                 signer_id=event.signer_id,
             )
-            effect = moving.advance_by_signatures(work, contract)
+            effect = transitions.advance_by_signatures(work, contract)
         return work.finish(EventReceipt(event_id=envelope.event_id, effect=effect))
 
 
@@ -68,10 +68,10 @@ def _follow(
     target: ContractStatus | None,
 ) -> EventReceipt:
     with command(ctx) as work:
-        contract = moving.locked(contract_id)
+        contract = transitions.locked(contract_id)
         effect = "ignored"
         if contract is not None and target is not None and contract.status == expected:
-            moving.move(work, contract, target, by=ctx.actor.id)
+            transitions.move(work, contract, target, by=ctx.actor.id)
             effect = target.value
         return work.finish(EventReceipt(event_id=envelope.event_id, effect=effect))
 

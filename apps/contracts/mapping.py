@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.contracts import interface, models
-from apps.contracts.logic import listing, signing, status, visibility
+from apps.contracts.logic import contract_rows, signing, status, visibility
 from apps.core.interface.context import Actor
 
 
@@ -33,7 +33,7 @@ def contract(row: models.Contract) -> interface.Contract:
     )
 
 
-def listed(row: listing.Row) -> interface.Contract:
+def listed(row: contract_rows.Row) -> interface.Contract:
     """A contract from plain SQL."""
     return interface.Contract(
         id=row.id,

@@ -37,7 +37,7 @@ from apps.contracts.interface import (
     TermsFrozen,
     UnknownParty,
 )
-from apps.contracts.logic import amounts, cadastral, creation, keyset, listing, moving, signing, visibility
+from apps.contracts.logic import amounts, cadastral, contract_rows, creation, keyset, signing, transitions, visibility
 from apps.contracts.logic import status as moves
 from apps.contracts.models import UNDER_WAY
 from apps.contracts.models import Contract as ContractRow
@@ -147,7 +147,7 @@ class Contracts(ReceivesEvents):
             return work.finish(mapping.contract(row))
 
     def get(self, *, ctx: CallContext, contract_id: UUID) -> Contract:
-        row = listing.one(database_of("contracts"), contract_id)
+        row = contract_rows.one(database_of("contracts"), contract_id)
         contract = None if row is None else mapping.listed(row)
         if contract is None or not visibility.sees(contract, ctx.actor):
             raise ContractNotFound
@@ -165,7 +165,7 @@ class Contracts(ReceivesEvents):
         sees_all = ctx.actor.has(*visibility.SEES_ALL)
         if not sees_all and ctx.actor.id is None:
             return ContractPage(items=(), next_cursor=None)
-        rows = listing.rows(
+        rows = contract_rows.rows(
             alias=database_of("contracts"),
             person=None if sees_all else ctx.actor.id,
             status=status,
@@ -213,9 +213,9 @@ class Contracts(ReceivesEvents):
                 row = _locked(ctx, contract_id)
                 moves.require_legal(row, status, ctx.actor)
                 was_under_way = row.status in UNDER_WAY
-                moving.move(work, row, status, by=ctx.actor.id, comment=comment)
+                transitions.move(work, row, status, by=ctx.actor.id, comment=comment)
                 if was_under_way and status == ContractStatus.CANCELLED:
-                    moving.release_plot(work, row)
+                    transitions.release_plot(work, row)
                 return work.finish(mapping.contract(row))
         except IntegrityError as error:  # two contracts for one plot moved at the same moment
             raise PlotUnderContract from error
@@ -235,7 +235,7 @@ def _visible(ctx: CallContext, contract_id: UUID) -> ContractRow:
 
 
 def _locked(ctx: CallContext, contract_id: UUID) -> ContractRow:
-    row = moving.locked(contract_id)
+    row = transitions.locked(contract_id)
     if row is None or not visibility.sees(row, ctx.actor):
         raise ContractNotFound
     return row

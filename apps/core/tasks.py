@@ -12,24 +12,24 @@ from apps.core import topology
 from apps.core.flags.routes import system_context
 from apps.core.observability import identity, spans
 from apps.core.seam.client.registry import call
-from apps.core.seam.events.relay import pump
+from apps.core.seam.events.relay import deliver_due
 from apps.core.seam.server import purge as purge_tables
 
 log = structlog.get_logger(__name__)
 
 
 @shared_task(name="core.pump")
-def pump_one(service: str) -> None:
+def relay_one(service: str) -> None:
     """The doorbell: one service's outbox."""
-    pump(service)
+    deliver_due(service)
 
 
 @shared_task(name="core.pump_all")
-def pump_all() -> None:
+def relay_all() -> None:
     """The clock: every outbox."""
     for service in topology.loaded():
         try:
-            pump(service)
+            deliver_due(service)
         except DatabaseError as error:  # one service's database is away; the others' events go on
             log.warning("outbox_not_pumped", app=service, error=str(error))
 

@@ -12,7 +12,7 @@ from apps.core.interface.context import CallContext
 from apps.core.interface.errors import Forbidden
 from apps.core.seam.server.commands import command
 from apps.datasync import mapping
-from apps.datasync.gateways import following, tables
+from apps.datasync.gateways import subscription, tables
 from apps.datasync.interface import (
     AlreadySyncing,
     Comparison,
@@ -33,7 +33,7 @@ from apps.datasync.interface import (
     VerificationNotFound,
     VerificationStatus,
 )
-from apps.datasync.logic import carrying, verifying
+from apps.datasync.logic import sync_worker, verification_worker
 from apps.datasync.models import Difference as DifferenceRow
 from apps.datasync.models import Sync as SyncRow
 from apps.datasync.models import Verification as VerificationRow
@@ -51,9 +51,9 @@ class Datasync:
         sync_type: SyncType = SyncType.FULL,
     ) -> Sync:
         _administrators_only(ctx)
-        following.require_target(target_service)
-        following.require_at_home(target_service)
-        with following.ends(target_service) as found:
+        subscription.require_target(target_service)
+        subscription.require_primary(target_service)
+        with subscription.ends(target_service) as found:
             chosen = tables.describe_all(found.source, target_service, source_table or "")
             if missing := {table.name for table in chosen} - {*tables.tables_of(found.target, target_service)}:
                 raise UnknownTable(table=min(missing))
@@ -78,9 +78,9 @@ class Datasync:
     def advance(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         _administrators_only(ctx)
         row = _row(sync_id)
-        following.require_target(row.target_service)
-        if row.status in carrying.LIVE:
-            carrying.see_to(sync_id)
+        subscription.require_target(row.target_service)
+        if row.status in sync_worker.LIVE:
+            sync_worker.see_to(sync_id)
             _see_to_verification(row)
         with command(ctx) as work:
             return work.finish(mapping.sync(_row(sync_id), timezone.now()))
@@ -103,14 +103,14 @@ class Datasync:
     def cancel(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         _administrators_only(ctx)
         # Marked first, so that whoever carries it stops. A cancel that dies before its end is finished by the next one, or by `sweep`.
-        SyncRow.objects.filter(id=sync_id, status__in=carrying.LIVE).update(status=SyncStatus.CANCELLED)
+        SyncRow.objects.filter(id=sync_id, status__in=sync_worker.LIVE).update(status=SyncStatus.CANCELLED)
         row = _row(sync_id)
         if row.status != SyncStatus.CANCELLED or row.finished_at is not None:
             raise IllegalSyncMove(status=SyncStatus(row.status))
-        with following.ends(row.target_service) as found:
-            dropped = following.end(found, carrying.line_of(row))
+        with subscription.ends(row.target_service) as found:
+            dropped = subscription.end(found, sync_worker.line_of(row))
             if not row.source_table and _stop_verifying(found, row.target_service):
-                dropped.append(following.verifying_slot(row.target_service))
+                dropped.append(subscription.verifying_slot(row.target_service))
         with command(ctx) as work:
             row = SyncRow.objects.select_for_update().get(id=sync_id)
             row.phase, row.finished_at = SyncPhase.ENDED, timezone.now()
@@ -120,13 +120,13 @@ class Datasync:
 
     def sweep(self, *, ctx: CallContext) -> builtins.tuple[str, ...]:
         _administrators_only(ctx)
-        dropped = following.drop_strays(_slots_in_use)
+        dropped = subscription.drop_strays(_slots_in_use)
         with command(ctx) as work:
             return work.finish(dropped)
 
     def compare(self, *, ctx: CallContext, source_table: TableName, target_service: ServiceName) -> Comparison:
         _administrators_only(ctx)
-        with following.ends(target_service) as found:
+        with subscription.ends(target_service) as found:
             ours = tables.describe(found.source, target_service, source_table)
             theirs = tables.describe(found.target, target_service, source_table)
             (rows, total), (their_rows, their_total) = (
@@ -138,14 +138,14 @@ class Datasync:
 
     def verify(self, *, ctx: CallContext, target_service: ServiceName, anew: bool = False) -> Verification:
         _administrators_only(ctx)
-        following.require_target(target_service)
-        whole = SyncRow.objects.filter(target_service=target_service, source_table="", status__in=carrying.LIVE)
+        subscription.require_target(target_service)
+        whole = SyncRow.objects.filter(target_service=target_service, source_table="", status__in=sync_worker.LIVE)
         if not whole.filter(sync_type=SyncType.INCREMENTAL, phase=SyncPhase.FOLLOWING).exists():
             raise NotFollowing(service=target_service)
         latest = _latest(target_service)
-        if anew or latest is None or latest.status not in verifying.LIVE:
+        if anew or latest is None or latest.status not in verification_worker.LIVE:
             # One that was stopped has lost its slot, and nobody knows what has changed since.
-            with following.ends(target_service) as found:
+            with subscription.ends(target_service) as found:
                 _stop_verifying(found, target_service)
             latest = None
         with command(ctx) as work:
@@ -153,7 +153,7 @@ class Datasync:
                 target_service=target_service, status=VerificationStatus.RUNNING, started_at=timezone.now()
             )
             answer = work.finish(_verification(row))
-        verifying.see_to(row.id)
+        verification_worker.see_to(row.id)
         return answer
 
     def verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
@@ -170,7 +170,7 @@ class Datasync:
     def stop_verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
         _administrators_only(ctx)
         _required(target_service)
-        with following.ends(target_service) as found:
+        with subscription.ends(target_service) as found:
             _stop_verifying(found, target_service)
         with command(ctx) as work:
             return work.finish(_verification(_required(target_service)))
@@ -190,7 +190,7 @@ def _row(sync_id: UUID) -> SyncRow:
 
 def _refuse_second(service: str, table: str | None) -> None:
     """Raise AlreadySyncing while the same tables are being brought over: all of a service's, or one of them."""
-    live = SyncRow.objects.filter(target_service=service, status__in=carrying.LIVE)
+    live = SyncRow.objects.filter(target_service=service, status__in=sync_worker.LIVE)
     if table:
         live = live.filter(source_table__in=["", table])
     if (other := live.first()) is not None:
@@ -203,7 +203,7 @@ def _move(ctx: CallContext, sync_id: UUID, status: SyncStatus) -> Sync:
         row = SyncRow.objects.select_for_update().filter(id=sync_id).first()
         if row is None:
             raise SyncNotFound
-        if row.status not in carrying.LIVE:
+        if row.status not in sync_worker.LIVE:
             raise IllegalSyncMove(status=SyncStatus(row.status))
         row.status = status
         row.save(update_fields=["status"])
@@ -212,23 +212,25 @@ def _move(ctx: CallContext, sync_id: UUID, status: SyncStatus) -> Sync:
 
 def _slots_in_use() -> set[str]:
     """The slots that somebody still wants."""
-    lines = {carrying.line_of(row).name for row in SyncRow.objects.filter(status__in=carrying.LIVE)}
-    verified = VerificationRow.objects.filter(status__in=verifying.LIVE).values_list("target_service", flat=True)
-    return lines | {following.verifying_slot(service) for service in verified}
+    lines = {sync_worker.line_of(row).name for row in SyncRow.objects.filter(status__in=sync_worker.LIVE)}
+    verified = VerificationRow.objects.filter(status__in=verification_worker.LIVE).values_list(
+        "target_service", flat=True
+    )
+    return lines | {subscription.verifying_slot(service) for service in verified}
 
 
 def _see_to_verification(row: SyncRow) -> None:
     latest = None if row.source_table or row.phase != SyncPhase.FOLLOWING else _latest(row.target_service)
-    if latest is not None and latest.status in verifying.LIVE:
-        verifying.see_to(latest.id)
+    if latest is not None and latest.status in verification_worker.LIVE:
+        verification_worker.see_to(latest.id)
 
 
-def _stop_verifying(found: following.Ends, service: str) -> bool:
+def _stop_verifying(found: subscription.Ends, service: str) -> bool:
     """Whether there was a slot to drop."""
-    VerificationRow.objects.filter(target_service=service, status__in=verifying.LIVE).update(
+    VerificationRow.objects.filter(target_service=service, status__in=verification_worker.LIVE).update(
         status=VerificationStatus.STOPPED
     )
-    return verifying.take_down(found, service)
+    return verification_worker.take_down(found, service)
 
 
 def _latest(service: str) -> VerificationRow | None:

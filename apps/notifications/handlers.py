@@ -12,7 +12,7 @@ from apps.core.seam.client.registry import call
 from apps.core.seam.server.commands import command
 from apps.documents.interface import DocumentStored
 from apps.notifications.interface import NotificationKind
-from apps.notifications.logic.telling import tell
+from apps.notifications.logic.creation import tell
 from apps.signatures.interface import SignatureAccepted, SignatureRefused
 from apps.workflow.interface import StageOverdue, StageStarted
 

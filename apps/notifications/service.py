@@ -24,7 +24,8 @@ from apps.notifications.interface import (
     NotificationPage,
     PageSize,
 )
-from apps.notifications.logic import keyset, mailing
+from apps.notifications.logic import keyset
+from apps.notifications.logic import mail as mail_logic
 from apps.notifications.models import Notification as NotificationRow
 
 
@@ -77,7 +78,7 @@ class Notifications(ReceivesEvents):
     def send_mail(self, *, ctx: CallContext) -> MailReport:
         if not ctx.actor.has("system"):
             raise Forbidden
-        waiting = mailing.take(database_of("notifications"))
+        waiting = mail_logic.take(database_of("notifications"))
         ids = tuple({mail.notification.recipient_id for mail in waiting})
         people = {person.id: person for person in call(AUTHENTICATION).recipients(ctx=ctx, user_ids=ids)} if ids else {}
         outcomes = []
@@ -85,12 +86,12 @@ class Notifications(ReceivesEvents):
             person = people.get(mail.notification.recipient_id)
             error: str | None = "the recipient has no active account"
             if person is not None:
-                subject, body = mailing.words(mail, person)
+                subject, body = mail_logic.words(mail, person)
                 error = _send(mail.id, person.email, subject, body)
             outcomes.append((mail, error))
         with command(ctx) as work:
             for mail, error in outcomes:
-                mailing.record(mail, error)
+                mail_logic.record(mail, error)
             failed = sum(error is not None for _, error in outcomes)
             return work.finish(MailReport(sent=len(outcomes) - failed, failed=failed))
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.portal.views import account, contract, contracts, documents, notifications, plots, signing, uploading
+from apps.portal.views import account, contract, contracts, documents, notifications, plots, signing, upload
 
 app_name = "portal"
 CONTRACT = "contracts/<uuid:contract_id>/"
@@ -23,7 +23,7 @@ urlpatterns = [
     path(CONTRACT + "status/", contract.Move.as_view(), name="move"),
     path(CONTRACT + "stages/<uuid:stage_id>/", contract.MoveStage.as_view(), name="stage"),
     path(CONTRACT + "signatures/<uuid:signature_id>/verify/", signing.Verify.as_view(), name="verify"),
-    path(CONTRACT + "documents/", uploading.Upload.as_view(), name="upload"),
+    path(CONTRACT + "documents/", upload.Upload.as_view(), name="upload"),
     path(DOCUMENT + "download/", documents.Download.as_view(), name="download"),
     path(DOCUMENT + "content", documents.Content.as_view(), name="content"),
     path(DOCUMENT + "sign/", signing.Sign.as_view(), name="sign"),

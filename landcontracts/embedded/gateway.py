@@ -9,7 +9,7 @@ from typing import Any
 
 from landcontracts.embedded.processes import Process, Processes, StartFailed, free_port, wait_for_url
 from landcontracts.gateway.deployment import from_options
-from landcontracts.gateway.rendering import text
+from landcontracts.gateway.renderer import text
 
 NAME = "gateway"
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from landcontracts.monitoring import grafana
-from landcontracts.monitoring.rendering import Given, UnknownJob, render
+from landcontracts.monitoring.renderer import Given, UnknownJob, render
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from landcontracts.monitoring.panels import Dashboard, Panel, Query
 
-AWAY = "remote|syncing|verified|cutting|reversible|committed|decommissioned"
+REMOTE = "remote|syncing|verified|cutting|reversible|committed|decommissioned"
 APART = "committed|decommissioned"
 OVERVIEW = Dashboard(
     "lc-overview",
@@ -17,7 +17,8 @@ OVERVIEW = Dashboard(
                     "Served apart, of all",
                     (
                         Query(
-                            f'count(max by (service) (extraction_stage{{stage=~"{AWAY}"}}) == 1) or vector(0)', "apart"
+                            f'count(max by (service) (extraction_stage{{stage=~"{REMOTE}"}}) == 1) or vector(0)',
+                            "apart",
                         ),
                         Query("count(count by (service) (extraction_stage))", "all"),
                     ),

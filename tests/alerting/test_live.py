@@ -19,7 +19,7 @@ from django.conf import settings
 
 from apps.extraction.routing import shares
 from landcontracts.embedded.processes import Process, Processes, free_port, wait_for_url
-from landcontracts.monitoring.rendering import Given, render
+from landcontracts.monitoring.renderer import Given, render
 from tests.alerting.playbook import BASE, rules
 from tests.journeys.people import Person
 from tests.moves.conftest import until

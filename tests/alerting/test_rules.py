@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from landcontracts.monitoring import grafana
-from landcontracts.monitoring.rendering import Given, UnknownJob, render
+from landcontracts.monitoring.renderer import Given, UnknownJob, render
 from landcontracts.topology import SERVICES
 from tests.alerting.playbook import ALERTING, GRAFANA, RUNBOOKS, needs_amtool, needs_promtool, panels, rules
 

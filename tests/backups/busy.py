@@ -113,7 +113,7 @@ def bring_back(stack: Stack, other: Stack) -> dict[str, Any]:
 def _in(other: Stack, stack: Stack, what: str) -> dict[str, Any]:
     """A process of the restored stack looks."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.backups.reading", what, str(stack.folder / "known.json")],
+        [sys.executable, "-m", "tests.backups.reader", what, str(stack.folder / "known.json")],
         cwd=BASE,
         env=other.env,
         capture_output=True,

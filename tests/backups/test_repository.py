@@ -90,12 +90,12 @@ def test_a_right_too_many_is_found(kept: Backup):
         with target.reach("default") as connection:
             connection.execute("GRANT DELETE ON documents_document TO lc_replicator")
         with pytest.raises(verify.NotTheSame, match="lc_replicator DELETE documents_document"):
-            verify.rights_and_homes(kept.manifest, target)
+            verify.rights_and_primaries(kept.manifest, target)
         with target.reach("default") as connection:
             connection.execute("REVOKE DELETE ON documents_document FROM lc_replicator")
             connection.execute("REVOKE INSERT ON documents_command FROM lc_app")
         with pytest.raises(verify.NotTheSame, match=r"documents_command|writable in no database"):
-            verify.rights_and_homes(kept.manifest, target)
+            verify.rights_and_primaries(kept.manifest, target)
 
 
 def test_an_object_of_an_earlier_backup_is_linked_and_not_copied(tmp_path: Path, stored: World):

@@ -11,7 +11,7 @@ from django.db.models import F
 from apps.core import topology
 from apps.core.flags import snapshot
 from apps.core.flags.models import Flag
-from apps.core.seam.client.call_observer import Seen
+from apps.core.seam.client.call_observer import ObservedCall
 from apps.extraction.routing import shares
 from apps.extraction.routing.canary import controller
 from apps.extraction.routing.canary.models import CallObserver, CanaryDeployment
@@ -68,7 +68,9 @@ class Rollout:
             for _ in range(each):
                 answered = "home" if fails and away else side
                 self.observer._waiting.append(
-                    Seen(operation, person, side, answered, "fault" if fails and not away else outcome, seconds, None)
+                    ObservedCall(
+                        operation, person, side, answered, "fault" if fails and not away else outcome, seconds, None
+                    )
                 )
             if len(self.observer._waiting) > 10_000:
                 self.observer._count()

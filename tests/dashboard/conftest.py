@@ -12,7 +12,7 @@ from django.test import Client
 
 from apps.authentication.models import User
 from apps.core.flags import snapshot
-from apps.core.seam.client.call_observer import Seen
+from apps.core.seam.client.call_observer import ObservedCall
 from apps.extraction.dashboard import probe
 from apps.extraction.routing.canary import controller
 from apps.extraction.routing.canary.models import CanaryCalls, CanaryEntry
@@ -72,7 +72,7 @@ def use(run: Rollout, number: int) -> None:
         seconds = 0.002 + place % 20 / 4000 + (0.004 if is_away else 0)
         outcome = "fault" if fails and not is_away else "ok"
         answered = "home" if fails else side
-        run.observer._waiting.append(Seen(QUERY, unit, side, answered, outcome, seconds, None))
+        run.observer._waiting.append(ObservedCall(QUERY, unit, side, answered, outcome, seconds, None))
     run.report()
 
 

@@ -58,7 +58,7 @@ class Waiting:
                 if (found := good()) is not None:
                     self.home = found
                     return
-            except (*AWAY, Refused, replication.TooSlow, stages.TwoHomes) as error:
+            except (*AWAY, Refused, replication.TooSlow, stages.TwoPrimaries) as error:
                 problem = error
                 close_old_connections()
             if time.monotonic() > deadline:
@@ -69,15 +69,15 @@ class Waiting:
     def _is_ready(self) -> str | None:
         with stages.pair(self.service) as found:
             observed = stages.observe_with(found)
-            if observed.home is None:
+            if observed.primary is None:
                 return None
-            before = preconditions.before_cutover if observed.home == SHARED else preconditions.before_rollback
+            before = preconditions.before_cutover if observed.primary == SHARED else preconditions.before_rollback
             checks.require(before(found, observed))
             if observed.own is not None and observed.own.is_subscribed:
                 replication.beat(found.shared, found.own, self.service, seconds=1)
             if observed.shared.is_subscribed:
                 replication.beat(found.own, found.shared, self.service, seconds=1)
-            return observed.home
+            return observed.primary
 
     def _follow_again(self) -> None:
         """An abort of what was not closed has ended the synchronisation; a comparison that has failed is begun anew."""

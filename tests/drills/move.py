@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         os.environ.update(stack.env)
         django.setup()
         from tests.drills import move_rows
-        from tests.drills.leading import Leader
+        from tests.drills.leader import Leader
         from tests.drills.move_report import Report
         from tests.drills.move_run import LIGHT, Moves, Scale
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from landcontracts.embedded.stack import Stack
 from tests.drills import audit, readback
 from tests.drills.clients import Tally
-from tests.drills.leading import Done, Leader, beating
+from tests.drills.leader import Done, Leader, beating
 from tests.drills.move_report import MoveReport, Report, Switch
 from tests.drills.people import People
 from tests.drills.sales import Fact, Load

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from apps.core.rest.keys import JsonWebKeySet, web_key
-from landcontracts.gateway import keys, kong, rendering
+from landcontracts.gateway import keys, kong, renderer
 from landcontracts.gateway.deployment import DEFAULT, from_options
 from landcontracts.gateway.table import find
 from tests.gateway.envoys import SITE, STACK
@@ -35,7 +35,7 @@ def jwks(number: int) -> bytes:
 def full() -> dict[str, Any]:
     """A file with everything in it."""
     options = {"origin": [SITE], "apart": ["documents=http://documents:8101"]}
-    return yaml.safe_load(rendering.text("kong", from_options(options), keys.parse(jwks(2))))
+    return yaml.safe_load(renderer.text("kong", from_options(options), keys.parse(jwks(2))))
 
 
 def plugins(entity: Any) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def deck(content: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.skipif(DECK is None, reason="deck is not installed (Debian's package deck)")
 def test_deck_validates_it(full: dict[str, Any], tmp_path: Path):
-    for content in (rendering.FILES["kong"].read_text(), yaml.safe_dump(full)):
+    for content in (renderer.FILES["kong"].read_text(), yaml.safe_dump(full)):
         done = deck(content, tmp_path)
         assert done.returncode == 0, done.stderr
     for right, wrong in (
@@ -62,12 +62,12 @@ def test_deck_validates_it(full: dict[str, Any], tmp_path: Path):
         ("strip_path: false", "strip_path: 1"),
         ("preserve_host", "keep_host"),
     ):
-        done = deck(rendering.FILES["kong"].read_text().replace(right, wrong, 1), tmp_path)
+        done = deck(renderer.FILES["kong"].read_text().replace(right, wrong, 1), tmp_path)
         assert done.returncode != 0, wrong
 
 
 def test_every_plugin_fits_kongs_schema_of_it(full: dict[str, Any]):
-    committed = yaml.safe_load(rendering.FILES["kong"].read_text())
+    committed = yaml.safe_load(renderer.FILES["kong"].read_text())
     different = {json.dumps(plugin, sort_keys=True) for file in (committed, full) for plugin in plugins(file)}
     for plugin in different:
         jsonschema.validate(json.loads(plugin), PLUGINS)
@@ -170,7 +170,7 @@ def test_several_keys_are_good_at_a_time(full: dict[str, Any]):
 
 
 def test_without_keys_every_token_is_refused_and_the_file_says_so():
-    content = rendering.FILES["kong"].read_text()
+    content = renderer.FILES["kong"].read_text()
     assert "No keys are here, so every token is refused." in content
     assert "jwt_secrets" not in content
     assert "neither iss nor aud" in content

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from django.core.management import CommandError, call_command
 
-from landcontracts.gateway import deployment, rendering
+from landcontracts.gateway import deployment, renderer
 from landcontracts.gateway.deployment import DEFAULT, BadOption, Endpoint
 from landcontracts.gateway.envoy.routes import NOWHERE
 from landcontracts.gateway.table import ROUTES
@@ -25,14 +25,14 @@ def rendered(gateway: str, *options: str) -> str:
 @pytest.mark.parametrize("gateway", ["kong", "envoy"])
 def test_the_committed_file_is_current(gateway: str):
     call_command("gateway", "render", gateway, "--check")
-    assert rendering.FILES[gateway].read_text() == rendered(gateway)
+    assert renderer.FILES[gateway].read_text() == rendered(gateway)
 
 
 @pytest.mark.parametrize("gateway", ["kong", "envoy"])
 def test_a_stale_file_is_noticed(gateway: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    old = tmp_path / "migrations_playbook" / "gateway" / rendering.FILES[gateway].name
+    old = tmp_path / "migrations_playbook" / "gateway" / renderer.FILES[gateway].name
     old.parent.mkdir(parents=True)
-    monkeypatch.setitem(rendering.FILES, gateway, old)
+    monkeypatch.setitem(renderer.FILES, gateway, old)
     with pytest.raises(CommandError, match="is stale"):
         call_command("gateway", "render", gateway, "--check")
     old.write_text(rendered(gateway).replace("workflows", "workflow"))
@@ -50,15 +50,15 @@ def test_the_same_table_gives_the_same_bytes_in_every_process(gateway: str):
         capture_output=True,
         text=True,
         check=True,
-        cwd=rendering.BASE,
+        cwd=renderer.BASE,
         env={"PYTHONHASHSEED": "7"},
     )
-    assert done.stdout == rendering.FILES[gateway].read_text()
+    assert done.stdout == renderer.FILES[gateway].read_text()
 
 
 def test_envoy_itself_accepts_the_committed_file():
     program = Path(sys.executable).parent / "envoy"
-    file = rendering.FILES["envoy"]
+    file = renderer.FILES["envoy"]
     done = subprocess.run([program, "--mode", "validate", "-c", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in done.stderr.lower()
@@ -70,12 +70,12 @@ def test_envoy_itself_accepts_the_committed_file():
 
 
 def test_all_routes_are_in_envoys_file_in_the_tables_order_and_none_divides_traffic():
-    listener = yaml.safe_load(rendering.FILES["envoy"].read_text())["static_resources"]["listeners"][0]
+    listener = yaml.safe_load(renderer.FILES["envoy"].read_text())["static_resources"]["listeners"][0]
     http = listener["filter_chains"][0]["filters"][0]["typed_config"]
     (host,) = http["route_config"]["virtual_hosts"]
     names = [route["name"] for route in host["routes"] if not route["name"].endswith("-too-large")]
     assert names == [*(route.label for route in ROUTES), NOWHERE]
-    assert "weighted_clusters" not in rendering.FILES["envoy"].read_text()
+    assert "weighted_clusters" not in renderer.FILES["envoy"].read_text()
     filters = [entry["name"].rpartition(".")[2] for entry in http["http_filters"]]
     assert filters == ["cors", "local_ratelimit", "jwt_authn", "buffer", "router"]
 

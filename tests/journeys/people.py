@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from django.db import connection
 
 from apps.core import topology
-from apps.core.seam.events.relay import pump
+from apps.core.seam.events.relay import deliver_due
 from landcontracts.demo.client import Client
 
 
@@ -32,7 +32,7 @@ def worker() -> Iterator[None]:
 
     def work() -> None:
         while not stop.is_set():
-            if not sum(pump(service, rounds=2) for service in topology.entries()):
+            if not sum(deliver_due(service, rounds=2) for service in topology.entries()):
                 stop.wait(0.02)
         connection.close()
 

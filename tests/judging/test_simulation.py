@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from apps.extraction.routing.judge.evidence import LESS, MORE, Firsts, capital
 from apps.extraction.routing.judge.measures import Event, Rules
 from apps.extraction.routing.judge.ruling import Verdict
-from benchmarks.judging import report, scenarios
-from benchmarks.judging.draws import poisson
-from benchmarks.judging.ledger import Ledger
-from benchmarks.judging.peers import MannWhitney, Seen, Thresholds
-from benchmarks.judging.rollouts import OURS, Decided, rolled_out, staged
-from benchmarks.judging.sight import Observed
-from benchmarks.judging.traffic import CANARY, NOBODY, REST, Happening, Step
-from benchmarks.judging.worlds import World
+from benchmarks.judge import report, scenarios
+from benchmarks.judge.draws import poisson
+from benchmarks.judge.ledger import Ledger
+from benchmarks.judge.peers import MannWhitney, Seen, Thresholds
+from benchmarks.judge.rollouts import OURS, Decided, rolled_out, staged
+from benchmarks.judge.observation import Observed
+from benchmarks.judge.traffic import CANARY, NOBODY, REST, Happening, Step
+from benchmarks.judge.worlds import World
 
 NAIVE = "one-by-one"
 SURE = 1e-6

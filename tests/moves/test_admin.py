@@ -47,9 +47,9 @@ def test_plan_then_cutover_then_record(service: str, asked: list):
     tasks.act(*args)
     move = Move.objects.get(id=args[0])
     assert (move.outcome, move.reason, move.where) == (Outcome.DONE, "пора", "admin")
-    assert stages.observe(service).home == service
+    assert stages.observe(service).primary == service
     tasks.act(*args)  # the same message once more
-    assert stages.observe(service).home == service
+    assert stages.observe(service).primary == service
     assert Move.objects.filter(service=service, verb="cutover").latest("started_at").id == move.id
     shown = client.get(f"/admin/extraction/move/{move.id}/change/").content.decode()
     assert "marker" in shown

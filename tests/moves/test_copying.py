@@ -83,10 +83,10 @@ def test_a_second_copy_replaces_what_the_first_left(service: str, both, many: in
 def test_cancelled_while_it_copies_it_leaves_an_empty_table_with_its_keys(
     service: str, both, many: int, settings, monkeypatch
 ):
-    from apps.datasync.gateways import copying
+    from apps.datasync.gateways import row_copy
 
     before = keys_of(both.own)
-    monkeypatch.setattr(copying, "CHUNK_PAGES", 8)
+    monkeypatch.setattr(row_copy, "CHUNK_PAGES", 8)
     settings.SYNC_JOBS = 1
     sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
     until(lambda: call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id).bytes_processed)
@@ -96,9 +96,9 @@ def test_cancelled_while_it_copies_it_leaves_an_empty_table_with_its_keys(
 
 
 def test_paused_while_it_copies_it_waits_and_goes_on(service: str, both, many: int, settings, monkeypatch):
-    from apps.datasync.gateways import copying
+    from apps.datasync.gateways import row_copy
 
-    monkeypatch.setattr(copying, "CHUNK_PAGES", 8)
+    monkeypatch.setattr(row_copy, "CHUNK_PAGES", 8)
     settings.SYNC_JOBS = 1
     sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
     until(lambda: call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id).bytes_processed)
@@ -248,13 +248,13 @@ def test_a_copy_after_a_rollback_does_not_travel_to_the_home(service: str, both,
 def test_one_that_was_cancelled_at_its_last_chunk_does_not_empty_what_its_successor_filled(
     service: str, both, many: int
 ):
-    from apps.datasync.gateways import copying, following, tables
+    from apps.datasync.gateways import row_copy, subscription, tables
 
     followed(service)
-    with following.ends(service) as found:
+    with subscription.ends(service) as found:
         chosen = tables.describe_all(found.target, service)
-        with pytest.raises(copying.IsHome, match="follows by another"):
-            copying.empty(found.target, service, chosen, by="an earlier one", again=True)
+        with pytest.raises(row_copy.IsPrimary, match="follows by another"):
+            row_copy.empty(found.target, service, chosen, by="an earlier one", again=True)
     assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many
 
 

@@ -10,7 +10,7 @@ from django.db.utils import ProgrammingError
 from apps.core.database import primaries
 from apps.core.postgres import fences, replication
 from apps.core.seam.client.registry import call
-from apps.core.seam.events.relay import pump
+from apps.core.seam.events.relay import deliver_due
 from apps.extraction.relocation import access, actions, cutover, recovery
 from apps.extraction.state import epochs, stages
 from apps.extraction.state.epochs import StaleEpoch
@@ -125,7 +125,7 @@ def test_events_under_way_are_delivered_once(here: World, service: str):
             [here.trace, service],
         )
         assert cursor.rowcount
-    pump("contracts")
+    deliver_due("contracts")
     here.settle()
     assert told(here, seller) == before
 
@@ -189,7 +189,7 @@ class TestLeftHalfWay:
 
     def test_abort_goes_back(self, service: str, closed: int):
         actions.ABORT.perform(service, BY)
-        assert stages.observe(service).home == "default"
+        assert stages.observe(service).primary == "default"
 
     def test_the_first_leader_wakes_up_after_an_abort_and_does_nothing(self, service: str, closed: int, both):
         actions.ABORT.perform(service, BY)
@@ -197,7 +197,7 @@ class TestLeftHalfWay:
             access.open_up(access.gate(both.own, service), closed, {}, closed=closed)
         with pytest.raises(StaleEpoch):
             access.close(access.gate(both.shared, service), closed)
-        assert stages.observe(service).home == "default"
+        assert stages.observe(service).primary == "default"
 
     def test_the_first_leader_wakes_up_after_a_resume_and_does_nothing(self, service: str, closed: int, both):
         actions.RESUME.perform(service, BY)
@@ -207,7 +207,7 @@ class TestLeftHalfWay:
             cutover.go_back(both, "default", closed)
         with pytest.raises(cutover.NotSwitched, match="is the home already"):
             cutover.go_back(both, "default", epochs.take(both))
-        assert stages.observe(service).home == service
+        assert stages.observe(service).primary == service
 
     def test_a_command_waits_and_then_succeeds(self, here: World, service: str, closed: int):
         seller = here.person()
@@ -225,7 +225,7 @@ class TestLeftHalfWay:
     def test_the_worker_finishes_it(self, service: str, closed: int, settings):
         settings.CUTOVER_LEFT_SECONDS = 0
         assert any(service in words for words in recovery.look_after())
-        assert stages.observe(service).home == service
+        assert stages.observe(service).primary == service
 
     def test_a_new_home_without_the_last_write_is_not_opened(self, service: str, closed: int, both):
         replication.pause(both.own, stages.forward_name(service), paused=True)
@@ -265,7 +265,7 @@ def test_a_marker_that_does_not_arrive_opens_the_old_home_again(service: str, bo
     monkeypatch.setattr(replication, "beat", lambda *_, **__: 0.001)
     with pytest.raises(cutover.NotSwitched):
         actions.CUTOVER.perform(service, BY)
-    assert stages.observe(service).home == "default"
+    assert stages.observe(service).primary == "default"
 
 
 class TestAStaleLeader:
@@ -279,7 +279,7 @@ class TestAStaleLeader:
         # Not even with an epoch of its own: what is not the home is not closed, so it is never opened again by mistake.
         with pytest.raises(StaleEpoch, match="not the home"):
             access.close(access.gate(both.shared, service), epochs.take(both))
-        assert stages.observe(service).home == service
+        assert stages.observe(service).primary == service
 
     def test_it_closes_nothing_after_an_abort(self, service: str, both):
         stale = epochs.take(both)
@@ -287,7 +287,7 @@ class TestAStaleLeader:
         for epoch in (stale, epochs.take(both)):
             with pytest.raises(StaleEpoch):
                 access.close(access.gate(both.shared, service), epoch)
-        assert stages.observe(service).home == "default"
+        assert stages.observe(service).primary == "default"
 
     def test_a_home_that_another_leader_closed_is_not_opened_by_it(self, service: str, both):
         """The rollback's leader died with the last write on its way; a stale cutover must not open the old home without it."""
@@ -303,7 +303,7 @@ class TestAStaleLeader:
 def test_a_copy_never_empties_the_home(service: str, both):
     """The way there was lost while the service lives apart: whoever carries the synchronisation gives up and touches nothing."""
     from apps.core.postgres import connections as control_connections
-    from apps.datasync.logic import carrying
+    from apps.datasync.logic import sync_worker
 
     actions.CUTOVER.perform(service, BY)
     before = both.own.execute("SELECT count(*) FROM notifications_command").fetchone()
@@ -311,11 +311,11 @@ def test_a_copy_never_empties_the_home(service: str, both):
     replication.unsubscribe(both.own, stages.forward_name(service))
     with control_connections.replicator("default") as slots:
         replication.drop_slot(slots, stages.forward_name(service))
-    until(lambda: not carrying._carried[sync.sync_id].is_alive())
+    until(lambda: not sync_worker._carried[sync.sync_id].is_alive())
     from apps.datasync.models import Sync
 
     Sync.objects.filter(id=sync.sync_id).update(status="running", phase="following")
-    carrying.see_to(sync.sync_id)
+    sync_worker.see_to(sync.sync_id)
     until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
     assert "at home there" in Sync.objects.get(id=sync.sync_id).error
     assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone() == before

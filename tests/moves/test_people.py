@@ -84,7 +84,7 @@ def test_two_services_live_apart_at_once(here: World, service: str):
         seller, buyer = here.person(), here.person()
         here.contract(seller, buyer)
         here.settle()
-        homes_now = {stages.observe(one).home for one in (service, other)}
+        homes_now = {stages.observe(one).primary for one in (service, other)}
         assert homes_now == {service, other}
     finally:
         bring_home(other)

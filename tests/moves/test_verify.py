@@ -166,9 +166,9 @@ def test_a_comparison_that_was_cut_off_goes_on_where_it_was(service: str):
     until(lambda: call(DATASYNC).verification(ctx=ctx(), target_service=service).compared_at)
     compared = call(DATASYNC).verification(ctx=ctx(), target_service=service).rows_compared
     Verification.objects.filter(id=found.verification_id).update(status="stopped")
-    from apps.datasync.logic import verifying
+    from apps.datasync.logic import verification_worker
 
-    until(lambda: not verifying._carried[found.verification_id].is_alive())  # as if its process were gone
+    until(lambda: not verification_worker._carried[found.verification_id].is_alive())  # as if its process were gone
     Verification.objects.filter(id=found.verification_id).update(status="following")
     again = call(DATASYNC).verify(ctx=ctx(), target_service=service)
     assert again.verification_id == found.verification_id

@@ -18,7 +18,7 @@ import pact
 from apps.core.interface.errors import fields_type
 from apps.core.interface.operations import Kind
 from tests.pacts.examples import Names, NotReplayable, Request
-from tests.pacts.recording import Recorder, Recording
+from tests.pacts.recorder import Recorder, Recording
 from tests.pacts.sale import STEPS
 from tests.pacts.servers import caller_of
 from tests.pacts.shapes import Shape

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from apps.authentication.interface import Role, User
 from apps.contracts.interface import Contract, LandPlot
 from apps.core.seam.client.registry import call
-from apps.core.seam.events.relay import pump
+from apps.core.seam.events.relay import deliver_due
 from apps.documents.interface import DOCUMENTS, DocumentType, UploadTicket
 from apps.notifications.interface import NOTIFICATIONS
 from apps.signatures.interface import SIGNATURES
@@ -62,7 +62,7 @@ class Sale:
         """
         for service in services:
             for _ in range(ROUNDS):  # another process may be delivering the same event just now
-                pump(service)
+                deliver_due(service)
                 if not world._waits(service, self.world.trace):
                     break
             else:

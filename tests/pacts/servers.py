@@ -85,7 +85,7 @@ class States:
     def _sale(self, state: str, *, fresh: bool) -> Sale:
         if not fresh and state in self._shared:
             return self._shared[state]
-        with registry.routed_by(lambda service, _ctx: registry.home(service)):
+        with registry.routed_by(lambda service, _ctx: registry.local(service)):
             made = Sale.reach(state)
         if not fresh:
             self._shared[state] = made

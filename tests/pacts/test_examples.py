@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests.pacts.examples import FAR, NOON, SOME_DAY, Names, NotReplayable, Request, of_name
-from tests.pacts.recording import Recording
+from tests.pacts.recorder import Recording
 
 SALE = {"seller_id": str(uuid4()), "buyer_id": str(uuid4()), "number": "LC-2031-123456", "document_id": str(uuid4())}
 NAMES = Names(SALE, {"seller_id", "buyer_id", "number"})

@@ -9,7 +9,7 @@ import pytest
 from tests.pacts import files
 from tests.pacts.conftest import PROVIDERS, Lifted
 from tests.pacts.servers import States
-from tests.pacts.verifying import verify
+from tests.pacts.verifier import verify
 
 
 def pacts_of(provider: str) -> list[Path]:

@@ -22,7 +22,7 @@ from apps.core.seam.client.registry import call
 from apps.notifications.interface import NOTIFICATIONS
 from apps.workflow.interface import WORKFLOW
 from tests.pacts import sale as states
-from tests.pacts.recording import Recorder
+from tests.pacts.recorder import Recorder
 from tests.pacts.sale import NOT_A_PICTURE, PICTURE, Sale
 
 ROUNDS = 500

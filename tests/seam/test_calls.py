@@ -24,7 +24,7 @@ class Counting:
         self.asked: Counter[str] = Counter()
 
     def __call__(self, service, ctx):
-        counting, inner = self, registry.home(service)
+        counting, inner = self, registry.local(service)
 
         class Side:
             side, process = inner.side, inner.process

@@ -25,7 +25,7 @@ from apps.core.interface.errors import (
     SeamError,
     ServiceBusy,
 )
-from apps.core.seam.client.registry import call, home, routed_by
+from apps.core.seam.client.registry import call, local, routed_by
 from apps.core.seam.server import commands
 from tests.world import World
 
@@ -278,7 +278,7 @@ def test_a_query_takes_no_key_and_a_step_derives_one(here: World):
     ctx = here.ctx(key="parent")
     assert ctx.step("a").command_key != ctx.step("b").command_key
     assert ctx.step("a").command_key == here.ctx(key="parent").step("a").command_key
-    assert home("contracts").side == "home"
+    assert local("contracts").side == "home"
 
 
 def test_forgotten_answers_hold_no_password_and_no_token(here: World):

@@ -10,7 +10,7 @@ from django.db import connection
 from apps.contracts.interface import CONTRACTS, ContractStatus
 from apps.core.seam.client import registry
 from apps.core.seam.client.registry import call
-from apps.core.seam.events.relay import measure_age, pump
+from apps.core.seam.events.relay import deliver_due, measure_age
 from apps.core.seam.server import notifier, purge
 from apps.notifications.interface import NOTIFICATIONS
 from apps.notifications.models import Notification
@@ -34,7 +34,7 @@ def expire_leases(trace: str) -> None:
 
 @pytest.fixture
 def sale(here: World):
-    while pump("contracts"):  # what earlier tests left behind
+    while deliver_due("contracts"):  # what earlier tests left behind
         pass
     seller, buyer = here.person(), here.person()
     return seller, buyer, here.contract(seller, buyer)
@@ -59,7 +59,7 @@ def test_several_pumps_at_once_keep_order_and_handle_once(here: World, sale):
         with registry.routed_by(here.resolve):
             start.wait()
             for _ in range(20):
-                pump("contracts")
+                deliver_due("contracts")
             connection.close()
 
     with ThreadPoolExecutor(4) as pool:
@@ -91,7 +91,7 @@ def test_a_worker_lost_after_the_effect_and_before_the_acknowledgement(here: Wor
 def test_an_event_that_cannot_be_handled_waits_and_holds_back_only_its_own_queue(here: World, sale, monkeypatch):
     seller, buyer, contract = sale
     call(CONTRACTS).change_status(ctx=here.ctx(seller), contract_id=contract.id, status=S.CANCELLED)
-    original = registry.home("workflow")
+    original = registry.local("workflow")
 
     class Failing:
         side, process = "home", "x"
@@ -106,7 +106,7 @@ def test_an_event_that_cannot_be_handled_waits_and_holds_back_only_its_own_queue
 
     with registry.routed_by(resolve):
         for _ in range(5):
-            pump("contracts")
+            deliver_due("contracts")
     rows = outbox(
         "SELECT consumer, delivered_at IS NOT NULL, attempts, last_error FROM {outbox} WHERE aggregate_id = %s"
         " ORDER BY consumer, sequence", contract.id,
@@ -170,7 +170,7 @@ def test_an_event_that_overtakes_the_one_that_starts_the_workflow_is_kept(here: 
     seller, buyer = here.person(), here.person()
     contract = here.contract(seller, buyer)
     here.document(seller, contract, pdf())
-    pump("documents")  # before the contract's own event
+    deliver_due("documents")  # before the contract's own event
     here.settle_after(lambda: expire_leases_of("documents", here.trace))
     (workflow,) = call(WORKFLOW).for_contracts(ctx=here.ctx(seller), contract_ids=(contract.id,))
     assert workflow.current_stage == "signing"

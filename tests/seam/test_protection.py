@@ -16,7 +16,7 @@ from apps.core.interface.context import SYSTEM, new_context
 from apps.core.interface.errors import FailureKind, RemoteCallFailed, ServiceBusy
 from apps.core.seam.client import http, registry
 from apps.core.seam.client.registry import call
-from apps.core.seam.client.resilience import Guarded, WithHome
+from apps.core.seam.client.resilience import Guarded, LocalFallback
 from apps.core.seam.client.transports import OverHttp
 from tests.seam.servers import Behaving, answer_of, forwarding, read_request
 from tests.world import World
@@ -220,7 +220,7 @@ def test_what_came_behind_an_answer_is_never_read_as_the_next_one(at_once: bool)
 def test_places_are_bounded_over_all_services(settings, monkeypatch: pytest.MonkeyPatch):
     from apps.core.seam.client import resilience
 
-    only = resilience.Places(1)
+    only = resilience.Bulkhead(1)
     monkeypatch.setattr(resilience, "_all_places", lambda: only)
     with hanging() as server, Behaving(answering) as other:
         first, second = guarded(server.url), guarded(other.url)
@@ -245,15 +245,15 @@ def test_places_are_bounded_over_all_services(settings, monkeypatch: pytest.Monk
 def test_a_service_with_data_of_its_own_is_asked_there_whatever_the_flag_says(settings):
     settings.SEAM_AWAY = {"contracts": "http://127.0.0.1:1"}
     settings.SEAM_OWN_DATA = ["contracts"]
-    registry.lifted.cache_clear()
-    registry.away.cache_clear()
+    registry.guarded.cache_clear()
+    registry.remote.cache_clear()
     try:
         transport = registry.transport_for("contracts", new_context())
         assert isinstance(transport, Guarded)  # and no home behind it
         assert transport.side == "away"
     finally:
-        registry.lifted.cache_clear()
-        registry.away.cache_clear()
+        registry.guarded.cache_clear()
+        registry.remote.cache_clear()
 
 
 def test_a_build_that_knows_one_argument_more_finishes_what_an_older_one_began():
@@ -275,8 +275,8 @@ def test_a_build_that_knows_one_argument_more_finishes_what_an_older_one_began()
     assert newer.digest_material({"a": 1, "b": "x"}) != newer.digest_material({"a": 1, "b": None})
 
 
-def with_home(url: str) -> WithHome:
-    return WithHome(guarded(url), registry.home("contracts"))
+def with_home(url: str) -> LocalFallback:
+    return LocalFallback(guarded(url), registry.local("contracts"))
 
 
 def test_home_answers_a_query_whose_remote_call_failed(here: World):
@@ -297,7 +297,7 @@ def test_an_answer_of_another_shape_is_answered_at_home_instead(here: World):
 
 
 def make_contract(here: World, transport, seller, buyer, plot, key):
-    with registry.routed_by({"contracts": transport, "authentication": registry.home("authentication")}):
+    with registry.routed_by({"contracts": transport, "authentication": registry.local("authentication")}):
         return call(CONTRACTS).create(
             ctx=here.ctx(seller, key=key), buyer_id=buyer.id, land_plot_id=plot.id, price=Decimal("7.00")
         )
@@ -350,7 +350,7 @@ def test_a_refusal_is_an_answer_and_not_a_failure(here: World):
     from apps.contracts.interface import ContractNotFound
 
     before = counted("seam_fallbacks_total", service="contracts", method="get", kind="fault")
-    transport = WithHome(guarded(os.environ["WEB_URL"]), None)  # home would not survive being asked
+    transport = LocalFallback(guarded(os.environ["WEB_URL"]), None)  # home would not survive being asked
     with registry.routed_by({"contracts": transport}), pytest.raises(ContractNotFound):
         call(CONTRACTS).get(ctx=here.ctx(), contract_id=__import__("uuid").uuid4())
     assert counted("seam_fallbacks_total", service="contracts", method="get", kind="fault") == before

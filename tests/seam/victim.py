@@ -55,7 +55,7 @@ def after_the_effect(kind: signal.Signals, orders: dict[str, str]) -> None:
         return original(service, sql, parameters)
 
     pumping._execute = stopping
-    pumping.pump(orders["service"])
+    pumping.deliver_due(orders["service"])
     print("pumped", flush=True)
 
 

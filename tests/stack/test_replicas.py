@@ -89,16 +89,16 @@ def _nobody():
 
 def answered_by(monkeypatch) -> list[str]:
     """The databases that lists of contracts are read from, as they are read."""
-    from apps.contracts.logic import listing
+    from apps.contracts.logic import contract_rows
 
     seen: list[str] = []
-    rows = listing.rows
+    rows = contract_rows.rows
 
     def watched(*args, **kwargs):
         seen.append(primaries.database_of("contracts"))
         return rows(*args, **kwargs)
 
-    monkeypatch.setattr(listing, "rows", watched)
+    monkeypatch.setattr(contract_rows, "rows", watched)
     return seen
 
 

@@ -99,7 +99,7 @@ def moved(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Servers:
         "PASSWORD": PASSWORD,
     }
     monkeypatch.setitem(django_settings.DATABASES, "contracts", place)
-    monkeypatch.setitem(primaries._known, "contracts", primaries.Home("contracts"))
+    monkeypatch.setitem(primaries._known, "contracts", primaries.Primary("contracts"))
     until(lambda: asked()[0] == 200)
     return servers
 

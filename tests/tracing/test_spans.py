@@ -162,7 +162,7 @@ def ends(here: World) -> None:
         if not services:
             return
         for service in services:
-            pumping.pump(service)
+            pumping.deliver_due(service)
     raise AssertionError("undelivered")
 
 
@@ -182,7 +182,7 @@ def test_each_attempt_to_deliver_is_a_span_below_the_same_cause(notebook: Notebo
     rows = Outbox.objects.filter(aggregate_id=contract.id, consumer="workflow")
     with registry.routed_by(workflow_is_away):
         while rows.filter(attempts=0).exists():
-            pumping.pump("contracts", rounds=1)
+            pumping.deliver_due("contracts", rounds=1)
     rows.update(leased_until=None)
     ends(here)
     trace = rows.get().trace
@@ -207,9 +207,9 @@ def test_the_same_key_in_another_trace_is_answered_the_same(notebook: Notebook, 
 def test_a_command_that_was_rolled_back_has_sent_nothing(notebook: Notebook, here: World, monkeypatch):
     from django.db import OperationalError
 
-    from apps.core.seam.server.commands import Ledger
+    from apps.core.seam.server.commands import CommandLog
 
-    store, failures = Ledger.store, iter([True])
+    store, failures = CommandLog.store, iter([True])
 
     def failing(self, *arguments):
         store(self, *arguments)
@@ -218,7 +218,7 @@ def test_a_command_that_was_rolled_back_has_sent_nothing(notebook: Notebook, her
 
     seller, buyer = here.person(), here.person()
     plot = here.plot(seller)
-    monkeypatch.setattr(Ledger, "store", failing)
+    monkeypatch.setattr(CommandLog, "store", failing)
     call(CONTRACTS).create(ctx=here.ctx(seller), buyer_id=buyer.id, land_plot_id=plot.id, price=Decimal("1.00"))
     sent = notebook.named("send contracts.contract_created")
     assert [told.is_over for told in sent] == [False, False, True, True]

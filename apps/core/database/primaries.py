@@ -34,15 +34,15 @@ SELECT to_regclass(%(table)s) IS NOT NULL,
 """
 
 
-class Home(NamedTuple):
+class Primary(NamedTuple):
     """A database, and whether this process may write there or only read."""
 
     alias: str
     writable: bool = True
 
 
-_known: dict[str, Home] = {}
-_fixed: ContextVar[Mapping[str, Home] | None] = ContextVar("fixed_homes", default=None)
+_known: dict[str, Primary] = {}
+_fixed: ContextVar[Mapping[str, Primary] | None] = ContextVar("fixed_homes", default=None)
 
 
 def is_movable(service: str) -> bool:
@@ -50,7 +50,7 @@ def is_movable(service: str) -> bool:
     return service in settings.DATABASES
 
 
-def of(service: str) -> Home:
+def of(service: str) -> Primary:
     """Where a service's data are at home, as far as this process knows.
 
     Raises: psycopg.OperationalError when no home can be found within five seconds.
@@ -59,7 +59,7 @@ def of(service: str) -> Home:
     if fixed is not None and service in fixed:
         return fixed[service]
     if not is_movable(service):
-        return Home(SHARED)
+        return Primary(SHARED)
     found = _known.get(service)
     if found is None:
         if not look_again(service, None, patience_seconds=5):
@@ -74,7 +74,7 @@ def database_of(service: str) -> str:
 
 
 @contextmanager
-def fixed(service: str, home: Home | None = None) -> Iterator[Home]:
+def fixed(service: str, home: Primary | None = None) -> Iterator[Primary]:
     """One home for the whole of a command or a query, whatever is found out meanwhile; or a replica of it."""
     home = home or of(service)
     token = _fixed.set({**(_fixed.get() or {}), service: home})
@@ -84,7 +84,7 @@ def fixed(service: str, home: Home | None = None) -> Iterator[Home]:
         _fixed.reset(token)
 
 
-def look_again(service: str, seen: Home | None, *, patience_seconds: float) -> bool:
+def look_again(service: str, seen: Primary | None, *, patience_seconds: float) -> bool:
     """After a refusal at `seen`: wait until some database grants the tables, and remember which. False when none did in time.
 
     Many threads are refused at once; one of them looks and the others take what it found.
@@ -115,12 +115,12 @@ def elsewhere(alias: str, state: str | None, sql: str) -> str | None:
     return None
 
 
-def known() -> dict[str, Home]:
+def known() -> dict[str, Primary]:
     """Where this process thinks that everything is."""
     return dict(_known)
 
 
-def anything_moved(before: dict[str, Home], *, patience_seconds: float) -> bool:
+def anything_moved(before: dict[str, Primary], *, patience_seconds: float) -> bool:
     """Look at every service's grants again: whether one of them is elsewhere than this process thought before."""
     for service, seen in before.items():
         look_again(service, seen, patience_seconds=patience_seconds)
@@ -150,7 +150,7 @@ class _Asked(NamedTuple):
     may_write: bool
 
 
-def _look(service: str) -> Home | None:
+def _look(service: str) -> Primary | None:
     """The database that lets us write, else the one that lets us read; none while a cutover is under way."""
     answers: dict[str, _Asked] = {}
     for alias in (SHARED, service):
@@ -159,12 +159,12 @@ def _look(service: str) -> Home | None:
         except psycopg.OperationalError:
             continue  # whoever cannot be asked may be the home, unless another says that it is
         if asked.may_write:
-            return Home(alias)
+            return Primary(alias)
     if len(answers) < 2:
         return None
     if not answers[service].exists:
-        return Home(SHARED)  # nothing has ever moved, and the tables are yet to be made
-    return next((Home(alias, writable=False) for alias, asked in answers.items() if asked.may_read), None)
+        return Primary(SHARED)  # nothing has ever moved, and the tables are yet to be made
+    return next((Primary(alias, writable=False) for alias, asked in answers.items() if asked.may_read), None)
 
 
 def _privileges(alias: str, service: str) -> _Asked:

@@ -28,7 +28,7 @@ from apps.core.database import primaries
 ASK_SECONDS = 0.2
 REMEMBERED_SECONDS = 300
 SAMPLES = 600
-HOME = "SELECT pg_current_wal_lsn()::text"
+PRIMARY = "SELECT pg_current_wal_lsn()::text"
 REPLICA = "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()::text"
 log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ def wrote(home: str, actor: UUID | None) -> None:
     if home not in settings.REPLICA_URLS or actor is None:
         return
     with connections[home].cursor() as cursor:
-        cursor.execute(HOME)
+        cursor.execute(PRIMARY)
         position = _number(cursor.fetchone()[0])
     try:
         shared_cache.set(_key(home, actor), position, REMEMBERED_SECONDS)
@@ -99,7 +99,7 @@ class _Watch:
     """A thread that looks at one home and its replicas five times a second, over connections of its own."""
 
     def __init__(self, home: str) -> None:
-        self.home = home
+        self.primary = home
         self._states: dict[str, State] = {alias: State(0, None, 0.0) for alias in aliases_of(home)}
         self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
         self._connections: dict[str, psycopg.Connection[Any]] = {}
@@ -133,7 +133,7 @@ class _Watch:
     def _look(self) -> None:
         """The home first: a replica that has replayed that much is less behind than the time since."""
         now = time.monotonic()
-        if (row := self._ask(self.home, HOME)) is not None:
+        if (row := self._ask(self.primary, PRIMARY)) is not None:
             (written,) = row
             self._samples.append((now, _number(str(written))))
         for alias in self._states:

@@ -10,7 +10,7 @@ from apps.core import topology
 from apps.core.database import primaries
 
 
-class HomeRouter:
+class PrimaryRouter:
     """Django's database router (setting DATABASE_ROUTERS)."""
 
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Core's own tables: the feature flags. The abstract command and outbox tables are in `ledgers.py`."""
+"""Core's own tables: the feature flags. The abstract command and outbox tables are in `seam/server/tables.py`."""
 
 import pghistory
 from django.contrib.postgres.fields import ArrayField

@@ -28,7 +28,7 @@ class OutboxCollector:
             "seam_outbox_oldest_seconds", "Age of the oldest undelivered event, 0 without any", labels=["service"]
         )
         waiting = GaugeMetricFamily("seam_outbox_waiting_events", "Undelivered events", labels=["service"])
-        services = [service for service in topology.loaded() if _home(service) == self._alias]
+        services = [service for service in topology.loaded() if _primary(service) == self._alias]
         if services:
             with connections[self._alias].cursor() as cursor:
                 cursor.execute(" UNION ALL ".join(ASK.format(service=service) for service in services))
@@ -38,7 +38,7 @@ class OutboxCollector:
         yield from (age, waiting)
 
 
-def _home(service: str) -> str | None:
+def _primary(service: str) -> str | None:
     """Where a service's data are, as far as is known or seen at one look: while a cutover is under way they are nowhere."""
     if not primaries.is_movable(service):
         return primaries.SHARED

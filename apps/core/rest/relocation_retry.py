@@ -13,7 +13,7 @@ from apps.core.seam.server.retries import sqlstate
 PATIENCE_SECONDS = 5
 
 
-class FollowsHomes:
+class RelocationRetry:
     """Middleware, innermost. What goes through the seam repeats itself; this is for the admin's own transactions.
 
     A refused transaction has left nothing behind, and commands that the view sent before have keys of the request's.

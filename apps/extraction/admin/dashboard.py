@@ -165,7 +165,7 @@ class DashboardPages:
             refusal=refusal,
             form=form,
             plan=plan,
-            place=controller.place(known.canary) if known.canary else "",
+            place=controller.position(known.canary) if known.canary else "",
             will_refuse=plan is not None and not all(check.holds for check in plan.plan.checks),
         )
 

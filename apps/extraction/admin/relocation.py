@@ -38,11 +38,11 @@ def row_of(service: str) -> Row:
     """One service."""
     try:
         observed = stages.observe(service)
-    except stages.TwoHomes:
+    except stages.TwoPrimaries:
         return Row(service, _("TWO HOMES"), _("both"), None, gettext("Both databases let the platform write."))
     except (connections.NoWay, psycopg.Error) as error:
         return Row(service, _("not known"), "", None, str(error).splitlines()[0])
-    home = {None: _("none"), SHARED: _("shared database")}.get(observed.home, _("its own database"))
+    home = {None: _("none"), SHARED: _("shared database")}.get(observed.primary, _("its own database"))
     return Row(service, STAGES[observed.stage].label, home, observed, "")
 
 

@@ -47,7 +47,7 @@ class Known(NamedTuple):
         return next((found.problem for found in (self.shared, self.own) if found is not None and found.problem), "")
 
     @property
-    def has_two_homes(self) -> bool:
+    def has_two_primaries(self) -> bool:
         """Whether both databases let the platform write."""
         sides = [found.side for found in (self.shared, self.own) if found is not None]
         return len(sides) == 2 and all(side is not None and side.is_writable for side in sides)
@@ -58,7 +58,7 @@ class Known(NamedTuple):
             return stages.observe(self.service)
         if self.shared is None or self.own is None or self.shared.side is None or self.own.side is None:
             return None
-        if self.has_two_homes:
+        if self.has_two_primaries:
             return None
         return stages.observed_from(self.service, self.shared.side, self.own.side, self.sync, self.verification)
 
@@ -107,7 +107,7 @@ def card(known: Known, sides: Sides | None) -> Card:
     remote = known.remote
     return Card(
         service=known.service,
-        stage=stage.value if stage else ("two_homes" if known.has_two_homes else "not_known"),
+        stage=stage.value if stage else ("two_homes" if known.has_two_primaries else "not_known"),
         stage_words=str(STAGES[stage].short) if stage else _no_stage(known),
         position=list(Stage).index(stage) if stage else -1,
         phase=_phase(stage),
@@ -134,7 +134,7 @@ def card(known: Known, sides: Sides | None) -> Card:
 
 
 def _no_stage(known: Known) -> str:
-    return gettext("TWO HOMES") if known.has_two_homes else gettext("not known")
+    return gettext("TWO HOMES") if known.has_two_primaries else gettext("not known")
 
 
 def _phase(stage: Stage | None) -> str:
@@ -144,13 +144,13 @@ def _phase(stage: Stage | None) -> str:
 
 
 def _home(known: Known, observed: Observed | None) -> str:
-    if known.has_two_homes:
+    if known.has_two_primaries:
         return gettext("both databases")
     if observed is None:
         return gettext("not known")
-    if observed.home == SHARED:
+    if observed.primary == SHARED:
         return gettext("shared database") if known.is_movable else gettext("shared database, stays there")
-    return gettext("its own database") if observed.home else gettext("none: nobody can write")
+    return gettext("its own database") if observed.primary else gettext("none: nobody can write")
 
 
 def _process(known: Known) -> tuple[str, str]:
@@ -225,7 +225,7 @@ def _latency(sides: Sides | None) -> str:
 
 def _waits(known: Known, stage: Stage | None) -> str:
     """What only a person can decide or put right, the most pressing first; empty where nothing waits."""
-    if known.has_two_homes:
+    if known.has_two_primaries:
         return gettext("Both databases let the platform write. Shut one by hand at once.")
     if known.problem:
         return gettext("A database does not answer: its stage is not known until it does.")

@@ -184,7 +184,7 @@ def _not_movable(known: Known, observed: Observed | None, action: Action) -> str
     if known.move is not None and not action.is_way_out:
         return gettext("“%(verb)s” is under way.") % {"verb": label_of(known.move.verb)}
     if observed is None:
-        is_possible = action.is_way_out and known.has_two_homes
+        is_possible = action.is_way_out and known.has_two_primaries
         return "" if is_possible else gettext("Where it stands is not known.")
     if observed.stage in action.stages or (action.is_way_out and known.move is not None):
         return ""

@@ -92,7 +92,7 @@ def _progress(known: Sequence[Known]) -> tuple[float | None, int, int]:
         if not one.is_movable or one.shared is None or one.own is None or one.problem:
             continue
         home = one.observed()
-        if home is not None and home.home not in (SHARED, None):
+        if home is not None and home.primary not in (SHARED, None):
             done, total = done + one.own.rows, total + one.own.rows
             continue
         rows = max(one.shared.rows, one.sync.records_total if one.sync else 0)

@@ -32,7 +32,7 @@ def plan_of(known: Known, choice: Choice) -> Any:
         return None
     try:
         return plans.show(known.service, choice.name)
-    except (stages.TwoHomes, connections.NoWay, psycopg.Error, DomainError, SeamError) as error:
+    except (stages.TwoPrimaries, connections.NoWay, psycopg.Error, DomainError, SeamError) as error:
         seen = str(error).strip().splitlines() or [type(error).__name__]
         check = Check(gettext("look at both databases"), holds=False, seen=seen[0])
         return plans.without_steps(choice.name, check)

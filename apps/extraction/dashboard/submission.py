@@ -50,7 +50,7 @@ def _canary(service: str, choice: Choice, form: Any, by: Initiator) -> str:
     if choice.verb == "promote":
         controller.promote(service, by, seen=str(form.data.get("place", "")) or "nowhere")
     else:
-        controller.VERBS[choice.verb](service, by)
+        controller.ACTIONS[choice.verb](service, by)
     return {
         "promote": gettext("Promoted."),
         "hold": gettext("Held at this share."),

@@ -46,7 +46,7 @@ ITEMS: dict[str, Item] = {
             synchronisation.data_sync_completed,
         ),
         Item("events_drained", _("No event left in the old home"), SHORT, synchronisation.events_drained),
-        Item("no_traffic_at_home", _("Nothing answered at home for a day"), SHORT, monitoring.no_traffic_at_home),
+        Item("no_traffic_at_home", _("Nothing answered at home for a day"), SHORT, monitoring.no_local_traffic),
         Item("no_open_alerts", _("No alert fires"), timedelta(minutes=10), monitoring.no_open_alerts),
         Item("monitoring_configured", _("Alerts loaded, targets up"), SHORT, monitoring.monitoring_configured),
         Item("backup_verified", _("Backup restored and compared"), DAY, backup.backup_verified, is_long=True),

@@ -18,7 +18,7 @@ from apps.extraction.decommission import overrides
 from apps.extraction.decommission.checklist import ITEMS, Item
 from apps.extraction.decommission.findings import Finding, not_known
 from apps.extraction.decommission.models import ChecklistResult, ItemState
-from apps.extraction.state.stages import TwoHomes
+from apps.extraction.state.stages import TwoPrimaries
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +72,7 @@ def _check(service: str, item: Item) -> None:
     began = time.monotonic()
     try:
         finding = item.check(service)
-    except (psycopg.Error, DatabaseError, DomainError, connections.NoWay, TwoHomes, OSError) as error:
+    except (psycopg.Error, DatabaseError, DomainError, connections.NoWay, TwoPrimaries, OSError) as error:
         finding = not_known(f"{type(error).__name__}: {error}".strip())
     except Exception as error:  # a check that breaks knows nothing, and the others are still to be made
         log.exception("check_broken", service=service, item=item.name)

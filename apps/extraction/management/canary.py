@@ -17,7 +17,7 @@ from apps.extraction.routing.judge import explanation
 from apps.extraction.routing.judge.measures import Rules
 from apps.extraction.state.initiator import Initiator
 
-ACTIONS = ("status", "deploy", *controller.VERBS)
+ACTIONS = ("status", "deploy", *controller.ACTIONS)
 LINES = 10
 
 
@@ -30,7 +30,7 @@ def lead(service: str, action: str, given: list[str], reason: str) -> Iterator[s
         if action == "deploy":
             controller.deploy(service, rules(given), by)
         elif action != "status":
-            controller.VERBS[action](service, by)
+            controller.ACTIONS[action](service, by)
     except (controller.CanaryRefused, shares.UnknownService, ValidationError) as error:
         raise CommandError(f"{service} canary {action}: {error}") from None
     for canary in history.newest():

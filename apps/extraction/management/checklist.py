@@ -12,7 +12,7 @@ from apps.extraction.decommission import overrides
 from apps.extraction.decommission.checklist import ITEMS
 from apps.extraction.decommission.results import ItemStanding, run, standing
 
-VERBS = ("checklist", "override")
+ACTIONS = ("checklist", "override")
 WORDS = {"holds": "ok       ", "fails": "FAILS    ", "not_known": "NOT KNOWN"}
 
 

@@ -19,7 +19,7 @@ from apps.extraction.management import canary
 from apps.extraction.management.display import Display
 from apps.extraction.pipeline import plans, runner
 from apps.extraction.pipeline.actions import ACTIONS
-from apps.extraction.pipeline.run import AnotherRun, Course, Stopped
+from apps.extraction.pipeline.run import AnotherRun, Pipeline, Stopped
 from apps.extraction.routing import shares
 from apps.extraction.routing.canary import controller
 from apps.extraction.state.action import FAILURES
@@ -60,11 +60,11 @@ def run(service: str, options: dict[str, Any], write: Callable[[str], Any]) -> N
         ) from None
 
 
-def _course(service: str, options: dict[str, Any], display: Display) -> Course:
+def _course(service: str, options: dict[str, Any], display: Display) -> Pipeline:
     decided = {one for given in options["decided"] for one in given.replace(",", " ").split()}
     if unknown := decided - set(Decision):
         raise CommandError(f"nobody decides {', '.join(sorted(unknown))}: {', '.join(Decision)}")
-    return Course(
+    return Pipeline(
         service=service,
         by=Initiator(
             getpass.getuser(), "manage.py extraction run", options["reason"], tell=display.tell, show=display.show

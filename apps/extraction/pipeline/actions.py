@@ -67,5 +67,5 @@ def ask(service: str, name: str, *, who: str, reason: str) -> Move:
 def _stage(service: str) -> Stage | None:
     try:
         return stages.observe(service).stage
-    except (stages.TwoHomes, connections.NoWay, psycopg.Error):
+    except (stages.TwoPrimaries, connections.NoWay, psycopg.Error):
         return None

@@ -11,7 +11,7 @@ from apps.core.postgres.leadership import AnotherLeads
 from apps.core.postgres.replication import TooSlow
 from apps.datasync.interface import SyncPhase, SyncStatus
 from apps.extraction.pipeline.actions import ACTIONS
-from apps.extraction.pipeline.run import Course, Stopped, act, decide
+from apps.extraction.pipeline.run import Pipeline, Stopped, act, decide
 from apps.extraction.relocation.cutover import NotSwitched
 from apps.extraction.state import stages
 from apps.extraction.state.checks import Refused
@@ -22,7 +22,7 @@ LOOK_SECONDS = 1.0
 READY_SECONDS = 60.0
 
 
-def copy(course: Course) -> str:
+def copy(course: Pipeline) -> str:
     """Make the tables, copy every row, and follow every change."""
     if not primaries.is_movable(course.service):
         return f"{course.service} is served apart; its tables are control data and stay where they are."
@@ -36,7 +36,7 @@ def copy(course: Course) -> str:
     return ""
 
 
-def verify(course: Course) -> str:
+def verify(course: Pipeline) -> str:
     """Go on with a copy that somebody began, then compare every row."""
     sync = stages.live_sync(course.service)
     if sync is not None and sync.status is SyncStatus.PAUSED:
@@ -56,10 +56,10 @@ def verify(course: Course) -> str:
     return ""
 
 
-def switch(decision: Decision) -> Callable[[Course], str]:
+def switch(decision: Decision) -> Callable[[Pipeline], str]:
     """Ask, then do it; what passes by itself is waited for."""
 
-    def turn(course: Course) -> str:
+    def turn(course: Pipeline) -> str:
         decide(course, decision)
         _when_ready(course, decision.value)
         return ""
@@ -67,18 +67,18 @@ def switch(decision: Decision) -> Callable[[Course], str]:
     return turn
 
 
-def finish_switch(course: Course) -> str:
+def finish_switch(course: Pipeline) -> str:
     """End a switch that a leader left between its two commits."""
     _when_ready(course, "resume")
     return ""
 
 
-def end(course: Course) -> str:
+def end(course: Pipeline) -> str:
     """Nothing is left to do."""
     return f"{course.service} is on its own: nothing of it is left at its old home."
 
 
-def _when_ready(course: Course, verb: str) -> None:
+def _when_ready(course: Pipeline, verb: str) -> None:
     """Do it as soon as nothing stands against it, and nobody else leads. Raises: FAILURES after a time."""
     began = time.monotonic()
     while True:

@@ -58,7 +58,7 @@ def situation(service: str) -> Iterator[str]:
     """How a service stands: its comparisons, both databases, synchronisation, verification, the latest actions."""
     try:
         observed = stages.observe(service)
-    except stages.TwoHomes:
+    except stages.TwoPrimaries:
         yield "TWO HOMES: both databases let the platform write. Shut one by hand, then look here again."
         return
     except (connections.NoWay, Exception) as error:  # noqa: BLE001 - whatever it is, it is what there is to say

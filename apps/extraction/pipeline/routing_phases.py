@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.core import topology
 from apps.core.seam.verify import conformance
-from apps.extraction.pipeline.run import Course, Stopped, decide
+from apps.extraction.pipeline.run import Pipeline, Stopped, decide
 from apps.extraction.routing import shares
 from apps.extraction.routing.canary import controller, queries
 from apps.extraction.routing.canary.models import CanaryDeployment, CanaryState
@@ -25,7 +25,7 @@ LEAST_COMPARED = 50
 UNANSWERED = 0.01
 
 
-def leave_the_process(course: Course) -> str:
+def leave_the_process(course: Pipeline) -> str:
     """See that the lifted-out process answers, and have a share of people's queries asked of it as well."""
     service, url = course.service, settings.SEAM_AWAY.get(course.service)
     if url is None:
@@ -39,7 +39,7 @@ def leave_the_process(course: Course) -> str:
     return ""
 
 
-def compare(course: Course) -> str:
+def compare(course: Pipeline) -> str:
     """Wait until enough was compared, and nothing differs; then ask, and deploy the canary."""
     deadline = time.monotonic() + course.patience_seconds
     while True:
@@ -65,7 +65,7 @@ def compare(course: Course) -> str:
     return ""
 
 
-def _deploy(course: Course) -> None:
+def _deploy(course: Pipeline) -> None:
     """Ask, and send the first people. A canary that came back, whoever saw it, wants a decision of its own."""
     last = controller.latest(course.service)
     if last is not None and last.state == CanaryState.ROLLED_BACK:
@@ -76,7 +76,7 @@ def _deploy(course: Course) -> None:
     controller.deploy(course.service, course.rules, Initiator(course.by.who, course.by.where, course.by.reason))
 
 
-def follow_canary(course: Course) -> str:
+def follow_canary(course: Pipeline) -> str:
     """Look on while the judge leads it, until it has ended or a person has to decide."""
     canary = controller.open_canary(course.service)
     if canary is None:

@@ -21,7 +21,7 @@ class AnotherRun(Exception):
     """Somebody leads this service already; the message says who."""
 
 
-class Course(NamedTuple):
+class Pipeline(NamedTuple):
     """How a run is led.
 
     `ask` answers a question with yes or no, or None where nobody can be asked. `show` is given what goes on, again and again, with how
@@ -41,7 +41,7 @@ class Course(NamedTuple):
     least_compared: int
 
 
-def decide(course: Course, decision: Decision) -> None:
+def decide(course: Pipeline, decision: Decision) -> None:
     """Return when it was decided that this is done. Raises: Stopped."""
     if decision.value in course.decided:
         return
@@ -55,7 +55,7 @@ def decide(course: Course, decision: Decision) -> None:
     course.decided.add(decision.value)
 
 
-def act(course: Course, verb: str) -> Move:
+def act(course: Pipeline, verb: str) -> Move:
     """One action on the service's data, as the command line does it. Raises: FAILURES."""
     course.show(verb, None)
     return ACTIONS[verb].perform(course.service, course.by)

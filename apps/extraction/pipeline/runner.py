@@ -13,14 +13,14 @@ from apps.core.flags import snapshot
 from apps.core.postgres import advisory_locks, leadership
 from apps.core.postgres.advisory_locks import Space
 from apps.extraction.pipeline import data_phases, routing_phases
-from apps.extraction.pipeline.run import AnotherRun, Course
+from apps.extraction.pipeline.run import AnotherRun, Pipeline
 from apps.extraction.routing.canary import controller
 from apps.extraction.state import stages
 from apps.extraction.state.phases import PHASES, STAGES, Decision, Phase
 from apps.extraction.state.stages import Stage
 
 
-def run(course: Course) -> str:
+def run(course: Pipeline) -> str:
     """Lead on until the end; the words for it.
 
     Raises: Stopped; AnotherRun; what canaries and the verbs raise (`controller.CanaryRefused`, `action.FAILURES`).
@@ -66,7 +66,7 @@ def alone(service: str, who: str) -> Iterator[None]:
         yield
 
 
-TURNS: dict[Stage, Callable[[Course], str]] = {
+TURNS: dict[Stage, Callable[[Pipeline], str]] = {
     Stage.IN_PROCESS: routing_phases.leave_the_process,
     Stage.SHADOW: routing_phases.compare,
     Stage.CANARY: routing_phases.follow_canary,

@@ -49,12 +49,12 @@ WHERE backend_type = 'client backend' AND xact_start < clock_timestamp() - make_
 
 def before_sync(found: Pair, observed: Observed) -> list[Check]:
     """What has to be so before a service's rows are brought over."""
-    return [check(found, observed) for check in (at_home_in_shared, *SHAPE)]
+    return [check(found, observed) for check in (primary_is_shared, *SHAPE)]
 
 
 def before_cutover(found: Pair, observed: Observed) -> list[Check]:
     """What has to be so before the shared database is closed."""
-    return [check(found, observed) for check in (at_home_in_shared, *SHAPE, following, lag, verified, *QUIET[1:])]
+    return [check(found, observed) for check in (primary_is_shared, *SHAPE, following, lag, verified, *QUIET[1:])]
 
 
 def before_rollback(found: Pair, observed: Observed) -> list[Check]:
@@ -69,9 +69,9 @@ def before_commit(found: Pair, observed: Observed) -> list[Check]:
     return [Check("stage", holds, f"the stage is {observed.stage}")]
 
 
-def at_home_in_shared(found: Pair, observed: Observed) -> Check:
+def primary_is_shared(found: Pair, observed: Observed) -> Check:
     """The data are still where they began."""
-    return Check("home", observed.home == SHARED, f"at home in {observed.home or 'no database'}")
+    return Check("home", observed.primary == SHARED, f"at home in {observed.primary or 'no database'}")
 
 
 def reversible(found: Pair, observed: Observed) -> Check:
@@ -218,7 +218,7 @@ def slots(found: Pair, observed: Observed) -> Check:
 
 def long_transactions(found: Pair, observed: Observed) -> Check:
     """Nobody holds a transaction open that the closing would have to wait for."""
-    home = found.side(observed.home or SHARED)
+    home = found.side(observed.primary or SHARED)
     rows = home.execute(LONG, [LONG_TRANSACTION_SECONDS, ["lc_replicator", "lc_control"]]).fetchall()
     prepared = home.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()").fetchall()
     words = [f"pid {pid} ({user}, {name or 'no name'}): {seconds} s" for pid, user, name, seconds in rows]

@@ -82,7 +82,7 @@ def _continue(run: Run) -> None:
 
 def abort_checks(run: Run) -> list[Check]:
     """Whether something is there to be taken back."""
-    if cutover.left_by(run.found) is not None or run.observed.home == SHARED:
+    if cutover.left_by(run.found) is not None or run.observed.primary == SHARED:
         return []
     return [Check("home", False, f"the stage is {run.observed.stage}: rollback is the way back")]
 

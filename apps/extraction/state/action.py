@@ -30,7 +30,7 @@ from apps.extraction.state.stages import Observed, Pair, Stage
 # What `perform` raises. Anything else is a defect of ours.
 FAILURES = (
     *(ActionFailed, AnotherLeads, NotPrepared, DomainError, replication.TooSlow, pg_dump.BackupFailed),
-    *(stages.TwoHomes, connections.NoWay, psycopg.Error, DatabaseError),
+    *(stages.TwoPrimaries, connections.NoWay, psycopg.Error, DatabaseError),
 )
 Answer = TypeVar("Answer")
 

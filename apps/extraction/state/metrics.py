@@ -17,10 +17,10 @@ from apps.core.postgres.connections import Connection
 from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync
 from apps.extraction.state import stages
-from apps.extraction.state.stages import SHARED, Pair, Stage, TwoHomes
+from apps.extraction.state.stages import SHARED, Pair, Stage, TwoPrimaries
 
 OPTIONS = "-c statement_timeout=400 -c lock_timeout=400"
-TWO_HOMES = "two_homes"
+TWO_PRIMARIES = "two_homes"
 CLOSED_AT = "SELECT extract(epoch FROM closed_at) FROM extraction.fence WHERE service = %s"
 
 
@@ -48,7 +48,7 @@ class MoveCollector:
             except (psycopg.Error, connections.NoWay) as error:
                 problems.append(error)
                 continue
-            for one in (*Stage, TWO_HOMES):
+            for one in (*Stage, TWO_PRIMARIES):
                 stage.add_metric([service, one], one == found)
             held.add_metric([service], seconds)
         yield from (stage, held)
@@ -61,8 +61,8 @@ class MoveCollector:
         pair = Pair(service, self._connection(SHARED), self._connection(service))
         try:
             observed = stages.observe_with(pair, syncs)
-        except TwoHomes:
-            return TWO_HOMES, 0.0
+        except TwoPrimaries:
+            return TWO_PRIMARIES, 0.0
         if observed.stage is not Stage.CUTTING or observed.own is None:
             return observed.stage, 0.0
         closed = max((observed.shared, observed.own), key=lambda side: side.closed)

@@ -37,7 +37,7 @@ class Stage(enum.StrEnum):
     DECOMMISSIONED = "decommissioned"
 
 
-class TwoHomes(Exception):
+class TwoPrimaries(Exception):
     """Both databases let the platform write: no stage of a migration, and to be ended before anything else."""
 
 
@@ -80,7 +80,7 @@ class Observed(NamedTuple):
     verification: Verification | None
 
     @property
-    def home(self) -> str | None:
+    def primary(self) -> str | None:
         """The alias of the writable home; None while a cutover is under way, or was left."""
         if self.shared.is_writable:
             return SHARED
@@ -151,7 +151,7 @@ def observed_from(
 ) -> Observed:
     """The same from what was asked already. Raises: TwoHomes."""
     if shared.is_writable and own.is_writable:
-        raise TwoHomes(service)
+        raise TwoPrimaries(service)
     return Observed(service, _stage(service, shared, own, sync, verification), shared, own, sync, verification)
 
 

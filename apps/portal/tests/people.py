@@ -22,7 +22,7 @@ from apps.core.seam.answer import Answer
 from apps.core.seam.client import registry
 from apps.core.seam.client.registry import call
 from apps.core.seam.client.transports import Transport
-from apps.core.seam.events.relay import pump
+from apps.core.seam.events.relay import deliver_due
 from apps.documents.interface import DOCUMENTS, Document
 
 PASSWORD = "тихий-луг-у-реки"
@@ -111,7 +111,7 @@ def settle() -> None:
     """Let every event arrive."""
     for _ in range(4):
         for service in ("contracts", "documents", "signatures", "workflow", "notifications"):
-            pump(service)
+            deliver_due(service)
 
 
 class _Counted:
@@ -136,5 +136,5 @@ def counted() -> Iterator[list[str]]:
     """The names of the seam calls made by pages within the block."""
     seen: list[str] = []
     depth: list[int] = []
-    with registry.routed_by(lambda service, _ctx: _Counted(registry.home(service), seen, depth)):
+    with registry.routed_by(lambda service, _ctx: _Counted(registry.local(service), seen, depth)):
         yield seen

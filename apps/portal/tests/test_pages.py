@@ -81,7 +81,7 @@ def test_a_contract_is_still_shown_when_another_service_is_silent(silent):
             raise RemoteCallFailed("nobody there", may_have_executed=True)
 
     def resolve(service, _ctx):
-        return Silent() if service == silent else registry.home(service)
+        return Silent() if service == silent else registry.local(service)
 
     with registry.routed_by(resolve):
         answer = seller.get("contract", contract.id)

@@ -14,7 +14,7 @@ import structlog
 from apps.core.interface.operations import Operation
 
 
-class Seen(NamedTuple):
+class ObservedCall(NamedTuple):
     """One call. `chosen` is the side that the route named, `answered` the one that did answer, `seconds` as its caller waited.
 
     `outcome` is `ok`, the category of a refusal, or `fault`; `result` is a command's, None unless it is `ok`. `because` is the kind of failure for
@@ -32,16 +32,16 @@ class Seen(NamedTuple):
 
 
 log = structlog.get_logger(__name__)
-_take: Callable[[Seen], None] | None = None
+_take: Callable[[ObservedCall], None] | None = None
 
 
-def observe_with(take: Callable[[Seen], None]) -> None:
+def observe_with(take: Callable[[ObservedCall], None]) -> None:
     """From now on, hand calls over in this process. `take` may not wait and may not raise."""
     global _take
     _take = take
 
 
-def offer(seen: Seen) -> None:
+def offer(seen: ObservedCall) -> None:
     """Hand one call over. What goes wrong with that is not its caller's."""
     if _take is not None:
         try:

@@ -24,7 +24,7 @@ from apps.core.interface.errors import SeamCallInTransaction, SeamError
 from apps.core.interface.operations import Kind, Operation, ServiceKey
 from apps.core.observability import seam_metrics, spans
 from apps.core.seam.client import answered_by, call_observer, shadow
-from apps.core.seam.client.resilience import Guarded, WithHome
+from apps.core.seam.client.resilience import Guarded, LocalFallback
 from apps.core.seam.client.transports import InProcess, OverHttp, Transport
 from apps.core.seam.server import dispatch
 
@@ -84,7 +84,9 @@ def _invoke(operation: Operation, meter: seam_metrics.Meter, *, ctx: CallContext
         meter.observe(side, outcome, seconds)
         if operation.service in snapshot.partly_remote() and ctx.unit:
             said = result if operation.kind is Kind.COMMAND else None
-            seen = call_observer.Seen(operation, ctx.unit, transport.side, side, outcome, seconds, said, because)
+            seen = call_observer.ObservedCall(
+                operation, ctx.unit, transport.side, side, outcome, seconds, said, because
+            )
             call_observer.offer(seen)
         if span is not None:
             span.end({"seam.side": side, "seam.outcome": outcome}, error=spans.raised())
@@ -108,14 +110,14 @@ def transport_for(service: str, ctx: CallContext) -> Transport:
 
     A service with data of its own, to which this process has no right to write, has one side only, whatever a flag says.
     """
-    if has_no_home(service):
-        return lifted(service)
+    if has_no_local(service):
+        return guarded(service)
     if service in ctx.away and service in settings.SEAM_AWAY:
-        return away(service)
-    return home(service)
+        return remote(service)
+    return local(service)
 
 
-def has_no_home(service: str) -> bool:
+def has_no_local(service: str) -> bool:
     """Whether home cannot answer for a service: its data are elsewhere for good."""
     if service in settings.SEAM_OWN_DATA:
         return True
@@ -123,7 +125,7 @@ def has_no_home(service: str) -> bool:
 
 
 @cache
-def home(service: str) -> Transport:
+def local(service: str) -> Transport:
     """In this process where the service's code is loaded, else the monolith's seam."""
     if service in settings.SEAM_SERVES:
         return InProcess(dispatch.local_binding(service), process=settings.SEAM_PROCESS_NAME)
@@ -135,24 +137,24 @@ def home(service: str) -> Transport:
 
 
 @cache
-def lifted(service: str) -> Guarded:
+def guarded(service: str) -> Guarded:
     """The lifted-out process alone, without home behind it."""
     caller, url = settings.SEAM_PROCESS_NAME, settings.SEAM_AWAY[service]
-    if has_no_home(service):
+    if has_no_local(service):
         there = OverHttp(url, caller=caller, process=service, leave_half=False)
         return Guarded(there, service, attempts=4, patience_seconds=0.2)
     return Guarded(OverHttp(url, caller=caller, process=service), service, attempts=2, patience_seconds=0)
 
 
 @cache
-def away(service: str) -> Transport:
+def remote(service: str) -> Transport:
     """The lifted-out process, with home to answer when it does not: home holds grants on its data, wherever they are."""
-    return WithHome(lifted(service), home(service))
+    return LocalFallback(guarded(service), local(service))
 
 
 def side(service: str, name: str) -> Transport:
     """One side of a service alone: `home`, or `away` without home behind it."""
-    return lifted(service) if name == "away" else home(service)
+    return guarded(service) if name == "away" else local(service)
 
 
 @contextmanager

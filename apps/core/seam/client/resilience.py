@@ -28,7 +28,7 @@ QUICK = 0.25
 log = structlog.get_logger(__name__)
 
 
-class Places:
+class Bulkhead:
     """A bounded number of calls under way: a queue of tokens, because the standard library's semaphore is ten times slower."""
 
     def __init__(self, count: int) -> None:
@@ -55,9 +55,9 @@ class Places:
 
 
 @cache
-def _all_places() -> Places:
+def _process_bulkhead() -> Bulkhead:
     """Places of all calls that this process has under way elsewhere, to whichever service."""
-    return Places(settings.SEAM_MAX_IN_FLIGHT_IN_ALL)
+    return Bulkhead(settings.SEAM_MAX_IN_FLIGHT_IN_ALL)
 
 
 class Guarded:
@@ -76,8 +76,8 @@ class Guarded:
         self.process = inner.process
         self.breaker = Breaker(service if inner.side == "away" else f"home of {service}")
         # All threads of a process may not wait for other services: one that calls back here would find nobody.
-        self._places = Places(settings.SEAM_MAX_IN_FLIGHT)
-        self._shared = _all_places()
+        self._places = Bulkhead(settings.SEAM_MAX_IN_FLIGHT)
+        self._shared = _process_bulkhead()
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
         """The answer, after one attempt or several.
@@ -150,7 +150,7 @@ def _is_worth_another(
     return safe and spent_ms < allowed_ms * QUICK
 
 
-class WithHome:
+class LocalFallback:
     """A lifted-out service, with home to answer when it does not: the same query, or the same command under the same key.
 
     Allowed while home holds the grants on the service's data; then a command runs exactly once, whichever side came first.

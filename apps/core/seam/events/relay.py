@@ -64,7 +64,7 @@ SELECT coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at)), 0) FRO
 """
 
 
-def pump(service: str, *, rounds: int = 100) -> int:
+def deliver_due(service: str, *, rounds: int = 100) -> int:
     """Deliver what is due in a service's outbox, and what that makes due, up to `rounds` batches. The count delivered."""
     count = 0
     for _ in range(rounds):

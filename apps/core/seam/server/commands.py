@@ -37,7 +37,7 @@ class _Claimed(Exception):
     """Another delivery holds the key and has committed."""
 
 
-class Remake:
+class Rehydrate:
     """How an answer that holds secrets is made again from what was stored. Set by `answers_from`."""
 
     def __init__(self, stored_type: Any, make: Callable[[Any], Any]) -> None:
@@ -49,13 +49,13 @@ def answers_from(stored_type: Any, make: Callable[[Any], Any]) -> Callable[[T], 
     """Mark a service method whose stored record is not its answer: `make(record)` gives the answer, now and on replay."""
 
     def mark(method: T) -> T:
-        method.remake = Remake(stored_type, make)  # type: ignore[attr-defined]  # read by `run_command` only
+        method.rehydrate = Rehydrate(stored_type, make)  # type: ignore[attr-defined]  # read by `run_command` only
         return method
 
     return mark
 
 
-class Ledger:
+class CommandLog:
     """The command and outbox tables of one app, by plain SQL: two statements around the effect."""
 
     def __init__(self, label: str, consumers_of: Callable[[str], tuple[str, ...]]) -> None:
@@ -126,7 +126,7 @@ class Ledger:
             transaction.on_commit(partial(self._committed, sent), using=self.alias)
 
     def _committed(self, sent: list[spans.Recording]) -> None:
-        notifier.ring(self.label)
+        notifier.notify(self.label)
         for span in sent:  # what was rolled back was never sent, and its span never ends
             span.end({})
 
@@ -145,18 +145,18 @@ class Emitted:
 class Work:
     """What a service holds between the claim and the commit."""
 
-    def __init__(self, ledger: Ledger, operation: Operation, ctx: CallContext, digest: bytes) -> None:
-        self._ledger = ledger
+    def __init__(self, command_log: CommandLog, operation: Operation, ctx: CallContext, digest: bytes) -> None:
+        self._command_log = command_log
         self._operation = operation
         self._ctx = ctx
         self._digest = digest
         self.record_id = record_id(operation, ctx)
-        self.alias = ledger.alias
+        self.alias = command_log.alias
         self.events: list[Emitted] = []
         self.record: bytes | None = None
 
     def claim(self) -> None:
-        self._ledger.claim(self.record_id, self._operation, self._ctx, self._digest)
+        self._command_log.claim(self.record_id, self._operation, self._ctx, self._digest)
 
     def emit(self, event: Event, *, aggregate_id: uuid.UUID) -> None:
         """Put an event into the outbox. The caller holds the aggregate's row lock, which orders its sequence."""
@@ -165,7 +165,7 @@ class Work:
     def finish(self, answer: T) -> T:
         """Store what is to be answered, with the events, and give it back. The last thing a command does."""
         self.record = msgspec.json.encode(answer)
-        self._ledger.store(self.record_id, self.record, self._ctx, self.events)
+        self._command_log.store(self.record_id, self.record, self._ctx, self.events)
         return answer
 
 
@@ -201,7 +201,11 @@ def command(ctx: CallContext) -> Iterator[Work]:
 
 
 def run_command(
-    ledger: Ledger, operation: Operation, method: Callable[..., Any], ctx: CallContext, arguments: dict[str, Any]
+    command_log: CommandLog,
+    operation: Operation,
+    method: Callable[..., Any],
+    ctx: CallContext,
+    arguments: dict[str, Any],
 ) -> bytes:
     """Run a command, or replay the answer that is stored under its key.
 
@@ -211,21 +215,21 @@ def run_command(
         raise InvalidArguments(problem="a command has a command_key in its context")
     # Keyed, because arguments may hold a password and a plain digest of one can be guessed offline.
     digest = hmac.digest(settings.COMMAND_DIGEST_SECRET.encode(), operation.digest_material(arguments), "sha256")
-    remake: Remake | None = getattr(method, "remake", None)
+    rehydrate: Rehydrate | None = getattr(method, "rehydrate", None)
     key = record_id(operation, ctx)
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        with primaries.fixed(ledger.label) as home:
+        with primaries.fixed(command_log.label) as home:
             try:
-                if (known := ledger.find(key)) is not None:
-                    return _replay(operation, remake, digest, *known)
-                answer = _attempt(ledger, operation, method, ctx, arguments, digest)
+                if (known := command_log.find(key)) is not None:
+                    return _replay(operation, rehydrate, digest, *known)
+                answer = _attempt(command_log, operation, method, ctx, arguments, digest)
                 replicas.wrote(home.alias, ctx.actor.id)
                 return answer
             except _Claimed:
                 continue
             except DatabaseError as error:
                 is_last = attempt == MAX_ATTEMPTS or ctx.remaining_ms() <= 0
-                if not retries.may_pass(error, ledger.label, home, ctx, is_last=is_last):
+                if not retries.may_pass(error, command_log.label, home, ctx, is_last=is_last):
                     raise
                 if is_last:
                     raise ServiceBusy from error
@@ -233,14 +237,14 @@ def run_command(
 
 
 def _attempt(
-    ledger: Ledger,
+    command_log: CommandLog,
     operation: Operation,
     method: Callable[..., Any],
     ctx: CallContext,
     arguments: dict[str, Any],
     digest: bytes,
 ) -> bytes:
-    work = Work(ledger, operation, ctx, digest)
+    work = Work(command_log, operation, ctx, digest)
     token = _current.set(work)
     try:
         answer = method(ctx=ctx, **arguments)
@@ -251,11 +255,13 @@ def _attempt(
     return operation.encode_result(answer)
 
 
-def _replay(operation: Operation, remake: Remake | None, digest: bytes, stored: bytes, answer: bytes | None) -> bytes:
+def _replay(
+    operation: Operation, rehydrate: Rehydrate | None, digest: bytes, stored: bytes, answer: bytes | None
+) -> bytes:
     if stored != digest:
         raise CommandKeyReused
     if answer is None:
         raise SeamError("a committed command has an answer")
-    if remake is None:
+    if rehydrate is None:
         return answer
-    return operation.encode_result(remake.make(remake.decode(answer)))
+    return operation.encode_result(rehydrate.make(rehydrate.decode(answer)))

@@ -18,7 +18,7 @@ from apps.core.interface.context import CallContext
 from apps.core.interface.operations import Kind, Operation, ServiceKey
 from apps.core.seam.answer import Answer
 from apps.core.seam.server import commands, retries
-from apps.core.seam.server.commands import Ledger
+from apps.core.seam.server.commands import CommandLog
 
 MAX_QUERIES = 3
 
@@ -26,10 +26,10 @@ MAX_QUERIES = 3
 class Binding:
     """Runs operations of one service here. In-process calls and the HTTP endpoint both come through `execute`."""
 
-    def __init__(self, key: ServiceKey[Any], implementation: Any, ledger: Ledger | None) -> None:
+    def __init__(self, key: ServiceKey[Any], implementation: Any, command_log: CommandLog | None) -> None:
         self.key = key
         self.implementation = implementation
-        self.ledger = ledger
+        self.command_log = command_log
         self._methods: dict[str, Callable[..., Any]] = {
             name: getattr(implementation, name) for name in key.operations if hasattr(implementation, name)
         }
@@ -41,9 +41,9 @@ class Binding:
             method = self._methods[operation.name]
             if operation.kind is Kind.QUERY:
                 return Answer(operation.encode_result(self._query(operation, method, ctx, decoded)))
-            if self.ledger is None:  # a fake keeps its own memory of keys
+            if self.command_log is None:  # a fake keeps its own memory of keys
                 return Answer(operation.encode_result(method(ctx=ctx, **decoded)))
-            return Answer(commands.run_command(self.ledger, operation, method, ctx, decoded))
+            return Answer(commands.run_command(self.command_log, operation, method, ctx, decoded))
         except errors.DomainError as refusal:
             return Answer(errors.to_wire(refusal), refusal)
 
@@ -51,24 +51,24 @@ class Binding:
         self, operation: Operation, method: Callable[..., Any], ctx: CallContext, arguments: dict[str, Any]
     ) -> Any:
         """Run a query; one that the database ended is run again, as a whole."""
-        if self.ledger is None:
+        if self.command_log is None:
             return method(ctx=ctx, **arguments)
         if operation.may_lag and settings.REPLICA_URLS:
-            replica = replicas.pick(self.ledger.alias, ctx.actor.id)
+            replica = replicas.pick(self.command_log.alias, ctx.actor.id)
             if replica is not None:
                 try:
-                    with primaries.fixed(self.ledger.label, primaries.Home(replica, writable=False)):
+                    with primaries.fixed(self.command_log.label, primaries.Primary(replica, writable=False)):
                         return method(ctx=ctx, **arguments)
                 except DatabaseError:  # whatever is the matter with it, the home answers
                     replicas.left_out(replica)
                     retries.discard_broken(replica)
         for attempt in range(1, MAX_QUERIES + 1):
-            with primaries.fixed(self.ledger.label) as home:
+            with primaries.fixed(self.command_log.label) as home:
                 try:
                     return method(ctx=ctx, **arguments)
                 except DatabaseError as error:
                     is_last = attempt == MAX_QUERIES or ctx.remaining_ms() <= 0
-                    if not retries.may_pass(error, self.ledger.label, home, ctx, is_last=is_last) or is_last:
+                    if not retries.may_pass(error, self.command_log.label, home, ctx, is_last=is_last) or is_last:
                         raise
         raise errors.ServiceBusy
 
@@ -77,4 +77,4 @@ class Binding:
 def local_binding(service: str) -> Binding:
     """The service's implementation in this process, made once."""
     implementation = import_string(topology.entries()[service].implementation)()
-    return Binding(topology.key_of(service), implementation, Ledger(service, topology.consumers_of))
+    return Binding(topology.key_of(service), implementation, CommandLog(service, topology.consumers_of))

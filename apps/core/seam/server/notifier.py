@@ -17,7 +17,7 @@ COLLECT_SECONDS = 0.02
 log = structlog.get_logger(__name__)
 
 
-class Doorbell:
+class Notifier:
     """One per process; made again after a fork."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Doorbell:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def ring(self, label: str) -> None:
+    def notify(self, label: str) -> None:
         """Remember that this app's outbox has something."""
         with self._lock:
             self._rung.add(label)
@@ -60,20 +60,20 @@ def _send(label: str) -> None:
         log.warning("doorbell_failed", app=label, error=str(error))
 
 
-_doorbell = Doorbell()
+_notifier = Notifier()
 
 
-def ring(label: str) -> None:
+def notify(label: str) -> None:
     """Ask for this app's outbox to be pumped."""
-    global _doorbell
-    if _doorbell._pid != os.getpid():
-        _doorbell = Doorbell()
-    _doorbell.ring(label)
+    global _notifier
+    if _notifier._pid != os.getpid():
+        _notifier = Notifier()
+    _notifier.notify(label)
 
 
 def _flush_at_exit(*_: Any) -> None:
-    if _doorbell._pid == os.getpid():
-        _doorbell.flush()
+    if _notifier._pid == os.getpid():
+        _notifier.flush()
 
 
 atexit.register(_flush_at_exit)

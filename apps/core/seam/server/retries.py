@@ -7,7 +7,7 @@ from django.db import connections
 from django.db.utils import InterfaceError, OperationalError
 
 from apps.core.database import primaries
-from apps.core.database.primaries import Home
+from apps.core.database.primaries import Primary
 from apps.core.interface.context import CallContext
 
 PASSING = frozenset(
@@ -42,7 +42,7 @@ def is_passing(error: DatabaseError) -> bool:
     return state in PASSING or state.startswith("08")
 
 
-def may_pass(error: DatabaseError, service: str, home: Home, ctx: CallContext, *, is_last: bool) -> bool:
+def may_pass(error: DatabaseError, service: str, home: Primary, ctx: CallContext, *, is_last: bool) -> bool:
     """Whether a command or query that ended so may be repeated as a whole. It returns when that makes sense.
 
     Refused by the database in which its data were: they may be on their way to another, which is waited for. Refused at their home

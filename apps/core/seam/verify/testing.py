@@ -18,7 +18,7 @@ from apps.core.seam.server.dispatch import Binding
 
 
 class FakeBinding(Binding):
-    """A fake behind the seam: the codec's round trip and the command keys are real, the ledger is a dictionary."""
+    """A fake behind the seam: the codec's round trip and the command keys are real, the command_log is a dictionary."""
 
     def __init__(self, key: ServiceKey[Any], fake: Any) -> None:
         super().__init__(key, fake, None)

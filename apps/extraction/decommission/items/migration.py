@@ -45,7 +45,7 @@ def is_everyone(service: str) -> bool:
 def _stage(service: str) -> str:
     try:
         return stages.observe(service).stage.value
-    except stages.TwoHomes:
+    except stages.TwoPrimaries:
         return "two homes"
     except (connections.NoWay, psycopg.Error) as error:
         return f"not known: {str(error).splitlines()[0]}"

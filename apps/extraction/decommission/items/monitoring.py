@@ -19,8 +19,8 @@ QUIET_HOURS = 24
 # `increase` does not see the call with which a counter appears: one that was not there then counts as a whole.
 COUNTED = "sum((max_over_time({one}[{{hours}}h]) unless {one} offset {{hours}}h) or increase({one}[{{hours}}h]))"
 # Whichever process called: what home answered of this service, and that anybody counted meanwhile.
-AT_HOME = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="home"}}')
-AWAY = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="away"}}')
+LOCAL = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="home"}}')
+REMOTE = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="away"}}')
 INSTEAD = COUNTED.format(one='seam_fallbacks_total{{service="{service}"}}')
 SINCE = 'count(count_over_time(seam_call_seconds_count{{service="{service}"}}[5m] offset {hours}h))'
 
@@ -113,11 +113,11 @@ def _concerns(labels: dict[str, str], service: str) -> bool:
 
 
 @_asking
-def no_traffic_at_home(service: str) -> Finding:
+def no_local_traffic(service: str) -> Finding:
     """For so many hours nothing of this service was answered at home, while somebody counted and somebody called."""
     given = {"service": service, "hours": QUIET_HOURS}
     ask: Callable[[str], float | None] = lambda query: prometheus.value(query.format(**given))  # noqa: E731 - four times
-    at_home, away, instead, since = ask(AT_HOME), ask(AWAY), ask(INSTEAD), ask(SINCE)
+    at_home, away, instead, since = ask(LOCAL), ask(REMOTE), ask(INSTEAD), ask(SINCE)
     seen: dict[str, Any] = {
         "hours": QUIET_HOURS,
         "at_home": at_home,

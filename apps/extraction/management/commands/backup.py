@@ -18,7 +18,7 @@ from apps.extraction.state import stages
 PROBLEMS = (
     BackupFailed,
     NoWay,
-    stages.TwoHomes,
+    stages.TwoPrimaries,
     repository.Busy,
     manifest.NoBackup,
     psycopg.Error,

@@ -46,7 +46,7 @@ class Command(BaseCommand):
             "verb",
             nargs="?",
             default="status",
-            choices=("status", "run", *shares.KINDS, *ACTIONS, *checklist.VERBS, CANARY),
+            choices=("status", "run", *shares.KINDS, *ACTIONS, *checklist.ACTIONS, CANARY),
         )
         parser.add_argument(
             "share",
@@ -95,7 +95,7 @@ class Command(BaseCommand):
                 raise CommandError(f"{verb} is done with one service at a time")
             self._act(service, verb, options)
             services = (service,)
-        elif verb in checklist.VERBS:
+        elif verb in checklist.ACTIONS:
             for line in checklist.act(service, verb, options):
                 self._tell(line)
             return
@@ -166,11 +166,11 @@ def _stage(service: str) -> tuple[str, str]:
     """The stage and where the data are at home."""
     try:
         observed = stages.observe(service)
-    except stages.TwoHomes:
+    except stages.TwoPrimaries:
         return "TWO HOMES", "both"
     except (connections.NoWay, psycopg.OperationalError) as error:
         return "not known", str(error).splitlines()[0][:60]
-    home = {None: "none", stages.SHARED: "shared"}.get(observed.home, "own")
+    home = {None: "none", stages.SHARED: "shared"}.get(observed.primary, "own")
     return observed.stage.value, home
 
 

@@ -118,7 +118,7 @@ def promote(service: str, by: Initiator, seen: str = "") -> CanaryDeployment:
     """
     with _held(service) as canary, shares.by(by.who, where=by.where, reason=by.reason):
         rules = queries.rules_of(canary)
-        if seen and seen != place(canary):
+        if seen and seen != position(canary):
             raise CanaryRefused(f"the canary of {service} has gone on meanwhile: look again")
         if not queries.is_flag_ours(canary, rules):
             raise CanaryRefused(
@@ -128,7 +128,7 @@ def promote(service: str, by: Initiator, seen: str = "") -> CanaryDeployment:
     return canary
 
 
-def place(canary: CanaryDeployment) -> str:
+def position(canary: CanaryDeployment) -> str:
     """Which canary, and at which step."""
     return f"{canary.id}/{canary.step}"
 
@@ -150,7 +150,7 @@ def roll_back(service: str, by: Initiator) -> CanaryDeployment:
     return canary
 
 
-VERBS: dict[str, Callable[[str, Initiator], CanaryDeployment]] = {
+ACTIONS: dict[str, Callable[[str, Initiator], CanaryDeployment]] = {
     "promote": promote,
     "hold": hold,
     "resume": resume,
@@ -190,7 +190,7 @@ def look_at_all() -> list[CanaryDeployment]:
 def look(canary: CanaryDeployment) -> Ruling:
     """Judge one canary, locked by the caller, and act on it."""
     rules = queries.rules_of(canary)
-    ruling = rule(rules, queries.sight(canary))
+    ruling = rule(rules, queries.observation(canary))
     before = int(canary.numbers.get("seconds", 0))
     changed = (canary.verdict, canary.judged_because) != (ruling.verdict.value, ruling.reason.value)
     now = timezone.now()

@@ -23,7 +23,7 @@ from django.db import close_old_connections, connection
 from apps.core.flags import snapshot
 from apps.core.interface.errors import Category, FailureKind
 from apps.core.interface.operations import Kind, Operation
-from apps.core.seam.client.call_observer import Seen
+from apps.core.seam.client.call_observer import ObservedCall
 from apps.core.seam.client.comparison import Verdict
 from apps.extraction.routing.canary import latencies
 from apps.extraction.routing.canary.outcomes import did_what_was_asked
@@ -107,7 +107,7 @@ class Observer:
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._name = f"{socket.gethostname()[:48]}:{os.getpid()}"
-        self._waiting: deque[Seen] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[ObservedCall] = deque(maxlen=MOST_WAITING)
         self._compared: deque[tuple[Operation, str, Verdict]] = deque(maxlen=MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -121,7 +121,7 @@ class Observer:
         self._failing: dict[tuple[str, str], deque[bool]] = {}
         self._calls_reported_at = time.monotonic()
 
-    def take(self, seen: Seen) -> None:
+    def take(self, seen: ObservedCall) -> None:
         """Take a call. Never waits."""
         self._waiting.append(seen)
         self._be_there()
@@ -179,7 +179,7 @@ class Observer:
                 if is_first and verdict is Verdict.MISMATCH:
                     self._first(watched, Event.MISMATCHED, asked, away=False)
 
-    def _count_one(self, watched: Watched, seen: Seen) -> None:
+    def _count_one(self, watched: Watched, seen: ObservedCall) -> None:
         if seen.because == FailureKind.FULL.value:
             return  # nothing was sent: this process had too many calls under way, which says nothing about the side
         away = seen.chosen == "away"
@@ -195,7 +195,7 @@ class Observer:
             for event in self._events(watched, seen, away=away, is_error=is_error):
                 self._first(watched, event, seen.unit, away=away)
 
-    def _events(self, watched: Watched, seen: Seen, *, away: bool, is_error: bool) -> Iterable[Event]:
+    def _events(self, watched: Watched, seen: ObservedCall, *, away: bool, is_error: bool) -> Iterable[Event]:
         yield Event.SEEN
         if is_error:
             yield Event.ERROR

@@ -5,9 +5,9 @@ Some refusals are answers, because something was kept of them; the interface mar
 
 from __future__ import annotations
 
-from apps.core.seam.client.call_observer import Seen
+from apps.core.seam.client.call_observer import ObservedCall
 
 
-def did_what_was_asked(seen: Seen) -> bool:
+def did_what_was_asked(seen: ObservedCall) -> bool:
     """Whether an answered command did it; False for a refusal, and for an answer that is one."""
     return seen.outcome == "ok" and not seen.operation.is_refusal(seen.result)

@@ -15,7 +15,7 @@ from apps.extraction.routing.canary import latencies
 from apps.extraction.routing.canary.models import CanaryDeployment
 from apps.extraction.routing.judge.evidence import Firsts
 from apps.extraction.routing.judge.measures import Event, Rules
-from apps.extraction.routing.judge.ruling import ALL, Calls, Sight
+from apps.extraction.routing.judge.ruling import ALL, Calls, Observation
 
 PERIOD_SECONDS = 60
 # Home's quantiles are taken from its last minutes.
@@ -64,29 +64,29 @@ def rules_of(canary: CanaryDeployment) -> Rules:
     return msgspec.convert(canary.rules, Rules)
 
 
-def sight(canary: CanaryDeployment) -> Sight:
+def observation(canary: CanaryDeployment) -> Observation:
     """Everything the judge looks at."""
     rules = rules_of(canary)
     read = _Read(canary, rules)
     firsts, here = _firsts(read)
     calls, before = _calls(read, canary.step), _calls(read, canary.step - 1) if canary.step else {}
     is_alone = rules.steps[canary.step] >= ALL
-    canary_units, home_units = here.get(Event.SEEN, (0, 0))
-    failing_units, home_failing_units = here.get(Event.ERROR, (0, 0))
+    canary_units, local_units = here.get(Event.SEEN, (0, 0))
+    failing_units, local_failing_units = here.get(Event.ERROR, (0, 0))
     slow_units, _ = here.get(Event.VERY_SLOW, (0, 0))
     compared, mismatched = _one(COMPARED, [canary.id])
     (observed_ago,) = _one(OBSERVED, [])
-    return Sight(
+    return Observation(
         step=canary.step,
         seconds=_seconds(canary),
         firsts=firsts,
         canary=calls.get(True, Calls()),
         # With nobody left at home, the step before says what home is like.
-        home=(before if is_alone else calls).get(False, Calls()),
+        local=(before if is_alone else calls).get(False, Calls()),
         canary_units=canary_units,
-        home_units=home_units,
+        local_units=local_units,
         failing_units=failing_units,
-        home_failing_units=home_failing_units,
+        local_failing_units=local_failing_units,
         compared=compared,
         mismatched=mismatched,
         is_shadowed=rules.shadow_percent > 0,
@@ -94,8 +94,8 @@ def sight(canary: CanaryDeployment) -> Sight:
         missed=_missed(read),
         is_flag_ours=is_flag_ours(canary, rules),
         slow_units=slow_units,
-        home_failing_rate=_home_rate(read, Event.ERROR) if is_alone and canary.step else 0.0,
-        home_slow_rate=_home_rate(read, Event.VERY_SLOW) if is_alone and canary.step else 0.0,
+        local_failing_rate=_local_rate(read, Event.ERROR) if is_alone and canary.step else 0.0,
+        local_slow_rate=_local_rate(read, Event.VERY_SLOW) if is_alone and canary.step else 0.0,
     )
 
 
@@ -130,12 +130,12 @@ def _firsts(read: _Read) -> tuple[dict[Event, list[Firsts]], dict[Event, tuple[i
         rows = cursor.fetchall()
     counted: dict[Event, dict[tuple[int, int], tuple[int, int]]] = {}
     here: dict[Event, tuple[int, int]] = {}
-    for step, name, period, away, home in rows:
+    for step, name, period, remote, local in rows:
         event = Event(name)
-        counted.setdefault(event, {})[step, period] = (away, home)
+        counted.setdefault(event, {})[step, period] = (remote, local)
         if step == read.canary.step:
             was = here.get(event, (0, 0))
-            here[event] = (was[0] + away, was[1] + home)
+            here[event] = (was[0] + remote, was[1] + local)
     periods = list(_periods(read))
     return {event: _in_order(read, periods, found) for event, found in counted.items()}, here
 
@@ -169,7 +169,7 @@ def _calls(read: _Read, step: int) -> dict[bool, Calls]:
         return {away: Calls(calls, errors) for away, calls, errors in cursor.fetchall()}
 
 
-def _home_rate(read: _Read, event: Event) -> float:
+def _local_rate(read: _Read, event: Event) -> float:
     """At which rate units at home met an event for the first time in the step before, 1/s."""
     seen, met, seconds = _one(BEFORE, {"canary": read.canary.id, "step": read.canary.step - 1, "event": event.value})
     if not seen or not seconds:
@@ -182,8 +182,8 @@ def _missed(read: _Read) -> float:
     share = read.rules.steps[read.canary.step]
     if share >= ALL:
         return 0.0
-    (home_since,) = _one(SINCE, {"canary": read.canary.id, "step": read.canary.step})
-    return float(home_since) * share / (ALL - share)
+    (local_since,) = _one(SINCE, {"canary": read.canary.id, "step": read.canary.step})
+    return float(local_since) * share / (ALL - share)
 
 
 def _seconds(canary: CanaryDeployment) -> float:

@@ -38,7 +38,7 @@ class Firsts(NamedTuple):
 
     share: float
     canary: int
-    home: int
+    local: int
 
 
 def capital(periods: Sequence[Firsts], multiples: Multiples) -> float:
@@ -47,7 +47,7 @@ def capital(periods: Sequence[Firsts], multiples: Multiples) -> float:
     from_each: list[float] = []
     for period in reversed(periods):
         for place, (_, here, there) in enumerate(_odds(period.share, multiples)):
-            grown[place] += period.canary * here + period.home * there
+            grown[place] += period.canary * here + period.local * there
         from_each.append(
             sum(part * math.exp(min(log, _LARGEST)) for (_, part), log in zip(multiples, grown, strict=True))
         )
@@ -67,10 +67,10 @@ def above(count: int, of: int, allowed: float) -> float:
     return capital([Firsts(allowed, min(count, of), max(of - count, 0))], MORE) if of else 1.0
 
 
-def otherwise_split(canary: int, home: int, share: float) -> float:
+def otherwise_split(canary: int, local: int, share: float) -> float:
     """Evidence that units are not split as the flag says, either way: a Beta mixture around the share."""
     a, b = 100 * share, 100 * (1 - share)
-    log = _log_beta(a + canary, b + home) - _log_beta(a, b) - canary * math.log(share) - home * math.log(1 - share)
+    log = _log_beta(a + canary, b + local) - _log_beta(a, b) - canary * math.log(share) - local * math.log(1 - share)
     return math.exp(min(log, _LARGEST))
 
 

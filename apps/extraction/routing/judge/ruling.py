@@ -65,12 +65,12 @@ class Calls(NamedTuple):
         return self.errors / self.calls if self.calls else 0.0
 
 
-class Sight(NamedTuple):
+class Observation(NamedTuple):
     """All that is known at one look. Shares in percent, times in seconds.
 
     `firsts`, `compared` and `mismatched` are of the whole rollout, `firsts` a period after the other; everything else is of the
     present step. `observed_ago` is how long ago any process reported, None if none ever did; `missed` is how many calls the canary
-    would have had since its last. `home_failing_rate` and `home_slow_rate` are the rates at which units at home met their first error and
+    would have had since its last. `local_failing_rate` and `local_slow_rate` are the rates at which units at home met their first error and
     their first very slow call in the step before, 1/s.
     """
 
@@ -78,11 +78,11 @@ class Sight(NamedTuple):
     seconds: float
     firsts: Mapping[Event, Sequence[Firsts]]
     canary: Calls
-    home: Calls
+    local: Calls
     canary_units: int
-    home_units: int
+    local_units: int
     failing_units: int
-    home_failing_units: int
+    local_failing_units: int
     compared: int
     mismatched: int
     is_shadowed: bool
@@ -90,8 +90,8 @@ class Sight(NamedTuple):
     missed: float
     is_flag_ours: bool
     slow_units: int = 0
-    home_failing_rate: float = 0.0
-    home_slow_rate: float = 0.0
+    local_failing_rate: float = 0.0
+    local_slow_rate: float = 0.0
 
 
 class Ruling(NamedTuple):
@@ -103,69 +103,71 @@ class Ruling(NamedTuple):
     numbers: dict[str, float]
 
 
-def rule(rules: Rules, sight: Sight) -> Ruling:
+def rule(rules: Rules, observation: Observation) -> Ruling:
     """Look once. The same counts always give the same ruling."""
-    weighed = weigh(rules, sight)
+    weighed = weigh(rules, observation)
     total = sum(weighed.values())
-    numbers = _numbers(rules, sight)
+    numbers = _numbers(rules, observation)
     shown = {str(name): value for name, value in weighed.items()} | {"all": total}
 
     def ruled(verdict: Verdict, reason: Reason) -> Ruling:
         return Ruling(verdict, reason, shown, numbers)
 
-    if not sight.is_flag_ours:
+    if not observation.is_flag_ours:
         return ruled(Verdict.NOT_KNOWN, Reason.FLAG_TURNED)
     if total >= 1 / rules.false_rollback:
-        return ruled(Verdict.HARM, _heaviest(weighed, alone=_is_alone(rules, sight)))
-    if (hindrance := _unknown(rules, sight)) is not None:
+        return ruled(Verdict.HARM, _heaviest(weighed, alone=_is_alone(rules, observation)))
+    if (hindrance := _unknown(rules, observation)) is not None:
         return ruled(Verdict.NOT_KNOWN, hindrance)
-    if (missing := _missing(rules, sight, total)) is not None:
-        if sight.seconds > rules.patience_seconds:
+    if (missing := _missing(rules, observation, total)) is not None:
+        if observation.seconds > rules.patience_seconds:
             return ruled(Verdict.NOT_KNOWN, Reason.TOO_LITTLE)
         return ruled(Verdict.WATCHING, missing)
     return ruled(Verdict.CLEAR, Reason.CLEAR)
 
 
-def weigh(rules: Rules, sight: Sight) -> dict[Measure, float]:
+def weigh(rules: Rules, observation: Observation) -> dict[Measure, float]:
     """The evidence of each measure; together they reach x with a probability of at most 1/x for a service that does no harm."""
     found = dict.fromkeys(Measure, 0.0)
     for bet in BETS:
-        found[bet.measure] += bet.part * evidence.capital(sight.firsts.get(bet.event, ()), bet.multiples)
-    if _is_too_small(rules, sight):
+        found[bet.measure] += bet.part * evidence.capital(observation.firsts.get(bet.event, ()), bet.multiples)
+    if _is_too_small(rules, observation):
         found[Measure.ERRORS] = min(found[Measure.ERRORS], 1.0)
     found[Measure.MISMATCHES] = MISMATCHES_PART * evidence.above(
-        sight.mismatched, sight.compared, rules.allowed_mismatches
+        observation.mismatched, observation.compared, rules.allowed_mismatches
     )
     alone = {
-        Measure.ERRORS: (sight.failing_units, sight.home_failing_rate),
-        Measure.LATENCY: (sight.slow_units, sight.home_slow_rate),
+        Measure.ERRORS: (observation.failing_units, observation.local_failing_rate),
+        Measure.LATENCY: (observation.slow_units, observation.local_slow_rate),
     }
     for measure, (units, rate) in alone.items():
-        found[measure] += ALONE_PART * (_beyond_before(sight, units, rate) if _is_alone(rules, sight) else 1.0)
+        found[measure] += ALONE_PART * (
+            _beyond_before(observation, units, rate) if _is_alone(rules, observation) else 1.0
+        )
     return found
 
 
-def _beyond_before(sight: Sight, units: int, rate: float) -> float:
+def _beyond_before(observation: Observation, units: int, rate: float) -> float:
     """Evidence that more units met something than twice what home's rate in the step before would give."""
-    allowed = max(ALONE_ALLOWED, -math.expm1(-2 * rate * sight.seconds))
-    return 1.0 if allowed > ALONE_SILENT else evidence.above(units, sight.canary_units, allowed)
+    allowed = max(ALONE_ALLOWED, -math.expm1(-2 * rate * observation.seconds))
+    return 1.0 if allowed > ALONE_SILENT else evidence.above(units, observation.canary_units, allowed)
 
 
-def _is_too_small(rules: Rules, sight: Sight) -> bool:
+def _is_too_small(rules: Rules, observation: Observation) -> bool:
     """Whether the canary fails no more than home by a difference that matters, neither by calls nor by people.
 
     By both: one who fails all day at home would hide a canary's failures among calls, and a long step those of its last minutes.
     """
-    if _is_alone(rules, sight):
+    if _is_alone(rules, observation):
         return False
-    here = sight.failing_units / sight.canary_units if sight.canary_units else 0.0
-    there = sight.home_failing_units / sight.home_units if sight.home_units else 0.0
-    return max(sight.canary.rate - sight.home.rate, here - there) < rules.least_harm
+    here = observation.failing_units / observation.canary_units if observation.canary_units else 0.0
+    there = observation.local_failing_units / observation.local_units if observation.local_units else 0.0
+    return max(observation.canary.rate - observation.local.rate, here - there) < rules.least_harm
 
 
-def _is_alone(rules: Rules, sight: Sight) -> bool:
+def _is_alone(rules: Rules, observation: Observation) -> bool:
     """Whether everybody is on the canary's side, so that there is nobody to compare with."""
-    return rules.steps[sight.step] >= ALL
+    return rules.steps[observation.step] >= ALL
 
 
 def _heaviest(weighed: Mapping[Measure, float], *, alone: bool) -> Reason:
@@ -173,69 +175,72 @@ def _heaviest(weighed: Mapping[Measure, float], *, alone: bool) -> Reason:
     return Reason.ALONE if alone and measure is Measure.ERRORS else Reason(measure.value)
 
 
-def _unknown(rules: Rules, sight: Sight) -> Reason | None:
+def _unknown(rules: Rules, observation: Observation) -> Reason | None:
     """What makes it impossible to say anything."""
-    if sight.observed_ago is None or sight.observed_ago > rules.silent_seconds:
-        return Reason.NOT_OBSERVED if sight.seconds > rules.silent_seconds else None
-    if sight.missed >= MISSED:
+    if observation.observed_ago is None or observation.observed_ago > rules.silent_seconds:
+        return Reason.NOT_OBSERVED if observation.seconds > rules.silent_seconds else None
+    if observation.missed >= MISSED:
         return Reason.SILENT
-    if not _is_alone(rules, sight):
-        before, share = rules.span(sight.step)
+    if not _is_alone(rules, observation):
+        before, share = rules.span(observation.step)
         drawn = (share - before) / (ALL - before)
-        if evidence.otherwise_split(sight.canary_units, sight.home_units, drawn) > SPLIT:
+        if evidence.otherwise_split(observation.canary_units, observation.local_units, drawn) > SPLIT:
             return Reason.SPLIT
     return None
 
 
-def _missing(rules: Rules, sight: Sight, total: float) -> Reason | None:
+def _missing(rules: Rules, observation: Observation, total: float) -> Reason | None:
     """What is still missing before the canary may go on."""
     if total >= rules.false_rollback**-0.5:
         return Reason.DOUBT
-    if sight.seconds < rules.step_seconds or sight.observed_ago is None:
+    if observation.seconds < rules.step_seconds or observation.observed_ago is None:
         return Reason.TIME
-    if sight.canary_units < rules.least_units:
+    if observation.canary_units < rules.least_units:
         return Reason.UNITS
-    if evidence.highest(sight.canary.errors, sight.canary.calls) - sight.home.rate > rules.tolerated_errors:
+    if (
+        evidence.highest(observation.canary.errors, observation.canary.calls) - observation.local.rate
+        > rules.tolerated_errors
+    ):
         return Reason.CALLS
-    if sight.is_shadowed and sight.compared < rules.least_compared:
+    if observation.is_shadowed and observation.compared < rules.least_compared:
         return Reason.COMPARED
     return None
 
 
-def _numbers(rules: Rules, sight: Sight) -> dict[str, float]:
+def _numbers(rules: Rules, observation: Observation) -> dict[str, float]:
     numbers = {
-        "share": rules.steps[sight.step],
-        "seconds": round(sight.seconds, 1),
-        "canary_calls": sight.canary.calls,
-        "canary_errors": sight.canary.errors,
-        "home_calls": sight.home.calls,
-        "home_errors": sight.home.errors,
-        "canary_units": sight.canary_units,
-        "home_units": sight.home_units,
-        "canary_failing": sight.failing_units,
-        "home_failing": sight.home_failing_units,
-        "compared": sight.compared,
-        "mismatched": sight.mismatched,
-        "missed": round(sight.missed, 1),
-        "at_most": evidence.highest(sight.canary.errors, sight.canary.calls),
+        "share": rules.steps[observation.step],
+        "seconds": round(observation.seconds, 1),
+        "canary_calls": observation.canary.calls,
+        "canary_errors": observation.canary.errors,
+        "home_calls": observation.local.calls,
+        "home_errors": observation.local.errors,
+        "canary_units": observation.canary_units,
+        "home_units": observation.local_units,
+        "canary_failing": observation.failing_units,
+        "home_failing": observation.local_failing_units,
+        "compared": observation.compared,
+        "mismatched": observation.mismatched,
+        "missed": round(observation.missed, 1),
+        "at_most": evidence.highest(observation.canary.errors, observation.canary.calls),
     }
-    slow = _heavier_slow(sight)
+    slow = _heavier_slow(observation)
     numbers["slower_than"] = QUANTILES[slow]
     for name, event in (("slow", slow), ("accepted", Event.ACCEPTED), ("refused", Event.REFUSED)):
-        numbers[f"canary_{name}"], numbers[f"home_{name}"] = _in_rollout(sight, event)
+        numbers[f"canary_{name}"], numbers[f"home_{name}"] = _in_rollout(observation, event)
     return numbers
 
 
-def _heavier_slow(sight: Sight) -> Event:
+def _heavier_slow(observation: Observation) -> Event:
     """Of the two bets on slowness the one that has won more."""
     won = {
-        bet.event: bet.part * evidence.capital(sight.firsts.get(bet.event, ()), bet.multiples)
+        bet.event: bet.part * evidence.capital(observation.firsts.get(bet.event, ()), bet.multiples)
         for bet in BETS
         if bet.event in QUANTILES
     }
     return max(won, key=lambda event: won[event])
 
 
-def _in_rollout(sight: Sight, event: Event) -> tuple[int, int]:
-    periods = sight.firsts.get(event, ())
-    return sum(period.canary for period in periods), sum(period.home for period in periods)
+def _in_rollout(observation: Observation, event: Event) -> tuple[int, int]:
+    periods = observation.firsts.get(event, ())
+    return sum(period.canary for period in periods), sum(period.local for period in periods)

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from landcontracts.gateway.deployment import HELP, BadOption, from_options
 from landcontracts.gateway.keys import NoKeys, load
-from landcontracts.gateway.rendering import FILES, text
+from landcontracts.gateway.renderer import FILES, text
 
 MANY = {
     "apart": "SERVICE=http://HOST:PORT: this service is served elsewhere for good",

@@ -25,12 +25,12 @@ from django.utils import timezone
 
 from apps.core.database import primaries
 from apps.core.postgres import advisory_locks, connections, replication
-from apps.datasync.gateways import changes, comparing, following, tables
-from apps.datasync.gateways.comparing import Both, Key
-from apps.datasync.gateways.following import SHARED, Ends
+from apps.datasync.gateways import changes, comparison, subscription, tables
+from apps.datasync.gateways.comparison import Both, Key
+from apps.datasync.gateways.subscription import SHARED, Ends
 from apps.datasync.gateways.tables import Table
 from apps.datasync.interface import VerificationStatus
-from apps.datasync.logic.carrying import held
+from apps.datasync.logic.sync_worker import held
 from apps.datasync.models import Difference, Verification
 
 LIVE = (VerificationStatus.RUNNING, VerificationStatus.FOLLOWING)
@@ -67,7 +67,7 @@ def see_to(verification_id: UUID) -> None:
 
 def take_down(found: Ends, service: str) -> bool:
     """Drop the slot by which changed rows are compared. Whether there was one."""
-    return replication.drop_slot(found.slots, following.verifying_slot(service))
+    return replication.drop_slot(found.slots, subscription.verifying_slot(service))
 
 
 def _run(verification_id: UUID) -> None:
@@ -91,7 +91,7 @@ def fail(verification_id: UUID, problem: str) -> None:
     if not live.update(status=VerificationStatus.FAILED, error=problem[:2000]):
         return  # it was stopped meanwhile: the slot of its name may be another one's
     service = Verification.objects.values_list("target_service", flat=True).get(id=verification_id)
-    with contextlib.suppress(psycopg.OperationalError), following.ends(service) as found:
+    with contextlib.suppress(psycopg.OperationalError), subscription.ends(service) as found:
         take_down(found, service)
 
 
@@ -101,7 +101,7 @@ class Verifier:
     def __init__(self, row: Verification, still: Callable[[], bool]) -> None:
         self.row = row
         self.service = row.target_service
-        self.slot = following.verifying_slot(self.service)
+        self.slot = subscription.verifying_slot(self.service)
         self.publication = f"lc_{self.service}"
         self._still = still
         self._tables: dict[str, Table] = {}
@@ -109,7 +109,7 @@ class Verifier:
     def carry(self) -> None:
         """Until it is stopped, has failed, or another process has it."""
         try:
-            with following.ends(self.service) as found:
+            with subscription.ends(self.service) as found:
                 self._begin(found)
                 for table in self._tables.values():
                     self._compare_all(found, table)
@@ -125,7 +125,7 @@ class Verifier:
                     time.sleep(ROUND_SECONDS)
         except _Stopped:
             return
-        except (comparing.Unlike, changes.UnknownMessage) as error:
+        except (comparison.Unlike, changes.UnknownMessage) as error:
             fail(self.row.id, str(error))
         except psycopg.errors.UndefinedObject:
             # Its slot was dropped by whoever stopped it; of one that is wanted still, nobody knows what has changed since.
@@ -141,11 +141,11 @@ class Verifier:
         if slot is None:
             replication.keep_slot(found.slots, "", self.slot)
         ours = tables.describe_all(found.source, self.service)
-        theirs = comparing.by_name(tables.describe_all(found.target, self.service))
+        theirs = comparison.by_name(tables.describe_all(found.target, self.service))
         for table in ours:
             if table.name not in theirs:
-                raise comparing.Unlike(f"{table.name} is missing on the other side")
-            comparing.require_alike(table, theirs[table.name])
+                raise comparison.Unlike(f"{table.name} is missing on the other side")
+            comparison.require_alike(table, theirs[table.name])
             self._tables[table.name] = table
         self._write(rows_total=sum(table.rows for table in ours))
 
@@ -153,12 +153,12 @@ class Verifier:
         done = self.row.progress.get(table.name)
         if done is True:
             return
-        for within in comparing.ranges(found.source, table, tuple(done) if done else None):
+        for within in comparison.ranges(found.source, table, tuple(done) if done else None):
             self._require_wanted()
             started = time.monotonic()
-            home, other = comparing.checksums(self._both(found), table, within)
+            home, other = comparison.checksums(self._both(found), table, within)
             if home != other:
-                self._suspect(table, comparing.differing(self._both(found), table, within))
+                self._suspect(table, comparison.differing(self._both(found), table, within))
             spent = time.monotonic() - started
             self.row.progress[table.name] = True if within.upto is None else list(within.upto)
             self._write(
@@ -201,7 +201,7 @@ class Verifier:
 
     def _compare_range_again(self, found: Ends, table: Table) -> None:
         """A table was emptied: all of it may differ."""
-        self._suspect(table, comparing.differing(self._both(found), table, comparing.Range(None, None)))
+        self._suspect(table, comparison.differing(self._both(found), table, comparison.Range(None, None)))
 
     def _look_at_suspects(self, found: Ends) -> int:
         """Look at everything that is not certain yet; how many stay so."""
@@ -225,14 +225,14 @@ class Verifier:
     def _look_while_held(self, found: Ends, table: Table, keys: list[Key]) -> None:
         """Rows that change all the time are held still for the milliseconds of a look; where somebody has them, the next round does."""
         both = self._both(found)
-        alias = SHARED if both.home is found.source else self.service
+        alias = SHARED if both.primary is found.source else self.service
         with (
             connections.control(alias) as writer,
             contextlib.suppress(psycopg.errors.LockNotAvailable),
-            both.home.transaction(),
+            both.primary.transaction(),
         ):
-            both.home.execute("SET LOCAL lock_timeout = 50")
-            comparing.hold(both.home, table, keys)
+            both.primary.execute("SET LOCAL lock_timeout = 50")
+            comparison.hold(both.primary, table, keys)
             self._look(found, table, keys, writer=writer)
 
     def _look(
@@ -240,15 +240,15 @@ class Verifier:
     ) -> None:
         """Compare some rows: those that are the same are no longer suspected, those that stay different are certain."""
         both = self._both(found)
-        before = comparing.hashes(both.home, table, keys)
+        before = comparison.hashes(both.primary, table, keys)
         try:
-            replication.beat(writer or both.home, both.other, self.service, seconds=BEAT_PATIENCE_SECONDS, name=BEAT)
+            replication.beat(writer or both.primary, both.other, self.service, seconds=BEAT_PATIENCE_SECONDS, name=BEAT)
         except replication.TooSlow:
             self._suspect(table, keys)  # nothing can be said yet
             return
-        there = comparing.hashes(both.other, table, keys)
+        there = comparison.hashes(both.other, table, keys)
         unlike = [key for key in keys if before.get(key) != there.get(key)]
-        after = comparing.hashes(both.home, table, unlike)
+        after = comparison.hashes(both.primary, table, unlike)
         # Whether a row is there at all does not depend on how often it changes.
         certain = [
             key
@@ -262,7 +262,7 @@ class Verifier:
             named.filter(key__in=[list(key) for key in settled]).delete()
         self._suspect(table, moving)  # one that is certain already stays so until it is seen to be the same
         for key in certain:
-            explained = comparing.explain(both, table, key)
+            explained = comparison.explain(both, table, key)
             if explained is None:
                 continue  # it has arrived after all: the next change of it will be looked at
             named.update_or_create(

@@ -157,7 +157,7 @@ def _on_both(both: Both, ask: Callable[[Connection], T]) -> tuple[T, T]:
     thread = threading.Thread(target=other, name="compare", daemon=True)
     thread.start()
     try:
-        answers[0] = ask(both.home)
+        answers[0] = ask(both.primary)
     finally:
         thread.join()
     if problems:

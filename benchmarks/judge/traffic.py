@@ -12,9 +12,9 @@ from random import Random
 from typing import NamedTuple
 
 from apps.extraction.routing.judge.measures import Event
-from benchmarks.judging import worlds
-from benchmarks.judging.draws import moments, poisson
-from benchmarks.judging.worlds import Person, World
+from benchmarks.judge import worlds
+from benchmarks.judge.draws import moments, poisson
+from benchmarks.judge.worlds import Person, World
 
 CANARY, BASELINE, REST = 0, 1, 2
 NOBODY = -1

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from apps.extraction.routing.judge.measures import Event, Rules
 from apps.extraction.routing.judge.ruling import Verdict
-from benchmarks.judging.durations import Durations
-from benchmarks.judging.ledger import OneByOne
-from benchmarks.judging.peers import MannWhitney, Seen, Thresholds
-from benchmarks.judging.sight import Observed
-from benchmarks.judging.traffic import BASELINE, CANARY, REST, Happening, Step
-from benchmarks.judging.worlds import Person, World, population
+from benchmarks.judge.durations import Durations
+from benchmarks.judge.ledger import OneByOne
+from benchmarks.judge.peers import MannWhitney, Seen, Thresholds
+from benchmarks.judge.observation import Observed
+from benchmarks.judge.traffic import BASELINE, CANARY, REST, Happening, Step
+from benchmarks.judge.worlds import Person, World, population
 
 OURS = "landcontracts"
 JUDGES = (OURS, "threshold-1", "threshold-5", "mann-whitney", "mann-whitney-home", "one-by-one")
@@ -120,14 +120,14 @@ class _Held:
     def _ask_the_rest(self, number: int, ours: float | None, baseline: float | None) -> None:
         seen = [Seen(well + failed, failed) for well, failed in zip(self._well, self._failed, strict=True)]
         canary, equal = seen[CANARY]._replace(p99=ours), seen[BASELINE]._replace(p99=baseline)
-        home = Seen(seen[BASELINE].calls + seen[REST].calls, seen[BASELINE].errors + seen[REST].errors)
+        local = Seen(seen[BASELINE].calls + seen[REST].calls, seen[BASELINE].errors + seen[REST].errors)
         second = (number + 1) * 60
         for name, thresholds in self._thresholds.items():
             if name in self._open and thresholds.minute(canary):
                 self._decide(name, second)
         if "mann-whitney" in self._open and self._equal.minute(canary, equal):
             self._decide("mann-whitney", second)
-        if "mann-whitney-home" in self._open and self._unequal.minute(canary, home):
+        if "mann-whitney-home" in self._open and self._unequal.minute(canary, local):
             self._decide("mann-whitney-home", second)
 
     def _decide(self, judge: str, second: float, reason: str = "") -> None:

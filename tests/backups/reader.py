@@ -1,4 +1,4 @@
-"""`python -m tests.backups.reading look|read FILE`, in a restored stack: is what the backup holds whole, and can people go on with it?"""
+"""`python -m tests.backups.reader look|read FILE`, in a restored stack: is what the backup holds whole, and can people go on with it?"""
 
 from __future__ import annotations
 

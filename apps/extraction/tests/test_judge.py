@@ -12,20 +12,20 @@ from apps.extraction.routing.judge import evidence
 from apps.extraction.routing.judge.evidence import LESS, MORE, SLOWER, Firsts, above, capital, highest, otherwise_split
 from apps.extraction.routing.judge.explanation import SENTENCES, words
 from apps.extraction.routing.judge.measures import ALONE_PART, BETS, MISMATCHES_PART, Event, Measure, Rules
-from apps.extraction.routing.judge.ruling import Calls, Reason, Sight, Verdict, rule, weigh
+from apps.extraction.routing.judge.ruling import Calls, Observation, Reason, Verdict, rule, weigh
 
 SHARES = [0.01, 0.05, 0.25, 0.5, 0.9]
 RULES = Rules(steps=(5, 50, 100))
-SOUND = Sight(
+SOUND = Observation(
     step=0,
     seconds=600.0,
     firsts={},
     canary=Calls(5_000, 5),
-    home=Calls(95_000, 95),
+    local=Calls(95_000, 95),
     canary_units=20,
-    home_units=380,
+    local_units=380,
     failing_units=3,
-    home_failing_units=57,
+    local_failing_units=57,
     compared=100,
     mismatched=0,
     is_shadowed=True,
@@ -37,8 +37,8 @@ counts = st.integers(0, 10**7)
 shares = st.floats(1e-6, 1 - 1e-6)
 
 
-def errors(canary, home, share=0.05):
-    return {Event.ERROR: [Firsts(share, canary, home)]}
+def errors(canary, local, share=0.05):
+    return {Event.ERROR: [Firsts(share, canary, local)]}
 
 
 # The mathematics
@@ -100,28 +100,28 @@ def test_a_step_later_is_fair_for_who_was_at_home_until_then():
 
 
 @given(shares, st.integers(0, 200), st.integers(0, 200))
-def test_more_at_the_canary_is_more_evidence_and_more_at_home_is_less(share, canary, home):
-    here = capital([Firsts(share, canary, home)], MORE)
-    assert capital([Firsts(share, canary + 1, home)], MORE) >= here
-    assert capital([Firsts(share, canary, home + 1)], MORE) <= here
-    there = capital([Firsts(share, canary, home)], LESS)
-    assert capital([Firsts(share, canary + 1, home)], LESS) <= there
-    assert capital([Firsts(share, canary, home + 1)], LESS) >= there
+def test_more_at_the_canary_is_more_evidence_and_more_at_home_is_less(share, canary, local):
+    here = capital([Firsts(share, canary, local)], MORE)
+    assert capital([Firsts(share, canary + 1, local)], MORE) >= here
+    assert capital([Firsts(share, canary, local + 1)], MORE) <= here
+    there = capital([Firsts(share, canary, local)], LESS)
+    assert capital([Firsts(share, canary + 1, local)], LESS) <= there
+    assert capital([Firsts(share, canary, local + 1)], LESS) >= there
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
-def test_a_split_is_judged_alike_from_either_side(canary, home):
-    assert otherwise_split(canary, home, 0.2) == pytest.approx(otherwise_split(home, canary, 0.8), rel=1e-6)
+def test_a_split_is_judged_alike_from_either_side(canary, local):
+    assert otherwise_split(canary, local, 0.2) == pytest.approx(otherwise_split(local, canary, 0.8), rel=1e-6)
 
 
 @given(shares, counts, counts)
 @settings(deadline=None)
-def test_no_count_is_too_large(share, canary, home):
+def test_no_count_is_too_large(share, canary, local):
     values = [
-        capital([Firsts(share, canary, home)] * 3, MORE),
-        capital([Firsts(share, canary, home)], LESS),
-        otherwise_split(canary, home, share),
-        above(min(canary, home), max(canary, home), 0.005),
+        capital([Firsts(share, canary, local)] * 3, MORE),
+        capital([Firsts(share, canary, local)], LESS),
+        otherwise_split(canary, local, share),
+        above(min(canary, local), max(canary, local), 0.005),
     ]
     assert all(math.isfinite(value) and value >= 0 for value in values)
 
@@ -179,7 +179,7 @@ REACHED = {
     Reason.DOUBT: (Verdict.WATCHING, {"firsts": {Event.ERROR: [Firsts(0.05, 2, 1)]}, "canary": Calls(5_000, 50)}),
     Reason.TIME: (Verdict.WATCHING, {"seconds": 299.0}),
     Reason.CALLS: (Verdict.WATCHING, {"canary": Calls(100, 0)}),
-    Reason.UNITS: (Verdict.WATCHING, {"canary_units": 4, "home_units": 76}),
+    Reason.UNITS: (Verdict.WATCHING, {"canary_units": 4, "local_units": 76}),
     Reason.COMPARED: (Verdict.WATCHING, {"compared": 4}),
     Reason.CLEAR: (Verdict.CLEAR, {}),
 }
@@ -243,12 +243,12 @@ def test_observers_that_are_dead_make_nothing_clear(observed_ago, seconds):
 def test_a_canary_without_a_request_is_not_known_in_the_end():
     nothing = SOUND._replace(canary=Calls(), canary_units=0, compared=0)
     assert rule(RULES, nothing._replace(missed=10.0)).reason is Reason.SILENT
-    assert rule(RULES, nothing._replace(home_units=30)).reason is Reason.UNITS
-    assert rule(RULES, nothing._replace(home_units=30, seconds=1_801.0)).reason is Reason.TOO_LITTLE
+    assert rule(RULES, nothing._replace(local_units=30)).reason is Reason.UNITS
+    assert rule(RULES, nothing._replace(local_units=30, seconds=1_801.0)).reason is Reason.TOO_LITTLE
 
 
 def test_a_difference_too_small_to_matter_rolls_nothing_back_however_certain():
-    certain = SOUND._replace(firsts=errors(400, 2_000), canary=Calls(1_000_000, 1_500), home=Calls(19_000_000, 19_000))
+    certain = SOUND._replace(firsts=errors(400, 2_000), canary=Calls(1_000_000, 1_500), local=Calls(19_000_000, 19_000))
     assert weigh(RULES, certain)[Measure.ERRORS] <= 1.0 + ALONE_PART
     assert rule(RULES, certain).verdict is not Verdict.HARM
     assert rule(RULES, certain._replace(canary=Calls(1_000_000, 2_100))).verdict is Verdict.HARM
@@ -266,6 +266,6 @@ def test_two_of_two_are_enough_at_five_percent_and_two_of_four_are_not():
 
 
 @given(st.integers(0, 50), st.integers(0, 500))
-def test_the_same_counts_are_ruled_alike(canary, home):
-    seen = SOUND._replace(firsts=errors(canary, home))
+def test_the_same_counts_are_ruled_alike(canary, local):
+    seen = SOUND._replace(firsts=errors(canary, local))
     assert rule(RULES, seen) == rule(RULES, seen)

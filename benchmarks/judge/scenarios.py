@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from benchmarks.judging.rollouts import JUDGES, OURS
-from benchmarks.judging.worlds import Slower, World
+from benchmarks.judge.rollouts import JUDGES, OURS
+from benchmarks.judge.worlds import Slower, World
 
 BASES = (0.0001, 0.001, 0.005, 0.01, 0.02)
 FALSE_ROLLBACK = 0.01

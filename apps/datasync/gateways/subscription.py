@@ -47,7 +47,7 @@ def require_target(service: str) -> None:
         raise NoTarget(service=service)
 
 
-def require_at_home(service: str) -> None:
+def require_primary(service: str) -> None:
     """Raise AlreadyMoved unless the service's data are in the shared database."""
     if primaries.database_of(service) != SHARED:
         raise AlreadyMoved(service=service)

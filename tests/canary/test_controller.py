@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import translation
 
 from apps.core.seam.client import call_observer
-from apps.core.seam.client.call_observer import Seen
+from apps.core.seam.client.call_observer import ObservedCall
 from apps.extraction.routing import shares
 from apps.extraction.routing.canary import controller, history
 from apps.extraction.routing.canary.models import CanaryDeployment, CanaryState
@@ -80,14 +80,14 @@ def test_commands_that_are_refused_more_often_take_it_back(rollout):
 
 
 def command_seen(person: str, side: str, outcome: str):
-    return Seen(COMMAND, person, side, side, outcome, 0.002, 1)
+    return ObservedCall(COMMAND, person, side, side, outcome, 0.002, 1)
 
 
 def test_a_caller_that_has_too_many_calls_under_way_says_nothing_about_the_service(rollout):
     run = rollout(steps=(5, 100))
     for person in run.people:
         if run.is_away(person):
-            run.observer._waiting.append(Seen(QUERY, person, "away", "home", "ok", 0.002, None, "full"))
+            run.observer._waiting.append(ObservedCall(QUERY, person, "away", "home", "ok", 0.002, None, "full"))
     run.report()
     canary = run.look()
     assert (canary.numbers["canary_calls"], canary.state) == (0, CanaryState.RUNNING)
@@ -197,7 +197,7 @@ def test_two_looks_at_once_take_one_step(rollout):
 
 def test_who_promotes_what_has_gone_on_meanwhile_promotes_nothing(rollout):
     run = rollout(steps=(5, 25, 50, 100))
-    seen = controller.place(run.read())
+    seen = controller.position(run.read())
     controller.promote(SERVICE, ME, seen=seen)
     with pytest.raises(controller.CanaryRefused, match="meanwhile"):
         controller.promote(SERVICE, ME, seen=seen)
@@ -282,7 +282,7 @@ def test_both_sides_have_their_curve(rollout):
 def test_an_observer_that_fails_fails_no_call(monkeypatch):
     taken = []
 
-    def fails(seen: Seen) -> None:
+    def fails(seen: ObservedCall) -> None:
         taken.append(seen)
         raise RuntimeError("can't start new thread")
 

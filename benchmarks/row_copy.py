@@ -15,9 +15,10 @@ from psycopg import sql
 
 from apps.core.database.primaries import SHARED
 from apps.core.postgres import connections, pg_dump, replication
-from apps.datasync.gateways import comparing, copying, following, tables
-from apps.datasync.gateways.comparing import Both
-from apps.datasync.gateways.following import Ends
+from apps.datasync.gateways import comparison, row_copy, tables
+from apps.datasync.gateways import subscription as following
+from apps.datasync.gateways.comparison import Both
+from apps.datasync.gateways.subscription import Ends
 from benchmarks import rows
 from benchmarks.figures import Figure
 from benchmarks.rows import SERVICE, TABLES
@@ -123,21 +124,21 @@ def _seconds(side: Side, found: Ends) -> float:
 def _ours(found: Ends) -> None:
     """As `datasync` does it, without the record of how far it is."""
     chosen = tables.describe_all(found.source, SERVICE)
-    copying.empty(found.target, SERVICE, chosen, by="bench")
-    with copying.snapshot(SHARED) as at:
-        copying.copy(SHARED, SERVICE, chosen, at=at, jobs=settings.SYNC_JOBS, tell=lambda _: None, wanted=lambda: True)
-        copying.build_keys(found.target)
+    row_copy.empty(found.target, SERVICE, chosen, by="bench")
+    with row_copy.snapshot(SHARED) as at:
+        row_copy.copy(SHARED, SERVICE, chosen, at=at, jobs=settings.SYNC_JOBS, tell=lambda _: None, wanted=lambda: True)
+        row_copy.build_keys(found.target)
 
 
 def _tidy(found: Ends) -> None:
-    copying.tidy(found.target, tables.describe_all(found.source, SERVICE))
+    row_copy.tidy(found.target, tables.describe_all(found.source, SERVICE))
 
 
 def _verify(found: Ends) -> None:
     both = Both(found.source, found.target)
     for table in tables.describe_all(found.source, SERVICE):
-        for within in comparing.ranges(found.source, table, None):
-            ours, theirs = comparing.checksums(both, table, within)
+        for within in comparison.ranges(found.source, table, None):
+            ours, theirs = comparison.checksums(both, table, within)
             if ours != theirs:
                 raise CopyFailed(f"{table.name} is not the same on both sides")
 

@@ -12,10 +12,10 @@ from itertools import accumulate
 from random import Random
 
 from apps.extraction.routing.judge.measures import Event, Rules
-from benchmarks.judging import worlds
-from benchmarks.judging.draws import poisson
-from benchmarks.judging.traffic import BASELINE, CANARY, Happening, Step
-from benchmarks.judging.worlds import Person, Slower
+from benchmarks.judge import worlds
+from benchmarks.judge.draws import poisson
+from benchmarks.judge.traffic import BASELINE, CANARY, Happening, Step
+from benchmarks.judge.worlds import Person, Slower
 
 # Part of calls, median in ms, sigma of the logarithm.
 METHODS = ((0.75, 20.0, 0.6), (0.25, 60.0, 0.7))
@@ -30,8 +30,8 @@ class Durations:
     def __init__(self, slower: Slower, people: list[Person], step: Step, random: Random, rules: Rules) -> None:
         self._slower, self._people, self._step, self._random, self._rules = slower, people, step, random, rules
         self._phase = random.uniform(0.0, 2 * math.pi)
-        self._home = [unit for unit, group in enumerate(step.groups) if group != CANARY]
-        self._home_ends = list(accumulate(people[unit].calls for unit in self._home))
+        self._local = [unit for unit, group in enumerate(step.groups) if group != CANARY]
+        self._local_ends = list(accumulate(people[unit].calls for unit in self._local))
         self._drawn = [unit for unit, group in enumerate(step.groups) if group in (CANARY, BASELINE)]
         self._has = {Event.SLOW: set[int](), Event.VERY_SLOW: set[int]()}
         self._bounds: list[tuple[float, float]] = []
@@ -46,7 +46,7 @@ class Durations:
         baseline: list[float] = []
         for unit in self._drawn:
             self._calls(unit, number, drift, found, ours if self._step.groups[unit] == CANARY else baseline)
-        for unit in self._home:
+        for unit in self._local:
             if self._step.groups[unit] != BASELINE and unit not in self._has[Event.VERY_SLOW]:
                 self._first(unit, number, drift, found)
         return found, _p99(ours), _p99(baseline)
@@ -54,10 +54,10 @@ class Durations:
     def _quantiles(self, method: int, drift: float) -> tuple[float, float]:
         """The bounds of slow and of very slow calls, as an observer estimates it from calls of the last minutes."""
         _, median, sigma = METHODS[method]
-        total, sample = self._home_ends[-1], []
+        total, sample = self._local_ends[-1], []
         for _ in range(SAMPLE):
-            at = min(bisect(self._home_ends, self._random.random() * total), len(self._home) - 1)
-            effect = self._people[self._home[at]].effect
+            at = min(bisect(self._local_ends, self._random.random() * total), len(self._local) - 1)
+            effect = self._people[self._local[at]].effect
             sample.append(median * math.exp(drift + effect + sigma * self._random.gauss(0, 1)))
         sample.sort()
         return sample[int((1 - worlds.SLOW) * SAMPLE)], sample[int((1 - worlds.VERY_SLOW) * SAMPLE)]

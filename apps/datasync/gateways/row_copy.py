@@ -69,7 +69,7 @@ def snapshot(source: str) -> Iterator[str]:
         yield str(row[0]) if row else ""
 
 
-class IsHome(Exception):
+class IsPrimary(Exception):
     """People write there: nothing is ever emptied that is anybody's home."""
 
 
@@ -83,7 +83,7 @@ def empty(target: Connection, service: str, tables: Sequence[Table], *, by: str,
     with target.transaction():
         _require_closed(target, service, [table.name for table in tables])
         if again and not fences.is_filling(target, service, by):
-            raise IsHome(f"another synchronisation fills the database of {service} by now")
+            raise IsPrimary(f"another synchronisation fills the database of {service} by now")
         fences.begin_to_fill(target, service, by)
         target.execute(
             f"CREATE TABLE IF NOT EXISTS {KEYS} (relation text, kind text, name text, definition text, turn int,"
@@ -116,14 +116,14 @@ def mend(target: Connection, service: str) -> None:
 def _require_closed(target: Connection, service: str, tables: Sequence[str]) -> None:
     """Raise IsHome where people write, where somebody follows already, or where what is done would travel to somebody else."""
     if not fences.hold_closed(target, service):
-        raise IsHome(f"the data of {service} are at home there")
+        raise IsPrimary(f"the data of {service} are at home there")
     if replication.is_subscribed(target, f"lc_{service}"):
-        raise IsHome(f"the database of {service} follows by another synchronisation")
+        raise IsPrimary(f"the database of {service} follows by another synchronisation")
     row = target.execute(
         "SELECT pubname FROM pg_publication_tables WHERE schemaname = 'public' AND tablename = ANY(%s)", [list(tables)]
     ).fetchone()
     if row is not None:
-        raise IsHome(
+        raise IsPrimary(
             f"{row[0]} publishes these tables to where the data are at home: manage.py extraction {service} abort"
         )
 

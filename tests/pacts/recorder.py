@@ -64,7 +64,7 @@ class Recorder:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Record for the time of a block."""
-        with registry.routed_by(lambda service, _ctx: _Recorded(registry.home(service), self)):
+        with registry.routed_by(lambda service, _ctx: _Recorded(registry.local(service), self)):
             yield
 
     def reach(self, state: str) -> Sale:

@@ -22,9 +22,9 @@ from django.utils import timezone
 
 from apps.core.postgres import advisory_locks, connections, fences, replication
 from apps.core.postgres.advisory_locks import Space
-from apps.datasync.gateways import copying, following, tables
-from apps.datasync.gateways.copying import Progress, Stopped
-from apps.datasync.gateways.following import SHARED, Ends, Line
+from apps.datasync.gateways import row_copy, subscription, tables
+from apps.datasync.gateways.row_copy import Progress, Stopped
+from apps.datasync.gateways.subscription import SHARED, Ends, Line
 from apps.datasync.interface import SyncPhase, SyncStatus, SyncType, VerificationStatus
 from apps.datasync.models import Sync, Verification
 
@@ -102,15 +102,15 @@ def fail(row: Sync, problem: str) -> None:
     ended = {"status": SyncStatus.FAILED, "phase": SyncPhase.ENDED, "finished_at": timezone.now()}
     if not live.update(**ended, error=problem[:2000]):
         return  # it was ended meanwhile: what has its names may be its successor's
-    with contextlib.suppress(psycopg.OperationalError), following.ends(row.target_service) as found:
-        if dropped := following.end(found, line_of(row)):
+    with contextlib.suppress(psycopg.OperationalError), subscription.ends(row.target_service) as found:
+        if dropped := subscription.end(found, line_of(row)):
             words = f"{problem} (slots dropped: {', '.join(dropped)})"
             Sync.objects.filter(id=row.id).update(error=words[:2000])
 
 
 def line_of(row: Sync) -> Line:
     """The names of a synchronisation's publication, slot and subscription."""
-    return following.line_of(row.target_service, row.source_table, row.id)
+    return subscription.line_of(row.target_service, row.source_table, row.id)
 
 
 class Carrier:
@@ -128,20 +128,20 @@ class Carrier:
     def carry(self) -> None:
         """Until it has ended, or another process has it."""
         try:
-            with following.ends(self.row.target_service) as found:
-                if not (self.is_incremental and following.is_following(found, self.line)):
+            with subscription.ends(self.row.target_service) as found:
+                if not (self.is_incremental and subscription.is_following(found, self.line)):
                     self._copy(found)
                 if self.is_incremental:
                     self._follow(found)
         except Stopped:
             return
-        except (GivenUp, copying.IsHome, psycopg.IntegrityError) as error:
+        except (GivenUp, row_copy.IsPrimary, psycopg.IntegrityError) as error:
             fail(self.row, str(error).split("\n")[0])
 
     def _copy(self, found: Ends) -> None:
         if self._current(fresh=True) not in LIVE:
             raise Stopped
-        copying.mend(found.target, self.row.target_service)
+        row_copy.mend(found.target, self.row.target_service)
         chosen = self._described(found)
         write(
             self.row,
@@ -153,27 +153,27 @@ class Carrier:
             bytes_processed=0,
             bytes_total=sum(table.pages for table in chosen) * tables.PAGE_BYTES,
         )
-        following.end(found, self.line)  # what an earlier attempt has left
+        subscription.end(found, self.line)  # what an earlier attempt has left
         if self.line.is_whole:
             self._forget_verification(found)
         if self.is_incremental:
-            following.begin(found, self.line, [table.name for table in chosen])
-        copying.empty(found.target, self.row.target_service, chosen, by=str(self.row.id))
+            subscription.begin(found, self.line, [table.name for table in chosen])
+        row_copy.empty(found.target, self.row.target_service, chosen, by=str(self.row.id))
         with self._moment() as at:
             try:
                 self._copy_rows(found, chosen, at)
             except (Stopped, GivenUp, psycopg.IntegrityError):
                 # Half a table without keys is of no use to anybody: leave it empty and whole.
-                copying.empty(found.target, self.row.target_service, chosen, by=str(self.row.id), again=True)
-                copying.build_keys(found.target)
+                row_copy.empty(found.target, self.row.target_service, chosen, by=str(self.row.id), again=True)
+                row_copy.build_keys(found.target)
                 raise
-            copying.tidy(found.target, chosen)
+            row_copy.tidy(found.target, chosen)
             now = timezone.now()
             if self.is_incremental:
                 # Said before it is followed: a process that dies in between copies anew, and one that follows is full.
                 if self.line.is_whole and not fences.filled(found.target, self.row.target_service, str(self.row.id)):
                     raise GivenUp("another synchronisation has begun to fill the target")
-                following.follow(found, self.line, following.temporary(self.line))
+                subscription.follow(found, self.line, subscription.temporary(self.line))
                 write(self.row, phase=SyncPhase.FOLLOWING, copied_at=now, attempt=1)
             else:
                 write(self.row, phase=SyncPhase.ENDED, status=SyncStatus.COMPLETED, copied_at=now, finished_at=now)
@@ -184,7 +184,7 @@ class Carrier:
         live.filter(status__in=(VerificationStatus.RUNNING, VerificationStatus.FOLLOWING)).update(
             status=VerificationStatus.STOPPED
         )
-        replication.drop_slot(found.slots, following.verifying_slot(self.row.target_service))
+        replication.drop_slot(found.slots, subscription.verifying_slot(self.row.target_service))
 
     def _described(self, found: Ends) -> tuple[tables.Table, ...]:
         """The tables to copy. Raises: GivenUp where the target's are others, or where it has been tried too often."""
@@ -204,12 +204,12 @@ class Carrier:
     def _moment(self) -> Iterator[str]:
         """The snapshot to copy; what is to be followed begins with a slot that goes when this process does."""
         if not self.is_incremental:
-            with copying.snapshot(SHARED) as at:
+            with row_copy.snapshot(SHARED) as at:
                 yield at
             return
         with (
             connections.replicator(SHARED, for_slots=True) as replicating,
-            replication.temporary_slot(replicating, following.temporary(self.line)) as at,
+            replication.temporary_slot(replicating, subscription.temporary(self.line)) as at,
         ):
             yield at
 
@@ -221,14 +221,14 @@ class Carrier:
                     records_processed=F("records_processed") + progress.rows,
                     bytes_processed=F("bytes_processed") + progress.bytes,
                 )
-                self._require_room(replication.slot(found.slots, following.temporary(self.line)))
+                self._require_room(replication.slot(found.slots, subscription.temporary(self.line)))
             close_old_connections()
 
-        copying.copy(
+        row_copy.copy(
             SHARED, self.row.target_service, chosen, at=at, jobs=settings.SYNC_JOBS, tell=tell, wanted=self._wanted
         )
         write(self.row, phase=SyncPhase.BUILDING_KEYS)
-        copying.build_keys(found.target)
+        row_copy.build_keys(found.target)
 
     def _wanted(self) -> bool:
         """Between two chunks: whether to go on. Waits while it is paused."""

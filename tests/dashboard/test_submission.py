@@ -35,7 +35,7 @@ def free(rollout) -> None:
 @pytest.mark.usefixtures("free")
 def test_a_promotion_sent_twice_promotes_once(admin: Client):
     act(admin, "canary-deploy", **RULES, reason="первая проба")
-    place = controller.place(controller.open_canary(SERVICE))
+    place = controller.position(controller.open_canary(SERVICE))
     assert [act(admin, "canary-promote", reason="дальше", place=place).status_code for _ in range(2)] == [302, 422]
     assert controller.open_canary(SERVICE).step == 1
 
@@ -118,7 +118,7 @@ def test_what_steering_refuses_is_told_and_not_done(admin: Client, watched, monk
     def refused(service, by):
         raise controller.CanaryRefused("somebody was quicker")
 
-    monkeypatch.setitem(controller.VERBS, "hold", refused)
+    monkeypatch.setitem(controller.ACTIONS, "hold", refused)
     answer = act(admin, "canary-hold", reason="x")
     assert answer.status_code == 422
     assert "somebody was quicker" in answer.content.decode()

@@ -8,10 +8,10 @@ from random import Random
 from apps.extraction.routing.judge import evidence
 from apps.extraction.routing.judge.evidence import Firsts
 from apps.extraction.routing.judge.measures import Event, Rules
-from apps.extraction.routing.judge.ruling import Calls, Ruling, Sight, rule
-from benchmarks.judging.draws import poisson
-from benchmarks.judging.ledger import Ledgers
-from benchmarks.judging.traffic import CANARY, NOBODY, Happening, Step
+from apps.extraction.routing.judge.ruling import Calls, Observation, Ruling, rule
+from benchmarks.judge.draws import poisson
+from benchmarks.judge.ledger import Ledgers
+from benchmarks.judge.traffic import CANARY, NOBODY, Happening, Step
 
 _OFTEN = 10  # of so many calls three fail: the event ERRORS
 _NEVER = 60.0  # so many calls in between on average are never fewer than ten
@@ -80,7 +80,7 @@ class Observed:
 
     def ruling(self, seconds: float) -> Ruling:
         """What the judge says."""
-        return rule(self.rules, self._sight(seconds))
+        return rule(self.rules, self._observation(seconds))
 
     def _first(self, event: Event, side: int) -> None:
         self._in_step[event][side] += 1
@@ -112,25 +112,25 @@ class Observed:
                 self._first(Event.ERRORS, side)
         return False
 
-    def _sight(self, seconds: float) -> Sight:
+    def _observation(self, seconds: float) -> Observation:
         seen = self._in_step[Event.SEEN]
         if not self._step.groups:
             seen = self._calls
         elif not sum(seen):  # a step that is held from the start: everybody is there
             canary = sum(group == CANARY for group in self._step.groups)
             seen = [canary, len(self._step.groups) - canary]
-        return Sight(
+        return Observation(
             step=self._number,
             seconds=seconds,
             firsts={
                 event: [Firsts(share, *counts) for share, counts in periods] for event, periods in self._periods.items()
             },
             canary=Calls(self._calls[0], self._errors[0]),
-            home=Calls(self._calls[1], self._errors[1]),
+            local=Calls(self._calls[1], self._errors[1]),
             canary_units=seen[0],
-            home_units=seen[1],
+            local_units=seen[1],
             failing_units=self._in_step[Event.ERROR][0],
-            home_failing_units=self._in_step[Event.ERROR][1],
+            local_failing_units=self._in_step[Event.ERROR][1],
             compared=sum(self._in_step[Event.COMPARED]),
             mismatched=sum(self._in_step[Event.MISMATCHED]),
             is_shadowed=True,

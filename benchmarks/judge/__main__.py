@@ -1,6 +1,6 @@
 """Simulate all scenarios, write `build/sim-judge.json`, print the table. A goal that is missed is data, not a failure.
 
-`python -m benchmarks.judging --only latency` simulates those whose name has the word, and writes nothing.
+`python -m benchmarks.judge --only latency` simulates those whose name has the word, and writes nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from benchmarks.judging import report, rollouts
-from benchmarks.judging.rollouts import Decisions
-from benchmarks.judging.scenarios import Scenario, scenarios
+from benchmarks.judge import report, rollouts
+from benchmarks.judge.rollouts import Decisions
+from benchmarks.judge.scenarios import Scenario, scenarios
 
 OUTPUT = Path(__file__).resolve().parent.parent.parent / "build" / "sim-judge.json"
 BATCH = 25
@@ -23,7 +23,7 @@ LEAST = 20
 
 def main() -> int:
     """The exit status: 0 when everything ran."""
-    parser = argparse.ArgumentParser(prog="benchmarks.judging")
+    parser = argparse.ArgumentParser(prog="benchmarks.judge")
     parser.add_argument("--seed", default="1", help="the same seed gives the same figures")
     parser.add_argument("--count", type=int, default=1_000, help="rollouts of a scenario; slow ones have a part of it")
     parser.add_argument("--only", default="", help="only scenarios whose name has this in it")

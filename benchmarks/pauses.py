@@ -15,10 +15,10 @@ from apps.extraction.relocation import actions
 from apps.extraction.state import stages
 from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.models import Move
-from benchmarks import rows, writing
+from benchmarks import rows, writes
 from benchmarks.figures import Figure
 from benchmarks.rows import SERVICE
-from benchmarks.writing import Said
+from benchmarks.writes import Said
 
 ROUNDS = 10
 RATE = 1_000
@@ -63,7 +63,7 @@ def longest() -> list[Figure]:
 
 
 def _measured(name: str, how: str, rounds: int, rate: int, what: str) -> Figure:
-    with writing.client(how, rate) as client:
+    with writes.client(how, rate) as client:
         moves = [_switched(verb) for _ in range(rounds) for verb in (actions.CUTOVER.perform, actions.ROLLBACK.perform)]
     said = client.said
     _require_all_there(said)
@@ -76,7 +76,7 @@ def _measured(name: str, how: str, rounds: int, rate: int, what: str) -> Figure:
         unit="ms",
         against=f"the longest of {len(pauses)} pauses, median {median(pauses):.1f}, {again} repeated, over {rounds} rounds of "
         f"{what}, in a process of its own, aimed at {rate:,} writes/s and made {said.rate:.0f} ({said.call_ms:.1f} ms each); "
-        f"the longest gap between two acknowledged writes of its {writing.THREADS} threads {said.gap_ms:.1f} ms; all "
+        f"the longest gap between two acknowledged writes of its {writes.THREADS} threads {said.gap_ms:.1f} ms; all "
         f"{len(said.numbers):,} acknowledged are there once, {sum(said.failures.values())} failed; load average "
         f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
     )
@@ -104,8 +104,8 @@ def _require_all_there(said: Said) -> None:
 
 def _bring_back() -> None:
     """The data in the shared database, nothing followed: from wherever a round has ended."""
-    if stages.observe(SERVICE).home is None:
+    if stages.observe(SERVICE).primary is None:
         _switched(actions.RESUME.perform)
-    if stages.observe(SERVICE).home != SHARED:
+    if stages.observe(SERVICE).primary != SHARED:
         _switched(actions.ROLLBACK.perform)
     _switched(actions.ABORT.perform)

@@ -19,7 +19,7 @@ class Ledger:
         self._running = [part * FROM_THE_START for _, part in multiples]
         self._periods = 0
         self._canary: list[float] = []
-        self._home: list[float] = []
+        self._local: list[float] = []
 
     def begin(self, share: float) -> None:
         """A new period, in which a first is on the canary's side with probability `share`."""
@@ -30,15 +30,15 @@ class Ledger:
                 value + part * begins for value, (_, part) in zip(self._running, self._multiples, strict=True)
             ]
         self._periods = number + 1
-        self._canary, self._home = [], []
+        self._canary, self._local = [], []
         for multiple, _ in self._multiples:
             chance = share * multiple / (share * multiple + 1 - share)
             self._canary.append(chance / share)
-            self._home.append((1 - chance) / (1 - share))
+            self._local.append((1 - chance) / (1 - share))
 
     def first(self, *, canary: bool) -> None:
         """It happened to a unit for the first time."""
-        self._running = list(map(mul, self._running, self._canary if canary else self._home))
+        self._running = list(map(mul, self._running, self._canary if canary else self._local))
 
     @property
     def value(self) -> float:

@@ -1,6 +1,6 @@
 """A client that writes at a steady rate from a process of its own, as people do whose data are being moved.
 
-`python -m benchmarks.writing HOW RATE` prints "ready", writes until its standard input is closed, and prints what came of it.
+`python -m benchmarks.writes HOW RATE` prints "ready", writes until its standard input is closed, and prints what came of it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ClientFailed(Exception):
 @contextmanager
 def client(how: str, rate: int) -> Iterator[Client]:
     """For the time of a block, a client that writes so many plots a second, `seam` or `sql`. Raises: ClientFailed."""
-    command = [sys.executable, "-m", "benchmarks.writing", how, str(rate)]
+    command = [sys.executable, "-m", "benchmarks.writes", how, str(rate)]
     found = Client()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         if process.stdout is None or process.stdin is None or process.stdout.readline() != "ready\n":

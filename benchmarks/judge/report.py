@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.judging.rollouts import OURS, Decisions
-from benchmarks.judging.scenarios import BROKEN, FALSE_ROLLBACK, Scenario
+from benchmarks.judge.rollouts import OURS, Decisions
+from benchmarks.judge.scenarios import BROKEN, FALSE_ROLLBACK, Scenario
 
 PEER = "threshold-5"
 Z = 1.959963984540054

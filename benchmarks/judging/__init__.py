@@ -1,1 +1,0 @@
-"""The canary's judge beside its peers, over thousands of simulated rollouts: `python -m benchmarks.judging`. No stack, no database."""
