@@ -9,8 +9,8 @@ from apps.extraction.routing.judge.measures import Event, Rules
 from apps.extraction.routing.judge.ruling import Verdict
 from benchmarks.judge.durations import Durations
 from benchmarks.judge.ledger import OneByOne
-from benchmarks.judge.peers import MannWhitney, Seen, Thresholds
 from benchmarks.judge.observation import Observed
+from benchmarks.judge.peers import MannWhitney, Seen, Thresholds
 from benchmarks.judge.traffic import BASELINE, CANARY, REST, Happening, Step
 from benchmarks.judge.worlds import Person, World, population
 

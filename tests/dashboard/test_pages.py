@@ -45,7 +45,7 @@ def test_the_overview_has_every_service_its_stage_and_the_five_figures(admin: Cl
         assert service in shown
     for said in ("0 of 7", "6 can move", "canary phase 3 of 6", "running, step 2 of 4", "of about", "away / home"):
         assert said in shown.replace("\xa0", " "), said
-    assert "+" in shown[shown.index("Being away costs, median") :][:60]
+    assert "+" in shown[shown.index("A remote call costs, median") :][:60]
     assert "Nothing is against the canary so far" in shown
 
 
@@ -95,7 +95,7 @@ def test_the_service_page_has_curves_evidence_history_and_what_can_be_done(watch
         assert f'data-chart="{chart}"' in page
     assert page.count("<caption") == 4
     shown = "".join(words_of(client, f"{PAGE}?page={number}") for number in range(1, 8))
-    for said in ("Promote to the next share", "Take everybody home", "Deploy a canary A canary is under way already.",
+    for said in ("Promote to the next share", "Serve everybody locally", "Deploy a canary A canary is under way already.",
                  "evidence against it:", "Canary deployed", "Promoted by hand", "ночное окно", "Пётр", "41.5"):  # fmt: skip
         assert said in shown, said
     live = client.get(f"{PAGE}live/").json()

@@ -13,9 +13,9 @@ from apps.extraction.routing.judge.ruling import Verdict
 from benchmarks.judge import report, scenarios
 from benchmarks.judge.draws import poisson
 from benchmarks.judge.ledger import Ledger
+from benchmarks.judge.observation import Observed
 from benchmarks.judge.peers import MannWhitney, Seen, Thresholds
 from benchmarks.judge.rollouts import OURS, Decided, rolled_out, staged
-from benchmarks.judge.observation import Observed
 from benchmarks.judge.traffic import CANARY, NOBODY, REST, Happening, Step
 from benchmarks.judge.worlds import World
 

@@ -39,7 +39,7 @@ def row_of(service: str) -> Row:
     try:
         observed = stages.observe(service)
     except stages.TwoPrimaries:
-        return Row(service, _("TWO HOMES"), _("both"), None, gettext("Both databases let the platform write."))
+        return Row(service, _("TWO PRIMARIES"), _("both"), None, gettext("Both databases let the platform write."))
     except (connections.NoWay, psycopg.Error) as error:
         return Row(service, _("not known"), "", None, str(error).splitlines()[0])
     home = {None: _("none"), SHARED: _("shared database")}.get(observed.primary, _("its own database"))

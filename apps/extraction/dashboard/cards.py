@@ -134,7 +134,7 @@ def card(known: Known, sides: Sides | None) -> Card:
 
 
 def _no_stage(known: Known) -> str:
-    return gettext("TWO HOMES") if known.has_two_primaries else gettext("not known")
+    return gettext("TWO PRIMARIES") if known.has_two_primaries else gettext("not known")
 
 
 def _phase(stage: Stage | None) -> str:
@@ -254,7 +254,9 @@ def _of_stage(known: Known, stage: Stage | None) -> str:
         return ngettext("%(count)d row differs: a cutover is refused until it does not.",
                         "%(count)d rows differ: a cutover is refused until none does.", count) % {"count": count}  # fmt: skip
     if _process(known)[0] == "silent":
-        return gettext("People are sent to a process that does not answer; home answers for it as long as it can.")
+        return gettext(
+            "Calls are routed to a process that does not answer; the local service answers for it as long as it can."
+        )
     return str(STAGES[stage].waits) if stage else ""
 
 

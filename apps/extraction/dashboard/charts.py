@@ -113,7 +113,7 @@ def _errors(points: list[Point]) -> Chart:
         title=gettext("Calls that failed"),
         unit="%",
         kind="line",
-        labels=(gettext("away"), gettext("home")),
+        labels=(gettext("remote"), gettext("local")),
         at=at,
         series=(away, home),
     )
@@ -127,7 +127,7 @@ def _times(points: list[Point]) -> Chart:
         title=gettext("Time of a call"),
         unit=gettext("ms"),
         kind="line",
-        labels=(gettext("away, median"), gettext("home, median"), gettext("away, p95"), gettext("home, p95")),
+        labels=(gettext("remote, median"), gettext("local, median"), gettext("remote, p95"), gettext("local, p95")),
         at=at,
         series=(away, home, away_slow, home_slow),
         note=gettext("A time is known to 19 %. Where too few calls were made to say it, the line has a gap."),
@@ -152,7 +152,7 @@ def _evidence(canary: CanaryDeployment) -> Chart:
         at=tuple(at for at, _ in found),
         series=(tuple(min(max(value, LEAST), MOST) for _, value in found),),
         limit=limit,
-        limit_words=gettext("%(limit)s: everybody is taken home") % {"limit": number(round(limit))},
+        limit_words=gettext("%(limit)s: the canary is rolled back") % {"limit": number(round(limit))},
         note=gettext("1 is no evidence at all. A healthy service reaches the line in at most one rollout of %(limit)s.")
         % {"limit": number(round(limit))},
     )
@@ -169,7 +169,7 @@ def _share(canary: CanaryDeployment) -> Chart:
         shares.append(shares[-1])
     return Chart(
         name="share",
-        title=gettext("People sent away"),
+        title=gettext("People served remotely"),
         unit="%",
         kind="steps",
         labels=(gettext("share"),),

@@ -24,9 +24,9 @@ NAMES: dict[str, Any] = {
     "canary-promote": _("Promote to the next share"),
     "canary-hold": _("Hold"),
     "canary-resume": _("Let the judge lead on"),
-    "canary-roll-back": _("Take everybody home"),
+    "canary-roll-back": _("Serve everybody locally"),
     "shadow": _("Set the shadowed share"),
-    "home": _("Send everybody home"),
+    "home": _("Serve everybody locally"),
 }
 # What takes something away from people is marked, as an action that destroys is.
 GRAVE = frozenset({"canary-roll-back", "home"})
@@ -93,7 +93,10 @@ def _of_canary(known: Known, observed: Observed | None) -> Iterator[Choice]:
     held = gettext("It is held already.") if canary.state == CanaryState.HELD else ""
     yield _choice(
         *("canary-hold", CANARY, held),
-        gettext("%(share)s of people stay away until somebody resumes or promotes. Harm still takes everybody home.")
+        gettext(
+            "%(share)s of people stay on the remote process until the canary is resumed or promoted. Harm "
+            "still rolls it back."
+        )
         % {"share": share},
     )
     runs = gettext("The judge leads it already.") if canary.state == CanaryState.RUNNING else ""
@@ -107,8 +110,9 @@ def _of_canary(known: Known, observed: Observed | None) -> Iterator[Choice]:
     yield _choice(
         *("canary-roll-back", CANARY, ""),
         gettext(
-            "Everybody is answered at home again within a second; calls that are under way end where they began. Of "
-            "%(share)s of people away nobody stays there. The canary ends; another one can be deployed afterwards."
+            "Everybody is served locally again within a second; calls that are under way end where they "
+            "began. None of the %(share)s of people stays on the remote process. The canary ends; another "
+            "one can be deployed afterwards."
         )
         % {"share": share},
     )
@@ -116,13 +120,13 @@ def _of_canary(known: Known, observed: Observed | None) -> Iterator[Choice]:
 
 def _not_deployable(known: Known, observed: Observed | None) -> str:
     if not known.address:
-        return gettext("It has no lifted-out process: SEAM_AWAY has no address for it.")
+        return gettext("It has no remote process: SEAM_AWAY has no address for it.")
     if known.has_open_canary:
         return gettext("A canary is under way already.")
     if observed is None:
         return gettext("Where it stands is not known.")
     if observed.stage not in controller.DEPLOYABLE:
-        return gettext("A canary begins with everybody at home; the stage is “%(stage)s”.") % {
+        return gettext("A canary begins with everybody served locally; the stage is “%(stage)s”.") % {
             "stage": STAGES[observed.stage].short
         }
     if known.silence:
@@ -132,9 +136,10 @@ def _not_deployable(known: Known, observed: Observed | None) -> str:
 
 def _deploying(known: Known) -> str:
     return gettext(
-        "The first share of people is sent to the process at %(address)s. Who they are is drawn once, and each keeps their "
-        "side. The judge looks each second: it goes on to the next share when it knows that all is well, takes everybody "
-        "home when it sees harm, and asks you when it cannot know."
+        "The first share of people is served by the process at %(address)s. Who they are is drawn once, "
+        "and each keeps their side. The judge rules each second: it goes on to the next share when it "
+        "knows that all is well, rolls the canary back when it sees harm, and asks you when it cannot "
+        "know."
     ) % {"address": known.address}
 
 
@@ -148,12 +153,13 @@ def _promoting(share: str, step: int, steps: tuple[float, ...]) -> str:
             % given
         )
     return gettext(
-        "The canary ends well: %(now)s of people stay away, and nobody judges any more. The way back is then the flag."
+        "The canary ends well: %(now)s of people stay on the remote process, and the judge stops. The "
+        "way back is then the flag."
     ) % {"now": share}
 
 
 def _of_flags(known: Known, observed: Observed | None) -> Iterator[Choice]:
-    hindrance = gettext("It has no lifted-out process: SEAM_AWAY has no address for it.") if not known.address else ""
+    hindrance = gettext("It has no remote process: SEAM_AWAY has no address for it.") if not known.address else ""
     by_canary = gettext("The canary leads the flags until it ends.") if known.has_open_canary else ""
     yield _choice(
         *("shadow", FLAGS, hindrance or by_canary),
@@ -163,12 +169,12 @@ def _of_flags(known: Known, observed: Observed | None) -> Iterator[Choice]:
     nobody = known.remote.everyone is False or not (
         known.remote.everyone or known.remote.percent or known.remote.actors
     )
-    at_home = gettext("Everybody is at home.") if nobody else ""
+    at_home = gettext("Everybody is served locally.") if nobody else ""
     is_gone = observed is not None and observed.stage is Stage.DECOMMISSIONED
-    gone = gettext("Home has no right to its data any more.") if is_gone else ""
+    gone = gettext("The local service has no right to its data any more.") if is_gone else ""
     yield _choice(
         *("home", FLAGS, hindrance or by_canary or at_home or gone),
-        gettext("%(share)s are sent away now. From now on everybody is answered at home; nobody's data move.")
+        gettext("%(share)s are served remotely now. From now on everybody is served locally; no data move.")
         % {"share": labels.share(known.remote).capitalize()},
     )
 

@@ -53,10 +53,10 @@ def of(cards: Sequence[Card], known: Sequence[Known], compared: Sequence[Sides])
         Figure("data_sync_progress", gettext("Rows synchronised"),
                "—" if progress is None else labels.percent(progress, 1),
                gettext("%(rows)s of about %(all)s rows are copied or moved") % {"rows": labels.number(rows), "all": labels.number(all_rows)}),
-        Figure("error_rate", gettext("Error rate, away / home"),
+        Figure("error_rate", gettext("Error rate, remote / local"),
                f"{rate(sides.away.rate)} / {rate(sides.home.rate)}", _period(sides)),
-        Figure("performance_impact_p50", gettext("Being away costs, median"), _cost(median), _quantiles(sides, 0.5)),
-        Figure("performance_impact_p95", gettext("Being away costs, p95"), _cost(slow), _quantiles(sides, 0.95)),
+        Figure("performance_impact_p50", gettext("A remote call costs, median"), _cost(median), _quantiles(sides, 0.5)),
+        Figure("performance_impact_p95", gettext("A remote call costs, p95"), _cost(slow), _quantiles(sides, 0.95)),
     )  # fmt: skip
     return Figures(
         services_migrated=migrated,
@@ -116,7 +116,7 @@ def _quantiles(sides: Sides, share: float) -> str:
     if away is None or home is None:
         return gettext("too few calls say so")
     given = {"away": labels.milliseconds(away), "home": labels.milliseconds(home)}
-    return gettext("%(away)s away, %(home)s at home") % given
+    return gettext("%(away)s remote, %(home)s local") % given
 
 
 def _period(sides: Sides) -> str:

@@ -66,13 +66,13 @@ class Deploy(Why):
         label=_("A healthy service is rolled back in at most this share of rollouts"), localize=True
     )
     tolerated_errors = forms.FloatField(
-        label=_("Goes on when it fails by no more than this beyond home (0 to 1)"), localize=True
+        label=_("Goes on when it fails by no more than this beyond the local service (0 to 1)"), localize=True
     )
     least_harm = forms.FloatField(
         label=_("A difference of error rates below this rolls nothing back (0 to 1)"), localize=True
     )
     allowed_slower_ms = forms.FloatField(label=_("A call may take longer by, ms"), localize=True)
-    allowed_slower = forms.FloatField(label=_("… and by this part of home's time"), localize=True)
+    allowed_slower = forms.FloatField(label=_("… and by this part of the local time"), localize=True)
     allowed_mismatches = forms.FloatField(
         label=_("Share of people whose answers may differ in shadowing (0 to 1)"), localize=True
     )

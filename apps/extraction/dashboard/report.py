@@ -93,7 +93,7 @@ def _now(begin: datetime, end: datetime) -> tuple[Section, Section]:
         note=gettext("At the period's begin, and its end if that is over, as the record of actions and flags says."),
         columns=(
             *(gettext("service"), gettext("at the begin")),
-            *(gettext("at the end") if is_past else gettext("now"), gettext("home of its data now")),
+            *(gettext("at the end") if is_past else gettext("now"), gettext("primary of its data now")),
         ),
         widths=(2, 2, 2, 3),
         rows=tuple(

@@ -57,6 +57,6 @@ def _checklist(service: str) -> Mapping[str, Any]:
 
 register(
     Section(
-        "checklist", _("Checklist before the old home goes"), "admin/extraction/dashboard/_checklist.html", _checklist
+        "checklist", _("Checklist before the old tables go"), "admin/extraction/dashboard/_checklist.html", _checklist
     )
 )

@@ -45,7 +45,7 @@ def _canary(service: str, choice: Choice, form: Any, by: Initiator) -> str:
     if choice.verb == "deploy":
         controller.deploy(service, form.rules(), by)
         return gettext(
-            "The canary is deployed: the first share of people is sent away, and the judge looks each second."
+            "The canary is deployed: the first share of people is served remotely, and the judge rules each second."
         )
     if choice.verb == "promote":
         controller.promote(service, by, seen=str(form.data.get("place", "")) or "nowhere")
@@ -55,7 +55,7 @@ def _canary(service: str, choice: Choice, form: Any, by: Initiator) -> str:
         "promote": gettext("Promoted."),
         "hold": gettext("Held at this share."),
         "resume": gettext("The judge leads on."),
-        "roll-back": gettext("Everybody is taken home; the canary has ended."),
+        "roll-back": gettext("Everybody is served locally; the canary has ended."),
     }[choice.verb]
 
 
@@ -63,6 +63,6 @@ def _flag(service: str, choice: Choice, given: dict[str, Any], by: Initiator) ->
     with shares.by(by.who, where=by.where, reason=by.reason):
         if choice.name == "home":
             shares.switch_off(service, "remote")
-            return gettext("Everybody is answered at home.")
+            return gettext("Everybody is served locally.")
         shares.set_share(service, "shadow", given["share"])
     return gettext("The shadowed share is set.")

@@ -139,7 +139,7 @@ def _flags(service: str, kind: str, *, limit: int) -> Iterator[Line]:
             at=change.at,
             service=service,
             kind=gettext("flag"),
-            what=gettext("People away") if kind == "remote" else gettext("People shadowed"),
+            what=gettext("People served remotely") if kind == "remote" else gettext("People shadowed"),
             detail=change.words or change.kind,
             who=labels.who(change.who) or gettext("unknown: by SQL"),
             where=change.where,

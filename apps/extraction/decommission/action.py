@@ -32,7 +32,7 @@ def decommission(run: Run) -> None:
 
 DECOMMISSION = Action(
     name="decommission",
-    label=_("Decommission the old home"),
+    label=_("Decommission the old tables"),
     effect=_("The old tables are backed up, the backup is restored and compared, then they are dropped."),
     stages=(Stage.COMMITTED,),
     leaves=Stage.DECOMMISSIONED,

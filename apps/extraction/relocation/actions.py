@@ -17,7 +17,7 @@ SERVED = (Stage.IN_PROCESS, Stage.SHADOW, Stage.CANARY, Stage.REMOTE)
 _SWITCH_LOCKS = _("EXCLUSIVE on all tables, asked for at most 50 ms; from close to open nobody writes or reads")
 _SWITCH_DANGERS = (
     _("a table is held longer than 50 ms: nothing was closed; tried again, at most 40 times"),
-    _("the marker takes longer than 80 ms: the old home is opened again; tried again"),
+    _("the marker takes longer than 80 ms: the old primary is opened again; tried again"),
     _("the leading process dies between close and open: people wait; the worker finishes it after a few seconds"),
     _("a server dies between close and open: people wait until it is back, then it is finished"),
 )
@@ -57,7 +57,7 @@ VERIFY = Action(
 CUTOVER = Action(
     name="cutover",
     label=_("Cut over"),
-    effect=_("Its own database becomes the home. Writes wait for some milliseconds; it can go back without loss."),
+    effect=_("Its own database becomes the primary. Writes wait for some milliseconds; it can go back without loss."),
     stages=(Stage.VERIFIED,),
     leaves=Stage.REVERSIBLE,
     checks=lambda run: preconditions.before_cutover(run.found, run.observed),
@@ -71,7 +71,7 @@ CUTOVER = Action(
 ROLLBACK = Action(
     name="rollback",
     label=_("Roll back"),
-    effect=_("The shared database becomes the home again, with every write made since."),
+    effect=_("The shared database becomes the primary again, with every write made since."),
     stages=(Stage.REVERSIBLE,),
     leaves=Stage.SYNCING,
     checks=lambda run: preconditions.before_rollback(run.found, run.observed),
@@ -102,7 +102,7 @@ RESUME = Action(
     stages=(Stage.CUTTING,),
     procedure=procedures.resume,
     locks=ENDS_A_PAUSE,
-    dangers=(_("the marker does not arrive: the old home is opened again"),),
+    dangers=(_("the marker does not arrive: the old primary is opened again"),),
     leads=True,
     is_way_out=True,
 )
@@ -114,7 +114,7 @@ ABORT = Action(
     checks=procedures.abort_checks,
     procedure=procedures.abort,
     locks=ENDS_A_PAUSE,
-    dangers=(_("the other database was opened already: then it is the home, and rollback is the way back"),),
+    dangers=(_("the other database was opened already: then it is the primary, and rollback is the way back"),),
     leads=True,
     destroys=True,
     is_way_out=True,

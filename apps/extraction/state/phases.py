@@ -30,11 +30,11 @@ QUESTIONS: dict[Decision, Any] = {
     Decision.CANARY: _("Send the first people to the lifted-out process? Until the cutover going back is a flag."),
     Decision.AGAIN: _("The last canary was rolled back. Send people to the lifted-out process once more?"),
     Decision.CUTOVER: _(
-        "Make its own database the home? Writes wait for some milliseconds; going back is the same again."
+        "Make its own database the primary? Writes wait for some milliseconds; going back is the same again."
     ),
     Decision.COMMIT: _("Commit for good? After this the way back is a backup."),
     Decision.DECOMMISSION: _(
-        "Decommission the old home? Its tables are backed up, the backup is compared, then they are dropped."
+        "Decommission the old tables? They are backed up, the backup is compared, then they are dropped."
     ),
 }
 
@@ -58,14 +58,14 @@ COPY = Phase(4, "copy", _("copy: rows copied to a database of its own, followed,
 CUTOVER = Phase(
     5,
     "cutover",
-    _("cutover: the service's own database becomes the home, and can go back"),
+    _("cutover: the service's own database becomes the primary, and can go back"),
     "5-cutover.md",
     (Decision.CUTOVER,),
 )
 ENDING = Phase(
     6,
     "ending",
-    _("ending: committed for good, the old home decommissioned"),
+    _("ending: committed for good, the old tables decommissioned"),
     "6-ending.md",
     (Decision.COMMIT, Decision.DECOMMISSION),
 )
@@ -92,7 +92,7 @@ STAGES: dict[Stage, StageFacts] = {
     Stage.SHADOW: StageFacts(
         _("shadowed"),
         pgettext_lazy("stage", "shadow"),
-        _("People are answered at home; some of their queries are asked of the lifted-out process as well."),
+        _("People are served locally; some of their queries are asked of the remote process as well."),
         SHADOW,
     ),
     Stage.CANARY: StageFacts(
@@ -121,9 +121,9 @@ STAGES: dict[Stage, StageFacts] = {
         _("Ready: decide on the cutover."),
     ),
     Stage.CUTTING: StageFacts(
-        _("between two homes"),
+        _("between two primaries"),
         pgettext_lazy("stage", "cutover"),
-        _("Between two homes: nobody can write until the cutover is finished or taken back."),
+        _("Between two databases: writes wait until the cutover is finished or taken back."),
         CUTOVER,
         _("Nobody can write. The worker finishes it within seconds; if it does not, resume or abort."),
     ),
@@ -139,10 +139,10 @@ STAGES: dict[Stage, StageFacts] = {
         pgettext_lazy("stage", "for good"),
         _("The data are in its own database for good; the old tables are still there, closed."),
         ENDING,
-        _("Moved for good: the old home can be decommissioned."),
+        _("Moved for good: the old tables can be decommissioned."),
     ),
     Stage.DECOMMISSIONED: StageFacts(
-        _("old home decommissioned"),
+        _("old tables decommissioned"),
         pgettext_lazy("stage", "old one gone"),
         _("The old tables are gone, after a backup of them was restored and compared."),
         ENDING,

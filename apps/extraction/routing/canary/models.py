@@ -42,7 +42,7 @@ class CanaryDeployment(models.Model):
     judged_because = models.CharField(_("because"), max_length=16, choices=named(Reason), default=Reason.TIME.value)
     evidence = models.JSONField(_("evidence"), default=dict)
     numbers = models.JSONField(_("numbers"), default=dict)
-    thresholds = models.JSONField(_("home's quantiles by method, s"), default=dict)
+    thresholds = models.JSONField(_("local quantiles by method, s"), default=dict)
     shadow_before = models.DecimalField(_("shadowed before"), max_digits=5, decimal_places=2, default=0)
     who = models.CharField(_("who"), max_length=254)
     reason = models.TextField(_("reason"), blank=True)

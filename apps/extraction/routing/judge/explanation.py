@@ -11,22 +11,25 @@ from django.utils.translation import gettext_lazy as _
 
 SENTENCES: dict[str, Any] = {
     "errors": _(
-        "Of those who met an error for the first time, %(canary_failing)s were on the canary's side and %(home_failing)s at home, with "
-        "%(share)s %% of people on the canary. Were the service healthy, this would be seen at most once in %(all)s rollouts."
+        "Of those who met an error for the first time, %(canary_failing)s were on the canary's side and "
+        "%(home_failing)s on the local side, with %(share)s %% of people on the canary. Were the service"
+        " healthy, this would be seen at most once in %(all)s rollouts."
     ),
     "latency": _(
-        "In this rollout %(canary_slow)s people on the canary's side and %(home_slow)s at home met a call slower than %(slower_than)s %% of "
-        "home's, what travelling may cost taken off; %(share)s %% of people are on the canary. Were it as fast as allowed, this would be "
-        "seen at most once in %(all)s rollouts."
+        "In this rollout %(canary_slow)s people on the canary's side and %(home_slow)s on the local side"
+        " met a call slower than %(slower_than)s %% of local ones, what travelling may cost taken off; "
+        "%(share)s %% of people are on the canary. Were it as fast as allowed, this would be seen at "
+        "most once in %(all)s rollouts."
     ),
     "mismatches": _(
         "In %(mismatched)s of %(compared)s first comparisons of a person's query the two sides' answers differed beyond noise. "
         "Were the answers the same, this would be seen at most once in %(all)s rollouts."
     ),
     "business": _(
-        "What people do goes otherwise on the canary: in this rollout %(canary_accepted)s of its people had something accepted and "
-        "%(canary_refused)s something refused, against %(home_accepted)s and %(home_refused)s at home, with %(share)s %% of people on the "
-        "canary. Were the service healthy, this would be seen at most once in %(all)s rollouts."
+        "What people do goes otherwise on the canary: in this rollout %(canary_accepted)s of its people "
+        "had something accepted and %(canary_refused)s something refused, against %(home_accepted)s and "
+        "%(home_refused)s on the local side, with %(share)s %% of people on the canary. Were the service"
+        " healthy, this would be seen at most once in %(all)s rollouts."
     ),
     "alone": _(
         "Everybody is on the canary's side, and %(canary_failing)s of %(canary_units)s people met an error: more than is allowed where nobody is "
@@ -37,11 +40,11 @@ SENTENCES: dict[str, Any] = {
     ),
     "not_observed": _("No process has reported its calls for too long: nothing is known about either side."),
     "silent": _(
-        "The canary's side is silent: since its last call it would have had about %(missed)s more at home's pace."
+        "The canary's side is silent: since its last call it would have had about %(missed)s more at the local pace."
     ),
     "split": _(
-        "%(canary_units)s people on the canary's side and %(home_units)s at home are not split as %(share)s %% says: calls are lost or go "
-        "elsewhere, and the sides cannot be compared."
+        "%(canary_units)s people on the canary's side and %(home_units)s on the local side are not split"
+        " as %(share)s %% says: calls are lost or go elsewhere, and the sides cannot be compared."
     ),
     "too_little": _(
         "Too little was seen in %(seconds)s s to say that the canary is well: %(canary_calls)s calls of %(canary_units)s people, %(canary_errors)s "
@@ -55,8 +58,9 @@ SENTENCES: dict[str, Any] = {
     "units": _("Nothing is against the canary so far; only %(canary_units)s people were on its side."),
     "compared": _("Nothing is against the canary so far; only %(compared)s queries were asked of both sides."),
     "clear": _(
-        "Of %(canary_calls)s calls of %(canary_units)s people on the canary's side %(canary_errors)s failed, at most %(at_most)s at 95 %%, and "
-        "%(home_errors)s of %(home_calls)s at home; the evidence against it is %(all)s, and 100 would take it back."
+        "Of %(canary_calls)s calls of %(canary_units)s people on the canary's side %(canary_errors)s "
+        "failed, at most %(at_most)s at 95 %%, and %(home_errors)s of %(home_calls)s on the local side; "
+        "the evidence against it is %(all)s, and 100 would take it back."
     ),
 }
 
