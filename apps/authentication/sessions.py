@@ -16,12 +16,12 @@ class SessionStore(db.SessionStore):
 
     def save(self, must_create: bool = False) -> None:
         """Save, once more where the table has moved. Raises: what Django's raises."""
-        home = primaries.of("authentication")
+        primary = primaries.of("authentication")
         try:
             super().save(must_create)
         except DatabaseError as error:
             if sqlstate(error) not in primaries.REFUSALS or not primaries.look_again(
-                "authentication", home, patience_seconds=PATIENCE_SECONDS
+                "authentication", primary, patience_seconds=PATIENCE_SECONDS
             ):
                 raise
             super().save(must_create)

@@ -1,7 +1,7 @@
 """One instant of every database, taken without stopping anybody: for some milliseconds no command begins anywhere.
 
 Effects cross services by commands and events, and both are commands where they arrive: each begins with a row in its service's table
-of commands. While all of these tables are locked in all homes, no command is under way. What is committed then has every cause of it
+of commands. While all of these tables are locked in all primaries, no command is under way. What is committed then has every cause of it
 committed too, in whichever database; snapshots taken meanwhile show one instant, and the locks are let go.
 """
 
@@ -45,10 +45,10 @@ class View(NamedTuple):
 
 
 class Instant(NamedTuple):
-    """The instant in all databases, where each service was at home, and what it cost people."""
+    """The instant in all databases, where the primary of each service was, and what it cost people."""
 
     at: datetime
-    homes: dict[str, str]
+    primaries: dict[str, str]
     views: dict[str, View]
     pause_ms: float
     attempts: int
@@ -71,7 +71,7 @@ def hold_instant(patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Instant
 
 
 def find_primaries() -> dict[str, str]:
-    """The writable home of each service, by alias. Raises: BackupFailed where one has none or two; NoWay."""
+    """The writable primary of each service, by alias. Raises: BackupFailed where one has none or two; NoWay."""
     with contextlib.ExitStack() as stack:
         known = {alias: stack.enter_context(connections.control(alias)) for alias in (SHARED, *_own())}
         found = {}
@@ -81,7 +81,9 @@ def find_primaries() -> dict[str, str]:
                 continue
             writable = [alias for alias in (SHARED, service) if fences.is_writable(known[alias], service)]
             if len(writable) != 1:
-                raise BackupFailed(f"{service} has {len(writable)} writable homes: see manage.py extraction {service}")
+                raise BackupFailed(
+                    f"{service} has {len(writable)} writable primaries: see manage.py extraction {service}"
+                )
             found[service] = writable[0]
         return found
 
@@ -96,7 +98,7 @@ def _taken(open_views: contextlib.ExitStack, deadline: float) -> Instant:
     problem: Exception = BackupFailed("no time was given")
     while True:
         try:
-            # Whoever leads changes rights and drops tables; an instant in the middle of that would have no home.
+            # Whoever leads changes rights and drops tables; an instant in the middle of that would have no primary.
             with leading("backup", "takes an instant"), contextlib.ExitStack() as stack:
                 found = find_primaries()
                 attempts += 1
@@ -123,7 +125,7 @@ def _attempt(stack: contextlib.ExitStack, found: Mapping[str, str]) -> tuple[dic
         began = time.monotonic()
         try:
             for alias, connection in holding.items():
-                connection.execute(_barrier(service for service, home in found.items() if home == alias))
+                connection.execute(_barrier(service for service, primary in found.items() if primary == alias))
                 if time.monotonic() - began > LONGEST_SECONDS:
                     raise _Again("the locks took too long, one after the other", began)
             row = holding[SHARED].execute("SELECT clock_timestamp()").fetchone()

@@ -94,7 +94,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime
     pause_ms: float
     attempts: int
-    homes: dict[str, str]
+    primaries: dict[str, str] = msgspec.field(name="homes")
     stages: dict[str, str]
     migrations: tuple[str, ...]
     databases: tuple[Database, ...]

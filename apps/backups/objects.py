@@ -113,7 +113,7 @@ def named_by(instant: Instant) -> Iterator[Entry]:
         kept = topology.objects_of(service)
         if kept is None:
             continue
-        view = instant.views[instant.homes[service]]
+        view = instant.views[instant.primaries[service]]
         with connections.control(view.alias, options="") as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(view.snapshot)))

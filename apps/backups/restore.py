@@ -1,6 +1,6 @@
 """Restoring a backup: everything is checked before anything is touched, and rights are given when everything is there and the same.
 
-A restore that dies leaves databases that nobody but their owner may use: no service has a home, and none has two.
+A restore that dies leaves databases that nobody but their owner may use: no service has a primary, and none has two.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def require_target(kept: Backup, target: Target, *, replace: bool, word: str = "
 
 
 def _refuse_half_of_this(target: Target) -> None:
-    """What is not restored keeps its rights: a part of the running environment would leave two homes. Raises: NoTarget."""
+    """What is not restored keeps its rights: a part of the running environment would leave two primaries. Raises: NoTarget."""
     ours = targets.this_environment().urls if settings.CONTROL_URLS else {}
     theirs = {_address(url) for url in target.urls.values()}
     left = sorted(alias for alias, url in ours.items() if _address(url) not in theirs)
@@ -134,7 +134,7 @@ def restore(kept: Backup, target: Target, *, tell: Tell = lambda _: None) -> Res
     _give_rights(made, target)
     verify.rights_and_primaries(made, target)
     tell(
-        f"rights are as they were: {', '.join(f'{service} at home in {home}' for service, home in made.homes.items())}"
+        f"rights are as they were, primaries: {', '.join(f'{service} in {primary}' for service, primary in made.primaries.items())}"
     )
     behind = len(_known_migrations() - set(made.migrations))
     return Restored(compared, made.objects.count, put, behind)

@@ -28,7 +28,7 @@ EARLIER = 3
 class Planned(NamedTuple):
     """What a backup would hold now. Bytes are of the databases as they lie on disk."""
 
-    homes: dict[str, str]
+    primaries: dict[str, str]
     database_bytes: dict[str, int]
     objects: int
     object_bytes: int
@@ -62,7 +62,7 @@ def take(root: Path, *, stages: Mapping[str, str], tell: Tell = lambda _: None, 
             ended_at=timezone.now(),
             pause_ms=instant.pause_ms,
             attempts=instant.attempts,
-            homes=instant.homes,
+            primaries=instant.primaries,
             stages=dict(stages),
             migrations=migrations,
             databases=databases,
@@ -90,7 +90,7 @@ def plan(root: Path) -> Planned:
             count, total = count + 1, total + entry.size
             to_copy += not any(objects.place(folder, entry.sha256).exists() for folder in earlier)
     there = next(parent for parent in (root, *root.parents) if parent.exists())
-    return Planned(instant.homes, sizes, count, total, to_copy, shutil.disk_usage(there).free)
+    return Planned(instant.primaries, sizes, count, total, to_copy, shutil.disk_usage(there).free)
 
 
 def _dump_all(instant: Instant, folder: Path, tell: Tell) -> tuple[Database, ...]:

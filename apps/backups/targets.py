@@ -19,7 +19,7 @@ from apps.core.postgres import connections, replication
 from apps.core.postgres.connections import Connection
 from apps.core.postgres.migrate_service import OWNER
 
-HOME_SQL = "migrations_playbook/sql/home.sql"
+PRIMARY_SQL = "migrations_playbook/sql/home.sql"
 PREFIX = "lc_restore_"
 OLD_SECONDS = 6 * 3600
 QUIET = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c transaction_timeout=0 -c lock_timeout=10000"
@@ -73,7 +73,7 @@ def scratch(aliases: Sequence[str]) -> Iterator[Target]:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             made[alias] = urlunsplit(urlsplit(connections.control_url(alias))._replace(path=f"/{name}"))
             with connections.reach(made[alias]) as inside:
-                inside.execute((settings.BASE_DIR / HOME_SQL).read_text())
+                inside.execute((settings.BASE_DIR / PRIMARY_SQL).read_text())
                 inside.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(OWNER)))
         yield Target(made, None)
     finally:

@@ -1,4 +1,4 @@
-"""Whether what was restored is what was backed up: every table's rows and hashes, the rights, one home for each service."""
+"""Whether what was restored is what was backed up: every table's rows and hashes, the rights, one primary for each service."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def contents(made: Manifest, target: Target) -> tuple[Compared, ...]:
 
 
 def rights_and_primaries(made: Manifest, target: Target) -> None:
-    """Compare rights, and see that each service has one writable home, where it had it. Raises: NotTheSame."""
+    """Compare rights, and see that each service has one writable primary, where it was. Raises: NotTheSame."""
     with ExitStack() as stack:
         known = {alias: stack.enter_context(target.reach(alias)) for alias in target.urls}
         for database in made.databases:
@@ -46,14 +46,16 @@ def rights_and_primaries(made: Manifest, target: Target) -> None:
                 differing = sorted(f"{one.role} {one.right} {one.name}" for one in (found - wanted) + (wanted - found))
                 raise NotTheSame(f"{database.alias}: rights differ: {', '.join(differing[:5])}")
         for service in topology.entries():
-            _one_primary(service, made.homes[service], known)
+            _one_primary(service, made.primaries[service], known)
 
 
-def _one_primary(service: str, home: str, known: dict[str, Connection]) -> None:
+def _one_primary(service: str, primary: str, known: dict[str, Connection]) -> None:
     writable = [alias for alias, connection in known.items() if fences.is_writable(connection, service)]
     # Where nothing can move, the platform's roles may have names of their own, and nothing is to be seen here.
-    if len(writable) > 1 or (primaries.is_movable(service) and writable != [home]):
-        raise NotTheSame(f"{service} is writable in {', '.join(writable) or 'no database'}, and was at home in {home}")
+    if len(writable) > 1 or (primaries.is_movable(service) and writable != [primary]):
+        raise NotTheSame(
+            f"{service} is writable in {', '.join(writable) or 'no database'}, and had its primary in {primary}"
+        )
 
 
 def _one(database: Database, target: Target) -> Compared:

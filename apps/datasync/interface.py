@@ -1,4 +1,4 @@
-"""Copying tables from the database of one home to another. The public file of `datasync`.
+"""Copying tables from the database of one primary to another. The public file of `datasync`.
 
 Here: errors, DTOs and the Protocol. Not here: who serves or who owns (`core` flags, cutover).
 """
@@ -160,7 +160,7 @@ class AlreadySyncing(DomainError, code="already_syncing", category=Category.CONF
 
 
 class AlreadyMoved(DomainError, code="already_moved", category=Category.CONFLICT):
-    """The service's data are at home in its own database: there is nothing to bring there."""
+    """The service's own database is the primary of its data: there is nothing to bring there."""
 
     message = gettext_noop("The data of {service} are in its own database already.")
     service: str

@@ -1,4 +1,4 @@
-"""PostgreSQL from a wheel, or 17 or newer found on the machine; five roles, and databases that a service's data may be at home in."""
+"""PostgreSQL from a wheel, or 17 or newer found on the machine; five roles, and databases that may be the primary of a service's data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIN_VERSION = 17
 SUPERUSER = "postgres"
 OWNER, APP, SERVICE, REPLICATOR, CONTROL = "lc_owner", "lc_app", "lc_service", "lc_replicator", "lc_control"
 DATABASE = "landcontracts"
-HOME_SQL = Path(__file__).resolve().parent.parent.parent / "migrations_playbook" / "sql"
+PRIMARY_SQL = Path(__file__).resolve().parent.parent.parent / "migrations_playbook" / "sql"
 # The data's parents may be closed to the server's user: it inherits the folder as its working directory instead.
 HERE = "/proc/self/cwd"
 SETTINGS = {
@@ -184,11 +184,11 @@ def _bare_environment() -> dict[str, str]:
 
 
 def _initialise(program: Program, data: Path, password: str) -> None:
-    home = data.parent
+    folder = data.parent
     data.mkdir(mode=0o700)
-    (home / "password").touch(mode=0o600)
-    (home / "password").write_text(password)
-    ownership.hand_over(home)
+    (folder / "password").touch(mode=0o600)
+    (folder / "password").write_text(password)
+    ownership.hand_over(folder)
     command = [
         str(program.bin / "initdb"),
         *("-D", HERE, "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={HERE}/../password"),
@@ -202,7 +202,7 @@ def _initialise(program: Program, data: Path, password: str) -> None:
         env=_bare_environment(),
         check=False,
     )
-    (home / "password").unlink()
+    (folder / "password").unlink()
     if done.returncode:
         shutil.rmtree(data, ignore_errors=True)
         raise StartFailed(f"initdb: {done.stderr.decode(errors='replace')[-2000:]}")
@@ -234,7 +234,7 @@ def _create_roles(server: Server, secrets: dict[str, str]) -> None:
 
 
 def create_database(server: Server, secrets: dict[str, str], name: str, *, shared: bool) -> None:
-    """A database with what every home needs. In the shared one the app's role gets rows with each new table; in a service's own, with its cutover."""
+    """A database with what a primary needs. In the shared one the app's role gets rows with each new table; in a service's own, with its cutover."""
     superuser = secrets["DB_SUPERUSER_PASSWORD"]
     with psycopg.connect(server.url(SUPERUSER, superuser, SUPERUSER), autocommit=True) as admin:
         database = sql.Identifier(name)
@@ -243,7 +243,7 @@ def create_database(server: Server, secrets: dict[str, str], name: str, *, share
         admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(CONTROL)))
     with psycopg.connect(server.url(SUPERUSER, superuser, name), autocommit=True) as admin:
         for file in ("home.sql", "guard.sql"):
-            admin.execute((HOME_SQL / file).read_text())
+            admin.execute((PRIMARY_SQL / file).read_text())
     with psycopg.connect(server.url(OWNER, secrets["DB_OWNER_PASSWORD"], name), autocommit=True) as owner:
         for role in (REPLICATOR, CONTROL):
             owner.execute(f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role}")

@@ -105,7 +105,7 @@ class Stack:
         self._has_own_postgres = True
         start = partial(postgres.start, self.processes, self.folder, known, durable=self._durable)
         self.shared = start()
-        self.homes = start(name="postgres-homes", databases=MOVABLE)
+        self.primaries = start(name="postgres-homes", databases=MOVABLE)
         self.env["PG_BIN"] = str(postgres.find_program().bin)
         self.env["BACKUP_ROOT"] = str(self.folder / "backups")
         self.env["DATABASE_URL"] = self.shared.url(postgres.APP, known["DB_APP_PASSWORD"])
@@ -119,7 +119,7 @@ class Stack:
             self.env[variable] = json.dumps(urls)
 
     def _homes_as(self, role: str, password: str) -> str:
-        return json.dumps({service: self.homes.url(role, password, service) for service in MOVABLE})
+        return json.dumps({service: self.primaries.url(role, password, service) for service in MOVABLE})
 
     def _start_s3(self, known: dict[str, str]) -> None:
         self.env["S3_BUCKET"] = BUCKET
@@ -173,11 +173,11 @@ class Stack:
         wait_for_url(f"{url}/readyz", process, log)
         return url
 
-    def start_lifted(self, service: str, home: str) -> Process:
-        """Start one service alone, its web server and its worker, beside the platform at `home`. Raises: StartFailed."""
+    def start_lifted(self, service: str, monolith: str) -> Process:
+        """Start one service alone, its web server and its worker, beside the platform at `monolith`. Raises: StartFailed."""
         url = self.away[service]
         command = [sys.executable, "manage.py", "serve", service, "--bind", url.removeprefix("http://")]
-        environment = {**self.env, "SEAM_HOME": home}
+        environment = {**self.env, "SEAM_HOME": monolith}
         if self._has_own_postgres:
             # A role of its own: once it is on its own for good, the platform only reads there.
             environment["SERVICE_DATABASE_URLS"] = self._homes_as(postgres.SERVICE, self.secrets["DB_SERVICE_PASSWORD"])

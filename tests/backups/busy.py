@@ -85,7 +85,7 @@ def sell(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
         "pause_ms": made.pause_ms,
         "attempts": made.attempts,
         "slowest_ms": tally.slowest(cut - 1, cut + 1),
-        "homes": made.homes,
+        "homes": made.primaries,
         "acknowledged": len(known["keys"]),
         "later": sum(at >= cut for at in tally.acknowledged_at.values()),
         "finished": len(known["facts"]),

@@ -48,7 +48,7 @@ def test_a_backup_holds_every_row_and_every_object_once(kept: Backup, stored: Wo
     files = [file for file in (kept.folder / objects.FOLDER).rglob("*") if file.is_file()]
     assert len(files) == len({entry.sha256 for entry in entries}) < len(entries)
     assert kept.manifest.databases[0].tables["documents_document"].rows >= 3
-    assert set(kept.manifest.homes.values()) == {"default"}
+    assert set(kept.manifest.primaries.values()) == {"default"}
     assert oct(kept.folder.stat().st_mode)[-3:] == "700"
     assert {oct(file.stat().st_mode)[-3:] for file in kept.folder.glob("*.dump")} == {"600"}
 

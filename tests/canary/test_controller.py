@@ -45,7 +45,7 @@ def test_a_service_that_fails_is_taken_back_and_the_reason_has_its_numbers(rollo
     assert (entry.action, entry.who, entry.reason) == ("roll-back", controller.JUDGE, "errors")
     with translation.override("en"):
         told = explanation.words(entry.judged_because, entry.numbers, entry.evidence)
-    assert f"{entry.numbers['canary_failing']} were on the canary's side and 0 at home" in told
+    assert f"{entry.numbers['canary_failing']} were on the canary's side and 0 on the local side" in told
 
 
 def test_a_service_that_fails_after_a_healthy_step_is_taken_back(rollout):

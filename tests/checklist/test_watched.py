@@ -84,12 +84,12 @@ def test_a_day_without_a_call_at_home(watched: Watching):
     state, reason = look("documents", "no_traffic_at_home")
     assert state == "holds", reason
     state, reason = look("contracts", "no_traffic_at_home")
-    assert (state, "home answered 1 calls" in reason) == ("fails", True), reason
+    assert (state, "the local service answered 1 calls" in reason) == ("fails", True), reason
     assert look("workflow", "no_traffic_at_home")[0] == "not_known"  # nobody called at all
     assert look("authentication", "no_traffic_at_home")[0] == "not_known"  # nobody counts
     # A counter that appears with its first call, an hour ago, is a call.
     state, reason = look("notifications", "no_traffic_at_home")
-    assert (state, "home answered 1 calls" in reason) == ("fails", True), reason
+    assert (state, "the local service answered 1 calls" in reason) == ("fails", True), reason
 
 
 def test_certificates_and_passwords_that_end(watched: Watching, monkeypatch: pytest.MonkeyPatch):

@@ -43,7 +43,7 @@ def test_the_overview_has_every_service_its_stage_and_the_five_figures(admin: Cl
     shown = words_of(sign_in("en"), HOME)
     for service in topology.entries():
         assert service in shown
-    for said in ("0 of 7", "6 can move", "canary phase 3 of 6", "running, step 2 of 4", "of about", "away / home"):
+    for said in ("0 of 7", "6 can move", "canary phase 3 of 6", "running, step 2 of 4", "of about", "remote / local"):
         assert said in shown.replace("\xa0", " "), said
     assert "+" in shown[shown.index("A remote call costs, median") :][:60]
     assert "Nothing is against the canary so far" in shown

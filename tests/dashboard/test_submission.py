@@ -129,7 +129,7 @@ def test_the_plan_says_what_share_of_people_goes_where(watched):
     client = sign_in("en")
     plan = client.get(f"{PAGE}act/canary-promote/").content.decode().replace("\xa0", " ")
     assert "rises from 25 % to 50 % of people now" in plan
-    assert "Of 25 % of people away nobody stays there" in client.get(
+    assert "None of the 25 % of people stays on the remote process" in client.get(
         f"{PAGE}act/canary-roll-back/"
     ).content.decode().replace("\xa0", " ")
     shadow = client.get(f"{PAGE}act/shadow/").content.decode()

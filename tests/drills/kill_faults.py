@@ -137,5 +137,5 @@ class Victims:
                 durable=stack._durable,
                 name=name,
                 databases=(postgres.DATABASE,) if is_shared else MOVABLE,
-                port=(stack.shared if is_shared else stack.homes).port,
+                port=(stack.shared if is_shared else stack.primaries).port,
             )

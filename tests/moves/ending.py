@@ -117,7 +117,7 @@ def _as_platform(stack: Stack) -> dict[str, str]:
     """What the platform's own role may do in the service's database."""
     answers = {}
     with psycopg.connect(
-        stack.homes.url(postgres.APP, stack.secrets["DB_APP_PASSWORD"], SERVICE), autocommit=True
+        stack.primaries.url(postgres.APP, stack.secrets["DB_APP_PASSWORD"], SERVICE), autocommit=True
     ) as connection:
         for name, statement in (
             ("reads", "SELECT count(*) FROM notifications_notification"),

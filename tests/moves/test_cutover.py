@@ -205,7 +205,7 @@ class TestLeftHalfWay:
             access.open_up(access.gate(both.shared, service), closed, {}, closed=0)
         with pytest.raises(StaleEpoch):
             cutover.go_back(both, "default", closed)
-        with pytest.raises(cutover.NotSwitched, match="is the home already"):
+        with pytest.raises(cutover.NotSwitched, match="is the primary already"):
             cutover.go_back(both, "default", epochs.take(both))
         assert stages.observe(service).primary == service
 
@@ -277,7 +277,7 @@ class TestAStaleLeader:
         with pytest.raises(StaleEpoch):
             access.close(access.gate(both.shared, service), stale)
         # Not even with an epoch of its own: what is not the home is not closed, so it is never opened again by mistake.
-        with pytest.raises(StaleEpoch, match="not the home"):
+        with pytest.raises(StaleEpoch, match="not the primary"):
             access.close(access.gate(both.shared, service), epochs.take(both))
         assert stages.observe(service).primary == service
 
@@ -317,7 +317,7 @@ def test_a_copy_never_empties_the_home(service: str, both):
     Sync.objects.filter(id=sync.sync_id).update(status="running", phase="following")
     sync_worker.see_to(sync.sync_id)
     until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
-    assert "at home there" in Sync.objects.get(id=sync.sync_id).error
+    assert "that database is the primary" in Sync.objects.get(id=sync.sync_id).error
     assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone() == before
     actions.ROLLBACK.perform(service, BY)
 

@@ -30,7 +30,7 @@ def ended() -> dict:
 @pytest.mark.timeout(300)
 def test_after_the_decommissioning_the_platform_reads_and_the_service_serves(ended: dict):
     found = ended
-    assert "some calls are served at home still" in found["refused"]
+    assert "some calls are served locally still" in found["refused"]
     assert found["stage"] == "decommissioned"
     assert found["rehearsed"]["rollback"]["pause_ms"] > 0
     assert found["rehearsed"]["verify"]["differences"] == 0

@@ -20,7 +20,7 @@ from apps.contracts.interface import CONTRACTS  # noqa: E402
 from apps.contracts.logic import creation  # noqa: E402
 from apps.core.interface.context import Actor, new_context  # noqa: E402
 from apps.core.seam.client.registry import call  # noqa: E402
-from apps.core.seam.events import relay as pumping  # noqa: E402
+from apps.core.seam.events import relay  # noqa: E402
 
 
 def inside_its_transaction(kind: signal.Signals, orders: dict[str, str]) -> None:
@@ -46,16 +46,16 @@ def inside_its_transaction(kind: signal.Signals, orders: dict[str, str]) -> None
 
 def after_the_effect(kind: signal.Signals, orders: dict[str, str]) -> None:
     """Deliver events and stop after a consumer committed, before the delivery is written down."""
-    original = pumping._execute
+    original = relay._execute
 
     def stopping(service, sql, parameters):
         if "SET delivered_at" in sql:
-            pumping._execute = original
+            relay._execute = original
             os.kill(os.getpid(), kind)
         return original(service, sql, parameters)
 
-    pumping._execute = stopping
-    pumping.deliver_due(orders["service"])
+    relay._execute = stopping
+    relay.deliver_due(orders["service"])
     print("pumped", flush=True)
 
 

@@ -15,6 +15,7 @@ from django.test import RequestFactory
 
 from apps.contracts.interface import CONTRACTS
 from apps.contracts.models import Command, Outbox
+from apps.core import topology
 from apps.core.interface.context import new_context, new_trace
 from apps.core.interface.errors import RemoteCallFailed
 from apps.core.observability import identity, spans
@@ -22,7 +23,7 @@ from apps.core.observability.spans import Kind
 from apps.core.rest.middleware import RequestIdentity
 from apps.core.seam.client import registry
 from apps.core.seam.client.registry import call
-from apps.core.seam.events import relay as pumping
+from apps.core.seam.events import relay
 from landcontracts.embedded.stack import BASE
 from tests.tracing.receiver import Receiver
 from tests.world import World
@@ -158,11 +159,11 @@ def ends(here: World) -> None:
 
     waiting = "SELECT 1 FROM {outbox} WHERE trace LIKE %s AND delivered_at IS NULL LIMIT 1"
     for _ in range(100):
-        services = [s for s in registry.topology.entries() if _outbox(s, waiting, f"{here.trace[:35]}%")]
+        services = [s for s in topology.entries() if _outbox(s, waiting, f"{here.trace[:35]}%")]
         if not services:
             return
         for service in services:
-            pumping.deliver_due(service)
+            relay.deliver_due(service)
     raise AssertionError("undelivered")
 
 
@@ -182,7 +183,7 @@ def test_each_attempt_to_deliver_is_a_span_below_the_same_cause(notebook: Notebo
     rows = Outbox.objects.filter(aggregate_id=contract.id, consumer="workflow")
     with registry.routed_by(workflow_is_away):
         while rows.filter(attempts=0).exists():
-            pumping.deliver_due("contracts", rounds=1)
+            relay.deliver_due("contracts", rounds=1)
     rows.update(leased_until=None)
     ends(here)
     trace = rows.get().trace

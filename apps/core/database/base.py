@@ -84,7 +84,7 @@ class _Kept:
 
 
 class HomingCursor(CursorWrapper):
-    """Sends a single statement that was refused here once more, to where its tables are at home now.
+    """Sends a single statement that was refused here once more, to the database that is their primary now.
 
     Inside a transaction nothing is sent again: the seam repeats the whole of it.
     """

@@ -1,4 +1,4 @@
-"""Where each service's data are at home: in the database that grants its tables to this process's role.
+"""The primary of each service's data: the database that grants its tables to this process's role.
 
 Nothing is told and nothing expires. A process that looks in the wrong place is refused there by the database itself (SQLSTATE
 42501), looks at the grants again, and repeats what it was doing. Here: that look. Not here: changing a grant (`extraction`).
@@ -51,9 +51,9 @@ def is_movable(service: str) -> bool:
 
 
 def of(service: str) -> Primary:
-    """Where a service's data are at home, as far as this process knows.
+    """The primary of a service's data, as far as this process knows.
 
-    Raises: psycopg.OperationalError when no home can be found within five seconds.
+    Raises: psycopg.OperationalError when no primary can be found within five seconds.
     """
     fixed = _fixed.get()
     if fixed is not None and service in fixed:
@@ -69,17 +69,17 @@ def of(service: str) -> Primary:
 
 
 def database_of(service: str) -> str:
-    """The alias of a service's home."""
+    """The alias of a service's primary."""
     return of(service).alias
 
 
 @contextmanager
-def fixed(service: str, home: Primary | None = None) -> Iterator[Primary]:
-    """One home for the whole of a command or a query, whatever is found out meanwhile; or a replica of it."""
-    home = home or of(service)
-    token = _fixed.set({**(_fixed.get() or {}), service: home})
+def fixed(service: str, primary: Primary | None = None) -> Iterator[Primary]:
+    """One primary for the whole of a command or a query, whatever is found out meanwhile; or a replica of it."""
+    primary = primary or of(service)
+    token = _fixed.set({**(_fixed.get() or {}), service: primary})
     try:
-        yield home
+        yield primary
     finally:
         _fixed.reset(token)
 
@@ -103,7 +103,7 @@ def look_again(service: str, seen: Primary | None, *, patience_seconds: float) -
 
 
 def elsewhere(alias: str, state: str | None, sql: str) -> str | None:
-    """Where a statement belongs that a database has refused: the alias of the home that its tables have now, or None."""
+    """Where a statement belongs that a database has refused: the alias of the primary that its tables have now, or None."""
     if state not in REFUSALS:
         return None
     for service, pattern in _patterns():
@@ -157,7 +157,7 @@ def _look(service: str) -> Primary | None:
         try:
             answers[alias] = asked = _privileges(alias, service)
         except psycopg.OperationalError:
-            continue  # whoever cannot be asked may be the home, unless another says that it is
+            continue  # whoever cannot be asked may be the primary, unless another says that it is
         if asked.may_write:
             return Primary(alias)
     if len(answers) < 2:
@@ -182,7 +182,7 @@ def _privileges(alias: str, service: str) -> _Asked:
         return _Asked(*row) if row else _Asked(exists=False, may_read=False, may_write=False)
 
 
-# Connections of their own: a pool in which everybody waits for a home has none to look with.
+# Connections of their own: a pool in which everybody waits for a primary has none to look with.
 _askers: dict[tuple[int, str], psycopg.Connection[Any]] = {}
 
 

@@ -1,7 +1,7 @@
-"""Streaming replicas: which of them may answer a query now, and who has to be answered by the home itself.
+"""Streaming replicas: which of them may answer a query now, and who has to be answered by the primary itself.
 
 A replica may answer while its lag is under a bound (setting REPLICA_MAX_LAG_SECONDS), and for a person only when it has replayed
-what that person last wrote. Lag is measured against the home's own log, so a replica that has lost its home is not taken for one
+what that person last wrote. Lag is measured against the primary's own log, so a replica that has lost its primary is not taken for one
 that has nothing to do. One that lags or dies is left out, and returns by itself when it has caught up.
 """
 
@@ -41,43 +41,43 @@ class State(NamedTuple):
     at: float
 
 
-def aliases_of(home: str) -> tuple[str, ...]:
-    """The replicas of a home, by alias."""
-    return tuple(f"{home}_replica_{number}" for number in range(len(settings.REPLICA_URLS.get(home, ()))))
+def aliases_of(primary: str) -> tuple[str, ...]:
+    """The replicas of a primary, by alias."""
+    return tuple(f"{primary}_replica_{number}" for number in range(len(settings.REPLICA_URLS.get(primary, ()))))
 
 
-def pick(home: str, actor: UUID | None) -> str | None:
-    """A replica that may answer this person's query, or None. System work and strangers are answered by the home."""
-    if home not in settings.REPLICA_URLS or actor is None:
+def pick(primary: str, actor: UUID | None) -> str | None:
+    """A replica that may answer this person's query, or None. System work and strangers are answered by the primary."""
+    if primary not in settings.REPLICA_URLS or actor is None:
         return None
-    watch = _watch(home, os.getpid())
+    watch = _watch(primary, os.getpid())
     able = [(alias, state) for alias, state in watch.states() if _is_fresh(state)]
     if not able:
         return None
-    needed = _last_written(home, actor)
+    needed = _last_written(primary, actor)
     if needed is None:
         return None
     fit = [alias for alias, state in able if state.replayed >= needed]
     return fit[time.monotonic_ns() // 1000 % len(fit)] if fit else None
 
 
-def wrote(home: str, actor: UUID | None) -> None:
+def wrote(primary: str, actor: UUID | None) -> None:
     """A person's command has committed: only a replica that has replayed so far may answer them for a while."""
-    if home not in settings.REPLICA_URLS or actor is None:
+    if primary not in settings.REPLICA_URLS or actor is None:
         return
-    with connections[home].cursor() as cursor:
+    with connections[primary].cursor() as cursor:
         cursor.execute(PRIMARY)
         position = _number(cursor.fetchone()[0])
     try:
-        shared_cache.set(_key(home, actor), position, REMEMBERED_SECONDS)
+        shared_cache.set(_key(primary, actor), position, REMEMBERED_SECONDS)
     except Exception as error:  # noqa: BLE001 - whichever cache it is; without it nobody reads from a replica
-        log.warning("write_not_remembered", home=home, error=str(error))
+        log.warning("write_not_remembered", primary=primary, error=str(error))
 
 
 def left_out(alias: str) -> None:
     """A replica has failed a query: nobody is sent there until it was seen well again."""
-    home = alias.partition("_replica_")[0]
-    _watch(home, os.getpid()).leave_out(alias)
+    primary = alias.partition("_replica_")[0]
+    _watch(primary, os.getpid()).leave_out(alias)
 
 
 class LagCollector:
@@ -86,26 +86,26 @@ class LagCollector:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """`database_replica_lag_seconds{replica}`; infinite where it is not known."""
         found = GaugeMetricFamily(
-            "database_replica_lag_seconds", "How far a replica is behind its home", labels=["replica"]
+            "database_replica_lag_seconds", "How far a replica is behind its primary", labels=["replica"]
         )
-        for home in settings.REPLICA_URLS:
-            for alias, state in _watch(home, os.getpid()).states():
+        for primary in settings.REPLICA_URLS:
+            for alias, state in _watch(primary, os.getpid()).states():
                 lag = float("inf") if state.lag_seconds is None or _is_old(state) else state.lag_seconds
                 found.add_metric([alias], lag)
         yield found
 
 
 class _Watch:
-    """A thread that looks at one home and its replicas five times a second, over connections of its own."""
+    """A thread that looks at one primary and its replicas five times a second, over connections of its own."""
 
-    def __init__(self, home: str) -> None:
-        self.primary = home
-        self._states: dict[str, State] = {alias: State(0, None, 0.0) for alias in aliases_of(home)}
+    def __init__(self, primary: str) -> None:
+        self.primary = primary
+        self._states: dict[str, State] = {alias: State(0, None, 0.0) for alias in aliases_of(primary)}
         self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
         self._connections: dict[str, psycopg.Connection[Any]] = {}
         self._seen = threading.Event()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"replicas-{home}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"replicas-{primary}", daemon=True)
         self._thread.start()
 
     def states(self) -> list[tuple[str, State]]:
@@ -131,7 +131,7 @@ class _Watch:
             connection.close()
 
     def _look(self) -> None:
-        """The home first: a replica that has replayed that much is less behind than the time since."""
+        """The primary first: a replica that has replayed that much is less behind than the time since."""
         now = time.monotonic()
         if (row := self._ask(self.primary, PRIMARY)) is not None:
             (written,) = row
@@ -147,9 +147,9 @@ class _Watch:
             self._states[alias] = State(replayed, self._lag(replayed, seen_at), seen_at)
 
     def _lag(self, replayed: int, now: float) -> float | None:
-        """The time since the home was last seen where the replica is now."""
+        """The time since the primary was last seen where the replica is now."""
         if not self._samples or now - self._samples[-1][0] > 5 * ASK_SECONDS:
-            return None  # nobody knows where the home is
+            return None  # nobody knows where the primary is
         passed = [at for at, position in self._samples if position <= replayed]
         return now - passed[-1] if passed else None
 
@@ -168,15 +168,15 @@ class _Watch:
 
 def forget() -> None:
     """Look no more in this process; the next question begins anew."""
-    for home in settings.REPLICA_URLS:
-        _watch(home, os.getpid()).stop()
+    for primary in settings.REPLICA_URLS:
+        _watch(primary, os.getpid()).stop()
     _watch.cache_clear()
 
 
 @cache
-def _watch(home: str, process: int) -> _Watch:
-    """One per home and process; a fork has none of its parent's threads."""
-    return _Watch(home)
+def _watch(primary: str, process: int) -> _Watch:
+    """One per primary and process; a fork has none of its parent's threads."""
+    return _Watch(primary)
 
 
 def _is_old(state: State) -> bool:
@@ -189,17 +189,17 @@ def _is_fresh(state: State) -> bool:
     )
 
 
-def _last_written(home: str, actor: UUID) -> int | None:
-    """Where the home's log was when this person last wrote; 0 for nothing of late, None when that cannot be found out."""
+def _last_written(primary: str, actor: UUID) -> int | None:
+    """Where the primary's log was when this person last wrote; 0 for nothing of late, None when that cannot be found out."""
     try:
-        return int(shared_cache.get(_key(home, actor), 0))
+        return int(shared_cache.get(_key(primary, actor), 0))
     except Exception as error:  # noqa: BLE001 - whichever cache it is
-        log.warning("write_not_known", home=home, error=str(error))
+        log.warning("write_not_known", primary=primary, error=str(error))
         return None
 
 
-def _key(home: str, actor: UUID) -> str:
-    return f"wrote:{home}:{actor}"
+def _key(primary: str, actor: UUID) -> str:
+    return f"wrote:{primary}:{actor}"
 
 
 def _number(position: str) -> int:

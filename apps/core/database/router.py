@@ -1,4 +1,4 @@
-"""Which database Django asks for a model: the home of the service whose data it is, else the shared one."""
+"""Which database Django asks for a model: the primary of the service whose data it is, else the shared one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class PrimaryRouter:
     """Django's database router (setting DATABASE_ROUTERS)."""
 
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str | None:
-        """The home, fixed for the length of a command or query."""
+        """The primary, fixed for the length of a command or query."""
         service = topology.owners().get(model._meta.app_label)
         return None if service is None else primaries.database_of(service)
 

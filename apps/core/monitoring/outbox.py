@@ -17,7 +17,7 @@ FROM {service}_outbox WHERE delivered_at IS NULL
 
 
 class OutboxCollector:
-    """The outboxes that are at home in one database."""
+    """The outboxes whose primary is one database."""
 
     def __init__(self, alias: str) -> None:
         self._alias = alias

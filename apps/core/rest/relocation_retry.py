@@ -23,8 +23,8 @@ class RelocationRetry:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Remember where everything was at home when the request came."""
-        request.homes = primaries.known()  # type: ignore[attr-defined]  # a mark of ours
+        """Remember where every primary was when the request came."""
+        request.primaries = primaries.known()  # type: ignore[attr-defined]  # a mark of ours
         answer: HttpResponse = self.get_response(request)
         return answer
 

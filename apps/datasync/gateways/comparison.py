@@ -18,9 +18,9 @@ Key = tuple[str, ...]
 
 
 class Both(NamedTuple):
-    """A connection to each side. `home` is where people write, `other` what follows it."""
+    """A connection to each side. `primary` is where people write, `other` what follows it."""
 
-    home: Connection
+    primary: Connection
     other: Connection
 
 
@@ -43,11 +43,11 @@ class Found(NamedTuple):
     fields: tuple[str, ...]
 
 
-def require_alike(home: Table, other: Table) -> None:
+def require_alike(primary: Table, other: Table) -> None:
     """Raise Unlike unless both have the same columns, types and key."""
-    if home.columns != other.columns or home.key != other.key:
-        differing = sorted({column.name for column in {*home.columns} ^ {*other.columns}}) or ["the primary key"]
-        raise Unlike(f"{home.name} is made differently on the two sides: {', '.join(differing)}")
+    if primary.columns != other.columns or primary.key != other.key:
+        differing = sorted({column.name for column in {*primary.columns} ^ {*other.columns}}) or ["the primary key"]
+        raise Unlike(f"{primary.name} is made differently on the two sides: {', '.join(differing)}")
 
 
 def ranges(connection: Connection, table: Table, after: Key | None, rows: int = CHUNK_ROWS) -> Iterator[Range]:
@@ -69,7 +69,7 @@ def ranges(connection: Connection, table: Table, after: Key | None, rows: int = 
 
 
 def checksums(both: Both, table: Table, within: Range) -> tuple[tuple[int, str], tuple[int, str]]:
-    """The count and the sum of hashes of a range's rows, at home and on the other side, asked for at the same time."""
+    """The count and the sum of hashes of a range's rows, in the primary and on the other side, asked for at the same time."""
     query = sql.SQL("SELECT count(*), coalesce(sum(({})::numeric), 0)::text FROM {} WHERE {}").format(
         table.row_hash, table.named, _within(table, within)
     )
@@ -81,8 +81,8 @@ def differing(both: Both, table: Table, within: Range) -> list[Key]:
     query = sql.SQL("SELECT {}, {} FROM {} WHERE {}").format(
         table.key_text, table.row_hash, table.named, _within(table, within)
     )
-    home, other = _on_both(both, lambda connection: _hashes(connection.execute(query).fetchall()))
-    return sorted(key for key in home.keys() | other.keys() if home.get(key) != other.get(key))
+    primary, other = _on_both(both, lambda connection: _hashes(connection.execute(query).fetchall()))
+    return sorted(key for key in primary.keys() | other.keys() if primary.get(key) != other.get(key))
 
 
 def hashes(connection: Connection, table: Table, keys: Iterable[Key]) -> dict[Key, int]:
@@ -110,13 +110,13 @@ def explain(both: Both, table: Table, key: Key) -> Found | None:
     query = sql.SQL("SELECT {} FROM {} WHERE {} = {}").format(
         sql.SQL(", ").join(parts), table.named, _key(table), table.key_row(key)
     )
-    home, other = (connection.execute(query).fetchone() for connection in both)
-    if home == other:
+    primary, other = (connection.execute(query).fetchone() for connection in both)
+    if primary == other:
         return None
-    if home is None or other is None:
+    if primary is None or other is None:
         return Found(key, DifferenceKind.MISSING if other is None else DifferenceKind.EXTRA, ())
     names = tuple(
-        column.name for column, ours, theirs in zip(table.columns, home, other, strict=True) if ours != theirs
+        column.name for column, ours, theirs in zip(table.columns, primary, other, strict=True) if ours != theirs
     )
     return Found(key, DifferenceKind.CHANGED, names)
 

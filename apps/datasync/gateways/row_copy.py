@@ -70,7 +70,7 @@ def snapshot(source: str) -> Iterator[str]:
 
 
 class IsPrimary(Exception):
-    """People write there: nothing is ever emptied that is anybody's home."""
+    """People write there: a primary is never emptied."""
 
 
 def empty(target: Connection, service: str, tables: Sequence[Table], *, by: str, again: bool = False) -> None:
@@ -116,16 +116,14 @@ def mend(target: Connection, service: str) -> None:
 def _require_closed(target: Connection, service: str, tables: Sequence[str]) -> None:
     """Raise IsHome where people write, where somebody follows already, or where what is done would travel to somebody else."""
     if not fences.hold_closed(target, service):
-        raise IsPrimary(f"the data of {service} are at home there")
+        raise IsPrimary(f"that database is the primary of {service}")
     if replication.is_subscribed(target, f"lc_{service}"):
         raise IsPrimary(f"the database of {service} follows by another synchronisation")
     row = target.execute(
         "SELECT pubname FROM pg_publication_tables WHERE schemaname = 'public' AND tablename = ANY(%s)", [list(tables)]
     ).fetchone()
     if row is not None:
-        raise IsPrimary(
-            f"{row[0]} publishes these tables to where the data are at home: manage.py extraction {service} abort"
-        )
+        raise IsPrimary(f"{row[0]} publishes these tables to their primary: manage.py extraction {service} abort")
 
 
 def build_keys(target: Connection) -> None:

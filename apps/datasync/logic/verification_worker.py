@@ -1,8 +1,8 @@
 """Comparing every row of a service on both sides, and then every row that changes, for as long as it is wanted.
 
 All rows are compared in ranges of keys; a range that differs is narrowed to its rows. A row that differs may only be on its way: it is
-looked at again, first at home, then, when everything that was committed at home has arrived, on the other side, then at home once
-more. One that differs there while home's has stayed the same is a difference. Changed rows are read from a slot of their own, made
+looked at again, first in the primary, then, when everything that was committed in the primary has arrived, on the other side, then in the primary once
+more. One that differs there while the primary's has stayed the same is a difference. Changed rows are read from a slot of their own, made
 before the first row is compared, and forgotten only when they have been compared: a comparison that is killed goes on.
 """
 
@@ -156,19 +156,19 @@ class Verifier:
         for within in comparison.ranges(found.source, table, tuple(done) if done else None):
             self._require_wanted()
             started = time.monotonic()
-            home, other = comparison.checksums(self._both(found), table, within)
-            if home != other:
+            primary, other = comparison.checksums(self._both(found), table, within)
+            if primary != other:
                 self._suspect(table, comparison.differing(self._both(found), table, within))
             spent = time.monotonic() - started
             self.row.progress[table.name] = True if within.upto is None else list(within.upto)
             self._write(
-                progress=self.row.progress, rows_compared=F("rows_compared") + home[0], seconds=F("seconds") + spent
+                progress=self.row.progress, rows_compared=F("rows_compared") + primary[0], seconds=F("seconds") + spent
             )
             self._compare_changed(found)
             self._give_way(found, spent)
 
     def _both(self, found: Ends) -> Both:
-        """Home first: what it has is right, and what comes from there arrives later on the other side."""
+        """Primary first: what it has is right, and what comes from there arrives later on the other side."""
         is_shared = primaries.database_of(self.service) == SHARED
         return Both(found.source, found.target) if is_shared else Both(found.target, found.source)
 

@@ -24,13 +24,13 @@ class Row(NamedTuple):
 
     service: str
     stage: Any
-    home: Any
+    primary: Any
     observed: Observed | None
     problem: str
 
 
 def overview() -> list[Row]:
-    """Every service: stage and home, or what hinders the look."""
+    """Every service: stage and primary, or what hinders the look."""
     return [row_of(service) for service in topology.entries()]
 
 
@@ -42,8 +42,8 @@ def row_of(service: str) -> Row:
         return Row(service, _("TWO PRIMARIES"), _("both"), None, gettext("Both databases let the platform write."))
     except (connections.NoWay, psycopg.Error) as error:
         return Row(service, _("not known"), "", None, str(error).splitlines()[0])
-    home = {None: _("none"), SHARED: _("shared database")}.get(observed.primary, _("its own database"))
-    return Row(service, STAGES[observed.stage].label, home, observed, "")
+    primary = {None: _("none"), SHARED: _("shared database")}.get(observed.primary, _("its own database"))
+    return Row(service, STAGES[observed.stage].label, primary, observed, "")
 
 
 class MovePages:

@@ -38,7 +38,7 @@ def before(found: Pair, observed: Observed) -> list[Check]:
         Check(
             "remote",
             is_everyone,
-            "everybody's calls go there" if is_everyone else "some calls are served at home still",
+            "everybody's calls go there" if is_everyone else "some calls are served locally still",
         ),
         Check(
             "address", found.service in settings.SEAM_AWAY, settings.SEAM_AWAY.get(found.service, "none in SEAM_AWAY")

@@ -1,4 +1,4 @@
-"""The last three phases: where the data are at home. From the commit on the way back is a backup."""
+"""The last three phases: which database is the primary. From the commit on the way back is a backup."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def finish_switch(course: Pipeline) -> str:
 
 def end(course: Pipeline) -> str:
     """Nothing is left to do."""
-    return f"{course.service} is on its own: nothing of it is left at its old home."
+    return f"{course.service} is on its own: nothing of it is left in its old primary."
 
 
 def _when_ready(course: Pipeline, verb: str) -> None:

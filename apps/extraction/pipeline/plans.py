@@ -66,7 +66,7 @@ def situation(service: str) -> Iterator[str]:
         return
     for side in (observed.shared, observed.own):
         if side is not None and side.has_tables:
-            words = "home" if side.is_writable else ("closed" if side.closed else "not the home")
+            words = "primary" if side.is_writable else ("closed" if side.closed else "not the primary")
             follows = ", follows the other" if side.is_subscribed else ""
             yield f"{'shared' if side.alias == SHARED else 'own':<7} {words}, epoch {side.epoch}{follows}"
     compared = mismatches.present(service)

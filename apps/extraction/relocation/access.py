@@ -76,13 +76,13 @@ def gate(connection: Connection, service: str) -> Gate:
 def close(door: Gate, epoch: int) -> Counts:
     """Let nobody in any more, once everybody who is writing has finished; the sequences' values at that moment.
 
-    Only the home of a service that is moving is closed: whoever comes late finds that it is not, and does nothing. Readers with an
+    Only the primary of a service that is moving is closed: whoever comes late finds that it is not, and does nothing. Readers with an
     open snapshot finish their statement. Raises: psycopg.errors.LockNotAvailable after 50 ms, StaleEpoch.
     """
     with _as_leader(door, epoch) as connection:
         row = connection.execute("SELECT moving FROM extraction.fence WHERE service = %s", [door.service]).fetchone()
         if not (row and row[0]) or not fences.is_writable(connection, door.service):
-            raise StaleEpoch(f"{door.service}: this database is not the home of a service that is moving")
+            raise StaleEpoch(f"{door.service}: this database is not the primary of a service that is moving")
         closed = sql.SQL(
             "UPDATE extraction.fence SET closed = {}, closed_at = clock_timestamp() WHERE service = {}"
         ).format(sql.Literal(epoch), sql.Literal(door.service))

@@ -1,9 +1,9 @@
 """The cutover itself and its way back: one procedure in two directions, and what is done about one that was left half-way.
 
-    1  the old home, one transaction: lock, revoke, mark, commit. From here on nobody can write.
-    2  the new home: wait for the mark; one transaction: check the epoch, set the sequences, grant, commit.
+    1  the old primary, one transaction: lock, revoke, mark, commit. From here on nobody can write.
+    2  the new primary: wait for the mark; one transaction: check the epoch, set the sequences, grant, commit.
 
-Whatever dies in between leaves the fence of the old home closed under an epoch, and from that, and from where the mark has arrived, it
+Whatever dies in between leaves the fence of the old primary closed under an epoch, and from that, and from where the mark has arrived, it
 is known which database holds every write. Nothing else is remembered anywhere.
 """
 
@@ -49,7 +49,7 @@ def keep_way_back(found: Pair) -> None:
     if is_there and set(tables) == replication.published(found.own, name):
         return
     drop_way_back(found)
-    # Nobody ever empties a service's table; what empties a copy must not travel to the home.
+    # Nobody ever empties a service's table; what empties a copy must not travel to the primary.
     replication.publish(found.own, name, tables, marker=replication.marker_of(service), what="insert, update, delete")
     with connections.replicator(service) as slots:
         replication.keep_slot(slots, "", name)
@@ -91,7 +91,7 @@ def switch(run: Run, origin: str) -> None:
             except psycopg.OperationalError as error:
                 if not is_closed or new.connection.broken is False:
                     raise
-                # The new home went away before it was asked to open. Only this process has this epoch, so it stays closed.
+                # The new primary went away before it was asked to open. Only this process has this epoch, so it stays closed.
                 access.open_up(old, epoch, {}, closed=0)
                 raise NotSwitched(f"{found.other(origin)} went away: {error}") from error
             paused += time.monotonic() - began
@@ -112,14 +112,14 @@ def _open(new: access.Gate, epoch: int, sequences: access.Counts, closed: int, o
 
 
 def go_back(found: Pair, origin: str, held: int) -> int:
-    """Open the old home again, after everybody who might still open the new one is shut out there. The epoch from now on.
+    """Open the old primary again, after everybody who might still open the new one is shut out there. The epoch from now on.
 
     `held` is the epoch that this leader has. Raises: NotSwitched when the new one is open already, StaleEpoch.
     """
     epoch = epochs.renew(found, held)
     other = found.side(found.other(origin))
     if access.raise_unless_open(other, found.service, epoch):
-        raise NotSwitched(f"{found.other(origin)} is the home already")
+        raise NotSwitched(f"{found.other(origin)} is the primary already")
     access.open_up(access.gate(found.side(origin), found.service), epoch, {}, closed=0)
     return epoch
 
@@ -133,7 +133,7 @@ def left_by(found: Pair) -> str | None:
 
 
 def go_on(run: Run) -> str:
-    """Finish a cutover that was left: forward where every write has arrived, else back. The alias of the home."""
+    """Finish a cutover that was left: forward where every write has arrived, else back. The alias of the primary."""
     found, service = run.found, run.service
     origin = left_by(found)
     if origin is None:

@@ -1,4 +1,4 @@
-"""What has to be so before a service's data change homes. Each check says what it saw."""
+"""What has to be so before the primary of a service's data changes. Each check says what it saw."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def before_commit(found: Pair, observed: Observed) -> list[Check]:
 
 def primary_is_shared(found: Pair, observed: Observed) -> Check:
     """The data are still where they began."""
-    return Check("home", observed.primary == SHARED, f"at home in {observed.primary or 'no database'}")
+    return Check("home", observed.primary == SHARED, f"the primary is {observed.primary or 'no database'}")
 
 
 def reversible(found: Pair, observed: Observed) -> Check:
@@ -218,16 +218,16 @@ def slots(found: Pair, observed: Observed) -> Check:
 
 def long_transactions(found: Pair, observed: Observed) -> Check:
     """Nobody holds a transaction open that the closing would have to wait for."""
-    home = found.side(observed.primary or SHARED)
-    rows = home.execute(LONG, [LONG_TRANSACTION_SECONDS, ["lc_replicator", "lc_control"]]).fetchall()
-    prepared = home.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()").fetchall()
+    primary = found.side(observed.primary or SHARED)
+    rows = primary.execute(LONG, [LONG_TRANSACTION_SECONDS, ["lc_replicator", "lc_control"]]).fetchall()
+    prepared = primary.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()").fetchall()
     words = [f"pid {pid} ({user}, {name or 'no name'}): {seconds} s" for pid, user, name, seconds in rows]
     words += [f"prepared transaction {gid}" for (gid,) in prepared]
     return Check("long transactions", not words, ", ".join(words) or "none")
 
 
 def alone(found: Pair, observed: Observed) -> Check:
-    """No other service is between two homes."""
+    """No other service is between two primaries."""
     rows = found.shared.execute(
         "SELECT service FROM extraction.fence WHERE closed > 0 AND moving AND service <> %s", [found.service]
     ).fetchall()

@@ -50,7 +50,7 @@ def _left_closed() -> list[str]:
 
 
 def _is_left(service: str, limit: int) -> bool:
-    """Whether nobody is home, and has not been for so long: the side that was closed last says since when."""
+    """Whether no database is the primary, and none has been for so long: the side that was closed last says since when."""
     with stages.pair(service) as found:
         if (origin := cutover.left_by(found)) is None:
             return False

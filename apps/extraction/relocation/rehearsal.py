@@ -41,7 +41,7 @@ from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.stages import SHARED
 
 FACTS = "facts: "
-HOME_SQL = "migrations_playbook/sql/home.sql"
+PRIMARY_SQL = "migrations_playbook/sql/home.sql"
 BACKUP = Step("backup", _("backup: the service's tables, by pg_dump"))
 RESTORE = Step("restore", _("restore: into two scratch databases beside the real ones"))
 PLAY = Step("play", _("play: prepare, sync, verify, cutover, rollback, cutover and commit, there"))
@@ -83,10 +83,10 @@ def play(service: str, by: Initiator) -> str:
 
 
 def _back_up(service: str, file: Path) -> tuple[str, ...]:
-    home = primaries.database_of(service)
-    with connections.control(home) as connection:
+    primary = primaries.database_of(service)
+    with connections.control(primary) as connection:
         tables = replication.tables_of(connection, service)
-    pg_dump.dump(home, tables, file, options=["--data-only"])
+    pg_dump.dump(primary, tables, file, options=["--data-only"])
     return tables
 
 
@@ -142,7 +142,7 @@ def _fill(service: str, copies: _Copies, tables: tuple[str, ...], file: Path) ->
     """All tables by migrations, the service's rows from the backup; the platform may write in the first one."""
     for alias, name in ((SHARED, copies.shared), (service, copies.own)):
         with connections.control(alias, database=name) as connection:
-            connection.execute((settings.BASE_DIR / HOME_SQL).read_text())
+            connection.execute((settings.BASE_DIR / PRIMARY_SQL).read_text())
             connection.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(OWNER)))
     environment = _environment(service, copies)
     as_owner = f"{_url(settings.CONTROL_URLS[SHARED], copies.shared)}?options={quote(f'-c role={OWNER}')}"

@@ -61,7 +61,7 @@ def sync(run: Run) -> None:
 
 def _start(run: Run) -> Sync:
     with run.both() as found:
-        # Of an earlier move: what empties a copy must not travel to the home.
+        # Of an earlier move: what empties a copy must not travel to the primary.
         cutover.drop_way_back(found)
     return call(DATASYNC).start(ctx=system_ctx(run.service), target_service=run.service, sync_type=SyncType.INCREMENTAL)
 

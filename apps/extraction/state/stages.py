@@ -42,7 +42,7 @@ class TwoPrimaries(Exception):
 
 
 class Pair(NamedTuple):
-    """Control connections to both databases that a service's data may be at home in."""
+    """Control connections to both databases that may be the primary of a service's data."""
 
     service: str
     shared: Connection
@@ -81,7 +81,7 @@ class Observed(NamedTuple):
 
     @property
     def primary(self) -> str | None:
-        """The alias of the writable home; None while a cutover is under way, or was left."""
+        """The alias of the writable primary; None while a cutover is under way, or was left."""
         if self.shared.is_writable:
             return SHARED
         return self.own.alias if self.own is not None and self.own.is_writable else None

@@ -84,8 +84,10 @@ class Command(BaseCommand):
         made = kept.manifest
         self._tell(f"{made.id} of {made.cut_at:%Y-%m-%d %H:%M:%S %Z}, product {made.product}, {made.tool}")
         for database in made.databases:
-            at_home = ", ".join(service for service, home in made.homes.items() if home == database.alias)
-            self._tell(f"  {database.alias}: {len(database.tables)} tables, {database.rows} rows; at home: {at_home}")
+            primary_of = ", ".join(service for service, primary in made.primaries.items() if primary == database.alias)
+            self._tell(
+                f"  {database.alias}: {len(database.tables)} tables, {database.rows} rows; primary of: {primary_of}"
+            )
         self._tell(f"  objects: {made.objects.count} of {made.objects.bytes} bytes")
         for number, words in enumerate(_steps(into), 1):
             self._tell(f"  {number}. {words}")
@@ -119,7 +121,7 @@ def _steps(into: str) -> tuple[str, ...]:
         return (
             "read: every byte of the backup, by its SHA-256",
             "make: scratch databases beside the real ones, closed to everybody",
-            "fill and compare: every row, then rights and homes",
+            "fill and compare: every row, then rights and primaries",
             "drop: the scratch databases; objects were read, and put nowhere",
         )
     return (
@@ -127,5 +129,5 @@ def _steps(into: str) -> tuple[str, ...]:
         "shape: in one transaction for each database, what is there goes, the tables are made, nobody may use them",
         "fill: rows, then keys and triggers, all databases at a time; objects into the bucket, each read back",
         "compare: every row with what was backed up",
-        "rights: fences under new epochs, then what everybody was allowed; one writable home for each service",
+        "rights: fences under new epochs, then what everybody was allowed; one writable primary for each service",
     )

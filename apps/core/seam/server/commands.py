@@ -66,7 +66,7 @@ class CommandLog:
 
     @property
     def alias(self) -> str:
-        """The database in which the app's data are at home; one and the same for the length of a command."""
+        """The database that is the primary of the app's data; one and the same for the length of a command."""
         return primaries.database_of(self.label)
 
     def find(self, record_id: uuid.UUID) -> tuple[bytes, bytes | None] | None:
@@ -218,18 +218,18 @@ def run_command(
     rehydrate: Rehydrate | None = getattr(method, "rehydrate", None)
     key = record_id(operation, ctx)
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        with primaries.fixed(command_log.label) as home:
+        with primaries.fixed(command_log.label) as primary:
             try:
                 if (known := command_log.find(key)) is not None:
                     return _replay(operation, rehydrate, digest, *known)
                 answer = _attempt(command_log, operation, method, ctx, arguments, digest)
-                replicas.wrote(home.alias, ctx.actor.id)
+                replicas.wrote(primary.alias, ctx.actor.id)
                 return answer
             except _Claimed:
                 continue
             except DatabaseError as error:
                 is_last = attempt == MAX_ATTEMPTS or ctx.remaining_ms() <= 0
-                if not retries.may_pass(error, command_log.label, home, ctx, is_last=is_last):
+                if not retries.may_pass(error, command_log.label, primary, ctx, is_last=is_last):
                     raise
                 if is_last:
                     raise ServiceBusy from error

@@ -59,16 +59,16 @@ class Binding:
                 try:
                     with primaries.fixed(self.command_log.label, primaries.Primary(replica, writable=False)):
                         return method(ctx=ctx, **arguments)
-                except DatabaseError:  # whatever is the matter with it, the home answers
+                except DatabaseError:  # whatever is the matter with it, the primary answers
                     replicas.left_out(replica)
                     retries.discard_broken(replica)
         for attempt in range(1, MAX_QUERIES + 1):
-            with primaries.fixed(self.command_log.label) as home:
+            with primaries.fixed(self.command_log.label) as primary:
                 try:
                     return method(ctx=ctx, **arguments)
                 except DatabaseError as error:
                     is_last = attempt == MAX_QUERIES or ctx.remaining_ms() <= 0
-                    if not retries.may_pass(error, self.command_log.label, home, ctx, is_last=is_last) or is_last:
+                    if not retries.may_pass(error, self.command_log.label, primary, ctx, is_last=is_last) or is_last:
                         raise
         raise errors.ServiceBusy
 

@@ -42,18 +42,18 @@ def is_passing(error: DatabaseError) -> bool:
     return state in PASSING or state.startswith("08")
 
 
-def may_pass(error: DatabaseError, service: str, home: Primary, ctx: CallContext, *, is_last: bool) -> bool:
+def may_pass(error: DatabaseError, service: str, primary: Primary, ctx: CallContext, *, is_last: bool) -> bool:
     """Whether a command or query that ended so may be repeated as a whole. It returns when that makes sense.
 
-    Refused by the database in which its data were: they may be on their way to another, which is waited for. Refused at their home
+    Refused by the database in which its data were: they may be on their way to another, which is waited for. Refused by their primary
     for the last time, it is a real error.
     """
     if sqlstate(error) in primaries.REFUSALS:
         patience = max(ctx.remaining_ms(), 0) / 1000
-        return not is_last and primaries.look_again(service, home, patience_seconds=patience)
+        return not is_last and primaries.look_again(service, primary, patience_seconds=patience)
     if not is_passing(error):
         return False
-    discard_broken(home.alias)
+    discard_broken(primary.alias)
     return True
 
 

@@ -39,7 +39,7 @@ def backup_verified(service: str) -> Finding:
 
 def _verified(service: str, kept: repository.Backup) -> Finding:
     made = kept.manifest
-    seen: dict[str, Any] = {"backup": made.id, "cut_at": made.cut_at.isoformat(), "homes": made.homes}
+    seen: dict[str, Any] = {"backup": made.id, "cut_at": made.cut_at.isoformat(), "homes": made.primaries}
     if timezone.now() - made.cut_at > LIMIT:
         return fails(f"the newest backup, {made.id}, is older than a day: manage.py backup", **seen)
     if missing := _missing(service, made):
@@ -59,7 +59,7 @@ def _verified(service: str, kept: repository.Backup) -> Finding:
 
 
 def _missing(service: str, made: Manifest) -> str:
-    """What of this service is not in the backup: its table of commands, in the database that was its home."""
-    home = made.homes.get(service)
-    database = next((one for one in made.databases if one.alias == home), None)
+    """What of this service is not in the backup: its table of commands, in the database that was its primary."""
+    primary = made.primaries.get(service)
+    database = next((one for one in made.databases if one.alias == primary), None)
     return "" if database and f"{service}_command" in database.tables else f"the tables of {service}"

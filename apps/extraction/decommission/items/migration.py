@@ -27,7 +27,7 @@ def all_services_migrated(service: str) -> Finding:
     if stage not in DONE:
         return fails(f"the stage of {service} is {stage}; {words}", **seen)
     if not is_everyone(service):
-        return fails(f"some calls of {service} are served at home still; {words}", **seen)
+        return fails(f"some calls of {service} are served locally still; {words}", **seen)
     return holds(f"{service} is {stage} and everybody is served there; {words}", **seen)
 
 
@@ -46,6 +46,6 @@ def _stage(service: str) -> str:
     try:
         return stages.observe(service).stage.value
     except stages.TwoPrimaries:
-        return "two homes"
+        return "two primaries"
     except (connections.NoWay, psycopg.Error) as error:
         return f"not known: {str(error).splitlines()[0]}"

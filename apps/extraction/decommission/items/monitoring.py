@@ -18,7 +18,7 @@ RULES = "migrations_playbook/alerting/rules.yml"
 QUIET_HOURS = 24
 # `increase` does not see the call with which a counter appears: one that was not there then counts as a whole.
 COUNTED = "sum((max_over_time({one}[{{hours}}h]) unless {one} offset {{hours}}h) or increase({one}[{{hours}}h]))"
-# Whichever process called: what home answered of this service, and that anybody counted meanwhile.
+# Whichever process called: what the local side answered of this service, and whether calls were counted meanwhile.
 LOCAL = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="home"}}')
 REMOTE = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="away"}}')
 INSTEAD = COUNTED.format(one='seam_fallbacks_total{{service="{service}"}}')
@@ -114,21 +114,25 @@ def _concerns(labels: dict[str, str], service: str) -> bool:
 
 @_asking
 def no_local_traffic(service: str) -> Finding:
-    """For so many hours nothing of this service was answered at home, while somebody counted and somebody called."""
+    """For so many hours nothing of this service was answered locally, while calls were counted and made."""
     given = {"service": service, "hours": QUIET_HOURS}
     ask: Callable[[str], float | None] = lambda query: prometheus.value(query.format(**given))  # noqa: E731 - four times
-    at_home, away, instead, since = ask(LOCAL), ask(REMOTE), ask(INSTEAD), ask(SINCE)
+    local, remote, instead, since = ask(LOCAL), ask(REMOTE), ask(INSTEAD), ask(SINCE)
     seen: dict[str, Any] = {
         "hours": QUIET_HOURS,
-        "at_home": at_home,
-        "away": away,
+        "at_home": local,
+        "away": remote,
         "instead": instead,
         "series_then": since,
     }
-    if at_home or instead:
-        return fails(f"home answered {(at_home or 0) + (instead or 0):.0f} calls within {QUIET_HOURS} hours", **seen)
+    if local or instead:
+        return fails(
+            f"the local service answered {(local or 0) + (instead or 0):.0f} calls within {QUIET_HOURS} hours", **seen
+        )
     if not since:
         return not_known(f"calls of {service} have not been counted for {QUIET_HOURS} hours", **seen)
-    if not away:
-        return not_known(f"nobody has called {service} within {QUIET_HOURS} hours, at home or away", **seen)
-    return holds(f"home answered nothing within {QUIET_HOURS} hours, and {away:.0f} calls went away", **seen)
+    if not remote:
+        return not_known(f"nobody has called {service} within {QUIET_HOURS} hours, locally or remotely", **seen)
+    return holds(
+        f"the local service answered nothing within {QUIET_HOURS} hours, and {remote:.0f} calls were remote", **seen
+    )

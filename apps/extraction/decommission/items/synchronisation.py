@@ -1,4 +1,4 @@
-"""data_sync_completed and events_drained: everything has arrived, nothing was written in the old home since, nothing follows any more."""
+"""data_sync_completed and events_drained: everything has arrived, nothing was written in the old primary since, nothing follows any more."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def data_sync_completed(service: str) -> Finding:
 
 
 def events_drained(service: str) -> Finding:
-    """No event that the old home has undelivered is unknown to the new one, or waits there still."""
+    """No event that the old primary has undelivered is unknown to the new one, or waits there still."""
     with stages.pair(service) as found:
         if not replication.tables_of(found.shared, service):
-            return holds("the old home has no outbox any more")
+            return holds("the old primary has no outbox any more")
         table = sql.Identifier("public", f"{service}_outbox")
         rows = found.shared.execute(sql.SQL(WAITING).format(table)).fetchall()
         waiting = []
@@ -60,8 +60,8 @@ def events_drained(service: str) -> Finding:
             if not (row and row[0]):
                 waiting.append(f"{event} for {consumer}")
     if waiting:
-        return fails(f"{len(waiting)} events of the old home are not delivered: {waiting[0]}", waiting=waiting[:20])
-    return holds("every event of the old home is delivered", undelivered_in_copy=len(rows))
+        return fails(f"{len(waiting)} events of the old primary are not delivered: {waiting[0]}", waiting=waiting[:20])
+    return holds("every event of the old primary is delivered", undelivered_in_copy=len(rows))
 
 
 def _copied(service: str) -> tuple[list[str], dict[str, Any]]:
@@ -127,11 +127,11 @@ def _unchanged(found: Pair) -> tuple[list[str], str]:
     if not tables:
         return [], "the old tables are gone"
     if then is None:
-        return ["no commit has noted what the old home held"], "not known"
+        return ["no commit has noted what the old primary held"], "not known"
     changed = sorted(name for name, now in baseline.of(found.shared, found.service).items() if now != then.get(name))
     if changed:
-        return [f"the old home was written since the commit: {', '.join(changed)}"], "changed"
-    return [], f"{sum(rows for rows, _ in then.values())} rows of the old home are what they were at the commit"
+        return [f"the old primary was written since the commit: {', '.join(changed)}"], "changed"
+    return [], f"{sum(rows for rows, _ in then.values())} rows of the old primary are what they were at the commit"
 
 
 def _at_commit(service: str) -> dict[str, list[Any]] | None:

@@ -94,8 +94,8 @@ class Command(BaseCommand):
         found = take.plan(root)
         self._tell(f"to {root}, where {found.free_bytes} bytes are free")
         for alias, size in found.database_bytes.items():
-            at_home = ", ".join(service for service, home in found.homes.items() if home == alias)
-            self._tell(f"  {alias}: {size} bytes on disk; at home there: {at_home or 'none'}")
+            primary_of = ", ".join(service for service, primary in found.primaries.items() if primary == alias)
+            self._tell(f"  {alias}: {size} bytes on disk; primary of: {primary_of or 'none'}")
         self._tell(
             f"  objects: {found.objects} of {found.object_bytes} bytes, {found.to_copy} not in an earlier backup"
         )

@@ -33,7 +33,7 @@ class Command(BaseCommand):
     """Every change is recorded with who made it and why."""
 
     help = (
-        "See or change where services are served and where their data are at home: "
+        "See or change where services are served and which database is the primary of their data: "
         "extraction [SERVICE [status | run | remote SHARE | shadow SHARE | prepare | sync | verify | cutover | rollback | commit | "
         "decommission | resume | abort | rehearse | checklist | override ITEM | "
         "canary [deploy | promote | hold | resume | roll-back]]]"
@@ -156,22 +156,22 @@ def _table(services: tuple[str, ...]) -> list[str]:
     rows = [("service", "stage", "remote", "shadow", "home", "lifted-out process")]
     for service in services:
         remote, shadow = flags.get(f"{service}_remote"), flags.get(f"{service}_shadow")
-        stage, home = _stage(service)
-        rows.append((service, stage, _share(remote), _share(shadow), home, _process(service)))
+        stage, primary = _stage(service)
+        rows.append((service, stage, _share(remote), _share(shadow), primary, _process(service)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _stage(service: str) -> tuple[str, str]:
-    """The stage and where the data are at home."""
+    """The stage, and which database is the primary."""
     try:
         observed = stages.observe(service)
     except stages.TwoPrimaries:
         return "TWO HOMES", "both"
     except (connections.NoWay, psycopg.OperationalError) as error:
         return "not known", str(error).splitlines()[0][:60]
-    home = {None: "none", stages.SHARED: "shared"}.get(observed.primary, "own")
-    return observed.stage.value, home
+    primary = {None: "none", stages.SHARED: "shared"}.get(observed.primary, "own")
+    return observed.stage.value, primary
 
 
 def _share(flag: Flag | None) -> str:
