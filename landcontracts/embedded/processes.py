@@ -1,9 +1,8 @@
-"""Starting and ending the processes of one stack, each by its own id; what a killed run left behind is ended at the next start."""
+"""Starting and ending the processes of one stack, each by its own id. A guard ends what a killed run leaves behind (`guard.py`)."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import signal
@@ -13,6 +12,9 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from landcontracts.embedded import guard
+from landcontracts.embedded.guard import Guard
 
 STOP_SECONDS = 15
 Process = subprocess.Popen[bytes]
@@ -70,7 +72,10 @@ class Processes:
         self._folder = folder
         self._record = folder / "pids.json"
         self._running: list[tuple[str, subprocess.Popen[bytes], signal.Signals]] = []
-        self._end_leftovers()
+        # Of a run whose guard was killed as well.
+        guard.end(guard.recorded(self._record))
+        self._record.unlink(missing_ok=True)
+        self._guard = Guard(self._record)
 
     def start(
         self,
@@ -88,7 +93,7 @@ class Processes:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
-                env=None if env is None else dict(env),
+                env={**(os.environ if env is None else env), guard.MARK: self._guard.mark},
                 cwd=cwd,
                 user=user,
                 stdin=subprocess.DEVNULL,
@@ -99,6 +104,11 @@ class Processes:
         self._running.append((name, process, stop))
         self._save()
         return process, log
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What marks a process as one of this run, for those that are started otherwise."""
+        return {guard.MARK: self._guard.mark}
 
     def ended(self) -> list[str]:
         """The names of processes that have ended by themselves."""
@@ -115,26 +125,12 @@ class Processes:
             _, process, kind = self._running.pop()
             _end(process, kind)
         self._record.unlink(missing_ok=True)
+        self._guard.dismiss()
 
     def _save(self) -> None:
-        rows = [[process.pid, _started_at(process.pid), int(kind)] for _, process, kind in self._running]
-        self._record.write_text(json.dumps(rows))
-
-    def _end_leftovers(self) -> None:
-        if not self._record.exists():
-            return
-        for pid, started, kind in reversed(json.loads(self._record.read_text() or "[]")):
-            # A pid alone may belong to somebody else by now; pid and start time together do not.
-            if started is not None and _started_at(pid) == started:
-                _end_pid(pid, signal.Signals(kind))
-        self._record.unlink(missing_ok=True)
-
-
-def _started_at(pid: int) -> str | None:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return None
+        guard.write_record(
+            self._record, self._guard.run_id, [(process.pid, int(kind)) for _, process, kind in self._running]
+        )
 
 
 def _end(process: subprocess.Popen[bytes], kind: signal.Signals) -> None:
@@ -148,16 +144,3 @@ def _end(process: subprocess.Popen[bytes], kind: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(STOP_SECONDS)
-
-
-def _end_pid(pid: int, kind: signal.Signals) -> None:
-    started = _started_at(pid)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, kind)
-    deadline = time.monotonic() + STOP_SECONDS
-    while _started_at(pid) == started:
-        if time.monotonic() > deadline:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-            return
-        time.sleep(0.05)

@@ -80,7 +80,7 @@ class Stack:
 
     def _start_engines(self) -> None:
         self.secrets = known = secrets.load(self.folder)
-        self.env = {**os.environ, "DJANGO_SETTINGS_MODULE": "landcontracts.settings"}
+        self.env = {**os.environ, **self.processes.environment, "DJANGO_SETTINGS_MODULE": "landcontracts.settings"}
         for name in ("SECRET_KEY", "SEAM_MASTER_SECRETS", "COMMAND_DIGEST_SECRET", "REFRESH_TOKEN_SECRET"):
             self.env.setdefault(name, known[name])
         self.env.setdefault("JWT_SIGNING_KEY", known["JWT_SIGNING_KEY"])
