@@ -14,7 +14,7 @@ define install
 	@UV_SYSTEM_CERTS=1 $(UV) pip install --python $(BIN)/python --require-hashes $(1) \
 		|| $(UV) pip install --python $(BIN)/python --require-hashes $(1)
 endef
-# Tests of the pump take whatever is due: two processes on one stack would take it from under each other's hands. So each has its own.
+# Tests of the relay take whatever is due: two processes on one stack would take it from under each other's hands. So each has its own.
 TEST_STACKS ?= $(if $(ARGS),1,2)
 test-names = test $(foreach number,$(wordlist 2,$(TEST_STACKS),1 2 3 4),test-$(number))
 test-workers = --dist loadfile --no-loadscope-reorder $(foreach name,$(test-names),--tx "popen//python=$(BIN)/python -m landcontracts.embedded attach --name $(name) -- $(BIN)/python")
@@ -26,7 +26,7 @@ NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TO
 # A variable given to make is not the programs': SERVICE would narrow the platform to one.
 unexport SERVICE
 
-.PHONY: bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move format gateway help lint lock manage messages pacts run setup setup-dev sim-judge test types wire
+.PHONY: bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move format gateway help lint lock manage messages pacts run setup setup-dev sim-judge test test-all types wire
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -34,9 +34,17 @@ help: ## List the targets
 demo: setup ## Play one whole land sale through the public API and write build/demo.json
 	@$(BIN)/python -m landcontracts.embedded demo
 
-test: setup-dev ## Run all tests (ARGS="-k name" for some)
+# Without ARGS: everything but the modules marked `slow`, a dozen at most. With ARGS: what they name.
+test: setup-dev ## Run the tests but those of minutes (ARGS="-k name" for some, slow or not)
+	$(call run-tests,$(if $(ARGS),$(ARGS),-m "not slow"))
+
+test-all: setup-dev ## Run all tests
+	$(call run-tests,$(ARGS))
+
+define run-tests
 	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 $(BIN)/python -m landcontracts.embedded exec --web --stacks $(TEST_STACKS) -- \
-		$(BIN)/pytest $(if $(filter-out 1,$(TEST_STACKS)),$(test-workers)) $(ARGS)
+		$(BIN)/pytest $(if $(filter-out 1,$(TEST_STACKS)),$(test-workers)) $(1)
+endef
 
 run: $(if $(GATEWAY),setup-dev,setup) ## Start everything with demo people and sales in it; Ctrl-C stops it (PORT=8000, LIFTED=documents,signatures, GATEWAY=8080)
 	@$(BIN)/python -m landcontracts.embedded run --port $(PORT) --lifted "$(LIFTED)" $(if $(GATEWAY),--gateway $(GATEWAY))
@@ -48,7 +56,7 @@ gateway: setup-dev ## Render the committed configurations of Kong and Envoy from
 manage: setup ## Run a management command on what `make run` started (ARGS="extraction documents remote 5")
 	@$(BIN)/python -m landcontracts.embedded attach -- $(BIN)/python manage.py $(ARGS)
 
-check: setup-dev lint types boundaries docs test ## Everything that CI runs
+check: setup-dev lint types boundaries docs test-all ## Everything that CI runs
 
 bench: setup-dev ## Measure, side by side, into build/bench.json
 	@mkdir -p build && $(BIN)/python -m landcontracts.embedded exec --name bench -- $(BIN)/python -m benchmarks

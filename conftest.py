@@ -15,11 +15,6 @@ import pytest
 from apps.core.seam.client import registry
 from tests.world import SIDES, World
 
-LONG = (
-    *("tests/playbook/test_migration", "tests/drills/test_lift", "tests/drills/test_kill", "tests/moves/test_ending"),
-    *("tests/backups/test_busy", "tests/drills/test_move", "tests/drills/test_canary", "tests/seam/test_verify"),
-    *("tests/alerting/test_live", "tests/stack/test_demo", "tests/seam/test_lift"),
-)
 VERIFIED = pytest.StashKey[list[tuple[str, list[str], str]]]()
 
 
@@ -30,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes begins first, so that of several processes none is left alone with it at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(wrapper=True)

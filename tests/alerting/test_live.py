@@ -27,10 +27,13 @@ from tests.seam import sales
 from tests.seam.servers import lifted
 
 SERVICE = "documents"
-pytestmark = pytest.mark.skipif(
-    shutil.which("prometheus") is None or shutil.which("prometheus-alertmanager") is None,
-    reason="Debian's packages prometheus and prometheus-alertmanager are not here",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which("prometheus") is None or shutil.which("prometheus-alertmanager") is None,
+        reason="Debian's packages prometheus and prometheus-alertmanager are not here",
+    ),
+]
 
 
 class Webhook:

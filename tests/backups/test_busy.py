@@ -10,6 +10,8 @@ import pytest
 from landcontracts.embedded.stack import BASE
 from tests.drills.test_lift import ENGINES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(400)
 def test_people_do_not_notice_and_what_comes_back_is_one_instant():

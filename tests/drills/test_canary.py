@@ -20,6 +20,8 @@ from tests.drills.canary_traffic import TRAFFIC
 from tests.drills.test_lift import ENGINES
 from tests.seam.servers import Behaving, answer_of, read_request
 
+pytestmark = pytest.mark.slow
+
 TRAFFIC_OF = TRAFFIC["notifications"]
 RIGHT = b'{"items":[],"unread":2,"next_cursor":null}'
 OUTCOMES = {"healthy": "promoted", "errors-20": "rolled_back", "hanging": "rolled_back", "judge-stopped": "promoted"}

@@ -19,6 +19,8 @@ from tests.drills.kill_plan import BOUNDARIES
 from tests.drills.kill_watch import Watch, home_of, permitted
 from tests.drills.test_lift import ENGINES
 
+pytestmark = pytest.mark.slow
+
 SERVICE = "signatures"  # one that no other test moves
 TABLE = sql.Identifier("public", f"{SERVICE}_command")
 

@@ -10,6 +10,8 @@ import pytest
 from landcontracts.embedded.stack import BASE
 from tests.drills.__main__ import LIGHT_OUTPUT
 
+pytestmark = pytest.mark.slow
+
 ENGINES = (
     "DATABASE_URL",
     "DATABASE_OWNER_URL",

@@ -11,6 +11,8 @@ from landcontracts.embedded.stack import BASE
 from tests.drills.move import LIGHT_OUTPUT
 from tests.drills.test_lift import ENGINES
 
+pytestmark = pytest.mark.slow
+
 # One with events in both directions.
 MOVED = ("contracts",)
 

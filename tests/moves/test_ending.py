@@ -10,6 +10,8 @@ import pytest
 from landcontracts.embedded.stack import BASE
 from tests.drills.test_lift import ENGINES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def ended() -> dict:

@@ -17,6 +17,8 @@ from tests.playbook.pages import PAGES
 from tests.playbook.shell import Shell
 from tests.playbook.town import Town
 
+pytestmark = pytest.mark.slow
+
 TYPED, LED = "notifications", "documents"
 RULES = {
     "SHADOW_SHARE": "50",

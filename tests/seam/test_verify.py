@@ -10,6 +10,8 @@ from apps.core import topology
 from landcontracts.embedded.stack import BASE
 from tests.seam.servers import Behaving, answer_of, forwarding, lifted, read_request
 
+pytestmark = pytest.mark.slow
+
 
 def verified(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 BASE = Path(__file__).resolve().parent.parent.parent
 KEYS = {
     "contract": {"id", "number", "status", "history"},

@@ -19,6 +19,8 @@ import pytest
 
 from landcontracts.embedded.stack import BASE
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 10.0
 START_SECONDS = 90.0
 COPIED = (
