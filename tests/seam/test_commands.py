@@ -1,4 +1,4 @@
-"""Commands happen once: under races, retries, processes that hang and processes that die (DESIGN section 4)."""
+"""Commands happen once: under races, retries, processes that hang and processes that die (invariant 4, docs/invariants.md)."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Events arrive at least once, in order per aggregate, and are handled once (invariant 5)."""
+"""Events arrive at least once, in order per aggregate, and are handled once (invariant 5, docs/invariants.md)."""
 
 import signal
 import threading

@@ -173,7 +173,7 @@ class SeamError(Exception):
 
 
 class SeamCallInTransaction(SeamError):
-    """A service was called while a database transaction was open (invariant 2)."""
+    """A service was called while a database transaction was open (invariant 2, docs/invariants.md)."""
 
 
 class CommandNotFinished(SeamError):

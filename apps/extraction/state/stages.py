@@ -23,7 +23,7 @@ LIVE = (SyncStatus.RUNNING, SyncStatus.PAUSED)
 
 
 class Stage(enum.StrEnum):
-    """The stages of a migration (DESIGN section 6), in their order."""
+    """The stages of a migration (docs/glossary.md), in their order."""
 
     IN_PROCESS = "in_process"
     SHADOW = "shadow"

@@ -1,4 +1,4 @@
-"""One command, one transaction, once per key (DESIGN section 4, "A command, step by step").
+"""One command, one transaction, once per key (invariant 4, docs/invariants.md).
 
 Here: claiming a key, replaying its answer, storing answer and events in the transaction of their effect, repeating a
 command that the database ended. Not here: delivering events, or which side serves a call.
