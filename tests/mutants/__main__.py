@@ -1,0 +1,170 @@
+"""`python -m tests.mutants contracts --sample 30`: mutate the rules of a target, run its narrow tests, and say what survived.
+
+Cosmic Ray makes the mutants and keeps the session in `build/mutants/`, so that a run that was interrupted goes on. It works on a copy of
+the tree. A survivor is accepted when `tests/mutants.md` names it with a reason. Exit status 1 for one that is not named, or when a tenth
+or more survive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import random
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from cosmic_ray.commands import init
+from cosmic_ray.plugins import get_distributor
+from cosmic_ray.work_db import WorkDB, use_db
+from cosmic_ray.work_item import WorkItem, WorkResult
+
+from landcontracts.embedded.stack import BASE
+from tests.mutants.targets import TARGETS, files
+
+FOLDER = BASE / "build" / "mutants"
+PAGE = BASE / "tests" / "mutants.md"
+TIMEOUT_SECONDS = 240.0
+ALLOWED = 0.1
+# Those that change what a rule says. Cosmic Ray's other operators mutate types, or give one mutant ten times.
+OPERATORS = (
+    *(
+        "AddNot",
+        "ReplaceAndWithOr",
+        "ReplaceOrWithAnd",
+        "ReplaceTrueWithFalse",
+        "ReplaceFalseWithTrue",
+        "NumberReplacer",
+    ),
+    *("ReplaceUnaryOperator_Delete_Not", "ExceptionReplacer", "RemoveDecorator", "ZeroIterationForLoop"),
+    *("ReplaceContinueWithBreak", "ReplaceBreakWithContinue"),
+    *("ReplaceComparisonOperator_Eq_NotEq", "ReplaceComparisonOperator_NotEq_Eq"),
+    *("ReplaceComparisonOperator_Lt_LtE", "ReplaceComparisonOperator_Lt_GtE", "ReplaceComparisonOperator_LtE_Lt"),
+    *("ReplaceComparisonOperator_LtE_Gt", "ReplaceComparisonOperator_Gt_GtE", "ReplaceComparisonOperator_Gt_LtE"),
+    *("ReplaceComparisonOperator_GtE_Gt", "ReplaceComparisonOperator_GtE_Lt"),
+    *("ReplaceComparisonOperator_Is_IsNot", "ReplaceComparisonOperator_IsNot_Is"),
+    *("ReplaceBinaryOperator_Add_Sub", "ReplaceBinaryOperator_Sub_Add", "ReplaceBinaryOperator_Mul_Div"),
+)
+WANTED = frozenset(f"core/{name}" for name in OPERATORS)
+
+
+class Mutant(NamedTuple):
+    """A mutant that was not noticed: its file, and the changed line before and after."""
+
+    file: str
+    before: str
+    after: str
+
+    @property
+    def name(self) -> str:
+        """As `tests/mutants.md` names it."""
+        return f"| `{self.file}` | `{self.before}` | `{self.after}` |"
+
+
+def main() -> int:
+    """Parse, run, report."""
+    parser = argparse.ArgumentParser(prog="tests.mutants")
+    parser.add_argument("app", choices=TARGETS)
+    parser.add_argument("--sample", type=int, default=0, help="so many, chosen by --seed; default: all")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    tree = _tree()
+    modules = files(TARGETS[given.app], tree)
+    with contextlib.chdir(tree), use_db(str(_session(given.app, tree, modules)), WorkDB.Mode.open) as session:
+        command = (sys.executable, "-m", "tests.mutants.run_tests", given.app)
+        if not session.num_work_items:
+            init(modules, session, {name: [{}] for name in WANTED})
+        chosen = _choose(session, given.sample, given.seed)
+        baseline = subprocess.run(command, check=False)
+        if baseline.returncode:
+            print("the tests fail without any mutant")
+            return 2
+        _execute(session, chosen, shlex.join(command))
+        return _report(given.app, session, {item.job_id for item in chosen})
+
+
+def _tree() -> Path:
+    """A copy of the tree as git knows it, changed files included."""
+    tree = FOLDER / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=BASE,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\n")
+    for name in filter(None, listed):
+        if (BASE / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(BASE / name, tree / name)
+    return tree
+
+
+def _session(app: str, tree: Path, modules: list[Path]) -> Path:
+    """The session of these very sources: changed ones begin anew."""
+    digest = hashlib.sha256()
+    for module in modules:
+        digest.update((tree / module).read_bytes())
+    return FOLDER / f"{app}-{digest.hexdigest()[:12]}.sqlite"
+
+
+def _choose(session: WorkDB, sample: int, seed: int) -> list[WorkItem]:
+    """The work to be done: all of it, or a sample, in an order that stays."""
+    items = sorted(session.work_items, key=_place)
+    return items if not sample else random.Random(seed).sample(items, min(sample, len(items)))
+
+
+def _execute(session: WorkDB, chosen: list[WorkItem], command: str) -> None:
+    """Test what has no result yet, one after the other, and keep each result at once."""
+    done = {job for job, _ in session.results}
+    pending = [item for item in chosen if item.job_id not in done]
+
+    def keep(job_id: str, result: WorkResult) -> None:
+        session.set_result(job_id, result)
+        outcome = result.test_outcome.value if result.test_outcome is not None else result.worker_outcome.value
+        print(f"{session.num_results} of {session.num_work_items}: {outcome}", flush=True)
+
+    get_distributor("local")(pending, command, TIMEOUT_SECONDS, {}, on_task_complete=keep)
+
+
+def _place(item: WorkItem) -> tuple[str, tuple[int, int], str, int]:
+    mutation = item.mutations[0]
+    return str(mutation.module_path), mutation.start_pos, mutation.operator_name, mutation.occurrence
+
+
+def _report(app: str, session: WorkDB, chosen: set[str]) -> int:
+    results = {job: result for job, result in session.results if job in chosen}
+    survivors = sorted(
+        {mutant for job, result in results.items() if not result.is_killed for mutant in _mutants(result.diff or "")}
+    )
+    count = sum(not result.is_killed for result in results.values())
+    named = PAGE.read_text() if PAGE.exists() else ""
+    unnamed = [mutant for mutant in survivors if mutant.name not in named]
+    share = count / max(len(results), 1)
+    for mutant in unnamed:
+        print(mutant.name)
+    print(
+        f"{app}: {len(results)} mutants, {count} survived ({share:.1%}), {len(unnamed)} of them are not named in tests/mutants.md"
+    )
+    return int(bool(unnamed) or share >= ALLOWED)
+
+
+def _mutants(diff: str) -> Iterator[Mutant]:
+    file = before = ""
+    for line in diff.splitlines():
+        if line.startswith("+++ "):
+            file = line.removeprefix("+++ ").removeprefix("mutation diff").strip().removeprefix("b/")
+        elif line.startswith("-") and not line.startswith("---"):
+            before = line[1:].strip()
+        elif line.startswith("+"):
+            yield Mutant(file, before, line[1:].strip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

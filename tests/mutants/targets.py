@@ -1,0 +1,55 @@
+"""What is mutated, and which tests have to notice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Target(NamedTuple):
+    """Modules by path below the tree, and pytest's arguments. `served` tests want a web server that runs the mutated code."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+    served: tuple[str, ...] = ()
+
+
+def _app(name: str, *further: str, served: tuple[str, ...] = ("tests/journeys",)) -> Target:
+    return Target(
+        (f"apps/{name}/logic", f"apps/{name}/service.py", f"apps/{name}/handlers.py"),
+        (f"apps/{name}", *further),
+        served,
+    )
+
+
+TARGETS: dict[str, Target] = {
+    "authentication": _app("authentication", "tests/flags"),
+    "documents": _app("documents"),
+    "signatures": _app("signatures"),
+    "contracts": _app("contracts"),
+    "workflow": _app("workflow"),
+    "notifications": _app("notifications"),
+    "datasync": _app("datasync", "tests/moves/test_copying.py", "tests/moves/test_verify.py", served=()),
+    "commands": Target(
+        ("apps/core/seam/server/commands.py", "apps/core/seam/server/retries.py"),
+        ("tests/seam/test_commands.py", "tests/moves/test_cutover.py"),
+    ),
+    "relay": Target(("apps/core/seam/events/relay.py",), ("tests/seam/test_events.py",)),
+    "signing": Target(("apps/core/seam/signing.py",), ("tests/seam/test_http.py",)),
+    "relocation": Target(
+        ("apps/extraction/relocation", "apps/extraction/state/epochs.py", "apps/extraction/state/action.py"),
+        ("tests/moves", "apps/extraction"),
+    ),
+}
+
+
+def files(target: Target, tree: Path) -> list[Path]:
+    """The files of a target, relative to the tree."""
+    found: list[Path] = []
+    for name in target.modules:
+        path = tree / name
+        if path.is_dir():
+            found += [file for file in sorted(path.rglob("*.py")) if file.name != "__init__.py"]
+        elif path.exists():
+            found.append(path)
+    return [file.relative_to(tree) for file in found]
