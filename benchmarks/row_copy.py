@@ -46,7 +46,7 @@ class Spent(NamedTuple):
 
 def rates(row_bytes: float) -> list[Figure]:
     """Copy and comparison of the tables that `rows.fill` has filled; their other side is there, and is left empty."""
-    with following.ends(SERVICE) as found:
+    with following.connect(SERVICE) as found:
         number = rows.count(found.source)
         rounds = [_round(found, turn, number) for turn in range(ROUNDS)]
         rows.empty(found.target)
@@ -126,7 +126,9 @@ def _ours(found: Ends) -> None:
     chosen = tables.describe_all(found.source, SERVICE)
     row_copy.empty(found.target, SERVICE, chosen, by="bench")
     with row_copy.snapshot(SHARED) as at:
-        row_copy.copy(SHARED, SERVICE, chosen, at=at, jobs=settings.SYNC_JOBS, tell=lambda _: None, wanted=lambda: True)
+        row_copy.copy(
+            SHARED, SERVICE, chosen, at=at, jobs=settings.SYNC_JOBS, report=lambda _: None, wanted=lambda: True
+        )
         row_copy.build_keys(found.target)
 
 

@@ -1,4 +1,4 @@
-"""Synchronisations in the admin: looked at here, started and stopped through the interface."""
+"""Synchronisations in the admin, read only; they are started and stopped through the interface."""
 
 from __future__ import annotations
 

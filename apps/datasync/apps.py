@@ -5,13 +5,13 @@ from django.utils.translation import gettext_lazy as _
 
 
 class DatasyncConfig(AppConfig):
-    """Copies of tables."""
+    """Copying and comparing tables."""
 
     name = "apps.datasync"
     verbose_name = _("Data synchronisation")
 
     def ready(self) -> None:
-        """How far the copies are is a metric."""
+        """Register the metrics of synchronisations and comparisons."""
         from apps.core.observability import scrape_registry
         from apps.datasync.gateways.metrics import SyncCollector
 

@@ -1,6 +1,7 @@
 """Copying tables from the database of one primary to another. The public file of `datasync`.
 
-Here: errors, DTOs and the Protocol. Not here: who serves or who owns (`core` flags, cutover).
+Here: errors, DTOs and the Protocol. Not here: which process serves calls or which database is the primary
+(`core` flags, cutover).
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ Offset = Annotated[int, Meta(ge=0, le=2**31)]
 
 
 class SyncType(enum.StrEnum):
-    """How a table is brought over."""
+    """How a table is copied: once, or once and then followed."""
 
     FULL = "full"
     INCREMENTAL = "incremental"
 
 
 class SyncPhase(enum.StrEnum):
-    """What is being done. Keys and indexes are built after the rows; following goes on until it is cancelled."""
+    """The step under way. Keys and indexes are built after the rows; following goes on until it is cancelled."""
 
     WAITING = "waiting"
     COPYING = "copying"
@@ -53,8 +54,8 @@ class SyncStatus(enum.StrEnum):
 class Sync(Dto):
     """One synchronisation of one table, or of all tables of a service where `source_table` is empty.
 
-    `records_total` is estimated. `lag_seconds` is how old the newest change is that the target has seen, `lag_bytes` how much of the log
-    it has not confirmed; both only while it follows. `attempt` counts copies begun anew.
+    `records_total` is estimated. `lag_seconds` is the age of the newest change that has reached the target, `lag_bytes`
+    how much of the log the target has not confirmed; both only while it follows. `attempt` counts copies begun anew.
     """
 
     sync_id: UUID
@@ -87,9 +88,9 @@ class VerificationStatus(enum.StrEnum):
 
 
 class Verification(Dto):
-    """Every row of every table of a service on both sides. `backlog` counts changed rows that are yet to be compared.
+    """A comparison of every row of a service on both sides. `backlog` counts changed rows that are yet to be compared.
 
-    `compared_at` is when all rows had been compared once, `checked_at` when the changed ones were last looked at.
+    `compared_at` is when all rows had been compared once, `checked_at` when changed rows were last compared.
     """
 
     verification_id: UUID
@@ -107,7 +108,7 @@ class Verification(Dto):
 
 
 class DifferenceKind(enum.StrEnum):
-    """What is the matter with a row of the target."""
+    """How a row of the target differs."""
 
     MISSING = "missing"
     EXTRA = "extra"
@@ -160,14 +161,14 @@ class AlreadySyncing(DomainError, code="already_syncing", category=Category.CONF
 
 
 class AlreadyMoved(DomainError, code="already_moved", category=Category.CONFLICT):
-    """The service's own database is the primary of its data: there is nothing to bring there."""
+    """The service's own database is the primary of its data: there is nothing to copy there."""
 
     message = gettext_noop("The data of {service} are in its own database already.")
     service: str
 
 
 class NotFollowing(DomainError, code="not_following", category=Category.CONFLICT):
-    """Rows are compared while the target follows the source; it does not."""
+    """Rows are compared only while the target follows the source, and it does not."""
 
     message = gettext_noop("The target of {service} does not follow: start an incremental synchronisation first.")
     service: str
@@ -180,14 +181,14 @@ class VerificationNotFound(DomainError, code="verification_not_found", category=
 
 
 class IllegalSyncMove(DomainError, code="illegal_sync_move", category=Category.CONFLICT):
-    """It has ended already."""
+    """The synchronisation has ended already."""
 
     message = gettext_noop("The synchronisation is {status}.")
     status: SyncStatus
 
 
 class DatasyncService(Protocol):
-    """Copies of tables; administrators and the system only. Every operation raises Forbidden for others."""
+    """Copying and comparing tables, for administrators and the system only."""
 
     @command
     def start(
@@ -198,64 +199,75 @@ class DatasyncService(Protocol):
         target_service: ServiceName,
         sync_type: SyncType = SyncType.FULL,
     ) -> Sync:
-        """Begin to bring a table of a service, or all its tables, to that service's own database.
+        """Begin to copy a table of a service, or all its tables, to that service's own database.
 
-        `full` copies once, what is there now in place of what the target had. `incremental` copies and then follows every change
-        until it is cancelled. Raises: UnknownTable, NoTarget, AlreadySyncing, AlreadyMoved.
+        `full` copies once and replaces the target's rows. `incremental` copies and then follows every change until
+        it is cancelled.
+
+        Raises: Forbidden, NoTarget, AlreadyMoved, UnknownTable, AlreadySyncing.
         """
 
     @command(timeout_ms=30_000)
     def advance(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
-        """See to it that somebody carries it on: this process, unless another does. Raises: SyncNotFound, NoTarget."""
+        """Run a live synchronisation here unless another process does. Raises: Forbidden, SyncNotFound, NoTarget."""
 
     @command(timeout_ms=30_000)
     def sweep(self, *, ctx: CallContext) -> tuple[str, ...]:
-        """Drop slots of the shared database that belong to nothing any more; their names."""
+        """Drop unused slots of the shared database and return their names. Raises: Forbidden."""
 
     @query
     def get(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
-        """A synchronisation. Raises: SyncNotFound."""
+        """A synchronisation. Raises: Forbidden, SyncNotFound."""
 
     @query
     def list(self, *, ctx: CallContext, limit: PageSize = 50) -> tuple[Sync, ...]:
-        """The newest synchronisations."""
+        """The newest synchronisations. Raises: Forbidden."""
 
     @command
     def pause(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
-        """Stop for now. The source keeps its log meanwhile, up to the bound. Raises: SyncNotFound, IllegalSyncMove."""
+        """Pause a synchronisation. The source keeps its log meanwhile, up to `SYNC_SLOT_MAX_BYTES`.
+
+        Raises: Forbidden, SyncNotFound, IllegalSyncMove.
+        """
 
     @command
     def resume(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
-        """Go on from where it stopped. Raises: SyncNotFound, IllegalSyncMove."""
+        """Continue a paused synchronisation. Raises: Forbidden, SyncNotFound, IllegalSyncMove."""
 
     @command(timeout_ms=30_000)
     def cancel(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
-        """End it and drop its slots; what was copied stays on the target. Raises: SyncNotFound, IllegalSyncMove."""
+        """End a synchronisation and drop its slots; copied rows stay on the target.
+
+        Raises: Forbidden, SyncNotFound, IllegalSyncMove, NoTarget.
+        """
 
     @query(timeout_ms=30_000)
     def compare(self, *, ctx: CallContext, source_table: TableName, target_service: ServiceName) -> Comparison:
-        """Compare a table on both sides. Raises: UnknownTable, NoTarget."""
+        """Compare a table on both sides. Raises: Forbidden, NoTarget, UnknownTable."""
 
     @command(timeout_ms=30_000)
     def verify(self, *, ctx: CallContext, target_service: ServiceName, anew: bool = False) -> Verification:
-        """See to it that every row of a service is compared, then every row that changes; from where it stopped, unless `anew`.
+        """Compare every row of a service, then every row that changes; from where it stopped, unless `anew`.
 
-        Raises: NoTarget, NotFollowing.
+        Raises: Forbidden, NoTarget, NotFollowing.
         """
 
     @query
     def verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
-        """How far it is. Raises: VerificationNotFound."""
+        """The progress of a service's latest verification. Raises: Forbidden, VerificationNotFound."""
 
     @query
     def differences(
         self, *, ctx: CallContext, target_service: ServiceName, limit: PageSize = 50, offset: Offset = 0
     ) -> tuple[Difference, ...]:
-        """Rows that differ, by table and key. Raises: VerificationNotFound."""
+        """Rows that are certain to differ, by table and key. Raises: Forbidden, VerificationNotFound."""
 
     @command(timeout_ms=30_000)
     def stop_verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
-        """End it and drop its slot; what it found stays. Raises: VerificationNotFound."""
+        """End a verification and drop its slot; its differences stay.
+
+        Raises: Forbidden, VerificationNotFound, NoTarget.
+        """
 
 
 DATASYNC: ServiceKey[DatasyncService] = ServiceKey("datasync", DatasyncService)

@@ -1,4 +1,4 @@
-"""The only place where a row becomes a DTO; fields are listed one by one."""
+"""Rows as DTOs, here only; fields are listed one by one."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -38,7 +38,7 @@ def sync(row: models.Sync, now: datetime) -> interface.Sync:
 
 
 def _lag(seen_at: datetime, now: datetime) -> Decimal:
-    """Seconds, to the millisecond."""
+    """The age of `seen_at` in seconds, to the millisecond."""
     return max(Decimal((now - seen_at) // timedelta(milliseconds=1)), Decimal(0)) / 1000
 
 

@@ -1,4 +1,4 @@
-"""Synchronisations, and this app's own commands and outbox. Control data: these tables never move."""
+"""Synchronisations, and this app's own commands and outbox. Control data: these tables stay in the shared database."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Sync(models.Model):
 
 
 class Verification(models.Model):
-    """One comparison of all rows of a service. `progress` is the last key compared of each table, and whether it is done."""
+    """One comparison of all rows of a service. `progress` is each table's last compared key, or true when done."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     target_service = models.CharField(_("service"), max_length=32)
@@ -75,7 +75,7 @@ class Verification(models.Model):
 
 
 class Difference(models.Model):
-    """A row that is not the same on both sides. `is_certain` is off until it was looked at again with nothing on its way."""
+    """A row that is not the same on both sides. `is_certain` is set by a comparison with nothing in transit."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     verification = models.ForeignKey(Verification, on_delete=models.CASCADE, related_name="differences")

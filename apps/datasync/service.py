@@ -1,4 +1,4 @@
-"""Datasync in this process: scope, what has to be so before anything begins, and the records. `logic` carries the work."""
+"""Datasync in this process: permissions, preconditions and records. `logic` does the work."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Datasync:
         _administrators_only(ctx)
         subscription.require_target(target_service)
         subscription.require_primary(target_service)
-        with subscription.ends(target_service) as found:
-            chosen = tables.describe_all(found.source, target_service, source_table or "")
-            if missing := {table.name for table in chosen} - {*tables.tables_of(found.target, target_service)}:
+        with subscription.connect(target_service) as ends:
+            chosen = tables.describe_all(ends.source, target_service, source_table or "")
+            if missing := {table.name for table in chosen} - {*tables.tables_of(ends.target, target_service)}:
                 raise UnknownTable(table=min(missing))
         _refuse_second(target_service, source_table)
         try:
@@ -80,8 +80,8 @@ class Datasync:
         row = _row(sync_id)
         subscription.require_target(row.target_service)
         if row.status in sync_worker.LIVE:
-            sync_worker.see_to(sync_id)
-            _see_to_verification(row)
+            sync_worker.ensure_running(sync_id)
+            _ensure_verification_running(row)
         with command(ctx) as work:
             return work.finish(mapping.sync(_row(sync_id), timezone.now()))
 
@@ -102,14 +102,14 @@ class Datasync:
 
     def cancel(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         _administrators_only(ctx)
-        # Marked first, so that whoever carries it stops. A cancel that dies before its end is finished by the next one, or by `sweep`.
+        # Marked first, so that its worker stops. A cancel that dies is finished by the next one, or by `sweep`.
         SyncRow.objects.filter(id=sync_id, status__in=sync_worker.LIVE).update(status=SyncStatus.CANCELLED)
         row = _row(sync_id)
         if row.status != SyncStatus.CANCELLED or row.finished_at is not None:
             raise IllegalSyncMove(status=SyncStatus(row.status))
-        with subscription.ends(row.target_service) as found:
-            dropped = subscription.end(found, sync_worker.line_of(row))
-            if not row.source_table and _stop_verifying(found, row.target_service):
+        with subscription.connect(row.target_service) as ends:
+            dropped = subscription.end(ends, sync_worker.line_of(row))
+            if not row.source_table and _stop_verifying(ends, row.target_service):
                 dropped.append(subscription.verifying_slot(row.target_service))
         with command(ctx) as work:
             row = SyncRow.objects.select_for_update().get(id=sync_id)
@@ -126,15 +126,15 @@ class Datasync:
 
     def compare(self, *, ctx: CallContext, source_table: TableName, target_service: ServiceName) -> Comparison:
         _administrators_only(ctx)
-        with subscription.ends(target_service) as found:
-            ours = tables.describe(found.source, target_service, source_table)
-            theirs = tables.describe(found.target, target_service, source_table)
-            (rows, total), (their_rows, their_total) = (
-                tables.checksum(found.source, ours),
-                tables.checksum(found.target, theirs),
+        with subscription.connect(target_service) as ends:
+            of_source = tables.describe(ends.source, target_service, source_table)
+            of_target = tables.describe(ends.target, target_service, source_table)
+            (source_rows, source_sum), (target_rows, target_sum) = (
+                tables.checksum(ends.source, of_source),
+                tables.checksum(ends.target, of_target),
             )
-        equal = (rows, total) == (their_rows, their_total)
-        return Comparison(source_rows=rows, target_rows=their_rows, equal=equal)
+        equal = (source_rows, source_sum) == (target_rows, target_sum)
+        return Comparison(source_rows=source_rows, target_rows=target_rows, equal=equal)
 
     def verify(self, *, ctx: CallContext, target_service: ServiceName, anew: bool = False) -> Verification:
         _administrators_only(ctx)
@@ -144,16 +144,16 @@ class Datasync:
             raise NotFollowing(service=target_service)
         latest = _latest(target_service)
         if anew or latest is None or latest.status not in verification_worker.LIVE:
-            # One that was stopped has lost its slot, and nobody knows what has changed since.
-            with subscription.ends(target_service) as found:
-                _stop_verifying(found, target_service)
+            # A stopped verification has lost its slot: the changes since are unknown.
+            with subscription.connect(target_service) as ends:
+                _stop_verifying(ends, target_service)
             latest = None
         with command(ctx) as work:
             row = latest or VerificationRow.objects.create(
                 target_service=target_service, status=VerificationStatus.RUNNING, started_at=timezone.now()
             )
             answer = work.finish(_verification(row))
-        verification_worker.see_to(row.id)
+        verification_worker.ensure_running(row.id)
         return answer
 
     def verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
@@ -170,8 +170,8 @@ class Datasync:
     def stop_verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
         _administrators_only(ctx)
         _required(target_service)
-        with subscription.ends(target_service) as found:
-            _stop_verifying(found, target_service)
+        with subscription.connect(target_service) as ends:
+            _stop_verifying(ends, target_service)
         with command(ctx) as work:
             return work.finish(_verification(_required(target_service)))
 
@@ -189,7 +189,7 @@ def _row(sync_id: UUID) -> SyncRow:
 
 
 def _refuse_second(service: str, table: str | None) -> None:
-    """Raise AlreadySyncing while the same tables are being brought over: all of a service's, or one of them."""
+    """Raise AlreadySyncing while the same tables are being copied: all of a service's, or one of them."""
     live = SyncRow.objects.filter(target_service=service, status__in=sync_worker.LIVE)
     if table:
         live = live.filter(source_table__in=["", table])
@@ -211,7 +211,7 @@ def _move(ctx: CallContext, sync_id: UUID, status: SyncStatus) -> Sync:
 
 
 def _slots_in_use() -> set[str]:
-    """The slots that somebody still wants."""
+    """The slots of live synchronisations and verifications."""
     lines = {sync_worker.line_of(row).name for row in SyncRow.objects.filter(status__in=sync_worker.LIVE)}
     verified = VerificationRow.objects.filter(status__in=verification_worker.LIVE).values_list(
         "target_service", flat=True
@@ -219,18 +219,18 @@ def _slots_in_use() -> set[str]:
     return lines | {subscription.verifying_slot(service) for service in verified}
 
 
-def _see_to_verification(row: SyncRow) -> None:
+def _ensure_verification_running(row: SyncRow) -> None:
     latest = None if row.source_table or row.phase != SyncPhase.FOLLOWING else _latest(row.target_service)
     if latest is not None and latest.status in verification_worker.LIVE:
-        verification_worker.see_to(latest.id)
+        verification_worker.ensure_running(latest.id)
 
 
-def _stop_verifying(found: subscription.Ends, service: str) -> bool:
-    """Whether there was a slot to drop."""
+def _stop_verifying(ends: subscription.Ends, service: str) -> bool:
+    """Stop a service's verification. Returns whether there was a slot to drop."""
     VerificationRow.objects.filter(target_service=service, status__in=verification_worker.LIVE).update(
         status=VerificationStatus.STOPPED
     )
-    return verification_worker.take_down(found, service)
+    return verification_worker.drop_slot(ends, service)
 
 
 def _latest(service: str) -> VerificationRow | None:

@@ -1,4 +1,4 @@
-"""The worker's entry point: sees to it that every live synchronisation is carried by somebody."""
+"""The Celery task that keeps every live synchronisation running."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from apps.datasync.interface import DATASYNC, SyncStatus
 
 @shared_task(name="datasync.advance")
 def advance() -> None:
-    """Also where whoever carried one has died."""
+    """Start or restart every live synchronisation that no process runs."""
     for sync in call(DATASYNC).list(ctx=system_context("datasync.advance"), limit=200):
         if sync.status in {SyncStatus.RUNNING, SyncStatus.PAUSED}:
             call(DATASYNC).advance(ctx=system_context(str(sync.sync_id), timeout_ms=30_000), sync_id=sync.sync_id)

@@ -1,4 +1,4 @@
-"""A fake of datasync for other apps' tests: tables have numbers of rows, and everything succeeds at the second look."""
+"""A fake of datasync for other apps' tests: tables are row counts, and each copy finishes at the next `advance`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class FakeDatasync:
             finished_at=None,
             error="",
         )
-        return self._keep(sync)
+        return self._save(sync)
 
     def advance(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         sync = self.get(ctx=ctx, sync_id=sync_id)
@@ -89,7 +89,7 @@ class FakeDatasync:
         else:
             now = datetime.now(UTC)
             sync = replace(sync, phase=SyncPhase.ENDED, status=SyncStatus.COMPLETED, finished_at=now)
-        return self._keep(sync)
+        return self._save(sync)
 
     def sweep(self, *, ctx: CallContext) -> builtins.tuple[str, ...]:
         _administrators_only(ctx)
@@ -114,7 +114,7 @@ class FakeDatasync:
     def cancel(self, *, ctx: CallContext, sync_id: UUID) -> Sync:
         self._move(ctx, sync_id, SyncStatus.CANCELLED)
         ended = replace(self._syncs[sync_id], phase=SyncPhase.ENDED, finished_at=datetime.now(UTC))
-        return self._keep(ended)
+        return self._save(ended)
 
     def compare(self, *, ctx: CallContext, source_table: TableName, target_service: ServiceName) -> Comparison:
         _administrators_only(ctx)
@@ -129,10 +129,10 @@ class FakeDatasync:
             for sync in self._syncs.values()
         ):
             raise NotFollowing(service=target_service)
-        known = self._verifications.get(target_service)
-        if known is None or anew:
+        verification = self._verifications.get(target_service)
+        if verification is None or anew:
             now, rows = datetime.now(UTC), sum(self._tables.values())
-            known = Verification(
+            verification = Verification(
                 verification_id=new_id(),
                 target_service=target_service,
                 status=VerificationStatus.FOLLOWING,
@@ -146,7 +146,7 @@ class FakeDatasync:
                 checked_at=now,
                 error="",
             )
-        self._verifications[target_service] = replace(known, status=VerificationStatus.FOLLOWING)
+        self._verifications[target_service] = replace(verification, status=VerificationStatus.FOLLOWING)
         return self._verifications[target_service]
 
     def verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
@@ -162,23 +162,23 @@ class FakeDatasync:
         return ()
 
     def stop_verification(self, *, ctx: CallContext, target_service: ServiceName) -> Verification:
-        known = self.verification(ctx=ctx, target_service=target_service)
-        self._verifications[target_service] = replace(known, status=VerificationStatus.STOPPED)
+        verification = self.verification(ctx=ctx, target_service=target_service)
+        self._verifications[target_service] = replace(verification, status=VerificationStatus.STOPPED)
         return self._verifications[target_service]
 
     def _chosen(self, table: str, service: str) -> builtins.list[str]:
-        found = [name for name in self._tables if name.startswith(f"{service}_") and table in {"", name}]
-        if not found:
+        chosen = [name for name in self._tables if name.startswith(f"{service}_") and table in {"", name}]
+        if not chosen:
             raise UnknownTable(table=table or f"{service}_*")
-        return found
+        return chosen
 
     def _move(self, ctx: CallContext, sync_id: UUID, status: SyncStatus) -> Sync:
         sync = self.get(ctx=ctx, sync_id=sync_id)
         if sync.status not in LIVE:
             raise IllegalSyncMove(status=sync.status)
-        return self._keep(replace(sync, status=status))
+        return self._save(replace(sync, status=status))
 
-    def _keep(self, sync: Sync) -> Sync:
+    def _save(self, sync: Sync) -> Sync:
         self._syncs[sync.sync_id] = sync
         return sync
 

@@ -134,9 +134,9 @@ def test_the_process_that_copies_is_killed_and_leaves_no_slot_and_another_begins
     sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
     program = (
         "import django, sys; django.setup()\n"
-        "from apps.datasync.gateways import copying; copying.CHUNK_PAGES = 1\n"
-        "from apps.datasync.logic import carrying; import uuid, time\n"
-        "while True: carrying.see_to(uuid.UUID(sys.argv[1])); time.sleep(0.2)\n"  # as the worker's clock does
+        "from apps.datasync.gateways import row_copy; row_copy.CHUNK_PAGES = 1\n"
+        "from apps.datasync.logic import sync_worker; import uuid, time\n"
+        "while True: sync_worker.ensure_running(uuid.UUID(sys.argv[1])); time.sleep(0.2)\n"  # as the worker's clock does
     )
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "landcontracts.settings", "SYNC_JOBS": "1"}
     carrier = subprocess.Popen([sys.executable, "-c", program, str(sync.sync_id)], cwd=BASE, env=environment)
@@ -251,7 +251,7 @@ def test_one_that_was_cancelled_at_its_last_chunk_does_not_empty_what_its_succes
     from apps.datasync.gateways import row_copy, subscription, tables
 
     followed(service)
-    with subscription.ends(service) as found:
+    with subscription.connect(service) as found:
         chosen = tables.describe_all(found.target, service)
         with pytest.raises(row_copy.IsPrimary, match="follows by another"):
             row_copy.empty(found.target, service, chosen, by="an earlier one", again=True)

@@ -311,11 +311,11 @@ def test_a_copy_never_empties_the_home(service: str, both):
     replication.unsubscribe(both.own, stages.forward_name(service))
     with control_connections.replicator("default") as slots:
         replication.drop_slot(slots, stages.forward_name(service))
-    until(lambda: not sync_worker._carried[sync.sync_id].is_alive())
+    until(lambda: not sync_worker._threads[sync.sync_id].is_alive())
     from apps.datasync.models import Sync
 
     Sync.objects.filter(id=sync.sync_id).update(status="running", phase="following")
-    sync_worker.see_to(sync.sync_id)
+    sync_worker.ensure_running(sync.sync_id)
     until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
     assert "that database is the primary" in Sync.objects.get(id=sync.sync_id).error
     assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone() == before

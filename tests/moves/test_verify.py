@@ -168,7 +168,7 @@ def test_a_comparison_that_was_cut_off_goes_on_where_it_was(service: str):
     Verification.objects.filter(id=found.verification_id).update(status="stopped")
     from apps.datasync.logic import verification_worker
 
-    until(lambda: not verification_worker._carried[found.verification_id].is_alive())  # as if its process were gone
+    until(lambda: not verification_worker._threads[found.verification_id].is_alive())  # as if its process were gone
     Verification.objects.filter(id=found.verification_id).update(status="following")
     again = call(DATASYNC).verify(ctx=ctx(), target_service=service)
     assert again.verification_id == found.verification_id

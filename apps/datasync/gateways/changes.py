@@ -1,6 +1,7 @@
-"""The keys of rows that have changed, read from a slot of its own: PostgreSQL's pgoutput messages, protocol version 1.
+"""Read the keys of changed rows from a replication slot: PostgreSQL's pgoutput messages, protocol version 1.
 
-Source: PostgreSQL manual, 54.9 "Logical Replication Message Formats". Values are not looked at; both servers are asked for them.
+Source: PostgreSQL manual, 54.9 "Logical Replication Message Formats". Values in the messages are ignored; both servers
+are asked for them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import NamedTuple
 from apps.core.postgres.connections import Connection
 
 PEEK = """
-SELECT lsn::text, data FROM pg_logical_slot_peek_binary_changes(%s, NULL, %s, 'proto_version', '1', 'publication_names', %s)
+SELECT lsn::text, data
+FROM pg_logical_slot_peek_binary_changes(%s, NULL, %s, 'proto_version', '1', 'publication_names', %s)
 """
-AT_ONCE = 2_000
+MAX_CHANGES = 2_000
 
 
 class Changed(NamedTuple):
-    """Rows that changed, by table, and up to where in the log. `tables` names those of which all rows did (TRUNCATE)."""
+    """The keys of changed rows by table, up to the log position `upto`. `tables` names the truncated tables."""
 
     rows: dict[str, set[tuple[str, ...]]]
     tables: set[str]
@@ -32,30 +34,31 @@ class _Relation(NamedTuple):
 
 
 class UnknownMessage(Exception):
-    """The server sent what protocol version 1 does not have."""
+    """The server sent a message that protocol version 1 does not have."""
 
 
 def peek(connection: Connection, slot: str, publication: str) -> Changed:
-    """What has changed since the slot was last advanced, whole transactions only.
+    """Read the changes since the slot was last advanced, whole transactions only.
 
-    `upto` is where the log was before it was asked, when nothing was left over: what else is in the log need not be kept either.
+    When every change was read and none concerned the publication, `upto` is the log position before the reading: the
+    log up to there need not be kept.
     """
     row = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-    messages = connection.execute(PEEK, [slot, AT_ONCE, publication], binary=True).fetchall()
-    found = read((str(lsn), bytes(data)) for lsn, data in messages)
-    is_all = len(messages) < AT_ONCE
-    return found._replace(upto=found.upto or (str(row[0]) if row and is_all else None), is_all=is_all)
+    messages = connection.execute(PEEK, [slot, MAX_CHANGES, publication], binary=True).fetchall()
+    changed = read((str(lsn), bytes(data)) for lsn, data in messages)
+    is_all = len(messages) < MAX_CHANGES
+    return changed._replace(upto=changed.upto or (str(row[0]) if row and is_all else None), is_all=is_all)
 
 
 def advance(connection: Connection, slot: str, upto: str) -> None:
-    """Forget what was compared."""
+    """Let the server discard the log up to `upto`."""
     connection.execute("SELECT pg_replication_slot_advance(%s, %s::pg_lsn)", [slot, upto])
 
 
 def read(messages: Iterable[tuple[str, bytes]]) -> Changed:
     """Collect the keys of changed rows. Raises: UnknownMessage."""
     relations: dict[int, _Relation] = {}
-    found = Changed({}, set(), None)
+    changed = Changed({}, set(), None)
     upto: str | None = None
     for lsn, data in messages:
         kind = data[:1]
@@ -67,15 +70,15 @@ def read(messages: Iterable[tuple[str, bytes]]) -> Changed:
             for values in _tuples(data):
                 if relation.key_places and all(values[place] is not None for place in relation.key_places):
                     key = tuple(values[place] or "" for place in relation.key_places)
-                    found.rows.setdefault(relation.name, set()).add(key)
+                    changed.rows.setdefault(relation.name, set()).add(key)
         elif kind == b"T":
             count = struct.unpack_from(">I", data, 1)[0]
-            found.tables.update(relations[number].name for number in struct.unpack_from(f">{count}I", data, 6))
+            changed.tables.update(relations[number].name for number in struct.unpack_from(f">{count}I", data, 6))
         elif kind == b"C":
             upto = _lsn(struct.unpack_from(">Q", data, 10)[0])
         elif kind not in b"BOYM":
             raise UnknownMessage(f"{kind!r} at {lsn}")
-    return found._replace(upto=upto)
+    return changed._replace(upto=upto)
 
 
 def _relation(data: bytes) -> tuple[int, _Relation]:
@@ -91,13 +94,13 @@ def _relation(data: bytes) -> tuple[int, _Relation]:
         if is_key:
             places[column] = place
         at += 8
-    # In the order of names, as tables are described.
+    # In the order of column names, as `tables` describes keys.
     return number, _Relation(name, tuple(places[column] for column in sorted(places)))
 
 
 def _tuples(data: bytes) -> list[list[str | None]]:
-    """The rows of an insert, update or delete: old (by key or whole) and new."""
-    found = []
+    """The tuples of an insert, update or delete: old (by key or whole) and new."""
+    rows = []
     at = 5
     while at < len(data):
         at += 1  # K, O or N
@@ -114,8 +117,8 @@ def _tuples(data: bytes) -> list[list[str | None]]:
                 at += size
             else:  # n: NULL, or not part of the key; u: a large value that did not change
                 values.append(None)
-        found.append(values)
-    return found
+        rows.append(values)
+    return rows
 
 
 def _string(data: bytes, at: int) -> tuple[str, int]:

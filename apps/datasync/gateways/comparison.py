@@ -1,4 +1,4 @@
-"""Comparing a table's rows on two servers: checksums of ranges of keys, narrowed to every row and field that differs."""
+"""Comparing a table's rows on two servers: checksums of key ranges, narrowed to every row and field that differs."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ Key = tuple[str, ...]
 
 
 class Both(NamedTuple):
-    """A connection to each side. `primary` is where people write, `other` what follows it."""
+    """A connection to each side: `primary` takes the writes, `other` follows it."""
 
     primary: Connection
     other: Connection
 
 
 class Unlike(Exception):
-    """The table has other columns, types or keys on the other side: no row of it can be the same."""
+    """The table has other columns, types or keys on the other side, so that none of its rows can be the same."""
 
 
 class Range(NamedTuple):
-    """Keys after `after` up to and with `upto`; None is an open end."""
+    """Keys after `after`, up to and including `upto`; None is an open end."""
 
     after: Key | None
     upto: Key | None
 
 
-class Found(NamedTuple):
+class RowDifference(NamedTuple):
     """A row that is not the same on both sides."""
 
     key: Key
@@ -47,11 +47,11 @@ def require_alike(primary: Table, other: Table) -> None:
     """Raise Unlike unless both have the same columns, types and key."""
     if primary.columns != other.columns or primary.key != other.key:
         differing = sorted({column.name for column in {*primary.columns} ^ {*other.columns}}) or ["the primary key"]
-        raise Unlike(f"{primary.name} is made differently on the two sides: {', '.join(differing)}")
+        raise Unlike(f"{primary.name} has different definitions on the two sides: {', '.join(differing)}")
 
 
 def ranges(connection: Connection, table: Table, after: Key | None, rows: int = CHUNK_ROWS) -> Iterator[Range]:
-    """The table's keys in ranges of so many rows, the last one open: what the other side has beyond it is extra."""
+    """Divide a table's keys into ranges of `rows` rows. The last is open: it covers extra keys on the other side."""
     while True:
         query = sql.SQL("SELECT {text} FROM {table} WHERE {where} ORDER BY {key} OFFSET {offset} LIMIT 1").format(
             text=table.key_text,
@@ -69,15 +69,15 @@ def ranges(connection: Connection, table: Table, after: Key | None, rows: int = 
 
 
 def checksums(both: Both, table: Table, within: Range) -> tuple[tuple[int, str], tuple[int, str]]:
-    """The count and the sum of hashes of a range's rows, in the primary and on the other side, asked for at the same time."""
+    """The count and the sum of hashes of a range's rows on both sides, computed at the same time."""
     query = sql.SQL("SELECT count(*), coalesce(sum(({})::numeric), 0)::text FROM {} WHERE {}").format(
         table.row_hash, table.named, _within(table, within)
     )
-    return _on_both(both, lambda connection: _one(connection, query))
+    return _on_both(both, lambda connection: _count_and_sum(connection, query))
 
 
 def differing(both: Both, table: Table, within: Range) -> list[Key]:
-    """The keys of all rows in a range that are not the same on both sides."""
+    """The keys of a range's rows that are not the same on both sides."""
     query = sql.SQL("SELECT {}, {} FROM {} WHERE {}").format(
         table.key_text, table.row_hash, table.named, _within(table, within)
     )
@@ -86,7 +86,7 @@ def differing(both: Both, table: Table, within: Range) -> list[Key]:
 
 
 def hashes(connection: Connection, table: Table, keys: Iterable[Key]) -> dict[Key, int]:
-    """The hashes of these rows, of those that there are."""
+    """The hashes of the rows with these keys; missing rows are left out."""
     rows = [table.key_row(key) for key in keys]
     if not rows:
         return {}
@@ -96,14 +96,14 @@ def hashes(connection: Connection, table: Table, keys: Iterable[Key]) -> dict[Ke
     return _hashes(connection.execute(query).fetchall())
 
 
-def hold(connection: Connection, table: Table, keys: Sequence[Key]) -> None:
-    """Keep these rows as they are until the transaction ends. Raises: psycopg.errors.LockNotAvailable."""
+def lock(connection: Connection, table: Table, keys: Sequence[Key]) -> None:
+    """Lock these rows against changes until the transaction ends. Raises: psycopg.errors.LockNotAvailable."""
     rows = sql.SQL(", ").join(table.key_row(key) for key in keys)
     connection.execute(sql.SQL("SELECT 1 FROM {} WHERE {} IN ({}) FOR SHARE").format(table.named, _key(table), rows))
 
 
-def explain(both: Both, table: Table, key: Key) -> Found | None:
-    """What differs in one row, or None where nothing does any more."""
+def explain(both: Both, table: Table, key: Key) -> RowDifference | None:
+    """What differs in one row, or None when it is the same by now."""
     parts = [
         sql.SQL("encode(record_send(ROW({})), 'hex')").format(sql.Identifier(column.name)) for column in table.columns
     ]
@@ -114,11 +114,11 @@ def explain(both: Both, table: Table, key: Key) -> Found | None:
     if primary == other:
         return None
     if primary is None or other is None:
-        return Found(key, DifferenceKind.MISSING if other is None else DifferenceKind.EXTRA, ())
+        return RowDifference(key, DifferenceKind.MISSING if other is None else DifferenceKind.EXTRA, ())
     names = tuple(
         column.name for column, ours, theirs in zip(table.columns, primary, other, strict=True) if ours != theirs
     )
-    return Found(key, DifferenceKind.CHANGED, names)
+    return RowDifference(key, DifferenceKind.CHANGED, names)
 
 
 def _key(table: Table) -> sql.Composed:
@@ -137,21 +137,21 @@ def _hashes(rows: Sequence[Any]) -> dict[Key, int]:
     return {tuple(key): hash_ for key, hash_ in rows}
 
 
-def _one(connection: Connection, query: sql.Composed) -> tuple[int, str]:
+def _count_and_sum(connection: Connection, query: sql.Composed) -> tuple[int, str]:
     row = connection.execute(query).fetchone()
     rows, total = row or (0, "0")
     return int(rows), str(total)
 
 
 def _on_both(both: Both, ask: Callable[[Connection], T]) -> tuple[T, T]:
-    """Ask both servers at once; each has a core of its own."""
+    """Query both servers at the same time; each has a core of its own."""
     answers: dict[int, T] = {}
     problems: list[BaseException] = []
 
     def other() -> None:
         try:
             answers[1] = ask(both.other)
-        except BaseException as error:  # noqa: BLE001 - raised below, in the thread that asked
+        except BaseException as error:  # noqa: BLE001 - raised below, in the calling thread
             problems.append(error)
 
     thread = threading.Thread(target=other, name="compare", daemon=True)

@@ -1,4 +1,4 @@
-"""How far synchronisations and comparisons are, read from their records at each scrape: true whichever process carries them."""
+"""Progress of synchronisations and comparisons, read from their records at each scrape: correct in every process."""
 
 from __future__ import annotations
 

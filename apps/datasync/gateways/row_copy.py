@@ -1,7 +1,7 @@
-"""Copying tables from one server to another as they were at one moment: binary COPY, in parallel chunks, keys built afterwards.
+"""Copying tables between servers as of one snapshot: binary COPY, in parallel chunks, keys built afterwards.
 
-A chunk is a range of a table's pages: read in the order of the disk, whatever the key is. Under one snapshot the pages hold the
-same rows for everybody who reads them.
+A chunk is a range of a table's pages, read in disk order independently of the key. Under one snapshot the pages hold
+the same rows for every reader.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from apps.datasync.gateways.tables import PAGE_BYTES, Table
 
 CHUNK_PAGES = 2048
 BLOCK_BYTES = 128 * 1024
-# Keys that were dropped before a copy, so that a copy that dies leaves behind what they were.
+# Definitions of the keys dropped before a copy; they outlive a copy that dies.
 KEYS = "extraction.dropped_key"
 KEYS_OF = """
 SELECT conrelid::regclass::text, 'CONSTRAINT', conname, pg_get_constraintdef(oid),
     CASE contype WHEN 'p' THEN 1 WHEN 'u' THEN 2 WHEN 'x' THEN 2 ELSE 3 END
-FROM pg_constraint WHERE contype IN ('p', 'u', 'x', 'f') AND (conrelid = ANY(%(t)s::regclass[]) OR confrelid = ANY(%(t)s::regclass[]))
+FROM pg_constraint WHERE contype IN ('p', 'u', 'x', 'f')
+    AND (conrelid = ANY(%(t)s::regclass[]) OR confrelid = ANY(%(t)s::regclass[]))
 UNION ALL
 SELECT i.indrelid::regclass::text, 'INDEX', i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid), 2
 FROM pg_index i WHERE i.indrelid = ANY(%(t)s::regclass[])
@@ -34,7 +35,7 @@ FROM pg_index i WHERE i.indrelid = ANY(%(t)s::regclass[])
 
 
 class _Key(NamedTuple):
-    """A key or an index of a table, as `KEYS_OF` finds it. Those of a lower turn are built first."""
+    """A key or an index of a table, as `KEYS_OF` selects it. Keys of a lower turn are built first."""
 
     relation: str
     kind: str
@@ -44,11 +45,11 @@ class _Key(NamedTuple):
 
 
 class Stopped(Exception):
-    """Whoever asked for the copy wants it no more."""
+    """The copy is no longer wanted."""
 
 
 class Progress(NamedTuple):
-    """How much has been copied since the last time."""
+    """How much has been copied since the last report."""
 
     rows: int
     bytes: int
@@ -62,7 +63,7 @@ class _Chunk(NamedTuple):
 
 @contextlib.contextmanager
 def snapshot(source: str) -> Iterator[str]:
-    """One moment of a database, for as long as the block lasts; its name."""
+    """Export a snapshot of a database and yield its name; it lasts as long as the block."""
     with connections.control(source, options="-c idle_in_transaction_session_timeout=0") as connection:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute("SELECT pg_export_snapshot()").fetchone()
@@ -70,14 +71,14 @@ def snapshot(source: str) -> Iterator[str]:
 
 
 class IsPrimary(Exception):
-    """People write there: a primary is never emptied."""
+    """The target takes writes: a primary is never emptied."""
 
 
 def empty(target: Connection, service: str, tables: Sequence[Table], *, by: str, again: bool = False) -> None:
-    """Take out every row, and every key and index, remembering what they were. Tables that refer to these lose that key too.
+    """Delete every row, and drop every key and index after recording its definition; foreign keys to these tables too.
 
-    `by` is the synchronisation that fills them from now on; `again` for one that gives up what it has filled, unless another has
-    begun meanwhile. Raises: IsHome.
+    `by` is the synchronisation that fills the tables from now on. `again` is set by one that discards its own copy, and
+    is refused when another has begun meanwhile. Raises: IsPrimary.
     """
     names = [f"public.{table.name}" for table in tables]
     with target.transaction():
@@ -89,8 +90,8 @@ def empty(target: Connection, service: str, tables: Sequence[Table], *, by: str,
             f"CREATE TABLE IF NOT EXISTS {KEYS} (relation text, kind text, name text, definition text, turn int,"
             " PRIMARY KEY (relation, name))"
         )
-        found = target.execute(KEYS_OF, {"t": names}).fetchall()
-        for row in sorted(map(_Key._make, found), key=lambda key: -key.turn):
+        keys = target.execute(KEYS_OF, {"t": names}).fetchall()
+        for row in sorted(map(_Key._make, keys), key=lambda key: -key.turn):
             target.execute(f"INSERT INTO {KEYS} VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING", row)
             target.execute(_drop(row.relation, row.kind, row.name))
         target.execute(
@@ -99,11 +100,11 @@ def empty(target: Connection, service: str, tables: Sequence[Table], *, by: str,
 
 
 def mend(target: Connection, service: str) -> None:
-    """What a copy that died has left: tables without keys, half filled. They are emptied and get their keys. Raises: IsHome."""
+    """Empty the tables that a dead copy left half filled and without keys, and rebuild the keys. Raises: IsPrimary."""
     if (target.execute("SELECT to_regclass(%s)", [KEYS]).fetchone() or [None])[0] is None:
         return
     with target.transaction():
-        # Every table of the service that still wants a key, so that what refers to what is empty as well.
+        # Every table of the service that lacks a key, so that tables that refer to each other are empty together.
         pattern = replication.pattern_of(service)
         rows = target.execute(f"SELECT DISTINCT relation FROM {KEYS} WHERE relation ~ %s", [pattern]).fetchall()
         if rows:
@@ -114,7 +115,7 @@ def mend(target: Connection, service: str) -> None:
 
 
 def _require_closed(target: Connection, service: str, tables: Sequence[str]) -> None:
-    """Raise IsHome where people write, where somebody follows already, or where what is done would travel to somebody else."""
+    """Raise IsPrimary when the target takes writes, follows already, or publishes these tables to another database."""
     if not fences.hold_closed(target, service):
         raise IsPrimary(f"that database is the primary of {service}")
     if replication.is_subscribed(target, f"lc_{service}"):
@@ -127,7 +128,7 @@ def _require_closed(target: Connection, service: str, tables: Sequence[str]) -> 
 
 
 def build_keys(target: Connection) -> None:
-    """Build every key that was dropped: primary and unique first, then what refers to them.
+    """Build every key that was dropped: primary and unique keys first, then foreign keys.
 
     Raises: psycopg.IntegrityError when the rows do not allow one.
     """
@@ -142,7 +143,7 @@ def build_keys(target: Connection) -> None:
 
 
 def tidy(target: Connection, tables: Sequence[Table]) -> None:
-    """Statistics and visibility, and a checkpoint: without them the first writes after a copy take half a second."""
+    """Vacuum, analyse and checkpoint: without these the first writes after a copy take half a second."""
     for table in tables:
         target.execute(sql.SQL("VACUUM (ANALYZE) {}").format(table.named))
     target.execute("CHECKPOINT")
@@ -155,10 +156,12 @@ def copy(
     *,
     at: str,
     jobs: int,
-    tell: Callable[[Progress], None],
+    report: Callable[[Progress], None],
     wanted: Callable[[], bool],
 ) -> None:
-    """Copy tables as they were in the snapshot `at` into empty ones. `wanted` is asked between chunks; it may wait.
+    """Copy tables as of the snapshot `at` into empty ones.
+
+    `report` is called after each chunk; `wanted` before each chunk, and may block.
 
     Raises: Stopped; psycopg.Error.
     """
@@ -179,8 +182,8 @@ def copy(
                         if not wanted():
                             raise Stopped
                         rows = _copy(reader, writer, chunk)
-                        tell(Progress(rows, (min(chunk.end_page, chunk.table.pages) - chunk.first_page) * PAGE_BYTES))
-        except BaseException as error:  # noqa: BLE001 - told to whoever waits for the threads
+                        report(Progress(rows, (min(chunk.end_page, chunk.table.pages) - chunk.first_page) * PAGE_BYTES))
+        except BaseException as error:  # noqa: BLE001 - raised below, in the calling thread
             failures.append(error)
 
     threads = [threading.Thread(target=work, name=f"copy-{number}", daemon=True) for number in range(jobs)]

@@ -1,4 +1,4 @@
-"""The names and the doing of one synchronisation between two servers: what is published, what is followed, how far it is."""
+"""One synchronisation between two servers: its names, publication, subscription, slots and lag."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARED = primaries.SHARED
 
 
 class Line(NamedTuple):
-    """From the shared database to a service's own. Publication, slot and subscription have one name."""
+    """A stream from the shared database to a service's own; publication, slot and subscription share one name."""
 
     service: str
     name: str
@@ -24,12 +24,12 @@ class Line(NamedTuple):
 
     @property
     def marker(self) -> str:
-        """The name of this line's beats."""
+        """The name of this line's heartbeats."""
         return self.name
 
 
 class Ends(NamedTuple):
-    """Control connections to both ends, and the replicator's to the source, which may handle slots."""
+    """Control connections to both ends, and the replicator's connection to the source, which may manage slots."""
 
     source: Connection
     target: Connection
@@ -37,12 +37,12 @@ class Ends(NamedTuple):
 
 
 def line_of(service: str, table: str, sync_id: UUID) -> Line:
-    """A whole service has one line; a table by itself a line per synchronisation."""
+    """A whole service has one line; a single table has one per synchronisation."""
     return Line(service, f"lc_sync_{sync_id.hex[:16]}" if table else f"lc_{service}", not table)
 
 
 def require_target(service: str) -> None:
-    """Raise NoTarget unless the service has a database of its own that this process can lead."""
+    """Raise NoTarget unless the service has a database of its own that this process may control."""
     if not (primaries.is_movable(service) and connections.is_configured(service) and connections.is_configured(SHARED)):
         raise NoTarget(service=service)
 
@@ -54,8 +54,8 @@ def require_primary(service: str) -> None:
 
 
 @contextlib.contextmanager
-def ends(service: str) -> Iterator[Ends]:
-    """Connections to both ends of a service's line. Raises: NoTarget, psycopg.OperationalError."""
+def connect(service: str) -> Iterator[Ends]:
+    """Connect to both ends of a service's line. Raises: NoTarget, psycopg.OperationalError."""
     require_target(service)
     with contextlib.ExitStack() as stack:
         yield Ends(
@@ -65,43 +65,43 @@ def ends(service: str) -> Iterator[Ends]:
         )
 
 
-def begin(found: Ends, line: Line, tables: Sequence[str]) -> None:
-    """Publish the tables. A whole service's keep their shape from now on, on both sides."""
-    for connection in (found.source, found.target):
+def begin(ends: Ends, line: Line, tables: Sequence[str]) -> None:
+    """Publish the tables. For a whole service, DDL on its tables is refused on both sides from now on."""
+    for connection in (ends.source, ends.target):
         replication.make_marker(connection, line.service)
         if line.is_whole:
             fences.set_moving(connection, line.service, moving=True)
-    replication.publish(found.source, line.name, tables, marker=replication.marker_of(line.service))
+    replication.publish(ends.source, line.name, tables, marker=replication.marker_of(line.service))
 
 
-def follow(found: Ends, line: Line, temporary_slot: str) -> None:
-    """From the slot's first moment on, apply every change to the target."""
-    replication.drop_slot(found.slots, line.name)
-    replication.keep_slot(found.slots, temporary_slot, line.name)
-    replication.subscribe(found.target, line.name, connections.address(SHARED))
+def follow(ends: Ends, line: Line, temporary_slot: str) -> None:
+    """Apply every change since the temporary slot was created to the target."""
+    replication.drop_slot(ends.slots, line.name)
+    replication.keep_slot(ends.slots, temporary_slot, line.name)
+    replication.subscribe(ends.target, line.name, connections.address(SHARED))
 
 
-def is_following(found: Ends, line: Line) -> bool:
-    """Whether both ends are there to go on from."""
-    if not replication.is_subscribed(found.target, line.name):
+def is_following(ends: Ends, line: Line) -> bool:
+    """Whether the subscription and its slot exist, so that following can continue."""
+    if not replication.is_subscribed(ends.target, line.name):
         return False
-    slot = replication.slot(found.slots, line.name)
+    slot = replication.slot(ends.slots, line.name)
     return slot is not None and not slot.is_lost
 
 
-def end(found: Ends, line: Line) -> list[str]:
-    """Take everything down, on whatever there is; the names of the slots that were dropped."""
-    replication.unsubscribe(found.target, line.name)
-    dropped = [name for name in (line.name, temporary(line)) if replication.drop_slot(found.slots, name)]
-    replication.unpublish(found.source, line.name)
-    if line.is_whole and fences.is_writable(found.source, line.service):
-        for connection in (found.source, found.target):
+def end(ends: Ends, line: Line) -> list[str]:
+    """Drop whichever subscription, slots and publication exist; return the names of the dropped slots."""
+    replication.unsubscribe(ends.target, line.name)
+    dropped = [name for name in (line.name, temporary(line)) if replication.drop_slot(ends.slots, name)]
+    replication.unpublish(ends.source, line.name)
+    if line.is_whole and fences.is_writable(ends.source, line.service):
+        for connection in (ends.source, ends.target):
             fences.set_moving(connection, line.service, moving=False)
     return dropped
 
 
 def drop_strays(wanted: Callable[[], set[str]]) -> tuple[str, ...]:
-    """Drop our slots of the shared database that nobody wants. They are listed before it is asked who is wanted."""
+    """Drop unused slots of the shared database. They are listed before `wanted` is called, so that new ones stay."""
     if not connections.is_configured(SHARED):
         return ()
     with connections.replicator(SHARED) as slots:
@@ -114,15 +114,15 @@ def drop_strays(wanted: Callable[[], set[str]]) -> tuple[str, ...]:
 
 
 def temporary(line: Line) -> str:
-    """The name of the slot under which rows are copied."""
+    """The name of the slot that exists while rows are copied."""
     return f"{line.name}_copy"
 
 
 def verifying_slot(service: str) -> str:
-    """The name of the slot by which changed rows are compared."""
+    """The name of the slot from which changed rows are read for comparison."""
     return f"lc_{service}_verify"
 
 
-def lag(found: Ends, line: Line) -> replication.Slot | None:
-    """How far the target is behind, by the source's log."""
-    return replication.slot(found.slots, line.name)
+def lag(ends: Ends, line: Line) -> replication.Slot | None:
+    """The line's slot, which says how far the target is behind the source's log."""
+    return replication.slot(ends.slots, line.name)

@@ -29,7 +29,7 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table: columns by name, the key's among them, pages on disk, and rows by the statistics."""
+    """A table: its columns by name, the key's columns, pages on disk, and the estimated number of rows."""
 
     name: str
     columns: tuple[Column, ...]
@@ -39,14 +39,14 @@ class Table(NamedTuple):
 
     @property
     def named(self) -> sql.Identifier:
-        """The table in a statement."""
+        """The table as an identifier in a statement."""
         return sql.Identifier("public", self.name)
 
     @property
     def row_hash(self) -> sql.Composed:
         """64 bits over the bytes of all columns as the server sends them, types included.
 
-        Not `hash_record`: it takes for equal what `=` does, and 1.0 and 1.00 are not the same row.
+        Not `hash_record`: it equates what `=` equates, and 1.0 and 1.00 are not the same row.
         """
         columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in self.columns)
         return sql.SQL("hashbyteaextended(record_send(ROW({})), 0)").format(columns)
@@ -78,12 +78,12 @@ def tables_of(connection: Connection, service: str) -> tuple[str, ...]:
 
 
 def describe(connection: Connection, service: str, name: str) -> Table:
-    """A table of a service. Raises: UnknownTable when the service has none such, or it has no primary key."""
+    """A table of a service. Raises: UnknownTable when the service has no such table, or it has no primary key."""
     if name not in tables_of(connection, service):
         raise UnknownTable(table=name)
-    found = connection.execute(COLUMNS, [f"public.{name}"]).fetchall()
-    columns = tuple(Column(column, kind) for column, kind, _ in found)
-    key = tuple(Column(column, kind) for column, kind, is_key in found if is_key)
+    described = connection.execute(COLUMNS, [f"public.{name}"]).fetchall()
+    columns = tuple(Column(column, kind) for column, kind, _ in described)
+    key = tuple(Column(column, kind) for column, kind, is_key in described if is_key)
     size = connection.execute(SIZE, [f"public.{name}"]).fetchone()
     if not key or size is None:
         raise UnknownTable(table=name)
@@ -100,13 +100,13 @@ def describe_all(connection: Connection, service: str, only: str = "") -> tuple[
 
 
 def count(connection: Connection, table: Table) -> int:
-    """How many rows there are."""
+    """The number of rows."""
     row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table.named)).fetchone()
     return int(row[0]) if row else 0
 
 
 def checksum(connection: Connection, table: Table) -> tuple[int, str]:
-    """How many rows there are, and a sum over their hashes, whatever their order."""
+    """The number of rows and the sum of their hashes, which does not depend on their order."""
     query = sql.SQL("SELECT count(*), coalesce(sum(({})::numeric), 0)::text FROM {}").format(
         table.row_hash, table.named
     )

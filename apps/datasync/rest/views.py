@@ -22,7 +22,7 @@ from apps.datasync.interface import (
 
 
 class NewSync(RequestBody):
-    """A table to bring over, or all of a service's."""
+    """A table to copy, or all tables of a service."""
 
     target_service: ServiceName
     source_table: TableName | None = None
@@ -43,7 +43,7 @@ class Start(View):
 
     @endpoint(status=201)
     def post(self, ctx: CallContext, body: NewSync) -> Sync:
-        """Begin to bring a table, or all of a service's, to the service's own database."""
+        """Begin to copy a table, or all tables of a service, to the service's own database."""
         return call(DATASYNC).start(ctx=ctx, **fields_of(body))
 
 
@@ -61,7 +61,7 @@ class Pause(View):
 
     @endpoint()
     def post(self, ctx: CallContext, sync_id: UUID) -> Sync:
-        """Stop for now."""
+        """Pause a synchronisation."""
         return call(DATASYNC).pause(ctx=ctx, sync_id=sync_id)
 
 
@@ -70,7 +70,7 @@ class Resume(View):
 
     @endpoint()
     def post(self, ctx: CallContext, sync_id: UUID) -> Sync:
-        """Go on."""
+        """Continue a paused synchronisation."""
         return call(DATASYNC).resume(ctx=ctx, sync_id=sync_id)
 
 
@@ -79,7 +79,7 @@ class Cancel(View):
 
     @endpoint()
     def post(self, ctx: CallContext, sync_id: UUID) -> Sync:
-        """End it and drop its slots."""
+        """End a synchronisation and drop its slots."""
         return call(DATASYNC).cancel(ctx=ctx, sync_id=sync_id)
 
 
@@ -104,12 +104,12 @@ class VerificationDetail(View):
 
     @endpoint()
     def get(self, ctx: CallContext, target_service: str) -> Verification:
-        """How far a comparison is, and what it has found."""
+        """The progress of a comparison, and how many rows differ."""
         return call(DATASYNC).verification(ctx=ctx, target_service=target_service)
 
 
 class PageQuery(Dto):
-    """Which rows."""
+    """The page of rows to list."""
 
     limit: PageSize = 50
     offset: Offset = 0
@@ -120,7 +120,7 @@ class Differences(View):
 
     @endpoint()
     def get(self, ctx: CallContext, target_service: str, query: PageQuery) -> tuple[Difference, ...]:
-        """Every row that differs, with its fields."""
+        """The rows that differ, with the fields that differ."""
         return call(DATASYNC).differences(ctx=ctx, target_service=target_service, **fields_of(query))
 
 

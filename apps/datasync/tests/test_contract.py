@@ -40,12 +40,12 @@ def no_leftovers(world: World):
             call(DATASYNC).cancel(ctx=world.ctx(), sync_id=sync.sync_id)
 
 
-def start(world: World, table: str | None = TABLE, kind: SyncType = SyncType.FULL):
-    return call(DATASYNC).start(ctx=world.ctx(), source_table=table, target_service="contracts", sync_type=kind)
+def start(world: World, table: str | None = TABLE, sync_type: SyncType = SyncType.FULL):
+    return call(DATASYNC).start(ctx=world.ctx(), source_table=table, target_service="contracts", sync_type=sync_type)
 
 
 def until(world: World, sync, wanted, seconds: float = 60):
-    """Ask for it to be carried until it is as wanted."""
+    """Advance a synchronisation until it is as wanted."""
     deadline = time.monotonic() + seconds
     while not wanted(sync):
         assert time.monotonic() < deadline, sync
@@ -66,7 +66,7 @@ def test_a_table_is_copied_whole(world: World):
     assert (sync.status, sync.phase) == (SyncStatus.COMPLETED, SyncPhase.ENDED), sync.error
     assert sync.records_processed >= 3
     assert sync.finished_at is not None
-    assert sync.sync_id in {known.sync_id for known in call(DATASYNC).list(ctx=world.ctx(), limit=200)}
+    assert sync.sync_id in {listed.sync_id for listed in call(DATASYNC).list(ctx=world.ctx(), limit=200)}
     compared = call(DATASYNC).compare(ctx=world.ctx(), source_table=TABLE, target_service="contracts")
     assert compared.target_rows == sync.records_processed
     assert compared.equal
@@ -83,12 +83,12 @@ def test_all_tables_of_a_service_are_followed_and_compared_until_it_is_cancelled
         start(world)
     assert refusal.value.sync_id == sync.sync_id
 
-    found = call(DATASYNC).verify(ctx=world.ctx(), target_service="contracts", anew=True)
+    verification = call(DATASYNC).verify(ctx=world.ctx(), target_service="contracts", anew=True)
     deadline = time.monotonic() + 60
-    while found.compared_at is None or found.checked_at is None:
-        assert time.monotonic() < deadline, found
-        found = call(DATASYNC).verification(ctx=world.ctx(), target_service="contracts")
-    assert (found.status, found.differences, found.error) == (VerificationStatus.FOLLOWING, 0, "")
+    while verification.compared_at is None or verification.checked_at is None:
+        assert time.monotonic() < deadline, verification
+        verification = call(DATASYNC).verification(ctx=world.ctx(), target_service="contracts")
+    assert (verification.status, verification.differences, verification.error) == (VerificationStatus.FOLLOWING, 0, "")
     assert call(DATASYNC).differences(ctx=world.ctx(), target_service="contracts") == ()
     stopped = call(DATASYNC).stop_verification(ctx=world.ctx(), target_service="contracts")
     assert stopped.status is VerificationStatus.STOPPED
