@@ -1,4 +1,4 @@
-"""People and access in the admin: looked at here, blocked and granted roles through the interface."""
+"""People and access in the admin, read only; blocks and roles go through the interface."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class UserAdmin(ReadOnly):
 
 @admin.register(RefreshToken)
 class RefreshTokenAdmin(ReadOnly):
-    """Refresh tokens; the tokens themselves are nowhere."""
+    """Records of refresh tokens; the tokens themselves are not stored."""
 
     list_display = ("created_at", "user", "expires_at", "replaced_at", "revoked_at")
     list_select_related = ("user",)
@@ -78,7 +78,7 @@ class LogInFailureAdmin(ReadOnly):
 
 @admin.register(SigningKey)
 class SigningKeyAdmin(ReadOnly):
-    """Keys that have signed access tokens; the keys themselves are nowhere."""
+    """Keys that have signed access tokens; the keys themselves are not stored."""
 
     list_display = ("first_used_at", "kid")
     ordering = ("-first_used_at",)

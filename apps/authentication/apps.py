@@ -12,7 +12,7 @@ class AuthenticationConfig(AppConfig):
     verbose_name = _("People and access")
 
     def ready(self) -> None:
-        """How old the signing key is, where it is held, is a metric; whether it signs is a part of readiness."""
+        """Register the signing key's readiness probe and, where the process holds the key, the metric of its age."""
         from apps.authentication.gateways import probe
         from apps.authentication.gateways.metrics import SigningKeyCollector
         from apps.core.health import registry

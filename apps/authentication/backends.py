@@ -1,4 +1,4 @@
-"""Django's log-in for pages, the browsable API and the admin: the same rules and lock-out as the API's, by the interface."""
+"""Django's log-in for pages, browsable API and admin, through the interface: the API's rules and lock-out apply."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from apps.core.seam.client.registry import call
 
 
 class SeamBackend(ModelBackend):
-    """Checks the password by the service; loads the account and its admin permissions from the tables."""
+    """Checks the password through the service; loads the account and its admin permissions from the tables."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
-        """The person, or None."""
+        """The account with this address and password, or None."""
         email = (username or kwargs.get("email") or "").strip().lower()
         try:
             msgspec.convert(email, Email)

@@ -11,10 +11,10 @@ class Argon2(Argon2PasswordHasher):
 
     @property
     def time_cost(self) -> int:  # type: ignore[override]  # Django declares a class attribute
-        """Passes."""
+        """The number of passes."""
         return int(settings.ARGON2_TIME_COST)
 
     @property
     def memory_cost(self) -> int:  # type: ignore[override]  # likewise
-        """KiB."""
+        """Memory in KiB."""
         return int(settings.ARGON2_MEMORY_KIB)

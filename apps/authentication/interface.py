@@ -1,6 +1,6 @@
-"""Who people are: accounts, log-in, tokens. The public file of `authentication`.
+"""Accounts, log-in and tokens. The public file of `authentication`.
 
-Here: errors, DTOs and the Protocol. Not here: what a person may do with a contract; that is asked of `contracts`.
+Here: errors, DTOs and the Protocol. Not here: what a person may do with a contract (`contracts`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.interface.labels import LabelledEnum
 from apps.core.interface.operations import ServiceKey, command, query
 
-# As HTML's e-mail fields take it (WHATWG HTML, 4.10.5.1.5), with a dot in the domain.
+# As HTML's e-mail fields accept it (WHATWG HTML, 4.10.5.1.5), with a dot in the domain.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 EMAIL = rf"^[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+)*@{_LABEL}(?:\.{_LABEL})+$(?!\n)"
 Email = Annotated[str, Meta(min_length=5, max_length=254, pattern=EMAIL)]
@@ -27,7 +27,7 @@ Locale = Annotated[str, Meta(pattern=r"^(ru|en)$(?!\n)")]
 
 
 class Role(LabelledEnum):
-    """What a person does on the platform. A person declares the first four; an administrator grants the last two."""
+    """A person's role on the platform. A person declares the first four; an administrator grants the last two."""
 
     SELLER = "seller", gettext_noop("Seller")
     BUYER = "buyer", gettext_noop("Buyer")
@@ -63,7 +63,7 @@ class PersonCard(Dto):
 
 
 class Recipient(Dto):
-    """Where and in what language a person is told things; for system work only."""
+    """The address and language for notifications to a person; for system work only."""
 
     id: UUID
     email: str
@@ -81,7 +81,7 @@ class TokenPair(Dto, tag="tokens"):
 
 
 class Refusal(enum.StrEnum):
-    """Why no tokens were given."""
+    """Why no tokens were issued."""
 
     BAD_CREDENTIALS = "bad_credentials"
     LOCKED_OUT = "locked_out"
@@ -97,12 +97,12 @@ class Refused(Dto, tag="refused"):
 
 
 def is_refused(answer: object) -> bool:
-    """Whether no tokens were given."""
+    """Whether an answer refuses the attempt."""
     return isinstance(answer, Refused)
 
 
 class ForgetReport(Dto):
-    """How many rows were deleted."""
+    """How many refresh tokens and failed log-ins were deleted."""
 
     tokens: int
     failures: int
@@ -115,7 +115,7 @@ class SignedIn(Dto, tag="signed_in"):
 
 
 class EmailTaken(DomainError, code="email_taken", category=Category.CONFLICT):
-    """Another account has the address."""
+    """Another account has this address."""
 
     message = gettext_noop("An account with this e-mail exists already.")
 
@@ -163,19 +163,19 @@ class AuthenticationService(Protocol):
 
     @command(refused=is_refused)
     def refresh(self, *, ctx: CallContext, refresh_token: Line) -> TokenPair | Refused:
-        """Rotate a refresh token (RFC 9700, section 4.14.2). Reuse revokes the family; see the service's logic."""
+        """Rotate a refresh token (RFC 9700, section 4.14.2). Reuse revokes the family; see `logic/rotation.py`."""
 
     @command
     def log_out(self, *, ctx: CallContext, refresh_token: Line) -> None:
-        """Revoke a refresh token's family. An unknown token is no error: the aim is reached (RFC 7009, section 2.2)."""
+        """Revoke a refresh token's family. An unknown token is no error: it cannot be used (RFC 7009, section 2.2)."""
 
     @command(refused=is_refused)
     def sign_in(self, *, ctx: CallContext, email: Email, password: Password) -> SignedIn | Refused:
-        """Check a password for a browser session; counted and locked out as `log_in` is."""
+        """Check a password for a browser session; failures count and lock out as those of `log_in`."""
 
     @query
     def get(self, *, ctx: CallContext, user_id: UUID) -> User:
-        """An account: one's own, or any for an administrator. Raises: UserNotFound."""
+        """An account: the actor's own, or any for an administrator. Raises: UserNotFound."""
 
     @query(any_order=("",))
     def cards(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[PersonCard, ...]:
@@ -187,7 +187,7 @@ class AuthenticationService(Protocol):
 
     @query(any_order=("",))
     def recipients(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[Recipient, ...]:
-        """Addresses of active people, for system work. Raises: Forbidden."""
+        """Addresses of active people, for system work only. Raises: Forbidden."""
 
     @command
     def update_profile(
@@ -198,7 +198,7 @@ class AuthenticationService(Protocol):
         phone: Phone | None = None,
         locale: Locale | None = None,
     ) -> User:
-        """Change one's own account; None leaves a field as it is. Raises: UserNotFound."""
+        """Change the actor's own account; None leaves a field as it is. Raises: UserNotFound."""
 
     @command
     def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles) -> User:
@@ -206,7 +206,10 @@ class AuthenticationService(Protocol):
 
     @command(timeout_ms=30_000)
     def forget(self, *, ctx: CallContext) -> ForgetReport:
-        """Delete refresh tokens long over and failed log-ins that no longer count; system work. Raises: Forbidden."""
+        """Delete refresh tokens that expired a day ago and failed log-ins that no longer count; system work only.
+
+        Raises: Forbidden.
+        """
 
     @command
     def set_active(self, *, ctx: CallContext, user_id: UUID, is_active: bool) -> User:

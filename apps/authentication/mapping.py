@@ -1,11 +1,11 @@
-"""The only place where an account becomes a DTO; fields are listed one by one."""
+"""Accounts as DTOs, here only; fields are listed one by one."""
 
 from apps.authentication import interface, models
 from apps.authentication.logic import directory
 
 
 def user(row: models.User) -> interface.User:
-    """An account for its owner."""
+    """An account as its owner and administrators see it."""
     return interface.User(
         id=row.id,
         email=row.email,
@@ -19,12 +19,12 @@ def user(row: models.User) -> interface.User:
 
 
 def card(row: models.User | directory.Row) -> interface.PersonCard:
-    """An account for other people."""
+    """An account as other people see it."""
     return interface.PersonCard(
         id=row.id, full_name=row.full_name, roles=tuple(interface.Role(role) for role in row.roles)
     )
 
 
 def recipient(row: models.User) -> interface.Recipient:
-    """An account for system work that writes to people."""
+    """An account as a recipient of notifications."""
     return interface.Recipient(id=row.id, email=row.email, full_name=row.full_name, locale=row.locale)

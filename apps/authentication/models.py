@@ -15,7 +15,7 @@ from apps.core.seam.server.tables import CommandRecord, OutboxRecord
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes accounts for `createsuperuser`; people register through the interface."""
+    """Creates accounts for `createsuperuser`; people register through the interface."""
 
     def create_superuser(self, email: str, password: str, **fields: Any) -> User:
         """An administrator with access to the admin."""
@@ -26,7 +26,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def get_by_natural_key(self, username: str | None) -> User:
-        """By e-mail, whatever its case."""
+        """The account with this e-mail, in any case."""
         return self.get(email=(username or "").strip().lower())
 
 
@@ -95,7 +95,7 @@ class LogInFailure(models.Model):
 
 
 class SigningKey(models.Model):
-    """A key that has signed access tokens, by its RFC 7638 thumbprint. The key itself is nowhere but in the environment."""
+    """A key that has signed access tokens, by its RFC 7638 thumbprint. The key itself is only in the environment."""
 
     kid = models.CharField(_("key id"), max_length=64, primary_key=True)
     first_used_at = models.DateTimeField(_("first used"), db_default=Now(), editable=False)

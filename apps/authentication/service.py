@@ -55,11 +55,11 @@ class Authentication:
         for role in roles:
             if role not in DECLARED_ROLES and not ctx.actor.has("system", Role.ADMINISTRATOR):
                 raise RoleNotDeclarable(role=role)
-        secret = passwords.hashed(password, email=address, full_name=full_name)
+        password_hash = passwords.hashed(password, email=address, full_name=full_name)
         row = UserRow(
             email=address, full_name=full_name.strip(), phone=phone, roles=list(dict.fromkeys(roles)), locale=locale
         )
-        row.password = secret
+        row.password = password_hash
         try:
             with command(ctx) as work:
                 row.save(force_insert=True, using=work.alias)
@@ -126,8 +126,8 @@ class Authentication:
         phone: Phone | None = None,
         locale: Locale | None = None,
     ) -> User:
-        given = {"full_name": full_name, "phone": phone, "locale": locale}
-        changes = {name: value for name, value in given.items() if value is not None}
+        fields = {"full_name": full_name, "phone": phone, "locale": locale}
+        changes = {name: value for name, value in fields.items() if value is not None}
         with command(ctx) as work:
             row = _locked(ctx.actor.person)
             for name, value in changes.items():
@@ -163,20 +163,20 @@ class Authentication:
 
 
 class _Attempt:
-    """One try at a password. Hashing happens here, before the transaction; counting happens in `refusal`, within it."""
+    """One attempt at a password. The constructor hashes, before the transaction; `refusal` counts, within it."""
 
     def __init__(self, email: str, password: str) -> None:
         self.now = timezone.now()
         self._address = _normalised(email)
-        self._closed = lockout.seconds_left(self._address, self.now)
+        self._locked_seconds = lockout.seconds_left(self._address, self.now)
         self.row = UserRow.objects.filter(email=self._address).first()
-        self._matches = not self._closed and passwords.matches(self.row, password)
+        self._matches = not self._locked_seconds and passwords.matches(self.row, password)
 
     def refusal(self) -> Refused | None:
-        # Others may have tried meanwhile: they are counted again, one after the other.
-        self._closed = self._closed or lockout.seconds_left_exclusively(self._address, self.now)
-        if self._closed:
-            return Refused(reason=Refusal.LOCKED_OUT, retry_after_seconds=self._closed)
+        # Concurrent attempts may have failed meanwhile: read the count again, one attempt at a time.
+        self._locked_seconds = self._locked_seconds or lockout.seconds_left_exclusively(self._address, self.now)
+        if self._locked_seconds:
+            return Refused(reason=Refusal.LOCKED_OUT, retry_after_seconds=self._locked_seconds)
         if not self._matches:
             lockout.record_failure(self._address, self.now)
             return Refused(reason=Refusal.BAD_CREDENTIALS)

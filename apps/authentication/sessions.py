@@ -1,4 +1,4 @@
-"""Django's sessions in the database, through a move of their table: a save that was refused is made where the table is now."""
+"""Django's sessions in the database, across a relocation: a save that was refused is repeated in the new primary."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PATIENCE_SECONDS = 5
 
 
 class SessionStore(db.SessionStore):
-    """Reads are single statements and follow by themselves; a save is a transaction."""
+    """Retries saves. Reads are single statements, which follow the primary by themselves; a save is a transaction."""
 
     def save(self, must_create: bool = False) -> None:
-        """Save, once more where the table has moved. Raises: what Django's raises."""
+        """Save, and once more when the primary has changed. Raises: what Django's store raises."""
         primary = primaries.of("authentication")
         try:
             super().save(must_create)

@@ -1,4 +1,4 @@
-"""A fake of authentication for other apps' tests: accounts in memory, passwords in the clear, tokens that are only names."""
+"""A fake of authentication for other apps' tests: accounts in memory, plain-text passwords, tokens without content."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FakeAuthentication:
         self._users: dict[UUID, User] = {}
         self._passwords: dict[UUID, str] = {}
         self._failures: dict[str, int] = {}
-        self._families: dict[str, tuple[UUID, str | None]] = {}  # token -> its owner and its successor
+        self._families: dict[str, tuple[UUID, str | None]] = {}  # token -> (owner, successor)
         self._revoked: set[UUID] = set()
 
     def register(
@@ -106,7 +106,7 @@ class FakeAuthentication:
     def get(self, *, ctx: CallContext, user_id: UUID) -> User:
         if user_id != ctx.actor.id and not ctx.actor.has("system", Role.ADMINISTRATOR):
             raise UserNotFound
-        return self._known(user_id)
+        return self._required(user_id)
 
     def cards(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[PersonCard, ...]:
         return tuple(_card(user) for user in self._users.values() if user.id in user_ids and user.is_active)
@@ -120,9 +120,9 @@ class FakeAuthentication:
     def recipients(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[Recipient, ...]:
         if not ctx.actor.has("system"):
             raise Forbidden
-        found = (user for user in self._users.values() if user.id in user_ids and user.is_active)
+        users = (user for user in self._users.values() if user.id in user_ids and user.is_active)
         return tuple(
-            Recipient(id=user.id, email=user.email, full_name=user.full_name, locale=user.locale) for user in found
+            Recipient(id=user.id, email=user.email, full_name=user.full_name, locale=user.locale) for user in users
         )
 
     def update_profile(
@@ -133,8 +133,8 @@ class FakeAuthentication:
         phone: Phone | None = None,
         locale: Locale | None = None,
     ) -> User:
-        given = {"full_name": full_name, "phone": phone, "locale": locale}
-        return self._change(ctx.actor.id, **{name: value for name, value in given.items() if value is not None})
+        fields = {"full_name": full_name, "phone": phone, "locale": locale}
+        return self._change(ctx.actor.id, **{name: value for name, value in fields.items() if value is not None})
 
     def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles) -> User:
         _administrators_only(ctx)
@@ -154,14 +154,14 @@ class FakeAuthentication:
     def _by_email(self, address: str) -> User | None:
         return next((user for user in self._users.values() if user.email == address), None)
 
-    def _known(self, user_id: UUID | None) -> User:
+    def _required(self, user_id: UUID | None) -> User:
         user = None if user_id is None else self._users.get(user_id)
         if user is None:
             raise UserNotFound
         return user
 
     def _change(self, user_id: UUID | None, **changes: object) -> User:
-        user = msgspec.structs.replace(self._known(user_id), **changes)
+        user = msgspec.structs.replace(self._required(user_id), **changes)
         self._users[user.id] = user
         return user
 

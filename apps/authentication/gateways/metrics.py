@@ -1,4 +1,4 @@
-"""How old the key is that signs access tokens."""
+"""The age of the key that signs access tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from apps.core.rest.keys import keyring
 
 
 class SigningKeyCollector:
-    """A key has no dates of its own: its age is counted from the first token that it signed."""
+    """The signing key's age, counted from the first token it signed: a key has no date of its own."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """`jwt_signing_key_first_used_timestamp_seconds{kid}`, once it has signed anything. Raises: django.db.Error."""

@@ -1,4 +1,4 @@
-"""Whether the signing key makes signatures that its public half accepts, for `/readyz`."""
+"""The readiness probe of the signing key: its public half must accept its signatures."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from apps.core.rest.keys import keyring
 
 
 class SignsWrongly(Exception):
-    """The signing key does not make signatures that its public half accepts."""
+    """The public half of the signing key does not accept its signature."""
 
 
 def signing() -> tuple[Dependency, ...]:
-    """The family `signing`, where tokens are issued."""
+    """The dependencies of the family `signing`; none in a process that issues no tokens."""
     return (Dependency("signing", _signs),) if settings.ISSUES_TOKENS else ()
 
 
 @cache
 def _signs() -> None:
-    """Once: a key does not change while a process lives."""
+    """Sign and verify once: the key does not change while the process lives."""
     text = secrets.token_bytes(16)
     signature = keyring.signing.sign(text, PKCS1v15(), hashes.SHA256())
     try:

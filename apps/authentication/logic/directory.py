@@ -1,4 +1,4 @@
-"""Looking many people up at once, by plain SQL: every contract that is drawn up asks this."""
+"""Looking up many people at once, by plain SQL, because every new contract does it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import connections
 
 
 class Row(NamedTuple):
-    """A person as they are read, in the order of `COLUMNS`."""
+    """A person's card as read from the table; its fields are the columns of `COLUMNS`."""
 
     id: UUID
     full_name: str

@@ -1,4 +1,4 @@
-"""Slowing down password guessing, by address: five failures in 15 minutes close it for 15 minutes (NIST SP 800-63B, 5.2.2)."""
+"""Lock-out against password guessing: 5 failures in 15 minutes lock an address for 15 (NIST SP 800-63B, 5.2.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WINDOW = timedelta(minutes=15)
 
 
 def seconds_left(email: str, now: datetime) -> int:
-    """How long the address stays closed; 0 when it is open."""
+    """How many seconds the address stays locked; 0 when it is not locked."""
     recent = list(
         LogInFailure.objects.filter(email=email, at__gt=now - WINDOW)
         .order_by("-at")
@@ -28,23 +28,23 @@ def seconds_left(email: str, now: datetime) -> int:
 
 
 def seconds_left_exclusively(email: str, now: datetime) -> int:
-    """The same inside the command's transaction, with no other attempt at this address under way."""
+    """`seconds_left` inside the command's transaction, excluding concurrent attempts at this address."""
     with connections[database_of("authentication")].cursor() as cursor:
         advisory_locks.acquire_until_commit(cursor, Space.WORK, f"log-in {email}")
     return seconds_left(email, now)
 
 
 def record_failure(email: str, now: datetime) -> None:
-    """Count a failure, and forget those that no longer matter."""
+    """Record a failure, and delete those of the address that no longer count."""
     LogInFailure.objects.filter(email=email, at__lte=now - WINDOW).delete()
     LogInFailure.objects.create(email=email)
 
 
 def forget_old(now: datetime) -> int:
-    """Delete failures that no longer count, of addresses that nobody tries any more; how many."""
+    """Delete failures that no longer count, of addresses no longer tried; returns how many."""
     return LogInFailure.objects.filter(at__lte=now - WINDOW).delete()[0]
 
 
 def forget(email: str) -> None:
-    """A success ends the count."""
+    """Reset the count after a success."""
     LogInFailure.objects.filter(email=email).delete()

@@ -1,4 +1,4 @@
-"""Passwords: hashing is outside any transaction, because it takes tens of milliseconds on purpose."""
+"""Hashing and checking passwords, outside any transaction: a hash takes tens of milliseconds on purpose."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def hashed(password: str, *, email: str, full_name: str) -> str:
 
 
 def matches(user: User | None, password: str) -> bool:
-    """Whether the password is the person's. Takes as long for an unknown person as for a known one."""
+    """Whether the password is this active person's. Takes equally long for an unknown person."""
     if user is None:
         make_password(password)
         return False

@@ -1,7 +1,7 @@
 """Refresh token rotation (RFC 9700, section 4.14.2), inside the command's transaction.
 
-A token is used once. Used again it revokes its whole family, for one of the two who hold it has stolen it; except that the one just
-replaced gives the same successor for ten seconds, because an answer can get lost on the way.
+A token is used once. A second use revokes its whole family, because one of its two holders has stolen it. As an
+exception, the token just replaced gives the same successor for ten seconds, because an answer can get lost on the way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GRACE = timedelta(seconds=10)
 
 
 def start_family(user: User, now: datetime) -> uuid.UUID:
-    """The first token of a new family."""
+    """Create the first token of a new family; returns its id."""
     token = RefreshToken(family=new_id(), user=user, expires_at=now + tokens.refresh_lifetime())
     token.save(force_insert=True)
     return token.id
@@ -27,13 +27,13 @@ def start_family(user: User, now: datetime) -> uuid.UUID:
 def rotate(token_id: uuid.UUID | None, now: datetime) -> tuple[User, uuid.UUID] | Refused:
     """The owner and the id of the next token, or why there is none.
 
-    The family is locked by its first row, so that two uses at once come one after the other.
+    The family is locked by its first row, so that concurrent uses are serialised.
     """
     if token_id is None or (family := _family_of(token_id)) is None:
         return Refused(reason=Refusal.TOKEN_INVALID)
-    # The person's row first, as a block locks it, then the family: a block or a log-out comes before or after, never between.
+    # First the person's row, which a block locks, then the family: a block or a log-out comes before or after.
     list(User.objects.select_for_update(of=("self",)).filter(refreshtoken__id=token_id))
-    # The lock and the look are two statements: the second one's snapshot has what others did while we waited for the first.
+    # Lock and read are two statements: the second one's snapshot has the changes committed while the first waited.
     list(RefreshToken.objects.select_for_update().filter(family=family).order_by("id")[:1])
     members = list(RefreshToken.objects.select_related("user").filter(family=family))
     token = next(member for member in members if member.id == token_id)
@@ -63,23 +63,23 @@ def _family_of(token_id: uuid.UUID) -> uuid.UUID | None:
 
 
 def revoke_family_of(token_id: uuid.UUID, now: datetime) -> None:
-    """No token that came from the same log-in works any more."""
+    """Revoke all tokens that came from the same log-in."""
     family = _family_of(token_id)
     if family is not None:
         revoke_family(family, now)
 
 
 def revoke_family(family: uuid.UUID, now: datetime) -> None:
-    """No token of the family works any more."""
+    """Revoke all tokens of a family."""
     list(RefreshToken.objects.select_for_update().filter(family=family).order_by("id")[:1])
     RefreshToken.objects.filter(family=family, revoked_at=None).update(revoked_at=now)
 
 
 def forget(now: datetime) -> int:
-    """Delete tokens that expired a day ago; how many."""
+    """Delete tokens that expired a day ago; returns how many."""
     return RefreshToken.objects.filter(expires_at__lt=now - timedelta(days=1)).delete()[0]
 
 
 def revoke_all(user_id: uuid.UUID, now: datetime) -> None:
-    """No refresh token of a person works any more."""
+    """Revoke all refresh tokens of a person."""
     RefreshToken.objects.filter(user_id=user_id, revoked_at=None).update(revoked_at=now)

@@ -1,6 +1,6 @@
-"""Making and checking tokens. An access token is a JWT signed with RS256; a refresh token is an id and a MAC over it.
+"""Issuing and checking tokens. An access token is a JWT signed with RS256; a refresh token is an id and a MAC over it.
 
-Both can be made again from what is stored, so no answer ever stores a secret.
+Both can be derived again from the stored record, so no stored answer contains a secret.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAC_BYTES = 32
 
 
 class Issued(Dto, tag="issued"):
-    """What is stored of an issued pair: everything needed to make it again."""
+    """The stored record of an issued pair, from which the pair can be derived again."""
 
     user_id: uuid.UUID
     roles: tuple[str, ...]
@@ -33,7 +33,7 @@ class Issued(Dto, tag="issued"):
 
 
 def pair(issued: Issued) -> interface.TokenPair:
-    """The tokens of a stored record; the same ones each time."""
+    """The tokens of a stored record; the same tokens each time."""
     lifetime = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
     token = AccessToken()
     token.set_iat(at_time=issued.issued_at)
@@ -51,12 +51,12 @@ def pair(issued: Issued) -> interface.TokenPair:
 
 
 def outcome(stored: Issued | interface.Refused) -> interface.TokenPair | interface.Refused:
-    """What is answered for what was stored."""
+    """The answer for a stored record."""
     return pair(stored) if isinstance(stored, Issued) else stored
 
 
 def again(stored: Issued | interface.Refused) -> interface.TokenPair | interface.Refused:
-    """What a repeated request is answered: the same tokens, unless they were revoked meanwhile."""
+    """The answer to a repeated request: the same tokens, unless they were revoked meanwhile."""
     if (
         isinstance(stored, Issued)
         and models.RefreshToken.objects.filter(id=stored.refresh_id, revoked_at__isnull=False).exists()
@@ -66,7 +66,7 @@ def again(stored: Issued | interface.Refused) -> interface.TokenPair | interface
 
 
 def issue(user: models.User, refresh_id: uuid.UUID) -> Issued:
-    """A record of tokens issued now; the key that signs them is noted when it is new."""
+    """A record of tokens issued now; a signing key used for the first time is recorded too."""
     models.SigningKey.objects.bulk_create([models.SigningKey(kid=keyring.kid)], ignore_conflicts=True)
     issued_at = timezone.now().replace(microsecond=0)
     return Issued(
@@ -86,7 +86,7 @@ def refresh_token(token_id: uuid.UUID) -> str:
 
 
 def read_refresh_token(token: str) -> uuid.UUID | None:
-    """The id in a refresh token, or None when we did not make it."""
+    """The id in a refresh token, or None when its form or MAC is wrong."""
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

@@ -51,7 +51,7 @@ class RefreshBody(RequestBody):
 
 
 class ProfileChange(RequestBody):
-    """What to change of one's own account."""
+    """Changes to one's own account."""
 
     full_name: Line | None = None
     phone: Phone | None = None
@@ -59,7 +59,7 @@ class ProfileChange(RequestBody):
 
 
 class AccessChange(RequestBody):
-    """What an administrator changes of somebody's account."""
+    """An administrator's changes to an account."""
 
     roles: Roles | None = None
     is_active: bool | None = None
@@ -75,7 +75,7 @@ class Tokens(Dto):
 
 
 class BadCredentials(DomainError, code="bad_credentials", category=Category.UNAUTHENTICATED):
-    """Wrong address or password; which one is not told."""
+    """Wrong address or password; the answer does not say which."""
 
     message = gettext_noop("The e-mail or the password is wrong.")
 
@@ -88,13 +88,13 @@ class LockedOut(DomainError, code="locked_out", category=Category.TOO_MANY):
 
 
 class RefreshTokenInvalid(DomainError, code="refresh_token_invalid", category=Category.UNAUTHENTICATED):
-    """Unknown, expired or revoked."""
+    """The refresh token is unknown, expired or revoked."""
 
     message = gettext_noop("The refresh token is not valid. Please sign in again.")
 
 
 class RefreshTokenReused(DomainError, code="refresh_token_reused", category=Category.UNAUTHENTICATED):
-    """Used before: its whole family was revoked."""
+    """The refresh token was used before: its whole family was revoked."""
 
     message = gettext_noop("The refresh token was used before. All tokens of this sign-in were revoked.")
 
@@ -155,7 +155,7 @@ class LogOut(View):
 
     @endpoint(status=204, public=True, key_namespace="refresh_token")
     def post(self, ctx: CallContext, body: RefreshBody) -> None:
-        """Revoke a refresh token and all that came from the same sign-in."""
+        """Revoke a refresh token and all tokens of the same sign-in."""
         call(AUTHENTICATION).log_out(ctx=ctx, refresh_token=body.refresh_token)
 
 

@@ -120,10 +120,10 @@ def test_a_forged_refresh_token_is_invalid_and_logging_out_twice_is_no_error(wor
 
 
 def test_other_peoples_accounts_do_not_exist_and_their_cards_do(world: World):
-    one, other = world.person(), world.person(Role.LAWYER, name="Адвокат")
+    person, other = world.person(), world.person(Role.LAWYER, name="Адвокат")
     with pytest.raises(UserNotFound):
-        call(AUTHENTICATION).get(ctx=world.ctx(one), user_id=other.id)
-    (card,) = call(AUTHENTICATION).cards(ctx=world.ctx(one), user_ids=(other.id,))
+        call(AUTHENTICATION).get(ctx=world.ctx(person), user_id=other.id)
+    (card,) = call(AUTHENTICATION).cards(ctx=world.ctx(person), user_ids=(other.id,))
     assert (card.full_name, card.roles) == ("Адвокат", (Role.LAWYER,))
 
 

@@ -1,4 +1,4 @@
-"""`manage.py ensure_administrator E-MAIL`: an administrator who may open the admin, made where there is none."""
+"""`manage.py ensure_administrator E-MAIL`: create an administrator with access to the admin, unless the account exists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from apps.authentication.models import User
 
 
 class Command(BaseCommand):
-    """The password comes from ADMINISTRATOR_PASSWORD, so that it is in no list of processes."""
+    """Takes the password from ADMINISTRATOR_PASSWORD, so that no list of processes shows it."""
 
     help = __doc__ or ""
 
@@ -24,4 +24,4 @@ class Command(BaseCommand):
             raise CommandError("set ADMINISTRATOR_PASSWORD")
         if not User.objects.filter(email=email.lower()).exists():
             User.objects.create_superuser(email, password, full_name="Администратор")
-            self.stdout.write(f"made {email}")
+            self.stdout.write(f"created {email}")
