@@ -1,4 +1,4 @@
-"""Plots and contracts in the admin: looked at here, changed through the interface."""
+"""Plots and contracts in the admin, read only; changes go through the interface."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class LandPlotAdmin(ReadOnly):
 
 
 class Parties(ReadOnlyInline):
-    """Who takes part."""
+    """The parties of a contract."""
 
     model = Party
     fields = ("role", "user_id")
 
 
 class History(ReadOnlyInline):
-    """Every status it has had."""
+    """The status history of a contract."""
 
     model = StatusChange
     fields = ("status", "at", "by", "comment")
 
 
 class Signatures(ReadOnlyInline):
-    """Signatures that were accepted."""
+    """Accepted signatures."""
 
     model = SeenSignature
     fields = ("document_id", "signer_id")

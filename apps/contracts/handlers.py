@@ -1,4 +1,4 @@
-"""What contracts do when another app's event arrives."""
+"""Handlers of other apps' events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apps.workflow.interface import StageStarted, WorkflowCompleted
 
 
 def on_document_stored(ctx: CallContext, envelope: EventEnvelope, event: DocumentStored) -> EventReceipt:
-    """A contract of sale becomes the one that is to be signed."""
+    """An uploaded contract of sale becomes the document to sign."""
     with command(ctx) as work:
         contract = transitions.locked(event.contract_id)
         effect = "ignored"
@@ -27,7 +27,7 @@ def on_document_stored(ctx: CallContext, envelope: EventEnvelope, event: Documen
 
 
 def on_signature_accepted(ctx: CallContext, envelope: EventEnvelope, event: SignatureAccepted) -> EventReceipt:
-    """A party's signature counts; the second one makes the contract signed."""
+    """Count a party's signature; the second one makes the contract signed."""
     with command(ctx) as work:
         contract = transitions.locked(event.contract_id)
         effect = "ignored"
@@ -43,14 +43,14 @@ def on_signature_accepted(ctx: CallContext, envelope: EventEnvelope, event: Sign
 
 
 def on_stage_started(ctx: CallContext, envelope: EventEnvelope, event: StageStarted) -> EventReceipt:
-    """The contract is in registration when that stage begins."""
+    """Move the contract to `in_registration` when the stage of that name begins."""
     target = ContractStatus.IN_REGISTRATION if event.stage == "registration" else None
-    return _follow(ctx, envelope, event.contract_id, expected=ContractStatus.SIGNED, target=target)
+    return _move_if(ctx, envelope, event.contract_id, expected=ContractStatus.SIGNED, target=target)
 
 
 def on_workflow_completed(ctx: CallContext, envelope: EventEnvelope, event: WorkflowCompleted) -> EventReceipt:
-    """The sale is over."""
-    return _follow(
+    """Complete the contract when its workflow is complete."""
+    return _move_if(
         ctx,
         envelope,
         event.contract_id,
@@ -59,7 +59,7 @@ def on_workflow_completed(ctx: CallContext, envelope: EventEnvelope, event: Work
     )
 
 
-def _follow(
+def _move_if(
     ctx: CallContext,
     envelope: EventEnvelope,
     contract_id: UUID,

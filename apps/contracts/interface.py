@@ -1,6 +1,7 @@
-"""Land plots, contracts of sale, and who may see and do what with them. The public file of `contracts`.
+"""Land plots, contracts of sale, and access to them. The public file of `contracts`.
 
-Here: errors, DTOs, events and the Protocol. Not here: files (`documents`), certificates (`signatures`), stages (`workflow`).
+Here: errors, DTOs, events and the Protocol. Not here: files (`documents`), certificates (`signatures`) and stages
+(`workflow`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MAX_AREA = Decimal("9999999999.99")
 
 
 class ContractStatus(LabelledEnum):
-    """Where a contract stands."""
+    """The status of a contract."""
 
     DRAFT = "draft", gettext_noop("Draft")
     AWAITING_SIGNATURES = "awaiting_signatures", gettext_noop("Awaiting signatures")
@@ -38,7 +39,7 @@ class ContractStatus(LabelledEnum):
 
 
 class PartyRole(LabelledEnum):
-    """What a person is in one contract."""
+    """A person's part in one contract."""
 
     SELLER = "seller", gettext_noop("Seller")
     BUYER = "buyer", gettext_noop("Buyer")
@@ -47,7 +48,7 @@ class PartyRole(LabelledEnum):
 
 
 class Blocker(LabelledEnum):
-    """What still keeps a contract from being signed."""
+    """A reason why a contract is not signed yet."""
 
     NO_SALE_CONTRACT = "no_sale_contract", gettext_noop("The contract of sale has not been uploaded")
     SELLER_SIGNATURE_MISSING = "seller_signature_missing", gettext_noop("The seller has not signed")
@@ -117,7 +118,7 @@ class LandPlotPage(Dto):
 
 
 class StatusChange(Dto):
-    """One entry of a contract's history. `by` is None where an event moved it."""
+    """One entry of a contract's history. `by` is None when an event changed the status."""
 
     status: ContractStatus
     at: Instant
@@ -128,7 +129,7 @@ class StatusChange(Dto):
 class ContractRights(Dto):
     """What the actor may do with one contract. Contracts that the actor may not see are left out of the answer.
 
-    `filled` are the parts that a person has in it.
+    `filled` lists the parts that a person holds.
     """
 
     contract_id: UUID
@@ -191,7 +192,7 @@ class BadArea(DomainError, code="bad_area", category=Category.INVALID):
 
 
 class UnknownParty(DomainError, code="unknown_party", category=Category.INVALID):
-    """A person named in the contract has no active account, or not the role that the part needs."""
+    """A person named in the contract has no active account, or lacks the role that the part needs."""
 
     message = gettext_noop("No active person with the needed role is known for: {role}.")
     role: PartyRole
@@ -204,13 +205,13 @@ class SamePerson(DomainError, code="same_person_twice", category=Category.INVALI
 
 
 class NotYourPlot(DomainError, code="plot_not_sellers", category=Category.INVALID):
-    """The plot belongs to somebody else than the seller."""
+    """The plot belongs to another person than the seller."""
 
     message = gettext_noop("The plot is not recorded by the seller.")
 
 
 class NotAParty(DomainError, code="not_a_party", category=Category.FORBIDDEN):
-    """The actor makes a contract without taking part in it."""
+    """The actor creates a contract without taking part in it."""
 
     message = gettext_noop("Only someone who takes part in a contract can make it.")
 
@@ -222,7 +223,7 @@ class PlotUnderContract(DomainError, code="plot_under_contract", category=Catego
 
 
 class IllegalStatusMove(DomainError, code="illegal_status_move", category=Category.CONFLICT):
-    """The contract cannot go there from where it stands, or not by this actor."""
+    """The move is not possible from the contract's status, or not for this actor."""
 
     message = gettext_noop("From “{current}” the contract cannot go to “{asked}” by you. Possible: {possible}.")
     current: ContractStatus
@@ -242,13 +243,13 @@ class TermsFrozen(DomainError, code="terms_frozen", category=Category.CONFLICT):
 
 
 class BadCursor(DomainError, code="bad_cursor", category=Category.INVALID):
-    """The cursor was not made by this list."""
+    """The cursor is not one of this list."""
 
     message = gettext_noop("The page cursor is not valid.")
 
 
 class ContractCreated(Event):
-    """A contract was made; its workflow starts."""
+    """A contract was created; its workflow starts."""
 
     TYPE: ClassVar[str] = "contracts.contract_created"
     contract_id: UUID
@@ -257,7 +258,7 @@ class ContractCreated(Event):
 
 
 class ContractStatusChanged(Event):
-    """A contract moved. `signed` is the move that both parties' signatures make."""
+    """A contract's status changed. The signatures of both parties make the change to `signed`."""
 
     TYPE: ClassVar[str] = "contracts.status_changed"
     contract_id: UUID
@@ -281,15 +282,15 @@ class ContractsService(EventConsumer, Protocol):
         area_m2: Decimal,
         category: LandCategory = LandCategory.SETTLEMENT,
     ) -> LandPlot:
-        """Record a plot as one's own. Raises: BadCadastralNumber, BadArea, LandPlotTaken."""
+        """Record a plot as the actor's own. Raises: BadCadastralNumber, Forbidden, BadArea, LandPlotTaken."""
 
     @query
     def get_plot(self, *, ctx: CallContext, land_plot_id: UUID) -> LandPlot:
-        """A plot, for its owner and for the parties of its contracts. Raises: LandPlotNotFound."""
+        """A plot, for its owner and the parties of its contracts. Raises: LandPlotNotFound."""
 
     @query(may_lag=True)
     def list_plots(self, *, ctx: CallContext, limit: PageSize = 50, cursor: CursorText | None = None) -> LandPlotPage:
-        """One's own plots, or all for those whose role sees everything. Raises: BadCursor."""
+        """The actor's own plots, or all for a role that sees everything. Raises: BadCursor."""
 
     @command
     def create(
@@ -305,9 +306,9 @@ class ContractsService(EventConsumer, Protocol):
         agent_id: UUID | None = None,
         lawyer_id: UUID | None = None,
     ) -> Contract:
-        """Draw up a contract; the seller is the actor where none is named.
+        """Create a contract; without `seller_id` the actor is the seller.
 
-        Raises: BadPrice, UnknownParty, SamePerson, LandPlotNotFound, NotYourPlot, NotAParty.
+        Raises: UnknownParty, BadPrice, SamePerson, NotAParty, LandPlotNotFound, NotYourPlot.
         """
 
     @query
@@ -328,7 +329,7 @@ class ContractsService(EventConsumer, Protocol):
 
     @query(may_lag=True)
     def history(self, *, ctx: CallContext, contract_id: UUID) -> tuple[StatusChange, ...]:
-        """Every status a contract has had, oldest first. Raises: ContractNotFound."""
+        """The status history of a contract, oldest first. Raises: ContractNotFound."""
 
     @query
     def participants(self, *, ctx: CallContext, contract_id: UUID) -> tuple[Participant, ...]:
@@ -336,19 +337,19 @@ class ContractsService(EventConsumer, Protocol):
 
     @query
     def rights(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[ContractRights, ...]:
-        """What the actor may do with each of these contracts, for those that the actor may see."""
+        """The actor's rights to each of these contracts that the actor may see."""
 
     @command
     def change_terms(
         self, *, ctx: CallContext, contract_id: UUID, price: Decimal | None = None, terms: Text | None = None
     ) -> Contract:
-        """Change a draft. Raises: ContractNotFound, Forbidden, TermsFrozen, BadPrice."""
+        """Change a draft's price and terms. Raises: BadPrice, ContractNotFound, Forbidden, TermsFrozen."""
 
     @command
     def change_status(
         self, *, ctx: CallContext, contract_id: UUID, status: ContractStatus, comment: Text = ""
     ) -> Contract:
-        """Move a contract. Raises: ContractNotFound, IllegalStatusMove, PlotUnderContract."""
+        """Change a contract's status. Raises: ContractNotFound, IllegalStatusMove, PlotUnderContract."""
 
 
 CONTRACTS: ServiceKey[ContractsService] = ServiceKey("contracts", ContractsService)

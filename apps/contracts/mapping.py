@@ -1,4 +1,4 @@
-"""The only place where rows of this app become DTOs; fields are listed one by one."""
+"""Rows as DTOs, here only; fields are listed one by one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from apps.core.interface.context import Actor
 
 
 def contract(row: models.Contract) -> interface.Contract:
-    """A contract from the ORM."""
+    """A contract read by the ORM."""
     return interface.Contract(
         id=row.id,
         number=row.number,
@@ -34,7 +34,7 @@ def contract(row: models.Contract) -> interface.Contract:
 
 
 def listed(row: contract_rows.Row) -> interface.Contract:
-    """A contract from plain SQL."""
+    """A contract read by plain SQL."""
     return interface.Contract(
         id=row.id,
         number=row.number,
@@ -80,7 +80,7 @@ def status_change(row: models.StatusChange) -> interface.StatusChange:
 
 
 def rights(row: models.Contract, actor: Actor) -> interface.ContractRights:
-    """What an actor may do with a contract that they may see."""
+    """An actor's rights to a contract that the actor may see."""
     return interface.ContractRights(
         contract_id=row.id,
         number=row.number,

@@ -1,4 +1,4 @@
-"""Plots, contracts, their parties, history and signatures seen, and this app's own commands and outbox."""
+"""Plots, contracts, their parties, history and accepted signatures, and this app's own commands and outbox."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Contract(models.Model):
 
 
 class Party(models.Model):
-    """One person's part in a contract; carries the contract's time so that a person's list is one index walk."""
+    """One person's part in a contract, with the contract's time, so that a person's list is one index range."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     contract = models.ForeignKey(Contract, on_delete=models.CASCADE, related_name="parties")
@@ -124,7 +124,7 @@ class StatusChange(models.Model):
 
 
 class SeenSignature(models.Model):
-    """A signature that `signatures` accepted, kept because it may arrive before its document is known here."""
+    """A signature that `signatures` accepted, stored because its event may arrive before that of its document."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     contract = models.ForeignKey(Contract, on_delete=models.CASCADE, related_name="signatures")

@@ -85,10 +85,10 @@ class Contracts(ReceivesEvents):
                 row.save(force_insert=True)
                 return work.finish(mapping.plot(row))
         except IntegrityError as error:
-            known = LandPlotRow.objects.filter(owner_id=ctx.actor.person, cadastral_number=number).first()
-            if known is None:
+            existing = LandPlotRow.objects.filter(owner_id=ctx.actor.person, cadastral_number=number).first()
+            if existing is None:
                 raise
-            raise LandPlotTaken(land_plot_id=known.id) from error
+            raise LandPlotTaken(land_plot_id=existing.id) from error
 
     def get_plot(self, *, ctx: CallContext, land_plot_id: UUID) -> LandPlot:
         row = LandPlotRow.objects.filter(id=land_plot_id).first()
@@ -97,15 +97,15 @@ class Contracts(ReceivesEvents):
         return mapping.plot(row)
 
     def list_plots(self, *, ctx: CallContext, limit: PageSize = 50, cursor: CursorText | None = None) -> LandPlotPage:
-        found = LandPlotRow.objects.order_by("-created_at", "-id")
+        plots = LandPlotRow.objects.order_by("-created_at", "-id")
         if not ctx.actor.has(*visibility.SEES_ALL):
-            found = found.filter(owner_id=ctx.actor.person)
+            plots = plots.filter(owner_id=ctx.actor.person)
         if cursor is not None:
             at, last = keyset.decode(cursor)
-            found = found.filter(Q(created_at__lte=at), ~Q(created_at=at, id__gte=last))
-        rows = list(found[: limit + 1])
-        more = keyset.encode(rows[limit - 1].created_at, rows[limit - 1].id) if len(rows) > limit else None
-        return LandPlotPage(items=tuple(mapping.plot(row) for row in rows[:limit]), next_cursor=more)
+            plots = plots.filter(Q(created_at__lte=at), ~Q(created_at=at, id__gte=last))
+        rows = list(plots[: limit + 1])
+        next_cursor = keyset.encode(rows[limit - 1].created_at, rows[limit - 1].id) if len(rows) > limit else None
+        return LandPlotPage(items=tuple(mapping.plot(row) for row in rows[:limit]), next_cursor=next_cursor)
 
     def create(
         self,
@@ -138,7 +138,7 @@ class Contracts(ReceivesEvents):
         if visibility.role_of(row, ctx.actor.id) is None and not ctx.actor.has(*visibility.ACTS_ON_ALL):
             raise NotAParty
         people = tuple(participant.user_id for participant in creation.participants(row))
-        _require_known(row, call(AUTHENTICATION).cards(ctx=ctx, user_ids=people))
+        _require_active_people(row, call(AUTHENTICATION).cards(ctx=ctx, user_ids=people))
         row.cadastral_number = _plot_of(ctx, seller, land_plot_id)
         with command(ctx) as work:
             creation.insert(row, by=ctx.actor.id, at=timezone.now(), alias=work.alias)
@@ -147,7 +147,7 @@ class Contracts(ReceivesEvents):
             return work.finish(mapping.contract(row))
 
     def get(self, *, ctx: CallContext, contract_id: UUID) -> Contract:
-        row = contract_rows.one(database_of("contracts"), contract_id)
+        row = contract_rows.find(database_of("contracts"), contract_id)
         contract = None if row is None else mapping.listed(row)
         if contract is None or not visibility.sees(contract, ctx.actor):
             raise ContractNotFound
@@ -174,8 +174,8 @@ class Contracts(ReceivesEvents):
             cursor=cursor,
         )
         items = tuple(mapping.listed(row) for row in rows[:limit])
-        more = keyset.encode(items[-1].created_at, items[-1].id) if len(rows) > limit else None
-        return ContractPage(items=items, next_cursor=more)
+        next_cursor = keyset.encode(items[-1].created_at, items[-1].id) if len(rows) > limit else None
+        return ContractPage(items=items, next_cursor=next_cursor)
 
     def history(self, *, ctx: CallContext, contract_id: UUID) -> tuple[StatusChange, ...]:
         row = _visible(ctx, contract_id)
@@ -217,7 +217,7 @@ class Contracts(ReceivesEvents):
                 if was_under_way and status == ContractStatus.CANCELLED:
                     transitions.release_plot(work, row)
                 return work.finish(mapping.contract(row))
-        except IntegrityError as error:  # two contracts for one plot moved at the same moment
+        except IntegrityError as error:  # two contracts for one plot changed status at the same time
             raise PlotUnderContract from error
 
 
@@ -244,19 +244,20 @@ def _locked(ctx: CallContext, contract_id: UUID) -> ContractRow:
 def _plot_of(ctx: CallContext, seller: UUID, land_plot_id: UUID) -> str:
     """The cadastral number of a plot that the seller recorded.
 
-    Raises: LandPlotNotFound; NotYourPlot for somebody else's plot that the actor may see.
+    Raises: LandPlotNotFound; NotYourPlot for another person's plot that the actor may see.
     """
-    found = creation.plot(database_of("contracts"), land_plot_id)
-    if found is None:
+    plot = creation.plot(database_of("contracts"), land_plot_id)
+    if plot is None:
         raise LandPlotNotFound
-    if found[0] != seller:
-        if found[0] != ctx.actor.id and not ctx.actor.has(*visibility.SEES_ALL):
+    owner, number = plot
+    if owner != seller:
+        if owner != ctx.actor.id and not ctx.actor.has(*visibility.SEES_ALL):
             raise LandPlotNotFound
         raise NotYourPlot
-    return str(found[1])
+    return str(number)
 
 
-def _require_known(row: ContractRow, cards: builtins.tuple[PersonCard, ...]) -> None:
+def _require_active_people(row: ContractRow, cards: builtins.tuple[PersonCard, ...]) -> None:
     by_id = {card.id: card for card in cards}
     for participant in creation.participants(row):
         card = by_id.get(participant.user_id)

@@ -1,4 +1,4 @@
-"""A fake of contracts for other apps' tests: the real rules over rows that are never saved."""
+"""A fake of contracts for other apps' tests: the real rules on rows that are never saved."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ class FakeContracts:
         number = cadastral.normalised(cadastral_number)
         if ctx.actor.id is None:
             raise Forbidden
-        for known in self._plots.values():
-            if (known.owner_id, known.cadastral_number) == (ctx.actor.id, number):
-                raise LandPlotTaken(land_plot_id=known.id)
+        for plot in self._plots.values():
+            if (plot.owner_id, plot.cadastral_number) == (ctx.actor.id, number):
+                raise LandPlotTaken(land_plot_id=plot.id)
         row = LandPlotRow(
             cadastral_number=number,
             address=address,
@@ -96,9 +96,9 @@ class FakeContracts:
 
     def list_plots(self, *, ctx: CallContext, limit: PageSize = 50, cursor: CursorText | None = None) -> LandPlotPage:
         sees_all = ctx.actor.has(*visibility.SEES_ALL)
-        found = [mapping.plot(row) for row in self._plots.values() if sees_all or row.owner_id == ctx.actor.id]
-        page, more = _page(found, limit, cursor)
-        return LandPlotPage(items=tuple(page), next_cursor=more)
+        plots = [mapping.plot(row) for row in self._plots.values() if sees_all or row.owner_id == ctx.actor.id]
+        page, next_cursor = _page(plots, limit, cursor)
+        return LandPlotPage(items=tuple(page), next_cursor=next_cursor)
 
     def create(
         self,
@@ -134,7 +134,7 @@ class FakeContracts:
         creation.require_different_people(row)
         if visibility.role_of(row, ctx.actor.id) is None and not ctx.actor.has(*visibility.ACTS_ON_ALL):
             raise NotAParty
-        self._require_known(ctx, row)
+        self._require_active_people(ctx, row)
         plot = self._plots.get(land_plot_id)
         if plot is None:
             raise LandPlotNotFound
@@ -158,15 +158,15 @@ class FakeContracts:
         limit: PageSize = 50,
         cursor: CursorText | None = None,
     ) -> ContractPage:
-        found = [
+        contracts = [
             mapping.contract(row)
             for row in self._contracts.values()
             if visibility.sees(row, ctx.actor)
             and status in {None, row.status}
             and land_plot_id in {None, row.land_plot_id}
         ]
-        page, more = _page(found, limit, cursor)
-        return ContractPage(items=tuple(page), next_cursor=more)
+        page, next_cursor = _page(contracts, limit, cursor)
+        return ContractPage(items=tuple(page), next_cursor=next_cursor)
 
     def history(self, *, ctx: CallContext, contract_id: UUID) -> tuple[StatusChange, ...]:
         return tuple(self._history[self._visible(ctx, contract_id).id])
@@ -175,7 +175,7 @@ class FakeContracts:
         return creation.participants(self._visible(ctx, contract_id))
 
     def rights(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[ContractRights, ...]:
-        rows = [self._contracts[known] for known in contract_ids if known in self._contracts]
+        rows = [self._contracts[contract_id] for contract_id in contract_ids if contract_id in self._contracts]
         return tuple(mapping.rights(row, ctx.actor) for row in rows if visibility.sees(row, ctx.actor))
 
     def change_terms(
@@ -260,7 +260,7 @@ class FakeContracts:
         of_plot = (row for row in self._contracts.values() if row.land_plot_id == plot.id)
         return any(visibility.sees(row, ctx.actor) for row in of_plot)
 
-    def _require_known(self, ctx: CallContext, row: ContractRow) -> None:
+    def _require_active_people(self, ctx: CallContext, row: ContractRow) -> None:
         people = creation.participants(row)
         cards = call(AUTHENTICATION).cards(
             ctx=ctx.as_actor(SYSTEM), user_ids=tuple(participant.user_id for participant in people)
@@ -272,9 +272,9 @@ class FakeContracts:
                 raise UnknownParty(role=participant.role)
 
 
-def _page(found: builtins.list[T], limit: int, cursor: str | None) -> builtins.tuple[builtins.list[T], str | None]:
-    ordered = sorted(found, key=lambda item: (item.created_at, item.id), reverse=True)
+def _page(items: builtins.list[T], limit: int, cursor: str | None) -> builtins.tuple[builtins.list[T], str | None]:
+    ordered = sorted(items, key=lambda item: (item.created_at, item.id), reverse=True)
     if cursor is not None:
         ordered = [item for item in ordered if (item.created_at, item.id) < keyset.decode(cursor)]
-    more = keyset.encode(ordered[limit - 1].created_at, ordered[limit - 1].id) if len(ordered) > limit else None
-    return ordered[:limit], more
+    next_cursor = keyset.encode(ordered[limit - 1].created_at, ordered[limit - 1].id) if len(ordered) > limit else None
+    return ordered[:limit], next_cursor

@@ -1,4 +1,4 @@
-"""What counts as a price and as an area."""
+"""Checks of prices and areas."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from apps.core.interface.dto import exact
 _CENT = Decimal("0.01")
 
 
-def price(given: Decimal) -> Decimal:
+def price(amount: Decimal) -> Decimal:
     """The price with two decimals. Raises: BadPrice."""
     try:
-        exact(given, places=2, minimum=_CENT, maximum=MAX_PRICE)
+        exact(amount, places=2, minimum=_CENT, maximum=MAX_PRICE)
     except ValueError:
         raise BadPrice from None
-    return given.quantize(_CENT)
+    return amount.quantize(_CENT)
 
 
-def area(given: Decimal) -> Decimal:
+def area(amount: Decimal) -> Decimal:
     """The area with two decimals. Raises: BadArea."""
     try:
-        exact(given, places=2, minimum=_CENT, maximum=MAX_AREA)
+        exact(amount, places=2, minimum=_CENT, maximum=MAX_AREA)
     except ValueError:
         raise BadArea from None
-    return given.quantize(_CENT)
+    return amount.quantize(_CENT)

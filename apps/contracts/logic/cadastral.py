@@ -10,9 +10,9 @@ _NUMBER = re.compile(r"[0-9]{2}:[0-9]{2}:[0-9]{6,7}:[0-9]{1,20}", re.ASCII)
 _SPACE = re.compile(r"[ \t\u00a0\u2009\u202f]+")
 
 
-def normalised(given: str) -> str:
+def normalised(text: str) -> str:
     """The number without spaces. Raises: BadCadastralNumber."""
-    number = _SPACE.sub("", given)
+    number = _SPACE.sub("", text)
     if _NUMBER.fullmatch(number) is None:
-        raise BadCadastralNumber(given=given[:60])
+        raise BadCadastralNumber(given=text[:60])
     return number

@@ -1,7 +1,7 @@
-"""Reading contracts by plain SQL: one of them, or a page by one walk along an index, whichever page it is.
+"""Reading contracts by plain SQL: one contract, or any page of a list by one index range.
 
-A person's list walks the parties' index; PostgreSQL compares rows as `(a, b) < (x, y)`, which the OR form of the ORM would
-turn into a scan (1,742 ms against 0.3 ms at five million rows).
+A person's list walks the parties' index. Rows are compared as `(a, b) < (x, y)`; the ORM's form with OR would be a scan
+(1,742 ms against 0.3 ms at five million rows).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from apps.contracts.logic import keyset
 
 
 class Row(NamedTuple):
-    """A contract as it is read, in the order of `COLUMNS`."""
+    """A contract as read from the table; its fields are the columns of `COLUMNS`."""
 
     id: UUID
     number: str
@@ -44,8 +44,8 @@ _COMPUTED = {"has_sale_document": "c.sale_document_id IS NOT NULL"}
 COLUMNS = ", ".join(_COMPUTED.get(name, f"c.{name}") for name in Row._fields)
 
 
-def one(alias: str, contract_id: UUID) -> Row | None:
-    """One contract."""
+def find(alias: str, contract_id: UUID) -> Row | None:
+    """The contract with this id, if any."""
     with connections[alias].cursor() as db:
         db.execute(f"SELECT {COLUMNS} FROM contracts_contract c WHERE c.id = %s", [contract_id])
         row = db.fetchone()
@@ -61,7 +61,7 @@ def rows(
     limit: int,
     cursor: str | None,
 ) -> list[Row]:
-    """Up to `limit` contracts, newest first; every contract where `person` is None."""
+    """Up to `limit` contracts, newest first: a person's, or all when `person` is None."""
     conditions: list[str] = []
     parameters: list[Any] = []
     if person is None:

@@ -1,4 +1,4 @@
-"""Writing a new contract: number, parties and first entry of its history, in one statement."""
+"""Inserting a contract with its number, parties and first history entry, in one statement."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ def participants(contract: Contract) -> tuple[Participant, ...]:
 
 
 def plot(alias: str, land_plot_id: UUID) -> tuple[UUID, str] | None:
-    """The owner and the cadastral number of a plot."""
+    """The owner and the cadastral number of a plot, if it exists."""
     with connections[alias].cursor() as db:
         db.execute("SELECT owner_id, cadastral_number FROM contracts_landplot WHERE id = %s", [land_plot_id])
-        found: tuple[UUID, str] | None = db.fetchone()
-        return found
+        row: tuple[UUID, str] | None = db.fetchone()
+        return row
 
 
 def require_different_people(contract: Contract) -> None:
-    """Raises: SamePerson."""
+    """Check that no person holds two parts. Raises: SamePerson."""
     people = [participant.user_id for participant in participants(contract)]
     if len(set(people)) != len(people):
         raise SamePerson
 
 
 def insert(contract: Contract, *, by: object, at: datetime, alias: str) -> None:
-    """Write the contract and give it its number."""
+    """Insert the contract and set its number."""
     parts = participants(contract)
     contract.created_at = contract.updated_at = at
     contract.status = ContractStatus.DRAFT

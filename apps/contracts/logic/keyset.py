@@ -1,4 +1,4 @@
-"""Page cursors: the time and id of the last row seen, so that a page is found by an index and not by counting."""
+"""Page cursors: the time and id of a page's last row, so that an index finds the next page without counting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def encode(at: datetime, row_id: UUID) -> str:
 
 
 def decode(cursor: str) -> tuple[datetime, UUID]:
-    """The row after which to go on. Raises: BadCursor."""
+    """The time and id of the row after which the next page begins. Raises: BadCursor."""
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
         at, _, row_id = text.partition("|")

@@ -1,4 +1,4 @@
-"""The contract's status machine: which moves exist and who makes them.
+"""The contract's status machine: the moves, and the parts that may make them.
 
 `signed` is reached only by both parties' signatures, never by hand.
 """
@@ -15,7 +15,7 @@ _EVERYONE = frozenset(PartyRole)
 _PROFESSIONAL = frozenset({PartyRole.LAWYER, PartyRole.AGENT})
 _OWNERS = frozenset({PartyRole.SELLER, PartyRole.LAWYER, PartyRole.AGENT})
 
-# From, to, and the parts that make the move by hand; the system makes every move, administrators every one but `signed`.
+# From, to, and the parts that make the move by hand. The system makes every move, administrators all but `signed`.
 MOVES: dict[tuple[ContractStatus, ContractStatus], frozenset[PartyRole]] = {
     (S.DRAFT, S.AWAITING_SIGNATURES): _OWNERS,
     (S.DRAFT, S.CANCELLED): _EVERYONE,
@@ -23,7 +23,7 @@ MOVES: dict[tuple[ContractStatus, ContractStatus], frozenset[PartyRole]] = {
     (S.AWAITING_SIGNATURES, S.DRAFT): _OWNERS,
     (S.AWAITING_SIGNATURES, S.CANCELLED): _EVERYONE,
     (S.AWAITING_SIGNATURES, S.SIGNED): frozenset(),
-    # Past the payment: whoever answers for it professionally, or the seller where nobody was named (`legal_moves`).
+    # After payment: the lawyer or the agent, or the seller when the contract names neither (`legal_moves`).
     (S.SIGNED, S.IN_REGISTRATION): _PROFESSIONAL,
     (S.SIGNED, S.CANCELLED): frozenset({PartyRole.LAWYER}),
     (S.IN_REGISTRATION, S.COMPLETED): frozenset({PartyRole.LAWYER}),
@@ -33,9 +33,9 @@ MOVES: dict[tuple[ContractStatus, ContractStatus], frozenset[PartyRole]] = {
 
 
 def legal_moves(contract: Contract, actor: Actor) -> tuple[ContractStatus, ...]:
-    """Where the actor may move the contract by hand."""
+    """The statuses to which the actor may move the contract by hand."""
     role = role_of(contract, actor.id)
-    found = []
+    targets = []
     for (start, end), roles in MOVES.items():
         if start != contract.status:
             continue
@@ -43,12 +43,12 @@ def legal_moves(contract: Contract, actor: Actor) -> tuple[ContractStatus, ...]:
             roles = roles | {PartyRole.SELLER}
         by_office = actor.has("administrator") or (actor.has("registrar") and start == S.IN_REGISTRATION)
         if role in roles or (by_office and end != S.SIGNED):
-            found.append(end)
-    return tuple(found)
+            targets.append(end)
+    return tuple(targets)
 
 
 def require_legal(contract: Contract, asked: ContractStatus, actor: Actor) -> None:
-    """Raises: IllegalStatusMove, with the list of legal moves."""
+    """Check that the actor may make a move. Raises: IllegalStatusMove, with the list of legal moves."""
     if actor.has("system") and (ContractStatus(contract.status), asked) in MOVES:
         return
     legal = legal_moves(contract, actor)

@@ -1,4 +1,4 @@
-"""Moving a contract, with its history and its event, inside a command's transaction."""
+"""Changing a contract's status, with history entry and event, inside a command's transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apps.core.seam.server.commands import Work
 
 
 def locked(contract_id: UUID) -> Contract | None:
-    """The contract, held until the transaction ends; this lock orders its events."""
+    """The contract, locked until the transaction ends; this lock orders its events."""
     return Contract.objects.select_for_update().filter(id=contract_id).first()
 
 
@@ -53,7 +53,7 @@ def _save(contract: Contract, *, by: UUID | None, comment: str, at: datetime) ->
 
 
 def advance_by_signatures(work: Work, contract: Contract) -> str:
-    """Move a contract as far as its signatures carry it; what happened, in a word."""
+    """Move a contract as far as its signatures allow; returns the effect for the event receipt."""
     if contract.status not in SIGNABLE:
         contract.save()
         return "noted"
@@ -69,7 +69,7 @@ def advance_by_signatures(work: Work, contract: Contract) -> str:
 
 
 def release_plot(work: Work, cancelled: Contract) -> None:
-    """A contract under way was called off: the oldest other one that both parties have signed becomes signed."""
+    """After a contract under way is cancelled, advance the oldest contract for its plot that both parties signed."""
     waiting = Contract.objects.select_for_update().filter(
         cadastral_number=cancelled.cadastral_number,
         status__in=SIGNABLE,

@@ -1,4 +1,4 @@
-"""Who may see a contract and what they may do with it."""
+"""Rules of who may see a contract, and do what with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNABLE = (ContractStatus.DRAFT, ContractStatus.AWAITING_SIGNATURES)
 
 
 def role_of(contract: Contract | interface.Contract, user_id: UUID | None) -> PartyRole | None:
-    """The part that a person has in a contract."""
+    """The part that a person has in a contract, if any."""
     if user_id is None:
         return None
     if user_id == contract.seller_id:
@@ -29,22 +29,22 @@ def role_of(contract: Contract | interface.Contract, user_id: UUID | None) -> Pa
 
 
 def sees(contract: Contract | interface.Contract, actor: Actor) -> bool:
-    """Whether the contract exists for the actor."""
+    """Whether the actor may see the contract."""
     return actor.has(*SEES_ALL) or role_of(contract, actor.id) is not None
 
 
 def may_upload(contract: Contract, actor: Actor) -> bool:
-    """Parties and administrators attach documents until the contract is over."""
+    """Whether the actor may attach documents: parties and administrators may, until the contract is over."""
     acts = role_of(contract, actor.id) is not None or actor.has(*ACTS_ON_ALL)
     return acts and contract.status not in OVER
 
 
 def may_sign(contract: Contract, actor: Actor) -> bool:
-    """Seller and buyer sign until the contract is over; what a signature changes depends on the document."""
+    """Whether the actor may sign: seller and buyer may, until the contract is over."""
     return role_of(contract, actor.id) in {PartyRole.SELLER, PartyRole.BUYER} and contract.status not in OVER
 
 
 def may_manage(contract: Contract, actor: Actor) -> bool:
-    """Who changes terms: everyone in the contract but the buyer, and administrators."""
+    """Whether the actor may change terms: every party but the buyer may, and administrators."""
     managers = {PartyRole.SELLER, PartyRole.AGENT, PartyRole.LAWYER}
     return role_of(contract, actor.id) in managers or actor.has(*ACTS_ON_ALL)

@@ -37,7 +37,7 @@ class NewLandPlot(RequestBody):
 
 
 class NewContract(RequestBody):
-    """A contract to draw up; the seller is the caller where none is named. Send the price as a string."""
+    """A contract to create; without `seller_id` the caller is the seller. Send the price as a string."""
 
     buyer_id: UUID
     land_plot_id: UUID
@@ -50,28 +50,28 @@ class NewContract(RequestBody):
 
 
 class TermsChange(RequestBody):
-    """What to change of a draft."""
+    """Changes to a draft."""
 
     price: Decimal | None = None
     terms: Text | None = None
 
 
 class StatusMove(RequestBody):
-    """Where to move a contract, and why."""
+    """The status to move a contract to, and a comment."""
 
     status: ContractStatus
     comment: Text = ""
 
 
 class PageQuery(Dto):
-    """Which page. `cursor` is the `next_cursor` of the page before."""
+    """The page to list. `cursor` is the `next_cursor` of the page before."""
 
     limit: PageSize = 50
     cursor: CursorText | None = None
 
 
 class ContractQuery(PageQuery):
-    """Which contracts, and which page."""
+    """The contracts and the page to list."""
 
     status: ContractStatus | None = None
     land_plot_id: UUID | None = None
@@ -82,7 +82,7 @@ class LandPlots(View):
 
     @endpoint()
     def get(self, ctx: CallContext, query: PageQuery) -> LandPlotPage:
-        """One's own plots, newest first."""
+        """The caller's own plots, newest first."""
         return call(CONTRACTS).list_plots(ctx=ctx, **fields_of(query))
 
     @endpoint(status=201)
@@ -105,12 +105,12 @@ class Contracts(View):
 
     @endpoint()
     def get(self, ctx: CallContext, query: ContractQuery) -> ContractPage:
-        """The contracts that one may see, newest first."""
+        """The contracts that the caller may see, newest first."""
         return call(CONTRACTS).list(ctx=ctx, **fields_of(query))
 
     @endpoint(status=201)
     def post(self, ctx: CallContext, body: NewContract) -> Contract:
-        """Draw up a contract; its workflow starts by itself."""
+        """Create a contract; its workflow starts by itself."""
         return call(CONTRACTS).create(ctx=ctx, **fields_of(body))
 
 
@@ -133,7 +133,7 @@ class ContractStatusView(View):
 
     @endpoint()
     def get(self, ctx: CallContext, contract_id: UUID) -> ContractRights:
-        """Where a contract stands, and where the caller may move it."""
+        """A contract's status, and the caller's rights and moves."""
         rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(contract_id,))
         if not rights:
             raise ContractNotFound
@@ -141,7 +141,7 @@ class ContractStatusView(View):
 
     @endpoint()
     def patch(self, ctx: CallContext, contract_id: UUID, body: StatusMove) -> Contract:
-        """Move a contract."""
+        """Change a contract's status."""
         return call(CONTRACTS).change_status(ctx=ctx, contract_id=contract_id, **fields_of(body))
 
 
@@ -150,5 +150,5 @@ class ContractHistory(View):
 
     @endpoint()
     def get(self, ctx: CallContext, contract_id: UUID) -> tuple[StatusChange, ...]:
-        """Every status that a contract has had."""
+        """The status history of a contract, oldest first."""
         return call(CONTRACTS).history(ctx=ctx, contract_id=contract_id)

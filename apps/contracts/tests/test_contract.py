@@ -141,8 +141,8 @@ def test_a_contract_with_the_wrong_people_or_plot_is_refused(world: World):
     seller, buyer, other = world.person(), world.person(), world.person()
     plot = world.plot(seller)
 
-    def create(actor, **given):
-        arguments = {"buyer_id": buyer.id, "land_plot_id": plot.id, "price": Decimal(1), **given}
+    def create(actor, **overrides):
+        arguments = {"buyer_id": buyer.id, "land_plot_id": plot.id, "price": Decimal(1), **overrides}
         return call(CONTRACTS).create(ctx=world.ctx(actor), **arguments)
 
     with pytest.raises(SamePerson):
@@ -156,7 +156,7 @@ def test_a_contract_with_the_wrong_people_or_plot_is_refused(world: World):
         create(other, seller_id=seller.id)
     with pytest.raises(LandPlotNotFound):
         create(seller, land_plot_id=uuid4())
-    with pytest.raises(LandPlotNotFound):  # somebody else's plot is told from none only to its owner
+    with pytest.raises(LandPlotNotFound):  # only its owner can tell an existing plot from a missing one
         create(seller, land_plot_id=world.plot(other).id)
     with pytest.raises(NotYourPlot):
         create(seller, seller_id=other.id, buyer_id=seller.id)
@@ -183,15 +183,15 @@ def test_what_one_may_not_see_does_not_exist(world: World):
 def test_a_list_is_paged_without_gaps_or_repeats(world: World):
     seller, buyer = world.person(), world.person()
     plot = world.plot(seller)
-    made = [world.contract(seller, buyer, plot=plot).id for _ in range(5)]
-    seen, cursor = [], None
+    created = [world.contract(seller, buyer, plot=plot).id for _ in range(5)]
+    listed, cursor = [], None
     while True:
         page = call(CONTRACTS).list(ctx=world.ctx(buyer), limit=2, cursor=cursor)
-        seen += [item.id for item in page.items]
+        listed += [item.id for item in page.items]
         cursor = page.next_cursor
         if cursor is None:
             break
-    assert seen == made[::-1]
+    assert listed == created[::-1]
     of_plot = call(CONTRACTS).list(ctx=world.ctx(seller), land_plot_id=plot.id, status=S.DRAFT)
     assert len(of_plot.items) == 5
     assert call(CONTRACTS).list(ctx=world.ctx(seller), status=S.SIGNED).items == ()
@@ -213,7 +213,7 @@ def test_an_illegal_move_is_refused_with_the_legal_ones(world: World):
         call(CONTRACTS).change_status(ctx=world.ctx(seller), contract_id=contract.id, status=S.COMPLETED)
     assert refusal.value.current is S.DRAFT
     assert set(refusal.value.legal) == {S.AWAITING_SIGNATURES, S.CANCELLED}
-    with pytest.raises(IllegalStatusMove) as refusal:  # nobody signs by moving a status
+    with pytest.raises(IllegalStatusMove) as refusal:  # a status move never signs
         call(CONTRACTS).change_status(ctx=world.ctx(seller), contract_id=contract.id, status=S.SIGNED)
     moved = call(CONTRACTS).change_status(
         ctx=world.ctx(buyer), contract_id=contract.id, status=S.CANCELLED, comment="Передумали"

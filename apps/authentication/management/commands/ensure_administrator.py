@@ -1,4 +1,4 @@
-"""`manage.py ensure_administrator E-MAIL`: create an administrator with access to the admin, unless the account exists."""
+"""`manage.py ensure_administrator E-MAIL`: create an administrator with access to the admin, unless it exists."""
 
 from __future__ import annotations
 
