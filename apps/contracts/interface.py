@@ -1,7 +1,6 @@
 """Land plots, contracts of sale, and access to them. The public file of `contracts`.
 
-Here: errors, DTOs, events and the Protocol. Not here: files (`documents`), certificates (`signatures`) and stages
-(`workflow`).
+Here: errors, DTOs, events, Protocol. Not here: files (`documents`), certificates (`signatures`), stages (`workflow`).
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ PageSize = Annotated[int, Meta(ge=1, le=200)]
 CursorText = Annotated[str, Meta(max_length=200)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
 CadastralNumber = Annotated[str, Meta(max_length=60)]
-MAX_PRICE = Decimal("999999999999999.99")
-MAX_AREA = Decimal("9999999999.99")
+MAX_PRICE, MAX_AREA = Decimal("999999999999999.99"), Decimal("9999999999.99")
 
 
 class ContractStatus(LabelledEnum):
@@ -127,10 +125,7 @@ class StatusChange(Dto):
 
 
 class ContractRights(Dto):
-    """What the actor may do with one contract. Contracts that the actor may not see are left out of the answer.
-
-    `filled` lists the parts that a person holds.
-    """
+    """The actor's rights to one contract that the actor may see. `filled` lists the parts that a person holds."""
 
     contract_id: UUID
     number: str
@@ -337,7 +332,7 @@ class ContractsService(EventConsumer, Protocol):
 
     @query
     def rights(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[ContractRights, ...]:
-        """The actor's rights to each of these contracts that the actor may see."""
+        """The actor's rights to each of these contracts; those that the actor may not see are left out."""
 
     @command
     def change_terms(

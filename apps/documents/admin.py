@@ -1,4 +1,4 @@
-"""Documents in the admin: looked at, never changed."""
+"""Documents in the admin, read only."""
 
 from __future__ import annotations
 

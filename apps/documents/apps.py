@@ -5,13 +5,13 @@ from django.utils.translation import gettext_lazy as _
 
 
 class DocumentsConfig(AppConfig):
-    """Files of contracts."""
+    """Documents of contracts."""
 
     name = "apps.documents"
     verbose_name = _("Documents")
 
     def ready(self) -> None:
-        """Whether its bucket answers is a part of this process's readiness."""
+        """Register the readiness probe of the bucket."""
         from apps.core.health import registry
         from apps.documents.gateways import probe
 

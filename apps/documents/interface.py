@@ -1,4 +1,4 @@
-"""Files of contracts: metadata, versions, where the bytes are. The public file of `documents`.
+"""Files of contracts: metadata, versions, access to the bytes. The public file of `documents`.
 
 Here: errors, DTOs, events and the Protocol. Not here: bytes, which go straight to object storage; signatures.
 """
@@ -23,7 +23,7 @@ FileSize = Annotated[int, Meta(ge=0, le=2**40)]
 
 
 class DocumentType(LabelledEnum):
-    """What a document is in a sale."""
+    """The type of a document in a sale."""
 
     SALE_CONTRACT = "sale_contract", gettext_noop("Contract of sale")
     TRANSFER_ACT = "transfer_act", gettext_noop("Transfer act")
@@ -35,7 +35,7 @@ class DocumentType(LabelledEnum):
 
 
 class DocumentStatus(LabelledEnum):
-    """`pending` until the bytes have arrived and were checked."""
+    """The status of a document: `pending` until its bytes have arrived and were checked."""
 
     PENDING = "pending", gettext_noop("pending")
     UPLOADED = "uploaded", gettext_noop("uploaded")
@@ -66,7 +66,7 @@ class Header(Dto):
 
 
 class UploadTicket(Dto):
-    """Permission to put the bytes: send them by PUT to `url` with exactly these headers, then complete the document."""
+    """Permission to upload: send the bytes by PUT to `url` with exactly these headers, then complete the document."""
 
     document: Document
     url: str
@@ -95,20 +95,20 @@ class ContractClosedForDocuments(DomainError, code="contract_closed_for_document
 
 
 class FileTooLarge(DomainError, code="file_too_large", category=Category.TOO_LARGE):
-    """More bytes than allowed."""
+    """The file is larger than `limit` bytes."""
 
     message = gettext_noop("The file is larger than {limit} bytes.")
     limit: int
 
 
 class FileEmpty(DomainError, code="file_empty", category=Category.INVALID):
-    """No bytes at all."""
+    """The file has no bytes."""
 
     message = gettext_noop("The file is empty.")
 
 
 class FileTypeNotAllowed(DomainError, code="file_type_not_allowed", category=Category.UNSUPPORTED_TYPE):
-    """Not on the allow-list."""
+    """The declared type is not on the allow-list."""
 
     message = gettext_noop("Files of type {mime_type} are not accepted; accepted are {accepted}.")
     mime_type: str
@@ -116,12 +116,12 @@ class FileTypeNotAllowed(DomainError, code="file_type_not_allowed", category=Cat
 
     @property
     def accepted(self) -> str:
-        """The allow-list for people."""
+        """The allow-list as text for people."""
         return ", ".join(self.allowed)
 
 
 class FileTypeMismatch(DomainError, code="file_type_mismatch", category=Category.INVALID):
-    """The bytes are not what was declared, or only half of it."""
+    """The bytes are not of the declared type."""
 
     message = gettext_noop("The file is declared as {declared} and its content is {found}.")
     declared: str
@@ -129,19 +129,19 @@ class FileTypeMismatch(DomainError, code="file_type_mismatch", category=Category
 
 
 class FileDamaged(DomainError, code="file_damaged", category=Category.INVALID):
-    """The bytes begin as what was declared and are not a whole file of that kind, or have something else behind them."""
+    """The bytes begin as the declared type but are no whole file of it, or other data follows the file."""
 
     message = gettext_noop("The file is damaged, incomplete, or has something else appended to it.")
 
 
 class FileNotUploaded(DomainError, code="file_not_uploaded", category=Category.CONFLICT):
-    """Nothing was put under the ticket yet."""
+    """No bytes were put under the ticket yet."""
 
     message = gettext_noop("The file has not arrived in storage yet.")
 
 
 class FileDiffers(DomainError, code="file_differs", category=Category.INVALID):
-    """Size or SHA-256 of the stored bytes is not what the ticket says."""
+    """Size or SHA-256 of the stored bytes differs from the ticket."""
 
     message = gettext_noop("The stored file differs from the announced one.")
     expected_sha256: str
@@ -151,7 +151,7 @@ class FileDiffers(DomainError, code="file_differs", category=Category.INVALID):
 
 
 class SignedVersion(DomainError, code="document_is_signed", category=Category.CONFLICT):
-    """Somebody has signed this version; a new one would leave that signature without its object."""
+    """This version has an accepted signature; a new one would leave that signature without its object."""
 
     message = gettext_noop("A signed document cannot be superseded.")
 
@@ -169,7 +169,7 @@ class StorageUnavailable(DomainError, code="storage_unavailable", category=Categ
 
 
 class DocumentStored(Event):
-    """A document's bytes arrived and were checked."""
+    """A document's bytes have arrived and were checked."""
 
     TYPE: ClassVar[str] = "documents.document_stored"
     document_id: UUID
@@ -181,7 +181,7 @@ class DocumentStored(Event):
 
 
 class SweepReport(Dto):
-    """What a sweep of abandoned uploads removed."""
+    """How many abandoned uploads a sweep removed."""
 
     removed: int
 
@@ -204,15 +204,16 @@ class DocumentsService(Protocol):
     ) -> UploadTicket:
         """Announce a file and get a ticket for its bytes.
 
-        Raises: contracts' ContractNotFound, ContractClosedForDocuments, FileTooLarge, FileEmpty, FileTypeNotAllowed,
-        DocumentNotFound, SignedVersion, NotNewestVersion.
+        Raises: FileTypeNotAllowed, FileTooLarge, FileEmpty, contracts' ContractNotFound, ContractClosedForDocuments,
+        DocumentNotFound, SignedVersion, NotNewestVersion, StorageUnavailable.
         """
 
     @command(timeout_ms=20_000)  # reads the whole file
     def complete_upload(self, *, ctx: CallContext, document_id: UUID) -> Document:
         """Check the stored bytes (size, SHA-256, real type) and accept them.
 
-        Raises: DocumentNotFound, FileNotUploaded, FileDiffers, FileTypeMismatch, FileDamaged, StorageUnavailable.
+        Raises: DocumentNotFound, contracts' ContractNotFound, ContractClosedForDocuments, FileNotUploaded, FileDiffers,
+        FileTypeMismatch, FileDamaged, StorageUnavailable.
         """
 
     @query
@@ -221,15 +222,15 @@ class DocumentsService(Protocol):
 
     @query
     def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Document, ...]:
-        """The uploaded documents of these contracts, oldest first, as far as the actor may see the contracts."""
+        """The uploaded documents of these contracts, oldest first, for the contracts that the actor may see."""
 
     @query(varies=("url", "expires_at"))
     def download(self, *, ctx: CallContext, document_id: UUID) -> DownloadLink:
-        """A signed URL that expires. Raises: DocumentNotFound."""
+        """A signed URL that expires. Raises: DocumentNotFound, StorageUnavailable."""
 
     @command(timeout_ms=30_000)
     def sweep(self, *, ctx: CallContext) -> SweepReport:
-        """Remove uploads that were announced and not completed within a day; system work. Raises: Forbidden."""
+        """Remove uploads not completed within a day; system work only. Raises: Forbidden, StorageUnavailable."""
 
 
 DOCUMENTS: ServiceKey[DocumentsService] = ServiceKey("documents", DocumentsService)

@@ -1,4 +1,4 @@
-"""The only place where a document becomes a DTO; fields are listed one by one."""
+"""Documents as DTOs, here only; fields are listed one by one."""
 
 from apps.documents import interface, models
 

@@ -42,7 +42,7 @@ class Document(models.Model):
 
     @property
     def storage_key(self) -> str:
-        """Where the bytes are. The original name is data, never part of a path."""
+        """The key of the bytes in object storage. The original name is data, never part of a path."""
         return f"documents/{self.id}/{self.sha256}"
 
 

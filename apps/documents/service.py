@@ -42,17 +42,17 @@ from apps.documents.models import Document as DocumentRow
 from apps.signatures.interface import SIGNATURES
 
 ABANDONED_AFTER = timedelta(days=1)
-# Later than the last moment at which a completion may begin, so that none is under way when its bytes are removed.
+# Later than a completion may begin, so that none is under way when its bytes are removed.
 SWEPT_AFTER = ABANDONED_AFTER + timedelta(hours=1)
 
 
 def incoming_key(document_id: UUID, sha256: str) -> str:
-    """Where a ticket lets its holder put bytes; what was checked is kept elsewhere."""
+    """The key under which a ticket admits bytes; checked bytes are stored under another."""
     return f"incoming/{document_id}/{sha256}"
 
 
 def _ticket(document: Document) -> UploadTicket:
-    """A ticket is made afresh from its document, also on replay: a signed URL is a secret that is never stored."""
+    """A new ticket for a document, also on replay: a signed URL is a secret that is never stored."""
     url, headers, expires_at = object_storage.presigned_put(
         incoming_key(document.id, document.sha256), mime_type=document.mime_type, size=document.file_size
     )
@@ -107,7 +107,7 @@ class Documents:
             raise ContractClosedForDocuments
         if row.status == DocumentStatus.PENDING:
             if row.created_at < timezone.now() - ABANDONED_AFTER:
-                raise DocumentNotFound  # it may be swept at any moment
+                raise DocumentNotFound  # a sweep may remove it at any time
             _accept_bytes(row)
         with command(ctx) as work:
             row = _locked(document_id)
@@ -121,8 +121,8 @@ class Documents:
         return mapping.document(_visible(ctx, document_id))
 
     def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Document, ...]:
-        seen = [rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)]
-        rows = DocumentRow.objects.filter(contract_id__in=seen, status=DocumentStatus.UPLOADED)
+        visible = [rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)]
+        rows = DocumentRow.objects.filter(contract_id__in=visible, status=DocumentStatus.UPLOADED)
         return tuple(mapping.document(row) for row in rows.order_by("created_at", "id"))
 
     def download(self, *, ctx: CallContext, document_id: UUID) -> DownloadLink:
@@ -193,9 +193,9 @@ def _superseded(ctx: CallContext, document_id: UUID, contract_id: UUID, kind: Do
 
 
 def _accept_bytes(row: DocumentRow) -> None:
-    """Check what was put under the ticket and keep a copy of exactly what was checked.
+    """Check the uploaded bytes and store a copy of exactly the checked bytes.
 
-    The ticket's URL still works for a while; what is put there later reaches nobody.
+    The ticket's URL still works for a while; bytes put there later are never read.
     """
     key = incoming_key(row.id, row.sha256)
     stored_size = object_storage.size(key)

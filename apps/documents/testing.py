@@ -1,4 +1,4 @@
-"""A fake of documents for other apps' tests: bytes in memory, put by `put` instead of over HTTP."""
+"""A fake of documents for other apps' tests: bytes in memory, uploaded by `put` instead of over HTTP."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FakeDocuments:
         self.stored: dict[str, bytes] = {}
 
     def put(self, ticket: UploadTicket, body: bytes) -> None:
-        """What a PUT under the ticket would do."""
+        """Store the bytes, as a PUT under the ticket would."""
         self.stored[ticket.url] = body
 
     def start_upload(
@@ -102,11 +102,11 @@ class FakeDocuments:
         return self._visible(ctx, document_id)
 
     def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Document, ...]:
-        seen = {rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
+        visible = {rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
         return tuple(
             document
             for document in self._documents.values()
-            if document.contract_id in seen and document.status == DocumentStatus.UPLOADED
+            if document.contract_id in visible and document.status == DocumentStatus.UPLOADED
         )
 
     def download(self, *, ctx: CallContext, document_id: UUID) -> DownloadLink:

@@ -56,7 +56,7 @@ SEAL = {
     ),
 }
 _RAISES = re.compile(r"\b[Rr]aises:? ([^.]*)")
-_NAME = re.compile(r"(?:\b(\w+)' )?\b([A-Z]\w+)")
+_NAME = re.compile(r"(?:\b(\w+)'s? )?\b([A-Z]\w+)")
 _DEPRECATED = re.compile(r"\bDeprecated\b")
 
 

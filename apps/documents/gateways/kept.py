@@ -1,4 +1,4 @@
-"""The objects that rows of documents name: what a backup of this service has to hold beside its tables."""
+"""The stored objects that rows of documents refer to; a backup of this service contains them beside its tables."""
 
 from apps.core.interface.stored_objects import StoredObjects
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.documents.interface import FileNotUploaded, Header, StorageUnavailable
 
-CHUNK = 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
@@ -28,7 +28,7 @@ def _bucket() -> str:
 
 
 @contextmanager
-def _typed() -> Iterator[None]:
+def _typed_errors() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
@@ -40,17 +40,23 @@ def _typed() -> Iterator[None]:
 
 
 def presigned_put(key: str, *, mime_type: str, size: int) -> tuple[str, tuple[Header, ...], datetime]:
-    """A URL for one PUT of exactly this type and length, the headers to send, and when it expires."""
+    """A URL for one PUT of exactly this type and length, the headers to send, and when the URL expires.
+
+    Raises: StorageUnavailable.
+    """
     seconds = settings.UPLOAD_URL_SECONDS
     parameters = {"Bucket": _bucket(), "Key": key, "ContentType": mime_type, "ContentLength": size}
-    with _typed():
+    with _typed_errors():
         url = _client().generate_presigned_url("put_object", Params=parameters, ExpiresIn=seconds)
     headers = (Header(name="Content-Type", value=mime_type), Header(name="Content-Length", value=str(size)))
     return url, headers, timezone.now() + timedelta(seconds=seconds)
 
 
 def presigned_get(key: str, *, filename: str, mime_type: str) -> tuple[str, datetime]:
-    """A URL that downloads under the original name (RFC 6266, RFC 8187), and when it expires."""
+    """A URL that downloads under the original name (RFC 6266, RFC 8187), and when the URL expires.
+
+    Raises: StorageUnavailable.
+    """
     seconds = settings.DOWNLOAD_URL_SECONDS
     parameters = {
         "Bucket": _bucket(),
@@ -58,34 +64,34 @@ def presigned_get(key: str, *, filename: str, mime_type: str) -> tuple[str, date
         "ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(filename, safe='')}",
         "ResponseContentType": mime_type,
     }
-    with _typed():
+    with _typed_errors():
         url = _client().generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
     return url, timezone.now() + timedelta(seconds=seconds)
 
 
 def read(key: str) -> Iterator[bytes]:
-    """The bytes, a piece at a time. Raises: FileNotUploaded, StorageUnavailable."""
-    with _typed():
+    """The stored bytes, in chunks. Raises: FileNotUploaded, StorageUnavailable."""
+    with _typed_errors():
         body = _client().get_object(Bucket=_bucket(), Key=key)["Body"]
         try:
-            yield from body.iter_chunks(CHUNK)
+            yield from body.iter_chunks(CHUNK_BYTES)
         finally:
             body.close()
 
 
 def put(key: str, file: IO[bytes], *, mime_type: str) -> None:
     """Store bytes. Raises: StorageUnavailable."""
-    with _typed():
+    with _typed_errors():
         _client().put_object(Bucket=_bucket(), Key=key, Body=file, ContentType=mime_type)
 
 
 def size(key: str) -> int:
-    """How many bytes are stored. Raises: FileNotUploaded, StorageUnavailable."""
-    with _typed():
+    """The number of stored bytes. Raises: FileNotUploaded, StorageUnavailable."""
+    with _typed_errors():
         return int(_client().head_object(Bucket=_bucket(), Key=key)["ContentLength"])
 
 
 def remove(key: str) -> None:
-    """Delete the bytes, if there are any. Raises: StorageUnavailable."""
-    with _typed():
+    """Delete the stored bytes, if any. Raises: StorageUnavailable."""
+    with _typed_errors():
         _client().delete_object(Bucket=_bucket(), Key=key)

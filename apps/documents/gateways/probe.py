@@ -1,4 +1,4 @@
-"""Whether the bucket of documents answers, for `/readyz`."""
+"""The readiness probe of the documents' bucket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from apps.core.health.probes import CONNECT_SECONDS, Dependency
 
 
 def storage() -> tuple[Dependency, ...]:
-    """The family `storage`."""
+    """The dependencies of the family `storage`."""
     return (Dependency("storage", _bucket),)
 
 
@@ -23,7 +23,7 @@ def _bucket() -> None:
 
 @cache
 def _s3() -> Any:
-    """A client of its own: the one that moves files waits a minute before it gives up."""
+    """A client of the probe's own: the client for files waits a minute before it gives up."""
     storage: Any = settings.STORAGES["documents"]
     options = storage["OPTIONS"]
     return boto3.session.Session().client(

@@ -1,7 +1,7 @@
-"""Is a file what it says it is? The declared type is on the allow-list, and head, tail and structure agree with it.
+"""Checks that a file is of its declared type: the type is on the allow-list; head, tail and structure agree with it.
 
-A polyglot is a valid PDF to one reader and something else to another, so a PDF has to begin with its header, end with its
-trailer, and open.
+A polyglot is a valid PDF to one reader and something else to another, so a PDF has to begin with its header, end with
+its trailer, and open.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ PDF = "application/pdf"
 PNG = "image/png"
 JPEG = "image/jpeg"
 ALLOWED = (PDF, PNG, JPEG)
-_SPOOL = 8 * 1024 * 1024
-_TAIL = 1024
+_SPOOL_BYTES = 8 * 1024 * 1024
+_TAIL_BYTES = 1024
 PROBE = Path(__file__).with_name("pdf_probe.py")
 PROBE_SECONDS = 20
 
 
 class Received:
-    """The bytes of an upload, on disk when they are many, with their digest."""
+    """The bytes of an upload with their digest; large ones are on disk."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self.file: Any = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - closed on the way out
+        self.file: Any = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115 - closed in __exit__
         digest = hashlib.sha256()
         self.size = 0
         for chunk in chunks:
@@ -55,20 +55,20 @@ class Received:
 
 
 def require_type(received: Received, declared: str) -> None:
-    """Raises: FileTypeMismatch, FileDamaged."""
+    """Check that the bytes are a whole file of the declared type. Raises: FileTypeMismatch, FileDamaged."""
     received.file.seek(0)
     head = received.file.read(4096)
-    received.file.seek(max(received.size - _TAIL, 0))
-    tail = received.file.read(_TAIL)
+    received.file.seek(max(received.size - _TAIL_BYTES, 0))
+    tail = received.file.read(_TAIL_BYTES)
     check = {PDF: _is_pdf, PNG: _is_png, JPEG: _is_jpeg}[declared]
     if not check(received, head, tail):
-        found = _found(head)
-        if found == declared:
+        detected = _detected_type(head)
+        if detected == declared:
             raise FileDamaged
-        raise FileTypeMismatch(declared=declared, found=found)
+        raise FileTypeMismatch(declared=declared, found=detected)
 
 
-def _found(head: bytes) -> str:
+def _detected_type(head: bytes) -> str:
     try:
         return str(puremagic.from_string(head, mime=True)) or "unknown"
     except (puremagic.PureError, ValueError):
@@ -78,7 +78,7 @@ def _found(head: bytes) -> str:
 def _is_pdf(received: Received, head: bytes, tail: bytes) -> bool:
     if not head.startswith(b"%PDF-") or b"%%EOF" not in tail:
         return False
-    received.file.rollover()  # the probe reads a file, and seeks in it
+    received.file.rollover()  # the probe needs a real file that it can seek in
     received.file.seek(0)
     command = [sys.executable, "-I", str(PROBE)]
     try:

@@ -1,6 +1,6 @@
 """Opens one PDF from standard input and exits 0 when it has a page. Run as a process of its own by `content.py`.
 
-A PDF of a few kilobytes can unfold to gigabytes while it is opened, so memory and time are bounded here, by the kernel. Imports
+A PDF of a few kilobytes can unfold to gigabytes while it is opened, so the kernel bounds memory and time here. Imports
 nothing of the platform.
 """
 
@@ -13,7 +13,7 @@ CPU_SECONDS = 10
 
 
 def main() -> int:
-    """0 for a whole PDF; anything else, a kill included, for none."""
+    """Return 0 for a whole PDF. Any other end, a kill included, means that it is none."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,4 +1,4 @@
-"""Sends a file that came through the server on to its presigned PUT, in pieces."""
+"""Forwards a file that was uploaded through the server to its presigned PUT, in chunks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _pool = urllib3.PoolManager(maxsize=8, retries=False, timeout=30.0)
 
 
 def put(ticket: UploadTicket, file: IO[bytes]) -> None:
-    """Put the bytes under the ticket. Raises: StorageUnavailable."""
+    """Upload the bytes under a ticket. Raises: StorageUnavailable."""
     file.seek(0)
     headers = {header.name: header.value for header in ticket.headers}
     try:

@@ -23,7 +23,7 @@ from apps.documents.rest.relay import put
 
 
 class NewUpload(RequestBody):
-    """A file to be put straight into storage. The digest is of all of its bytes, in lower-case hex."""
+    """A file to upload straight to storage. The digest is of all its bytes, in lower-case hex."""
 
     contract_id: UUID
     document_type: DocumentType
@@ -43,7 +43,7 @@ class UploadFields(RequestBody):
 
 
 class OfContract(Dto):
-    """Which contract's documents."""
+    """The contract whose documents to list."""
 
     contract_id: UUID
 
@@ -61,9 +61,9 @@ class Upload(UploadView):
 
     @endpoint(status=201, multipart=UploadFields)
     def post(self, ctx: CallContext) -> Uploaded:
-        """Send a file through the server; its bytes go on to storage in pieces."""
+        """Upload a file through the server, which forwards its bytes to storage in chunks."""
         with read_upload(self.request, UploadFields) as upload:
-            ctx = ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS)  # receiving the file took time of its own
+            ctx = ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS)  # receiving the file has used up the time
             ticket = call(DOCUMENTS).start_upload(
                 ctx=ctx,
                 original_filename=upload.filename,
@@ -83,7 +83,7 @@ class Uploads(View):
 
     @endpoint(status=201)
     def post(self, ctx: CallContext, body: NewUpload) -> UploadTicket:
-        """Get a ticket to put a file straight into storage."""
+        """Get a ticket to upload a file straight to storage."""
         return call(DOCUMENTS).start_upload(ctx=ctx, **fields_of(body))
 
 
@@ -92,7 +92,7 @@ class Complete(View):
 
     @endpoint()
     def post(self, ctx: CallContext, document_id: UUID) -> Document:
-        """Have the bytes checked and accepted."""
+        """Check the stored bytes and accept them."""
         ctx = ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS)
         return call(DOCUMENTS).complete_upload(ctx=ctx, document_id=document_id)
 

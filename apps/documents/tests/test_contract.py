@@ -174,7 +174,7 @@ def test_a_small_pdf_that_unfolds_without_end_is_refused(here: World):
     with pytest.raises(FileDamaged):
         call(DOCUMENTS).complete_upload(ctx=here.ctx(seller), document_id=ticket.document.id)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert after - before < 100_000, "KiB; what unfolded did so in this process"
+    assert after - before < 100_000, "KiB; the PDF was unfolded in this process"
 
 
 def test_a_contract_that_is_over_takes_no_documents(world: World, sale):
