@@ -1,4 +1,4 @@
-"""Signatures and trusted authorities in the admin: looked at here, authorities are added through the interface."""
+"""Signatures and trusted authorities in the admin, read only; authorities are added through the interface."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Verifications(ReadOnlyInline):
 
 @admin.register(Signature)
 class SignatureAdmin(ReadOnly):
-    """Signatures, refused ones too."""
+    """Signatures, including refused ones."""
 
     list_display = ("created_at", "verdict", "sub_indication", "algorithm", "certificate", "document_id")
     list_filter = ("verdict", "algorithm", "sub_indication")

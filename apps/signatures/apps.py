@@ -11,7 +11,7 @@ class SignaturesConfig(AppConfig):
     verbose_name = _("Signatures")
 
     def ready(self) -> None:
-        """When certificates end is a metric."""
+        """Register the metric of when certificates and revocation lists expire."""
         from apps.core.observability import scrape_registry
         from apps.signatures.gateways.metrics import CertificateCollector
 

@@ -1,4 +1,4 @@
-"""Signatures over documents, with certificates and verdicts. The public file of `signatures`.
+"""Signatures on documents, with certificates and verdicts. The public file of `signatures`.
 
 Here: errors, DTOs, events and the Protocol. Not here: when a contract counts as signed (`contracts`).
 """
@@ -90,7 +90,7 @@ class SignatureStatus(LabelledEnum):
 
 
 class CertificateInfo(Dto):
-    """What a certificate says of itself. `fingerprint` is SHA-256 of its DER, in hex."""
+    """The identity and dates in a certificate. `fingerprint` is SHA-256 of its DER, in hex."""
 
     subject: str
     issuer: str
@@ -101,7 +101,7 @@ class CertificateInfo(Dto):
 
 
 class VerificationResult(Dto):
-    """One validation: a verdict, why, in a sentence, and when."""
+    """The result of one validation; `reason` is a sentence."""
 
     verdict: Verdict
     sub_indication: SubIndication
@@ -110,7 +110,7 @@ class VerificationResult(Dto):
 
 
 class Signature(Dto):
-    """A signature as it was submitted, whatever its verdict: a refused one is evidence too."""
+    """A signature as it was submitted, with any verdict: a refused one is evidence too."""
 
     id: UUID
     document_id: UUID
@@ -125,7 +125,7 @@ class Signature(Dto):
 
     @property
     def counts(self) -> bool:
-        """Whether it was accepted."""
+        """Whether the signature was accepted."""
         return self.status == SignatureStatus.SIGNED
 
 
@@ -144,31 +144,31 @@ class SignatureNotFound(DomainError, code="signature_not_found", category=Catego
 
 
 class NotASigner(DomainError, code="not_a_signer", category=Category.FORBIDDEN):
-    """The actor may see the contract and is neither its seller nor its buyer, or the contract is over."""
+    """The actor is neither seller nor buyer of the contract, or the contract is over."""
 
     message = gettext_noop("Only the seller and the buyer sign, while the contract is under way.")
 
 
 class BadCertificate(DomainError, code="bad_certificate", category=Category.INVALID):
-    """Not an X.509 certificate (RFC 5280) in PEM or in base64 of DER."""
+    """The text is not an X.509 certificate (RFC 5280) in PEM or in base64 of DER."""
 
     message = gettext_noop("This is not an X.509 certificate in PEM or in base64 of DER.")
 
 
 class BadRevocationList(DomainError, code="bad_revocation_list", category=Category.INVALID):
-    """Not a certificate revocation list, or none of a known authority."""
+    """The text is not a certificate revocation list, or not one of a known authority."""
 
     message = gettext_noop("This is not a revocation list signed by a known authority.")
 
 
 class NotAnAuthority(DomainError, code="not_an_authority", category=Category.INVALID):
-    """The certificate is not one of an authority (basicConstraints CA)."""
+    """The certificate is not that of an authority (basicConstraints CA)."""
 
     message = gettext_noop("This certificate is not one of a certificate authority.")
 
 
 class SignatureAccepted(Event):
-    """A party signed a document, verified."""
+    """A party's signature on a document passed verification."""
 
     TYPE: ClassVar[str] = "signatures.signature_accepted"
     signature_id: UUID
@@ -178,7 +178,7 @@ class SignatureAccepted(Event):
 
 
 class SignatureRefused(Event):
-    """A signature was submitted and did not pass."""
+    """A submitted signature did not pass verification."""
 
     TYPE: ClassVar[str] = "signatures.signature_refused"
     signature_id: UUID
@@ -195,12 +195,13 @@ class SignaturesService(Protocol):
     def sign(
         self, *, ctx: CallContext, document_id: UUID, signature_data: SignatureBytes, certificate: CertificateText
     ) -> Signature:
-        """Verify a detached signature over the document's exact bytes, and keep it with its verdict.
+        """Verify a detached signature over the document's exact bytes, and store it with its verdict.
 
         `certificate` is PEM (the signer's first, then any intermediates) or base64 of one DER certificate.
-        A signature that does not pass is answered with status `refused`, not raised: it is kept as evidence.
+        A signature that does not pass is stored as evidence and returned with status `refused`, not raised.
 
-        Raises: documents' DocumentNotFound, NotASigner, BadCertificate.
+        Raises: documents' DocumentNotFound, NotASigner, BadCertificate, authentication's UserNotFound,
+        documents' StorageUnavailable.
         """
 
     @query
@@ -209,11 +210,14 @@ class SignaturesService(Protocol):
 
     @query
     def for_documents(self, *, ctx: CallContext, document_ids: tuple[UUID, ...]) -> tuple[Signature, ...]:
-        """The signatures of these documents, oldest first, as far as the actor may see their contracts."""
+        """The signatures of these documents, oldest first, for the contracts that the actor may see."""
 
     @command(timeout_ms=15_000)
     def verify(self, *, ctx: CallContext, signature_id: UUID) -> VerificationResult:
-        """Check a signature again, now, and keep the result. Raises: SignatureNotFound."""
+        """Check a signature again, now, and store the result.
+
+        Raises: SignatureNotFound, documents' DocumentNotFound, documents' StorageUnavailable.
+        """
 
     @query
     def trust_anchors(self, *, ctx: CallContext) -> tuple[TrustAnchor, ...]:
@@ -225,7 +229,7 @@ class SignaturesService(Protocol):
 
     @command(timeout_ms=10_000)
     def publish_revocations(self, *, ctx: CallContext, revocation_list: RevocationText) -> int:
-        """Store an authority's CRL (PEM or base64 of DER); the count of revoked serials. Administrators only.
+        """Store an authority's CRL (PEM or base64 of DER); returns the number of revoked serials. Administrators only.
 
         Raises: Forbidden, BadRevocationList.
         """

@@ -1,4 +1,4 @@
-"""The only place where rows of this app become DTOs; fields are listed one by one."""
+"""Rows as DTOs, here only; fields are listed one by one."""
 
 from __future__ import annotations
 

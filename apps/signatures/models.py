@@ -1,4 +1,4 @@
-"""Signatures, their later checks, trusted authorities and their revocation lists, and this app's commands and outbox."""
+"""Signatures, their later checks, trusted authorities, revocation lists, and this app's own commands and outbox."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Certificate(models.Model):
 
 
 class Signature(models.Model):
-    """One submitted signature with the verdict of that moment."""
+    """One submitted signature with its first verdict."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     document_id = models.UUIDField(_("document"), db_index=True)
@@ -93,7 +93,7 @@ class TrustAnchor(models.Model):
 
 
 class RevocationList(models.Model):
-    """The newest certificate revocation list of an authority, by its certificate: two may have one name."""
+    """The newest revocation list of an authority, by its certificate, because two authorities may share a name."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     authority = models.CharField(_("SHA-256 of the authority"), max_length=64, unique=True)

@@ -77,7 +77,7 @@ class Signatures:
                 reason=finding.reason,
                 created_at=now,
             )
-            _tell(work, row)
+            _emit_verdict(work, row)
             return work.finish(mapping.signature(row))
 
     def get(self, *, ctx: CallContext, signature_id: UUID) -> Signature:
@@ -88,8 +88,8 @@ class Signatures:
         contracts = tuple({row.contract_id for row in rows})
         if not contracts:
             return ()
-        seen = {rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contracts)}
-        return tuple(mapping.signature(row) for row in rows if row.contract_id in seen)
+        visible = {rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contracts)}
+        return tuple(mapping.signature(row) for row in rows if row.contract_id in visible)
 
     def verify(self, *, ctx: CallContext, signature_id: UUID) -> VerificationResult:
         row = _visible(ctx, signature_id)
@@ -136,7 +136,7 @@ class Signatures:
         _administrators_only(ctx)
         published = revocation.read(revocation_list, _authorities())
         with command(ctx) as work:
-            revocation.keep_newest(published)
+            revocation.store_newest(published)
             return work.finish(len(published.crl))
 
 
@@ -145,23 +145,23 @@ def _status(verdict: Verdict) -> SignatureStatus:
 
 
 def _bind(chain: list[x509.Certificate], signer_id: UUID, finding: validation.Finding) -> validation.Finding:
-    """Keep the certificate and, if the signature passed, bind it to its holder.
+    """Store the certificate and, if the signature passed, bind it to its holder.
 
-    The row is locked, so that of two people who use one certificate at the same moment the second is refused.
+    The row is locked, so that of two people who use one certificate at the same time the second is refused.
     """
-    about = certificates.info(chain[0])
+    details = certificates.info(chain[0])
     CertificateRow.objects.get_or_create(
-        fingerprint=about.fingerprint,
+        fingerprint=details.fingerprint,
         defaults={
-            "subject": about.subject,
-            "issuer": about.issuer,
-            "serial_number": about.serial_number,
-            "not_before": about.not_before,
-            "not_after": about.not_after,
+            "subject": details.subject,
+            "issuer": details.issuer,
+            "serial_number": details.serial_number,
+            "not_before": details.not_before,
+            "not_after": details.not_after,
             "chain": certificates.pem(chain),
         },
     )
-    row = CertificateRow.objects.select_for_update().get(fingerprint=about.fingerprint)
+    row = CertificateRow.objects.select_for_update().get(fingerprint=details.fingerprint)
     if finding.verdict != Verdict.PASSED:
         return finding
     if row.holder_id not in {None, signer_id}:
@@ -177,7 +177,7 @@ def _bind(chain: list[x509.Certificate], signer_id: UUID, finding: validation.Fi
     return finding
 
 
-def _tell(work: Work, row: SignatureRow) -> None:
+def _emit_verdict(work: Work, row: SignatureRow) -> None:
     event: SignatureAccepted | SignatureRefused
     if row.status == SignatureStatus.SIGNED:
         event = SignatureAccepted(
@@ -207,8 +207,8 @@ def _authorities() -> list[x509.Certificate]:
 
 
 def _anchor(row: TrustAnchorRow) -> TrustAnchor:
-    about = certificates.info(x509.load_pem_x509_certificate(row.certificate.encode()))
-    return TrustAnchor(id=row.id, name=row.name, certificate=about)
+    details = certificates.info(x509.load_pem_x509_certificate(row.certificate.encode()))
+    return TrustAnchor(id=row.id, name=row.name, certificate=details)
 
 
 def _administrators_only(ctx: CallContext) -> None:

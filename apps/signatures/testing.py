@@ -1,4 +1,4 @@
-"""A fake of signatures for other apps' tests: the real cryptography, over bytes that a function hands out."""
+"""A fake of signatures for other apps' tests: the real cryptography, over bytes that a function returns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from apps.signatures.logic import certificates, chain, crypto, revocation
 
 
 class FakeSignatures:
-    """Implements `SignaturesService` in memory. `fetch` gives the bytes behind a download link's URL."""
+    """Implements `SignaturesService` in memory. `fetch` returns the bytes behind a download link's URL."""
 
     def __init__(self, fetch: Callable[[str], bytes]) -> None:
         self._fetch = fetch
@@ -73,10 +73,12 @@ class FakeSignatures:
         return self._visible(ctx, signature_id)[0]
 
     def for_documents(self, *, ctx: CallContext, document_ids: tuple[UUID, ...]) -> tuple[Signature, ...]:
-        found = [item[0] for item in self._signatures.values() if item[0].document_id in document_ids]
-        contracts = tuple({item.contract_id for item in found})
-        seen = {rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contracts)}
-        return tuple(item for item in found if item.contract_id in seen)
+        signatures = [
+            signature for signature, _, _ in self._signatures.values() if signature.document_id in document_ids
+        ]
+        contracts = tuple({signature.contract_id for signature in signatures})
+        visible = {rights.contract_id for rights in call(CONTRACTS).rights(ctx=ctx, contract_ids=contracts)}
+        return tuple(signature for signature in signatures if signature.contract_id in visible)
 
     def verify(self, *, ctx: CallContext, signature_id: UUID) -> VerificationResult:
         signature, value, submitted = self._visible(ctx, signature_id)
@@ -101,10 +103,10 @@ class FakeSignatures:
         return len(published.crl)
 
     def _visible(self, ctx: CallContext, signature_id: UUID) -> tuple[Signature, bytes, list[x509.Certificate]]:
-        found = self._signatures.get(signature_id)
-        if found is None or not call(CONTRACTS).rights(ctx=ctx, contract_ids=(found[0].contract_id,)):
+        stored = self._signatures.get(signature_id)
+        if stored is None or not call(CONTRACTS).rights(ctx=ctx, contract_ids=(stored[0].contract_id,)):
             raise SignatureNotFound
-        return found
+        return stored
 
     def _validate(
         self, ctx: CallContext, document_id: UUID, value: bytes, submitted: list[x509.Certificate], email: str | None
@@ -119,8 +121,8 @@ class FakeSignatures:
             chain.require_trusted(submitted, anchors=anchors, revocations=self._revocations, at=now)
         except chain.ChainFailure as error:
             return algorithm, _failed(error.sub_indication, now)
-        named = certificates.addresses(submitted[0])
-        if email is not None and named and email not in named:
+        addresses = certificates.addresses(submitted[0])
+        if email is not None and addresses and email not in addresses:
             return algorithm, _failed(SubIndication.SIGNER_MISMATCH, now)
         passed = VerificationResult(
             verdict=Verdict.PASSED, sub_indication=SubIndication.NONE, reason="", checked_at=now

@@ -1,4 +1,4 @@
-"""Fetches a document's bytes by the signed URL that `documents` hands out; bytes never cross the seam."""
+"""Fetches a document's bytes by a signed URL from `documents`; bytes never cross the seam."""
 
 from __future__ import annotations
 

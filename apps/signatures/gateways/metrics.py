@@ -1,4 +1,4 @@
-"""When what signatures are checked against ends: trusted authorities' certificates, and their revocation lists."""
+"""When trusted authorities' certificates and their revocation lists expire."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from apps.signatures.models import RevocationList, TrustAnchor
 
 
 class CertificateCollector:
-    """Read at each scrape; a list, which may be large, only once."""
+    """Reads certificates at each scrape, and each revocation list, which may be large, only once."""
 
     def __init__(self) -> None:
         self._next_updates: dict[tuple[str, datetime], datetime | None] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """`certificate_expiry_timestamp_seconds{kind,subject}`; of two with one name the earlier. Raises: django.db.Error."""
+        """`certificate_expiry_timestamp_seconds{kind,subject}`, the earliest per subject. Raises: django.db.Error."""
         ends: dict[tuple[str, str], float] = {}
         for kind, subject, end in (*self._anchors(), *self._lists()):
             ends[kind, subject] = min(end.timestamp(), ends.get((kind, subject), float("inf")))

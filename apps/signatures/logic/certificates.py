@@ -26,7 +26,7 @@ def read_chain(text: str) -> list[x509.Certificate]:
             der = base64.b64decode(re.sub(r"\s+", "", text), validate=True)
             chain = [x509.load_der_x509_certificate(der)]
         for certificate in chain:
-            _touch(certificate)
+            _parse_fully(certificate)
     except (ValueError, UnicodeError, binascii.Error, x509.UnsupportedGeneralNameType, x509.DuplicateExtension):
         raise BadCertificate from None
     if not chain or len(chain) > _MAX_CHAIN:
@@ -34,15 +34,15 @@ def read_chain(text: str) -> list[x509.Certificate]:
     return chain
 
 
-def _touch(certificate: x509.Certificate) -> None:
-    # The library parses lazily: what is broken inside shows only when it is read.
+def _parse_fully(certificate: x509.Certificate) -> None:
+    # The library parses lazily: a broken field shows only when it is read.
     _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.extensions
     if certificate.serial_number.bit_length() > _MAX_SERIAL_BITS:
         raise ValueError("a serial number of more than 20 octets (RFC 5280, section 4.1.2.2)")
 
 
 def info(certificate: x509.Certificate) -> CertificateInfo:
-    """What a certificate says of itself."""
+    """The identity and dates in a certificate."""
     return CertificateInfo(
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
@@ -59,7 +59,7 @@ def fingerprint(certificate: x509.Certificate) -> str:
 
 
 def pem(chain: list[x509.Certificate]) -> str:
-    """A chain as it is stored."""
+    """A chain as stored: PEM, the signer's certificate first."""
     return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in chain)
 
 
@@ -74,11 +74,11 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 def addresses(certificate: x509.Certificate) -> set[str]:
     """The e-mail addresses that a certificate names, in lower case (RFC 5280, section 4.2.1.6)."""
-    named = {
+    in_subject = {
         str(attribute.value).lower() for attribute in certificate.subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)
     }
     try:
         alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return named
-    return named | {address.lower() for address in alternative.get_values_for_type(x509.RFC822Name)}
+        return in_subject
+    return in_subject | {address.lower() for address in alternative.get_values_for_type(x509.RFC822Name)}

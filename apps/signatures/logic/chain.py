@@ -1,7 +1,7 @@
-"""Is the certificate issued by a trusted authority, within its dates, meant for signing and not revoked (RFC 5280, section 6)?
+"""Checks that a trusted authority issued a certificate for signing, and that it is valid and not revoked (RFC 5280, 6).
 
-Path validation is pyhanko-certvalidator's. Revocation is looked up here, in the lists that administrators published: the validator
-looks only where a certificate names a distribution point, and nothing is fetched.
+Path validation is pyhanko-certvalidator's. Revocation is looked up here, in the lists that administrators published:
+the validator only follows the distribution points that a certificate names, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -38,13 +38,17 @@ class ChainFailure(Exception):
 def require_trusted(
     chain: list[x509.Certificate], *, anchors: list[x509.Certificate], revocations: list[bytes], at: datetime
 ) -> None:
-    """Validate the signer's certificate (the first of the chain) at a moment.
+    """Validate the signer's certificate (the first of the chain) as of `at`.
 
     Raises: ChainFailure.
     """
     try:
         _require_trusted(chain, anchors=anchors, revocations=revocations, at=at)
-    except (ValueError, TypeError, KeyError) as error:  # a certificate that breaks the parsers in its depths
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+    ) as error:  # a certificate that passed `read_chain` and still breaks a parser
         raise ChainFailure(SubIndication.FORMAT_FAILURE, "the certificate cannot be read") from error
 
 
@@ -82,7 +86,7 @@ def _asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:
 
 
 def _require_use(certificate: x509.Certificate) -> None:
-    """keyUsage, where it is present, allows signing (RFC 5280, section 4.2.1.3)."""
+    """Check that keyUsage, if present, allows signing (RFC 5280, section 4.2.1.3)."""
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:

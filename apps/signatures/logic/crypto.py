@@ -1,6 +1,6 @@
-"""Does the value fit the bytes and the key? RSA PKCS#1 v1.5 and PSS (RFC 8017), ECDSA P-256 (FIPS 186-5, DER), Ed25519 (RFC 8032).
+"""Verifies signature values: RSA PKCS#1 v1.5 and PSS (RFC 8017), ECDSA P-256 (FIPS 186-5, DER), Ed25519 (RFC 8032).
 
-SHA-1 and short keys are never accepted. Which algorithm was used is found by trying those that the key allows.
+SHA-1 and short keys are never accepted. The algorithm is determined by trying those that the key allows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ECDSA = (A.ECDSA_SHA256, A.ECDSA_SHA384, A.ECDSA_SHA512)
 
 
 class WeakKey(Exception):
-    """A key type or length that is not accepted."""
+    """The key's type or length is not accepted."""
 
 
 class Content:
@@ -42,7 +42,7 @@ class Content:
 
 
 def verify(certificate: x509.Certificate, value: bytes, content: Content) -> Algorithm | None:
-    """The algorithm with which the signature holds, or None.
+    """The algorithm by which the signature verifies, or None.
 
     Raises: WeakKey.
     """
@@ -50,33 +50,33 @@ def verify(certificate: x509.Certificate, value: bytes, content: Content) -> Alg
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise WeakKey("an unknown kind of key") from error
-    return next(_holding(key, value, content), None)
+    return next(_verifying_algorithms(key, value, content), None)
 
 
-def _holding(key: object, value: bytes, content: Content) -> Iterator[Algorithm]:
+def _verifying_algorithms(key: object, value: bytes, content: Content) -> Iterator[Algorithm]:
     if isinstance(key, ed25519.Ed25519PublicKey):
-        if _holds_ed25519(key, value, content.body):
+        if _verifies_ed25519(key, value, content.body):
             yield A.ED25519
     elif isinstance(key, rsa.RSAPublicKey):
         if key.key_size < MIN_RSA_BITS:
             raise WeakKey(f"an RSA key of {key.key_size} bits")
         for index, kind in enumerate(_HASHES):
-            if _holds_rsa(key, value, content, kind(), padding.PKCS1v15()):
+            if _verifies_rsa(key, value, content, kind(), padding.PKCS1v15()):
                 yield _PKCS1[index]
-            # Any salt length: OpenSSL's default is the longest that fits, other makers use the digest's.
-            if _holds_rsa(key, value, content, kind(), padding.PSS(padding.MGF1(kind()), padding.PSS.AUTO)):
+            # Any salt length: OpenSSL's default is the longest that fits, other software uses the digest's.
+            if _verifies_rsa(key, value, content, kind(), padding.PSS(padding.MGF1(kind()), padding.PSS.AUTO)):
                 yield _PSS[index]
     elif isinstance(key, ec.EllipticCurvePublicKey):
         if not isinstance(key.curve, ec.SECP256R1):
             raise WeakKey(f"the curve {key.curve.name}")
         for index, kind in enumerate(_HASHES):
-            if _holds_ecdsa(key, value, content, kind()):
+            if _verifies_ecdsa(key, value, content, kind()):
                 yield _ECDSA[index]
     else:
         raise WeakKey(type(key).__name__)
 
 
-def _holds_ed25519(key: ed25519.Ed25519PublicKey, value: bytes, body: bytes) -> bool:
+def _verifies_ed25519(key: ed25519.Ed25519PublicKey, value: bytes, body: bytes) -> bool:
     try:
         key.verify(value, body)
     except InvalidSignature:
@@ -84,7 +84,7 @@ def _holds_ed25519(key: ed25519.Ed25519PublicKey, value: bytes, body: bytes) -> 
     return True
 
 
-def _holds_rsa(
+def _verifies_rsa(
     key: rsa.RSAPublicKey,
     value: bytes,
     content: Content,
@@ -98,7 +98,7 @@ def _holds_rsa(
     return True
 
 
-def _holds_ecdsa(
+def _verifies_ecdsa(
     key: ec.EllipticCurvePublicKey, value: bytes, content: Content, algorithm: hashes.HashAlgorithm
 ) -> bool:
     try:

@@ -1,4 +1,4 @@
-"""Certificate revocation lists (RFC 5280, section 5): reading, checking who issued one, keeping the newest."""
+"""Certificate revocation lists (RFC 5280, section 5): reading, checking the issuer, storing the newest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Published:
 
 
 def read(text: str, authorities: list[x509.Certificate]) -> Published:
-    """A list in PEM or base64 of DER. Raises: BadRevocationList."""
+    """Read a list in PEM or base64 of DER, and check its signature. Raises: BadRevocationList."""
     try:
         if "-----BEGIN" in text:
             crl = x509.load_pem_x509_crl(text.encode("ascii"))
@@ -49,8 +49,8 @@ def _signed_by(crl: x509.CertificateRevocationList, authority: x509.Certificate)
         return False
 
 
-def keep_newest(published: Published) -> None:
-    """Store the list unless a newer one of the same issuer is stored."""
+def store_newest(published: Published) -> None:
+    """Store the list unless a newer one of the same authority is stored."""
     row, created = RevocationList.objects.select_for_update().get_or_create(
         authority=published.authority,
         defaults={

@@ -1,4 +1,4 @@
-"""The whole validation of one signature: key and value, certificate and chain, and whose certificate it is."""
+"""The whole validation of one signature: its value, the certificate and its chain, and the certificate's holder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ S = SubIndication
 
 
 class Finding(Dto):
-    """What a validation found."""
+    """The result of a validation."""
 
     verdict: Verdict
     sub_indication: SubIndication
@@ -27,7 +27,7 @@ class Finding(Dto):
 
 
 class Submission(Dto):
-    """What is to be validated, with everything gathered beforehand."""
+    """A signature to validate, with everything that is looked up beforehand."""
 
     signer_id: UUID
     signer_email: str
@@ -36,7 +36,7 @@ class Submission(Dto):
 
 
 def validate(submission: Submission, chain: list[x509.Certificate], body: bytes, at: datetime) -> Finding:
-    """Validate a signature at a moment. Cryptography comes first: a forged value says nothing about a certificate."""
+    """Validate a signature as of `at`. The value comes first: a forged one says nothing about a certificate."""
     if hashlib.sha256(body).hexdigest() != submission.expected_sha256:
         return _failed(S.HASH_FAILURE, "the stored bytes are not those that were uploaded")
     try:
@@ -61,9 +61,12 @@ def _failed(sub_indication: SubIndication, reason: str, algorithm: Algorithm = A
 
 
 def _belongs_to_another(submission: Submission, certificate: x509.Certificate) -> str | None:
-    """A certificate that names an address belongs to it; one that names none belongs to the first who used it."""
-    named = certificates.addresses(certificate)
-    if named and submission.signer_email not in named:
+    """Why the certificate is not the signer's, or None.
+
+    A certificate that names addresses belongs to them; one that names none belongs to its first holder.
+    """
+    addresses = certificates.addresses(certificate)
+    if addresses and submission.signer_email not in addresses:
         return "the certificate names another e-mail address"
     holder = Certificate.objects.filter(fingerprint=certificates.fingerprint(certificate)).first()
     if holder is not None and holder.holder_id not in {None, submission.signer_id}:

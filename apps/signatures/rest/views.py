@@ -41,7 +41,7 @@ class NewSignature(RequestBody):
 
 
 class SignatureAnswer(Dto):
-    """A signature and how its verification went."""
+    """A signature and the result of its verification."""
 
     signature_id: UUID
     status: str
@@ -50,7 +50,7 @@ class SignatureAnswer(Dto):
 
 
 class OfDocument(Dto):
-    """Which document's signatures."""
+    """The document whose signatures to list."""
 
     document_id: UUID
 
@@ -60,11 +60,11 @@ class Sign(View):
 
     @endpoint(status=201)
     def post(self, ctx: CallContext, body: NewSignature) -> SignatureAnswer:
-        """Sign a document. A signature that does not pass is kept as evidence and answered with 422."""
+        """Sign a document. A signature that does not pass is stored as evidence and answered with 422."""
         signature = call(SIGNATURES).sign(
             ctx=ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS),
             document_id=body.document_id,
-            signature_data=_unwrapped(body.signature_data),
+            signature_data=_decoded(body.signature_data),
             certificate=body.certificate,
         )
         answer = SignatureAnswer(
@@ -78,8 +78,8 @@ class Sign(View):
         return _refused(answer, self.request.path)  # type: ignore[return-value]  # a finished response passes through
 
 
-def _unwrapped(text: str) -> bytes:
-    """Base64 as `base64` and `openssl base64` write it, in lines (RFC 2045, section 6.8). Raises: Unfit."""
+def _decoded(text: str) -> bytes:
+    """Decode base64 as `base64` and `openssl base64` write it, in lines (RFC 2045, section 6.8). Raises: Unfit."""
     try:
         value = base64.b64decode("".join(text.split()), validate=True)
     except (ValueError, binascii.Error):
@@ -108,7 +108,7 @@ class Signatures(View):
 
     @endpoint()
     def get(self, ctx: CallContext, query: OfDocument) -> tuple[Signature, ...]:
-        """The signatures of a document, refused ones too."""
+        """The signatures of a document, including refused ones."""
         return call(SIGNATURES).for_documents(ctx=ctx, document_ids=(query.document_id,))
 
 

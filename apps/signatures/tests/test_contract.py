@@ -36,8 +36,8 @@ class Signing:
         self.authority = Authority("Test authority")
         call(SIGNATURES).trust(ctx=world.ctx(), name="test", certificate=self.authority.pem())
 
-    def certificate(self, kind: str = "rsa", **given):
-        return self.authority.issue("Продавец", self.seller.email, kind, **given)
+    def certificate(self, kind: str = "rsa", **options):
+        return self.authority.issue("Продавец", self.seller.email, kind, **options)
 
     def submit(self, signer, value: bytes, *, person=None, certificate: str | None = None):
         return call(SIGNATURES).sign(
@@ -92,7 +92,7 @@ def test_rubbish_is_refused_and_not_an_error(signing: Signing, value: bytes):
 
 
 def test_a_certificate_of_an_unknown_authority_does_not_pass(signing: Signing):
-    signer = Authority("Nobody knows me").issue("Продавец", signing.seller.email, "ec")
+    signer = Authority("Unknown authority").issue("Продавец", signing.seller.email, "ec")
     result = signing.submit(signer, signer.sign(pdf())).verification_result
     assert (result.verdict, result.sub_indication) == (Verdict.FAILED, SubIndication.NO_CERTIFICATE_CHAIN_FOUND)
 
@@ -125,7 +125,7 @@ def test_a_revoked_certificate_does_not_pass_any_more(signing: Signing):
     again = call(SIGNATURES).verify(ctx=signing.world.ctx(signing.buyer), signature_id=signature.id)
     assert again.sub_indication is SubIndication.REVOKED
     with pytest.raises(BadRevocationList):
-        call(SIGNATURES).publish_revocations(ctx=signing.world.ctx(), revocation_list=Authority("Nobody").revoke())
+        call(SIGNATURES).publish_revocations(ctx=signing.world.ctx(), revocation_list=Authority("Unknown").revoke())
 
 
 def test_somebody_elses_certificate_does_not_pass(signing: Signing):
