@@ -1,4 +1,4 @@
-"""Workflows in the admin: looked at here, stages are moved through the interface."""
+"""Workflows in the admin, read only; stages are moved through the interface."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from apps.workflow.models import Command, Outbox, Stage, Workflow
 
 
 class Stages(ReadOnlyInline):
-    """Stages in order."""
+    """The stages of a workflow, in order."""
 
     model = Stage
     fields = ("order", "name", "status", "planned_date", "actual_date", "comment")

@@ -1,4 +1,4 @@
-"""What workflow does when another app's event arrives."""
+"""Handlers of other apps' events."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from apps.workflow.models import Workflow
 
 
 def on_contract_created(ctx: CallContext, envelope: EventEnvelope, event: ContractCreated) -> EventReceipt:
-    """A new contract starts its workflow."""
+    """Start the workflow of a new contract."""
     with command(ctx) as work:
-        known = Workflow.objects.filter(contract_id=event.contract_id).exclude(status=WorkflowStatus.CANCELLED)
+        existing = Workflow.objects.filter(contract_id=event.contract_id).exclude(status=WorkflowStatus.CANCELLED)
         effect = "ignored"
-        if not known.exists():
+        if not existing.exists():
             course.start(work, event.contract_id, WorkflowType.LAND_SALE)
             effect = "started"
         return work.finish(EventReceipt(event_id=envelope.event_id, effect=effect))
 
 
 def on_document_stored(ctx: CallContext, envelope: EventEnvelope, event: DocumentStored) -> EventReceipt:
-    """The contract of sale is there: preparation is done."""
+    """Meet the condition of `preparation` when the contract of sale is stored."""
     with command(ctx) as work:
         workflow = course.started(event.contract_id)
         effect = "ignored"
@@ -36,16 +36,16 @@ def on_document_stored(ctx: CallContext, envelope: EventEnvelope, event: Documen
 
 
 def on_status_changed(ctx: CallContext, envelope: EventEnvelope, event: ContractStatusChanged) -> EventReceipt:
-    """The course follows the contract: signed, in registration, completed or cancelled."""
+    """Let the course follow the contract: signed, in registration, completed or cancelled."""
     with command(ctx) as work:
         workflow = course.started(event.contract_id)
         if workflow is not None:
-            _follow(work, workflow, event.status, event.comment)
+            _follow_contract(work, workflow, event.status, event.comment)
         effect = "ignored" if workflow is None else event.status.value
         return work.finish(EventReceipt(event_id=envelope.event_id, effect=effect))
 
 
-def _follow(work: Work, workflow: Workflow, status: ContractStatus, comment: str) -> None:
+def _follow_contract(work: Work, workflow: Workflow, status: ContractStatus, comment: str) -> None:
     if status == ContractStatus.SIGNED:
         course.satisfy(work, workflow, SIGNING)
     elif status == ContractStatus.IN_REGISTRATION:

@@ -1,4 +1,4 @@
-"""The staged course of a sale: types, instances, stages, deadlines. The public file of `workflow`.
+"""The course of a sale in stages: types, instances, stages, deadlines. The public file of `workflow`.
 
 Here: errors, DTOs, events and the Protocol. Not here: the contract's own status (`contracts`).
 """
@@ -24,7 +24,7 @@ class WorkflowType(LabelledEnum):
 
 
 class WorkflowStatus(LabelledEnum):
-    """Where a course stands as a whole."""
+    """The status of a whole course."""
 
     ACTIVE = "active", gettext_noop("The sale is under way")
     COMPLETED = "completed", gettext_noop("The sale is complete")
@@ -32,7 +32,7 @@ class WorkflowStatus(LabelledEnum):
 
 
 class StageStatus(LabelledEnum):
-    """Where a stage stands."""
+    """The status of a stage."""
 
     PENDING = "pending", gettext_noop("Not started")
     IN_PROGRESS = "in_progress", gettext_noop("Under way")
@@ -41,7 +41,7 @@ class StageStatus(LabelledEnum):
     CANCELLED = "cancelled", gettext_noop("Called off")
 
 
-# The stages of every kind of course, by the name that travels.
+# The stages of every kind of course, by their names on the wire.
 STAGE_LABELS: dict[str, str] = {
     "preparation": gettext_noop("Preparation of documents"),
     "signing": gettext_noop("Signing of the contract"),
@@ -52,10 +52,10 @@ STAGE_LABELS: dict[str, str] = {
 
 
 class Stage(Dto):
-    """One stage. `responsible` are the parts in the contract that complete it; empty where an event does.
+    """One stage. `responsible` lists the parts that complete it by its type; it is empty when an event does.
 
-    `completed_by` are those parts in this very contract: where it has no lawyer, the parties stand in. `legal_moves` are
-    the asking person's.
+    `completed_by` lists those parts for this contract: without a lawyer, seller and buyer stand in. `legal_moves` are
+    the actor's.
     """
 
     id: UUID
@@ -95,20 +95,20 @@ class StageNotFound(DomainError, code="stage_not_found", category=Category.NOT_F
 
 
 class WorkflowExists(DomainError, code="workflow_exists", category=Category.CONFLICT):
-    """The contract has a workflow under way; creating a contract starts it."""
+    """The contract has a workflow already; creating a contract starts one."""
 
     message = gettext_noop("The contract has a workflow already.")
     workflow_id: UUID
 
 
 class ContractIsOver(DomainError, code="contract_is_over", category=Category.CONFLICT):
-    """A contract that is completed or cancelled starts no workflow."""
+    """The contract is completed or cancelled, so that no workflow can start."""
 
     message = gettext_noop("The contract is completed or cancelled.")
 
 
 class IllegalStageMove(DomainError, code="illegal_stage_move", category=Category.CONFLICT):
-    """The stage cannot go there from where it stands."""
+    """The move is not possible from the stage's status."""
 
     message = gettext_noop("From “{current}” the stage cannot go to “{asked}”. Possible: {possible}.")
     current: StageStatus
@@ -129,18 +129,18 @@ class StageNotYours(DomainError, code="stage_not_yours", category=Category.FORBI
 
     @property
     def who(self) -> str:
-        """The responsible parts for people."""
+        """The responsible parts as text for people."""
         return ", ".join(self.responsible)
 
 
 class StageDecidedByEvent(DomainError, code="stage_decided_by_event", category=Category.CONFLICT):
-    """No person completes this stage: signatures do."""
+    """Signatures complete this stage, no person does."""
 
     message = gettext_noop("This stage completes by itself when both parties have signed the contract of sale.")
 
 
 class BadActualDate(DomainError, code="bad_actual_date", category=Category.INVALID):
-    """A stage is not completed in the future, nor before the workflow began."""
+    """The actual date is in the future, or before the workflow began."""
 
     message = gettext_noop("The actual date is from the start of the workflow to today.")
 
@@ -166,7 +166,7 @@ class StageCompleted(Event):
 
 
 class StageOverdue(Event):
-    """A stage has passed its planned date; told once."""
+    """A stage has passed its planned date; emitted once."""
 
     TYPE: ClassVar[str] = "workflow.stage_overdue"
     workflow_id: UUID
@@ -184,7 +184,7 @@ class WorkflowCompleted(Event):
 
 
 class OverdueReport(Dto):
-    """How many stages were newly found overdue."""
+    """How many stages have newly become overdue."""
 
     found: int
 
@@ -196,7 +196,7 @@ class WorkflowService(EventConsumer, Protocol):
     def start(
         self, *, ctx: CallContext, contract_id: UUID, workflow_type: WorkflowType = WorkflowType.LAND_SALE
     ) -> Workflow:
-        """Start a workflow by hand. Raises: contracts' ContractNotFound, Forbidden, WorkflowExists, ContractIsOver."""
+        """Start a workflow by hand. Raises: contracts' ContractNotFound, Forbidden, ContractIsOver, WorkflowExists."""
 
     @query
     def get(self, *, ctx: CallContext, workflow_id: UUID) -> Workflow:
@@ -204,7 +204,7 @@ class WorkflowService(EventConsumer, Protocol):
 
     @query
     def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Workflow, ...]:
-        """The workflows of these contracts, oldest first, as far as the actor may see the contracts."""
+        """The workflows of these contracts, oldest first, for the contracts that the actor may see."""
 
     @command
     def update_stage(
@@ -219,12 +219,13 @@ class WorkflowService(EventConsumer, Protocol):
     ) -> Workflow:
         """Move a stage; when it completes, the next one starts.
 
-        Raises: WorkflowNotFound, StageNotFound, StageNotYours, StageDecidedByEvent, IllegalStageMove, BadActualDate.
+        Raises: WorkflowNotFound, contracts' ContractNotFound, StageNotFound, StageDecidedByEvent, StageNotYours,
+        IllegalStageMove, BadActualDate.
         """
 
     @command(timeout_ms=30_000)
     def find_overdue(self, *, ctx: CallContext) -> OverdueReport:
-        """Tell about stages past their planned date; system work. Raises: Forbidden."""
+        """Emit events for stages past their planned date; system work only. Raises: Forbidden."""
 
 
 WORKFLOW: ServiceKey[WorkflowService] = ServiceKey("workflow", WorkflowService)

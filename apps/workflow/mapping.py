@@ -1,4 +1,4 @@
-"""The only place where workflows become DTOs; fields are listed one by one."""
+"""Workflows as DTOs, here only; fields are listed one by one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stage(row: models.Stage, workflow: models.Workflow, actor: Actor, rights: Co
 
 
 def workflow(row: models.Workflow, actor: Actor, rights: ContractRights) -> interface.Workflow:
-    """A workflow with its stages in order; `current_stage` is the one under way or blocked."""
+    """A workflow with its stages in order; `current_stage` is the stage under way or blocked."""
     stages = tuple(stage(item, row, actor, rights) for item in row.stages.all())
     under_way = {interface.StageStatus.IN_PROGRESS, interface.StageStatus.BLOCKED}
     return interface.Workflow(

@@ -35,7 +35,7 @@ class Workflow(models.Model):
 
 
 class Stage(models.Model):
-    """One stage. `satisfied_on` is set by an event that may come before the stage's turn."""
+    """One stage. An event sets `satisfied_on`, possibly before the stage's turn."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="stages")

@@ -54,10 +54,10 @@ class Workflows(ReceivesEvents):
                 workflow = course.start(work, contract_id, workflow_type)
                 return work.finish(mapping.workflow(workflow, ctx.actor, rights))
         except IntegrityError as error:
-            known = _under_way(contract_id).first()
-            if known is None:
+            existing = _not_cancelled(contract_id).first()
+            if existing is None:
                 raise
-            raise WorkflowExists(workflow_id=known.id) from error
+            raise WorkflowExists(workflow_id=existing.id) from error
 
     def get(self, *, ctx: CallContext, workflow_id: UUID) -> Workflow:
         row = WorkflowRow.objects.prefetch_related("stages").filter(id=workflow_id).first()
@@ -67,7 +67,7 @@ class Workflows(ReceivesEvents):
         return mapping.workflow(row, ctx.actor, rights[0])
 
     def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Workflow, ...]:
-        rights = {one.contract_id: one for one in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
+        rights = {right.contract_id: right for right in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
         rows = WorkflowRow.objects.prefetch_related("stages").filter(contract_id__in=rights)
         return tuple(
             mapping.workflow(row, ctx.actor, rights[row.contract_id]) for row in rows.order_by("created_at", "id")
@@ -125,7 +125,7 @@ class Workflows(ReceivesEvents):
             return work.finish(OverdueReport(found=len(stages)))
 
 
-def _under_way(contract_id: UUID) -> QuerySet[WorkflowRow]:
+def _not_cancelled(contract_id: UUID) -> QuerySet[WorkflowRow]:
     return WorkflowRow.objects.filter(contract_id=contract_id).exclude(status=WorkflowStatus.CANCELLED)
 
 

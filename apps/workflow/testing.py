@@ -1,4 +1,4 @@
-"""A fake of workflow for other apps' tests: the real moves over stages in memory."""
+"""A fake of workflow for other apps' tests: the real moves on stages in memory."""
 
 from __future__ import annotations
 
@@ -56,22 +56,22 @@ class FakeWorkflow:
             raise Forbidden
         if rights[0].status in {ContractStatus.COMPLETED, ContractStatus.CANCELLED}:
             raise ContractIsOver
-        for known in self._workflows.values():
-            if known.contract_id == contract_id and known.status != WorkflowStatus.CANCELLED:
-                raise WorkflowExists(workflow_id=known.id)
-        return _seen_by(ctx.actor, rights[0], self._start(contract_id, workflow_type))
+        for workflow in self._workflows.values():
+            if workflow.contract_id == contract_id and workflow.status != WorkflowStatus.CANCELLED:
+                raise WorkflowExists(workflow_id=workflow.id)
+        return _with_moves(ctx.actor, rights[0], self._start(contract_id, workflow_type))
 
     def get(self, *, ctx: CallContext, workflow_id: UUID) -> Workflow:
         workflow = self._workflows.get(workflow_id)
         rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(workflow.contract_id,)) if workflow else ()
         if workflow is None or not rights:
             raise WorkflowNotFound
-        return _seen_by(ctx.actor, rights[0], workflow)
+        return _with_moves(ctx.actor, rights[0], workflow)
 
     def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Workflow, ...]:
-        rights = {one.contract_id: one for one in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
+        rights = {right.contract_id: right for right in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
         return tuple(
-            _seen_by(ctx.actor, rights[workflow.contract_id], workflow)
+            _with_moves(ctx.actor, rights[workflow.contract_id], workflow)
             for workflow in self._workflows.values()
             if workflow.contract_id in rights
         )
@@ -108,7 +108,7 @@ class FakeWorkflow:
             stage, status=status, comment=comment or stage.comment, actual_date=on if done else None
         )
         stages = tuple(changed if item.id == stage_id else item for item in workflow.stages)
-        return _seen_by(ctx.actor, rights, self._keep(workflow, stages))
+        return _with_moves(ctx.actor, rights, self._save(workflow, stages))
 
     def find_overdue(self, *, ctx: CallContext) -> OverdueReport:
         if not ctx.actor.has("system"):
@@ -149,10 +149,10 @@ class FakeWorkflow:
             stages=(),
             created_at=now,
         )
-        return self._keep(empty, tuple(stages))
+        return self._save(empty, tuple(stages))
 
-    def _keep(self, workflow: Workflow, stages: tuple[Stage, ...]) -> Workflow:
-        """Start the first stage that is pending, unless one is open."""
+    def _save(self, workflow: Workflow, stages: tuple[Stage, ...]) -> Workflow:
+        """Store the workflow with its first pending stage started, unless a stage is open."""
         open_stages = {StageStatus.IN_PROGRESS, StageStatus.BLOCKED}
         ordered = list(stages)
         if not any(stage.status in open_stages for stage in ordered):
@@ -162,13 +162,13 @@ class FakeWorkflow:
                     break
         current = next((stage.name for stage in ordered if stage.status in open_stages), None)
         status = WorkflowStatus.ACTIVE if current else WorkflowStatus.COMPLETED
-        kept = msgspec.structs.replace(workflow, stages=tuple(ordered), current_stage=current, status=status)
-        self._workflows[kept.id] = kept
-        return kept
+        saved = msgspec.structs.replace(workflow, stages=tuple(ordered), current_stage=current, status=status)
+        self._workflows[saved.id] = saved
+        return saved
 
 
-def _seen_by(actor: Actor, rights: ContractRights, workflow: Workflow) -> Workflow:
-    """The workflow with what this actor may do at each stage, by the real rules."""
+def _with_moves(actor: Actor, rights: ContractRights, workflow: Workflow) -> Workflow:
+    """The workflow with the actor's moves at each stage, by the real rules."""
     has_lawyer = PartyRole.LAWYER in rights.filled
     row = WorkflowRow(workflow_type=workflow.workflow_type)
     stages = []

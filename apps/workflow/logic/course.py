@@ -1,4 +1,4 @@
-"""How a workflow goes on: starting, completing a stage and starting the next, cancelling. All inside a command's transaction.
+"""The progress of a workflow: start, completion of stages, cancellation. All inside a command's transaction.
 
 The workflow's row is locked by the caller, which orders its events.
 """
@@ -27,7 +27,7 @@ OPEN = (StageStatus.IN_PROGRESS, StageStatus.BLOCKED)
 
 
 def start(work: Work, contract_id: UUID, workflow_type: WorkflowType) -> Workflow:
-    """A new workflow with its first stage under way."""
+    """Create a workflow with its first stage under way."""
     now = timezone.now()
     workflow = Workflow.objects.create(
         contract_id=contract_id, workflow_type=workflow_type, status=WorkflowStatus.ACTIVE, created_at=now
@@ -46,22 +46,22 @@ def start(work: Work, contract_id: UUID, workflow_type: WorkflowType) -> Workflo
             )
         )
     Stage.objects.bulk_create(stages)
-    go_on(work, workflow)
+    advance(work, workflow)
     return workflow
 
 
 def locked(contract_id: UUID) -> Workflow | None:
-    """The workflow of a contract that is under way, held until the transaction ends."""
-    found = Workflow.objects.select_for_update().filter(contract_id=contract_id, status=WorkflowStatus.ACTIVE)
-    return found.first()
+    """The active workflow of a contract, locked until the transaction ends."""
+    active = Workflow.objects.select_for_update().filter(contract_id=contract_id, status=WorkflowStatus.ACTIVE)
+    return active.first()
 
 
 class NotStartedYet(ServiceBusy):
-    """An event overtook the one that starts the workflow: told as busy, so that it is delivered again."""
+    """An event arrived before the one that starts the workflow: raised as busy, so that it is delivered again."""
 
 
 def started(contract_id: UUID) -> Workflow | None:
-    """The workflow that is under way, or None when it has ended. Raises: NotStartedYet."""
+    """The active workflow, locked, or None when it has ended. Raises: NotStartedYet."""
     workflow = locked(contract_id)
     if workflow is None and not Workflow.objects.filter(contract_id=contract_id).exists():
         raise NotStartedYet
@@ -69,39 +69,39 @@ def started(contract_id: UUID) -> Workflow | None:
 
 
 def satisfy(work: Work, workflow: Workflow, stage_name: str) -> None:
-    """An event fulfilled a stage's condition, perhaps before its turn."""
+    """Record that an event met a stage's condition, possibly before its turn, and advance."""
     Stage.objects.filter(workflow=workflow, name=stage_name, satisfied_on=None).update(
         satisfied_on=timezone.localdate()
     )
-    go_on(work, workflow)
+    advance(work, workflow)
 
 
 def complete(work: Work, workflow: Workflow, stage: Stage, *, on: date) -> None:
-    """A stage is done; the next one starts."""
-    _close(work, workflow, stage, on)
-    go_on(work, workflow)
+    """Complete a stage and start the next."""
+    _mark_completed(work, workflow, stage, on)
+    advance(work, workflow)
 
 
 def complete_through(work: Work, workflow: Workflow, last: str | None, *, comment: str) -> None:
-    """The contract has got further by hand: everything before `last` (or everything) is done, with the mover's comment."""
+    """Complete all stages before `last` (None: all), with the comment of the contract's move by hand."""
     for stage in workflow.stages.all():
         if stage.name == last:
             break
         if stage.status != StageStatus.COMPLETED:
             stage.comment = stage.comment or comment
-            _close(work, workflow, stage, timezone.localdate())
-    go_on(work, workflow)
+            _mark_completed(work, workflow, stage, timezone.localdate())
+    advance(work, workflow)
 
 
 def cancel(workflow: Workflow) -> None:
-    """The sale is off."""
+    """Cancel the workflow and its stages that are not completed."""
     workflow.status = WorkflowStatus.CANCELLED
     workflow.save(update_fields=["status"])
     workflow.stages.exclude(status=StageStatus.COMPLETED).update(status=StageStatus.CANCELLED)
 
 
-def go_on(work: Work, workflow: Workflow) -> None:
-    """Start the next stage, pass those whose condition is already met, and end the workflow after the last."""
+def advance(work: Work, workflow: Workflow) -> None:
+    """Start the next stage, complete stages whose condition is met, and complete the workflow after the last."""
     for stage in workflow.stages.all():
         if stage.status == StageStatus.COMPLETED:
             continue
@@ -117,13 +117,13 @@ def go_on(work: Work, workflow: Workflow) -> None:
             work.emit(started, aggregate_id=workflow.id)
         if stage.satisfied_on is None:
             return
-        _close(work, workflow, stage, stage.satisfied_on)
+        _mark_completed(work, workflow, stage, stage.satisfied_on)
     workflow.status = WorkflowStatus.COMPLETED
     workflow.save(update_fields=["status"])
     work.emit(WorkflowCompleted(workflow_id=workflow.id, contract_id=workflow.contract_id), aggregate_id=workflow.id)
 
 
-def _close(work: Work, workflow: Workflow, stage: Stage, on: date) -> None:
+def _mark_completed(work: Work, workflow: Workflow, stage: Stage, on: date) -> None:
     stage.status = StageStatus.COMPLETED
     stage.actual_date = on
     stage.save(update_fields=["status", "actual_date", "comment"])

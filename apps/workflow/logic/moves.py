@@ -1,4 +1,4 @@
-"""Which moves a stage has, and who makes them."""
+"""The moves of a stage, and the parts that may make them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MOVES: dict[StageStatus, tuple[StageStatus, ...]] = {
 
 
 def responsible(workflow: Workflow, stage: Stage, *, has_lawyer: bool) -> tuple[str, ...]:
-    """Who completes a stage; where a lawyer should and none is named, the parties do."""
+    """The parts that complete a stage; seller and buyer stand in for a lawyer that the contract lacks."""
     roles = responsible_for(workflow.workflow_type, stage.name)
     if "lawyer" in roles and not has_lawyer:
         return tuple(dict.fromkeys((*roles, "seller", "buyer")))
@@ -40,7 +40,7 @@ def responsible(workflow: Workflow, stage: Stage, *, has_lawyer: bool) -> tuple[
 def require_allowed(
     actor: Actor, rights: ContractRights, workflow: Workflow, stage: Stage, *, asked: StageStatus, has_lawyer: bool
 ) -> None:
-    """Raises: StageNotYours, StageDecidedByEvent, IllegalStageMove."""
+    """Check that the actor may make a move. Raises: StageDecidedByEvent, StageNotYours, IllegalStageMove."""
     roles = responsible(workflow, stage, has_lawyer=has_lawyer)
     if not roles and asked == S.COMPLETED:
         raise StageDecidedByEvent
@@ -56,16 +56,16 @@ def require_allowed(
 def legal(
     actor: Actor, rights: ContractRights, workflow: Workflow, stage: Stage, *, has_lawyer: bool
 ) -> tuple[StageStatus, ...]:
-    """The moves of a stage that this person may make, so that a page offers no other."""
-    moves = []
+    """The moves of a stage that the actor may make, so that a page offers no other."""
+    allowed = []
     for asked in MOVES[StageStatus(stage.status)]:
         with contextlib.suppress(StageNotYours, StageDecidedByEvent):
             require_allowed(actor, rights, workflow, stage, asked=asked, has_lawyer=has_lawyer)
-            moves.append(asked)
-    return tuple(moves)
+            allowed.append(asked)
+    return tuple(allowed)
 
 
 def require_plausible(workflow: Workflow, actual: date) -> None:
-    """Raises: BadActualDate."""
+    """Check that a date lies between the workflow's start and today. Raises: BadActualDate."""
     if not timezone.localdate(workflow.created_at) <= actual <= timezone.localdate():
         raise BadActualDate

@@ -1,4 +1,4 @@
-"""The stages of each workflow type: order, time allowed, who completes them."""
+"""The stages of each workflow type: their order, the days allowed, and the parts that complete them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HANDOVER = "handover"
 
 
 class StageType(NamedTuple):
-    """One stage of a type. `days` after the stage before; `responsible` is empty where only an event completes it."""
+    """One stage of a type. `days` count from the stage before; `responsible` is empty if only an event completes it."""
 
     name: str
     days: int
@@ -34,6 +34,6 @@ TYPES: dict[WorkflowType, tuple[StageType, ...]] = {
 
 
 def responsible_for(workflow_type: str, stage: str) -> tuple[str, ...]:
-    """Who completes a stage."""
-    found = (item.responsible for item in TYPES[WorkflowType(workflow_type)] if item.name == stage)
-    return next(found, ())
+    """The parts that complete a stage by its type."""
+    parts = (item.responsible for item in TYPES[WorkflowType(workflow_type)] if item.name == stage)
+    return next(parts, ())

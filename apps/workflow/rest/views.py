@@ -20,7 +20,7 @@ class NewWorkflow(RequestBody):
 
 
 class StageMove(RequestBody):
-    """Where to move a stage. The actual date is today's where none is given."""
+    """The status to move a stage to. Without an actual date it is today's."""
 
     status: StageStatus
     actual_date: date | None = None
@@ -28,7 +28,7 @@ class StageMove(RequestBody):
 
 
 class OfContract(Dto):
-    """Which contract's workflow."""
+    """The contract whose workflows to list."""
 
     contract_id: UUID
 

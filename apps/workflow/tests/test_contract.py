@@ -39,16 +39,16 @@ class Course:
         self.contract = world.contract(self.seller, self.buyer, lawyer=self.lawyer)
         try:
             self.workflow = call(WORKFLOW).start(ctx=world.ctx(self.seller), contract_id=self.contract.id)
-        except WorkflowExists as known:  # another test's pump has delivered the contract's event meanwhile
-            self.workflow = call(WORKFLOW).get(ctx=world.ctx(self.seller), workflow_id=known.workflow_id)
+        except WorkflowExists as refusal:  # another test's outbox relay has delivered the contract's event meanwhile
+            self.workflow = call(WORKFLOW).get(ctx=world.ctx(self.seller), workflow_id=refusal.workflow_id)
 
-    def move(self, person, stage: int, status: StageStatus, **given):
+    def move(self, person, stage: int, status: StageStatus, **options):
         return call(WORKFLOW).update_stage(
             ctx=self.world.ctx(person),
             workflow_id=self.workflow.id,
             stage_id=self.workflow.stages[stage].id,
             status=status,
-            **given,
+            **options,
         )
 
 
