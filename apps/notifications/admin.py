@@ -1,4 +1,4 @@
-"""Messages and e-mails in the admin: looked at, never changed."""
+"""Messages and e-mails in the admin, read only."""
 
 from __future__ import annotations
 

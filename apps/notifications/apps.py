@@ -11,7 +11,7 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notifications")
 
     def ready(self) -> None:
-        """Whether its mail server answers is a part of this process's readiness."""
+        """Register the readiness probe of the mail server."""
         from apps.core.health import registry
         from apps.notifications.gateways import probe
 

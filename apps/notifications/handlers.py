@@ -1,4 +1,4 @@
-"""Whom notifications tell of what, when another app's event arrives."""
+"""Handlers of other apps' events: which people get a message of which kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.core.seam.client.registry import call
 from apps.core.seam.server.commands import command
 from apps.documents.interface import DocumentStored
 from apps.notifications.interface import NotificationKind
-from apps.notifications.logic.creation import tell
+from apps.notifications.logic.creation import create_messages
 from apps.signatures.interface import SignatureAccepted, SignatureRefused
 from apps.workflow.interface import StageOverdue, StageStarted
 
@@ -20,13 +20,13 @@ K = NotificationKind
 
 
 def on_contract_created(ctx: CallContext, envelope: EventEnvelope, event: ContractCreated) -> EventReceipt:
-    """Everyone in the contract."""
+    """Notify everyone in the contract."""
     people = [participant.user_id for participant in event.participants]
-    return _tell(ctx, envelope, people, K.CONTRACT_CREATED, event.contract_id, {"number": event.number})
+    return _notify(ctx, envelope, people, K.CONTRACT_CREATED, event.contract_id, {"number": event.number})
 
 
 def on_status_changed(ctx: CallContext, envelope: EventEnvelope, event: ContractStatusChanged) -> EventReceipt:
-    """Everyone in the contract."""
+    """Notify everyone in the contract."""
     people = [participant.user_id for participant in event.participants]
     parameters = {
         "number": event.number,
@@ -34,48 +34,48 @@ def on_status_changed(ctx: CallContext, envelope: EventEnvelope, event: Contract
         "status": event.status.value,
         "comment": event.comment,
     }
-    return _tell(ctx, envelope, people, K.STATUS_CHANGED, event.contract_id, parameters)
+    return _notify(ctx, envelope, people, K.STATUS_CHANGED, event.contract_id, parameters)
 
 
 def on_document_stored(ctx: CallContext, envelope: EventEnvelope, event: DocumentStored) -> EventReceipt:
-    """Everyone in the contract but the one who added it."""
+    """Notify everyone in the contract except the uploader."""
     people = [person for person in _people(ctx, event.contract_id) if person != event.uploaded_by]
     parameters = {"filename": event.original_filename, "document_type": event.document_type.value}
-    return _tell(ctx, envelope, people, K.DOCUMENT_STORED, event.contract_id, parameters)
+    return _notify(ctx, envelope, people, K.DOCUMENT_STORED, event.contract_id, parameters)
 
 
 def on_signature_accepted(ctx: CallContext, envelope: EventEnvelope, event: SignatureAccepted) -> EventReceipt:
-    """Everyone in the contract but the signer."""
+    """Notify everyone in the contract except the signer."""
     people = [person for person in _people(ctx, event.contract_id) if person != event.signer_id]
-    return _tell(ctx, envelope, people, K.SIGNATURE_ACCEPTED, event.contract_id, {})
+    return _notify(ctx, envelope, people, K.SIGNATURE_ACCEPTED, event.contract_id, {})
 
 
 def on_signature_refused(ctx: CallContext, envelope: EventEnvelope, event: SignatureRefused) -> EventReceipt:
-    """The signer alone."""
+    """Notify the signer alone."""
     parameters = {"sub_indication": event.sub_indication.value}
-    return _tell(ctx, envelope, [event.signer_id], K.SIGNATURE_REFUSED, event.contract_id, parameters)
+    return _notify(ctx, envelope, [event.signer_id], K.SIGNATURE_REFUSED, event.contract_id, parameters)
 
 
 def on_stage_started(ctx: CallContext, envelope: EventEnvelope, event: StageStarted) -> EventReceipt:
-    """Everyone in the contract."""
+    """Notify everyone in the contract."""
     parameters = {"stage": event.stage, "planned_date": event.planned_date.isoformat()}
     people = _people(ctx, event.contract_id)
-    return _tell(ctx, envelope, people, K.STAGE_STARTED, event.contract_id, parameters)
+    return _notify(ctx, envelope, people, K.STAGE_STARTED, event.contract_id, parameters)
 
 
 def on_stage_overdue(ctx: CallContext, envelope: EventEnvelope, event: StageOverdue) -> EventReceipt:
-    """Everyone in the contract."""
+    """Notify everyone in the contract."""
     parameters = {"stage": event.stage, "planned_date": event.planned_date.isoformat()}
     people = _people(ctx, event.contract_id)
-    return _tell(ctx, envelope, people, K.STAGE_OVERDUE, event.contract_id, parameters)
+    return _notify(ctx, envelope, people, K.STAGE_OVERDUE, event.contract_id, parameters)
 
 
 def _people(ctx: CallContext, contract_id: UUID) -> list[UUID]:
-    found = call(CONTRACTS).participants(ctx=ctx.as_actor(SYSTEM), contract_id=contract_id)
-    return [participant.user_id for participant in found]
+    participants = call(CONTRACTS).participants(ctx=ctx.as_actor(SYSTEM), contract_id=contract_id)
+    return [participant.user_id for participant in participants]
 
 
-def _tell(
+def _notify(
     ctx: CallContext,
     envelope: EventEnvelope,
     people: Iterable[UUID],
@@ -84,14 +84,14 @@ def _tell(
     parameters: Mapping[str, str],
 ) -> EventReceipt:
     with command(ctx) as work:
-        told = tell(
+        count = create_messages(
             event_id=envelope.event_id,
             recipients=people,
             kind=kind,
             contract_id=contract_id,
             parameters=parameters,
         )
-        return work.finish(EventReceipt(event_id=envelope.event_id, effect=f"told {told}"))
+        return work.finish(EventReceipt(event_id=envelope.event_id, effect=f"told {count}"))
 
 
 HANDLERS: Handlers = {

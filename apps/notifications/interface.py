@@ -1,6 +1,6 @@
 """Messages to people, in the application and by e-mail. The public file of `notifications`.
 
-Here: errors, DTOs and the Protocol. Not here: what happened; that comes as other apps' events.
+Here: errors, DTOs and the Protocol. Not here: the facts, which arrive as other apps' events.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ CursorText = Annotated[str, Meta(max_length=200)]
 
 
 class NotificationKind(LabelledEnum):
-    """What a message is about, and who is told of it.
+    """The subject of a message, which also determines its recipients.
 
-    Everyone in the contract is told of its making, of its status and of its stages, whoever caused it; of a document everyone but the one
-    who added it, of an accepted signature everyone but the signer, of a refused one the signer alone.
+    Everyone in the contract is notified of its creation, its status and its stages, including the person who caused the
+    change. Everyone but the uploader is notified of a document, everyone but the signer of an accepted signature, and
+    the signer alone of a refused one.
     """
 
     CONTRACT_CREATED = "contract_created", gettext_noop("contract created")
@@ -38,8 +39,9 @@ class NotificationKind(LabelledEnum):
 
 
 class Notification(Dto):
-    """One message to one person. Title and body are words in the language of the call; that a contract is drawn up or changes its status
-    is told with its number in the title.
+    """One message to one person, with title and body in the language of the call.
+
+    The title names the contract's number when the contract is created or changes its status.
     """
 
     id: UUID
@@ -61,20 +63,20 @@ class NotificationPage(Dto):
 
 
 class MailReport(Dto):
-    """What a round of sending e-mail did."""
+    """How many e-mails one round has sent, and how many have failed."""
 
     sent: int
     failed: int
 
 
 class NotificationNotFound(DomainError, code="notification_not_found", category=Category.NOT_FOUND):
-    """No such message, or somebody else's."""
+    """No such message, or another person's."""
 
     message = gettext_noop("There is no such notification.")
 
 
 class BadNotificationCursor(DomainError, code="bad_notification_cursor", category=Category.INVALID):
-    """The cursor was not made by this list."""
+    """The cursor is not one of this list."""
 
     message = gettext_noop("The page cursor is not valid.")
 
@@ -91,23 +93,23 @@ class NotificationsService(EventConsumer, Protocol):
         limit: PageSize = 50,
         cursor: CursorText | None = None,
     ) -> NotificationPage:
-        """One's own messages, newest first, by keyset. Raises: BadNotificationCursor."""
+        """The actor's messages, newest first, by keyset. Raises: BadNotificationCursor."""
 
     @query(may_lag=True)
     def unread_count(self, *, ctx: CallContext) -> int:
-        """How many of one's own messages are unread."""
+        """How many of the actor's messages are unread."""
 
     @command
     def mark_read(self, *, ctx: CallContext, notification_id: UUID) -> Notification:
-        """Mark one's own message as read. Raises: NotificationNotFound."""
+        """Mark one of the actor's messages as read. Raises: NotificationNotFound."""
 
     @command
     def mark_all_read(self, *, ctx: CallContext) -> int:
-        """Mark all of one's own messages as read; how many there were."""
+        """Mark all of the actor's messages as read; returns how many were unread."""
 
     @command(timeout_ms=30_000)
     def send_mail(self, *, ctx: CallContext) -> MailReport:
-        """Send waiting e-mails, at least once each with a stable Message-ID; system work. Raises: Forbidden."""
+        """Send waiting e-mails, each at least once with a stable Message-ID; system work only. Raises: Forbidden."""
 
 
 NOTIFICATIONS: ServiceKey[NotificationsService] = ServiceKey("notifications", NotificationsService)

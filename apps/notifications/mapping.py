@@ -1,4 +1,4 @@
-"""The only place where a message becomes a DTO; fields are listed one by one."""
+"""Messages as DTOs, here only; fields are listed one by one."""
 
 from apps.notifications import interface, models
 from apps.notifications.logic.texts import in_words

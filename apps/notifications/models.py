@@ -14,7 +14,7 @@ from apps.notifications.interface import NotificationKind
 
 
 class Notification(models.Model):
-    """One message to one person: a kind and its parameters, put into words when it is read."""
+    """One message to one person: a kind and its parameters; the text is composed when it is read."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     event_id = models.UUIDField()

@@ -44,18 +44,18 @@ class Notifications(ReceivesEvents):
     ) -> NotificationPage:
         own = _own(ctx)
         unread = own.filter(read_at=None)
-        found = (unread if unread_only else own).order_by("-created_at", "-id")
+        messages = (unread if unread_only else own).order_by("-created_at", "-id")
         if cursor is not None:
             last = own.filter(id=keyset.decode(cursor)).first()
             if last is not None:
-                found = found.filter(created_at__lte=last.created_at).exclude(
+                messages = messages.filter(created_at__lte=last.created_at).exclude(
                     created_at=last.created_at, id__gte=last.id
                 )
-        rows = [*found[: limit + 1]]
+        rows = [*messages[: limit + 1]]
         with translation.override(ctx.locale):
             items = tuple(mapping.notification(row) for row in rows[:limit])
-        more = str(items[-1].id) if len(rows) > limit else None
-        return NotificationPage(items=items, unread=unread.count(), next_cursor=more)
+        next_cursor = str(items[-1].id) if len(rows) > limit else None
+        return NotificationPage(items=items, unread=unread.count(), next_cursor=next_cursor)
 
     def unread_count(self, *, ctx: CallContext) -> int:
         return _own(ctx).filter(read_at=None).count()
@@ -86,7 +86,7 @@ class Notifications(ReceivesEvents):
             person = people.get(mail.notification.recipient_id)
             error: str | None = "the recipient has no active account"
             if person is not None:
-                subject, body = mail_logic.words(mail, person)
+                subject, body = mail_logic.subject_and_body(mail, person)
                 error = _send(mail.id, person.email, subject, body)
             outcomes.append((mail, error))
         with command(ctx) as work:
@@ -99,7 +99,7 @@ class Notifications(ReceivesEvents):
 def _send(mail_id: UUID, to: str, subject: str, body: str) -> str | None:
     try:
         mail_gateway.send(mail_id=mail_id, to=to, subject=subject, body=body)
-    except Exception as error:  # noqa: BLE001 - one bad address or one broken mail must not hold up the others
+    except Exception as error:  # noqa: BLE001 - one bad address or broken mail must not delay the others
         return repr(error)
     return None
 

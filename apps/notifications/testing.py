@@ -31,7 +31,7 @@ from apps.signatures.interface import SignatureAccepted, SignatureRefused
 from apps.workflow.interface import StageOverdue, StageStarted
 
 K = NotificationKind
-HEARD: dict[str, tuple[NotificationKind, type[Event]]] = {
+KINDS: dict[str, tuple[NotificationKind, type[Event]]] = {
     ContractCreated.TYPE: (K.CONTRACT_CREATED, ContractCreated),
     ContractStatusChanged.TYPE: (K.STATUS_CHANGED, ContractStatusChanged),
     DocumentStored.TYPE: (K.DOCUMENT_STORED, DocumentStored),
@@ -59,12 +59,12 @@ class FakeNotifications:
     ) -> NotificationPage:
         own = [item for item in reversed(self._messages) if item.recipient_id == ctx.actor.id]
         unread = [item for item in own if item.read_at is None]
-        found = unread if unread_only else own
+        messages = unread if unread_only else own
         if cursor is not None:
             last = keyset.decode(cursor)
-            found = [item for item in found if item.id < last]
-        more = str(found[limit - 1].id) if len(found) > limit else None
-        return NotificationPage(items=tuple(found[:limit]), unread=len(unread), next_cursor=more)
+            messages = [item for item in messages if item.id < last]
+        next_cursor = str(messages[limit - 1].id) if len(messages) > limit else None
+        return NotificationPage(items=tuple(messages[:limit]), unread=len(unread), next_cursor=next_cursor)
 
     def unread_count(self, *, ctx: CallContext) -> int:
         return self.list(ctx=ctx).unread
@@ -89,29 +89,29 @@ class FakeNotifications:
         return MailReport(sent=0, failed=0)
 
     def receive(self, *, ctx: CallContext, event: EventEnvelope) -> EventReceipt:
-        kind, parse = HEARD.get(event.type, (None, None))
+        kind, parse = KINDS.get(event.type, (None, None))
         if kind is None or parse is None:
             raise LookupError(f"no handler takes {event.type}")
         fact: Any = msgspec.json.decode(event.payload, type=parse)
-        people = self._concerned(ctx, kind, fact)
+        people = self._recipients(ctx, kind, fact)
         with translation.override(ctx.locale):
             title, body = in_words(kind, parameters_of(fact))
         for person in people:
-            given = {"recipient_id": person, "contract_id": fact.contract_id, "created_at": datetime.now(UTC)}
-            self._messages.append(Notification(id=new_id(), kind=kind, title=title, body=body, read_at=None, **given))
+            fields = {"recipient_id": person, "contract_id": fact.contract_id, "created_at": datetime.now(UTC)}
+            self._messages.append(Notification(id=new_id(), kind=kind, title=title, body=body, read_at=None, **fields))
         return EventReceipt(event_id=event.event_id, effect=f"told {len(people)}")
 
-    def _concerned(self, ctx: CallContext, kind: NotificationKind, fact: Any) -> list_[UUID]:
+    def _recipients(self, ctx: CallContext, kind: NotificationKind, fact: Any) -> list_[UUID]:
         if kind is NotificationKind.SIGNATURE_REFUSED:
             return [fact.signer_id]
         people = getattr(fact, "participants", None)
         if people is None:
             people = call(CONTRACTS).participants(ctx=ctx.as_actor(SYSTEM), contract_id=fact.contract_id)
-        doer = getattr(fact, "uploaded_by", getattr(fact, "signer_id", None))
-        return [person.user_id for person in people if person.user_id != doer]
+        initiator = getattr(fact, "uploaded_by", getattr(fact, "signer_id", None))
+        return [person.user_id for person in people if person.user_id != initiator]
 
 
 def parameters_of(fact: Any) -> dict[str, str]:
-    """What the words of a message speak of."""
-    given = {name: str(getattr(fact, name)) for name in fact.__struct_fields__}
-    return {"filename": given.get("original_filename", ""), **given}
+    """The parameters of a message's text."""
+    fields = {name: str(getattr(fact, name)) for name in fact.__struct_fields__}
+    return {"filename": fields.get("original_filename", ""), **fields}

@@ -9,9 +9,9 @@ from django.core.mail import EmailMessage
 
 
 def send(*, mail_id: UUID, to: str, subject: str, body: str) -> None:
-    """Send one e-mail. The Message-ID derives from the mail's id, so that a second copy is recognised (RFC 5322, 3.6.4).
+    """Send one e-mail. The Message-ID derives from `mail_id`, so that mail programs recognise a copy (RFC 5322, 3.6.4).
 
-    Raises: OSError or smtplib.SMTPException when the server does not take it.
+    Raises: OSError or smtplib.SMTPException when the server does not accept it.
     """
     message = EmailMessage(
         subject=" ".join(subject.split()),

@@ -1,4 +1,4 @@
-"""Whether the mail server takes connections, for `/readyz`."""
+"""The readiness probe of the mail server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from apps.core.health.probes import CONNECT_SECONDS, Dependency
 
 
 def mail() -> tuple[Dependency, ...]:
-    """The family `mail`. Optional: letters wait while no server takes them."""
+    """The dependencies of the family `mail`. Optional: e-mails wait while no server accepts them."""
     if not settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
         return ()
     return (Dependency("mail", _connect, optional=True),)

@@ -1,4 +1,4 @@
-"""Writing messages: one for each person concerned, with an e-mail waiting."""
+"""Creating messages: one for each recipient, with an e-mail to send."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from apps.notifications.interface import NotificationKind
 from apps.notifications.models import Mail, Notification
 
 
-def tell(
+def create_messages(
     *,
     event_id: UUID,
     recipients: Iterable[UUID],
@@ -19,7 +19,7 @@ def tell(
     contract_id: UUID,
     parameters: Mapping[str, str],
 ) -> int:
-    """Write the messages; how many."""
+    """Store a message and an e-mail for each recipient; returns the number of messages."""
     now = timezone.now()
     rows = [
         Notification(

@@ -1,4 +1,4 @@
-"""Page cursors of messages: the id of the last one seen, which is time-ordered (UUIDv7)."""
+"""Page cursors of messages: the id of a page's last message, which is time-ordered (UUIDv7)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from apps.notifications.interface import BadNotificationCursor
 
 
 def decode(cursor: str) -> UUID:
-    """The message after which to go on. Raises: BadNotificationCursor."""
+    """The id of the message after which the next page begins. Raises: BadNotificationCursor."""
     try:
         return UUID(cursor)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which e-mails are due, what they say, and when a failed one is tried again."""
+"""The e-mails that are due, their text, and when a failed one is tried again."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from apps.notifications.interface import NotificationKind
 from apps.notifications.logic.texts import in_words
 from apps.notifications.models import Mail
 
-BATCH = 50
+BATCH_MAILS = 50
 LEASE_SECONDS = 300
 MAX_ATTEMPTS = 8
 
 
-# The next attempt is put off before the mail is sent: two rounds at once take different mails, and a round that dies leaves its own
-# for later.
+# The next attempt is postponed before the mail is sent: concurrent rounds take different mails, and the mails of a
+# round that dies are sent later.
 TAKE = """
 UPDATE notifications_mail SET next_attempt_at = clock_timestamp() + make_interval(secs => %s) WHERE id IN (
     SELECT id FROM notifications_mail
@@ -29,15 +29,15 @@ UPDATE notifications_mail SET next_attempt_at = clock_timestamp() + make_interva
 
 
 def take(alias: str) -> list[Mail]:
-    """The next e-mails to send, taken for this round."""
+    """Reserve the next e-mails for this round and return them."""
     with connections[alias].cursor() as db:
-        db.execute(TAKE, [LEASE_SECONDS, BATCH])
+        db.execute(TAKE, [LEASE_SECONDS, BATCH_MAILS])
         ids = [row[0] for row in db.fetchall()]
     return list(Mail.objects.select_related("notification").filter(id__in=ids).order_by("created_at"))
 
 
-def words(mail: Mail, recipient: Recipient) -> tuple[str, str]:
-    """Subject and body in the recipient's language."""
+def subject_and_body(mail: Mail, recipient: Recipient) -> tuple[str, str]:
+    """The e-mail's subject and body in the recipient's language."""
     notification = mail.notification
     with translation.override(recipient.locale):
         title, body = in_words(NotificationKind(notification.kind), notification.parameters)
@@ -45,7 +45,7 @@ def words(mail: Mail, recipient: Recipient) -> tuple[str, str]:
 
 
 def record(mail: Mail, error: str | None) -> None:
-    """Write down how sending went: sent, tried again later, or given up."""
+    """Record the outcome of an attempt: sent, to be tried again, or given up."""
     now = timezone.now()
     mail.attempts += 1
     unsent = Mail.objects.filter(id=mail.id, sent_at=None)

@@ -1,4 +1,4 @@
-"""Putting a message into words, in the language that is active."""
+"""The text of a message in the active language."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TEXTS: dict[NotificationKind, tuple[str, str]] = {
     ),
 }
 
-# The words for values that travel as codes.
+# The words for values that are codes on the wire.
 WORDS: dict[str, str] = {
     "draft": gettext_noop("draft"),
     "awaiting_signatures": gettext_noop("awaiting signatures"),
@@ -66,9 +66,9 @@ _CODED = ("status", "previous", "stage", "document_type")
 
 def in_words(kind: NotificationKind, parameters: Mapping[str, str]) -> tuple[str, str]:
     """The title and the body of a message."""
-    given = dict(parameters)
+    values = dict(parameters)
     for name in _CODED:
-        if name in given:
-            given[name] = gettext(WORDS.get(given[name], given[name]))
+        if name in values:
+            values[name] = gettext(WORDS.get(values[name], values[name]))
     title, body = TEXTS[kind]
-    return gettext(title).format(**given), gettext(body).format(**given).strip()
+    return gettext(title).format(**values), gettext(body).format(**values).strip()

@@ -12,7 +12,7 @@ from apps.notifications.interface import NOTIFICATIONS, CursorText, Notification
 
 
 class PageQuery(Dto):
-    """Which messages, and which page. `cursor` is the `next_cursor` of the page before."""
+    """The messages and the page to list. `cursor` is the `next_cursor` of the page before."""
 
     unread_only: bool = False
     limit: PageSize = 50
@@ -30,7 +30,7 @@ class Notifications(View):
 
     @endpoint()
     def get(self, ctx: CallContext, query: PageQuery) -> NotificationPage:
-        """One's own messages, newest first."""
+        """The caller's messages, newest first."""
         return call(NOTIFICATIONS).list(ctx=ctx, **fields_of(query))
 
 
@@ -48,5 +48,5 @@ class ReadAll(View):
 
     @endpoint()
     def post(self, ctx: CallContext) -> Marked:
-        """Mark all messages as read."""
+        """Mark all the caller's messages as read."""
         return Marked(marked=call(NOTIFICATIONS).mark_all_read(ctx=ctx))

@@ -19,8 +19,8 @@ from tests.world import World
 K = NotificationKind
 
 
-def bring(world: World, fact: Event, **changes: object):
-    """An event as the pump brings it."""
+def deliver(world: World, fact: Event, **changes: object):
+    """Deliver an event as the outbox relay does."""
     event = EventEnvelope(
         event_id=new_id(),
         type=fact.TYPE,
@@ -34,18 +34,18 @@ def bring(world: World, fact: Event, **changes: object):
     return call(NOTIFICATIONS).receive(ctx=world.ctx(key=str(event.event_id)), event=event), event
 
 
-def tell(world: World, *people, number: str = "LC-2026-000001"):
+def notify(world: World, *people, number: str = "LC-2026-000001"):
     created = ContractCreated(
         contract_id=new_id(),
         number=number,
         participants=tuple(Participant(user_id=person.id, role=PartyRole.SELLER) for person in people),
     )
-    return bring(world, created)
+    return deliver(world, created)
 
 
 def test_everyone_concerned_is_told_once(world: World):
     seller, buyer, stranger = world.person(), world.person(), world.person()
-    receipt, event = tell(world, seller, buyer)
+    receipt, event = notify(world, seller, buyer)
     again = call(NOTIFICATIONS).receive(ctx=world.ctx(key=str(event.event_id)), event=event)
     assert (receipt.effect, again) == ("told 2", receipt)
     for person in (seller, buyer):
@@ -57,22 +57,22 @@ def test_everyone_concerned_is_told_once(world: World):
 
 
 def test_reading_is_ones_own_and_once(world: World):
-    one, other = world.person(), world.person()
-    tell(world, one)
-    (message,) = call(NOTIFICATIONS).list(ctx=world.ctx(one)).items
+    reader, other = world.person(), world.person()
+    notify(world, reader)
+    (message,) = call(NOTIFICATIONS).list(ctx=world.ctx(reader)).items
     with pytest.raises(NotificationNotFound):
         call(NOTIFICATIONS).mark_read(ctx=world.ctx(other), notification_id=message.id)
-    read = call(NOTIFICATIONS).mark_read(ctx=world.ctx(one), notification_id=message.id)
-    again = call(NOTIFICATIONS).mark_read(ctx=world.ctx(one), notification_id=message.id)
+    read = call(NOTIFICATIONS).mark_read(ctx=world.ctx(reader), notification_id=message.id)
+    again = call(NOTIFICATIONS).mark_read(ctx=world.ctx(reader), notification_id=message.id)
     assert read.read_at is not None
     assert again.read_at == read.read_at
-    assert call(NOTIFICATIONS).unread_count(ctx=world.ctx(one)) == 0
+    assert call(NOTIFICATIONS).unread_count(ctx=world.ctx(reader)) == 0
 
 
 def test_messages_are_paged_newest_first(world: World):
     person = world.person()
     for index in range(5):
-        tell(world, person, number=f"N{index}")
+        notify(world, person, number=f"N{index}")
     first = call(NOTIFICATIONS).list(ctx=world.ctx(person), limit=3)
     rest = call(NOTIFICATIONS).list(ctx=world.ctx(person), limit=3, cursor=first.next_cursor)
     numbers = [item.title for item in (*first.items, *rest.items)]
@@ -86,7 +86,7 @@ def test_messages_are_paged_newest_first(world: World):
 def test_all_are_marked_at_once(world: World):
     person = world.person()
     for _ in range(3):
-        tell(world, person)
+        notify(world, person)
     assert call(NOTIFICATIONS).mark_all_read(ctx=world.ctx(person)) == 3
     assert call(NOTIFICATIONS).list(ctx=world.ctx(person), unread_only=True).items == ()
 
@@ -97,7 +97,7 @@ def test_only_system_work_sends_mail(world: World):
 
 
 def facts(contract, seller, buyer):
-    """What may be told of a contract, and to whom: both, or the one who is left."""
+    """The events of a contract, and who is notified of each: both parties, or the other one."""
     both = {seller.id, buyer.id}
     ids = {"contract_id": contract.id, "document_id": new_id()}
     stage = {"workflow_id": new_id(), "contract_id": contract.id, "stage": "payment", "planned_date": date(2026, 12, 1)}
@@ -120,17 +120,17 @@ def test_those_are_told_whom_it_concerns(world: World, kind: NotificationKind):
     seller, buyer = world.person(), world.person()
     contract = world.contract(seller, buyer)
     fact, concerned = facts(contract, seller, buyer)[kind]
-    bring(world, fact)
-    told = {
+    deliver(world, fact)
+    notified = {
         person.id
         for person in (seller, buyer)
         if [item for item in call(NOTIFICATIONS).list(ctx=world.ctx(person)).items if item.kind is kind]
     }
-    assert told == concerned
+    assert notified == concerned
 
 
 def test_an_event_that_is_not_known_or_does_not_fit_is_not_acknowledged(world: World):
     fact = StageStarted(workflow_id=new_id(), contract_id=new_id(), stage="x", planned_date=date(2026, 1, 1))
     for changes in ({"type": "unheard.of"}, {"payload": msgspec.Raw(b"[]")}):
         with pytest.raises((RemoteCallFailed, LookupError, msgspec.ValidationError)):
-            bring(world, fact, **changes)
+            deliver(world, fact, **changes)
