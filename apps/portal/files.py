@@ -1,6 +1,6 @@
-"""Documents as people see them: one entry per file, its newest version with its signatures, the earlier ones behind it.
+"""Documents as pages show them: one entry per file, with its newest version, its signatures and its earlier versions.
 
-Here: putting documents and signatures of a contract together. Not here: reading them (`views/contract.py`).
+Here: grouping the documents and signatures of a contract. Not here: reading them (`views/contract.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from apps.signatures.interface import Signature
 
 
 class Version(NamedTuple):
-    """One version and who signed it."""
+    """One version and its signatures."""
 
     document: Document
     signatures: tuple[Signature, ...]
@@ -22,7 +22,7 @@ class Version(NamedTuple):
 
     @property
     def is_signed(self) -> bool:
-        """Whether a signature on it counts: then it is not superseded any more."""
+        """Whether the version has an accepted signature: such a version cannot be superseded."""
         return any(signature.counts for signature in self.signatures)
 
 
@@ -38,7 +38,7 @@ def files_of(
 ) -> tuple[File, ...]:
     """The files, contracts of sale before all others, then newest first.
 
-    `signatures` is None where their service does not answer.
+    `signatures` is None when their service does not answer.
     """
     by_document: dict[UUID, list[Signature]] = {}
     for signature in signatures or ():
@@ -47,7 +47,7 @@ def files_of(
         document.id: Version(
             document,
             tuple(by_document.get(document.id, ())),
-            any(item.counts and item.signer_id == me for item in by_document.get(document.id, ())),
+            any(signature.counts and signature.signer_id == me for signature in by_document.get(document.id, ())),
         )
         for document in documents
     }
@@ -59,9 +59,9 @@ def files_of(
 
 
 def _earlier(document: Document, versions: dict[UUID, Version]) -> tuple[Version, ...]:
-    found = []
-    before = document.supersedes
-    while before is not None and before in versions:
-        found.append(versions[before])
-        before = versions[before].document.supersedes
-    return tuple(found)
+    earlier = []
+    document_id = document.supersedes
+    while document_id is not None and document_id in versions:
+        earlier.append(versions[document_id])
+        document_id = versions[document_id].document.supersedes
+    return tuple(earlier)

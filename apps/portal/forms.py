@@ -1,6 +1,6 @@
-"""What people fill in: plain forms with the interfaces' own limits, so that a wrong field is named before a call.
+"""The forms: fields with the interfaces' own limits, so that a wrong field is named before a call.
 
-Here: fields, their words, and at which field a refusal is shown. Not here: the rules, which the services keep.
+Here: fields, their words, and the field at which a refusal is shown. Not here: the rules, which the services check.
 """
 
 from __future__ import annotations
@@ -35,32 +35,32 @@ from apps.core.interface.errors import DomainError
 from apps.portal import words
 from apps.workflow.interface import BadActualDate
 
-LINE = 300
-TEXT = 20_000
+MAX_LINE = 300
+MAX_TEXT = 20_000
 CURRENCIES = ("RUB", "USD", "EUR", "CNY")
 _GROUPING = re.compile(r"[\s\u00a0\u2009\u202f']+")
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
 class Form(forms.Form):
-    """A form that shows a service's refusal at the field that it is about."""
+    """A form that shows a service's refusal at the field it concerns."""
 
-    AT: ClassVar[dict[type[DomainError], str]] = {}
+    REFUSAL_FIELDS: ClassVar[dict[type[DomainError], str]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix = ""
 
     def refuse(self, error: DomainError, field: str | None = None) -> None:
-        """Show a refusal, at its field where it has one."""
-        place = field or self.AT.get(type(error))
+        """Show a refusal, at its field if it has one."""
+        target = field or self.REFUSAL_FIELDS.get(type(error))
         problems: Sequence[str] = getattr(error, "problems", ())
         for sentence in problems or (words.of_refusal(error),):
-            self.add_error(place if place in self.fields else None, sentence)
+            self.add_error(target if target in self.fields else None, sentence)
 
 
 class OnceForm(Form):
-    """A form that makes something: sent twice, it makes it once. Its key is the command's key."""
+    """A form that creates something, once even when sent twice: its key is the command's key."""
 
     command_key = forms.CharField(widget=forms.HiddenInput, required=False)
 
@@ -77,15 +77,15 @@ class OnceForm(Form):
 class AmountField(forms.DecimalField):
     """A number as people write it: spaces between thousands, a comma or a point before the decimals.
 
-    Which numbers are amounts is the service's rule; its sentence comes to the field.
+    The service decides which numbers are amounts; its refusal is shown at the field.
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        wide = {"inputmode": "decimal", "autocomplete": "off"}
-        super().__init__(widget=forms.TextInput(attrs=wide), **kwargs)
+        attributes = {"inputmode": "decimal", "autocomplete": "off"}
+        super().__init__(widget=forms.TextInput(attrs=attributes), **kwargs)
 
     def to_python(self, value: Any) -> Decimal | None:  # type: ignore[override]  # the stubs know integers only
-        """The number; a comma among points is one between thousands."""
+        """Parse the number. With both commas and points, the last sign separates the decimals."""
         text = _GROUPING.sub("", str(value or ""))
         if "," in text and "." in text:
             thousands = "," if text.rindex(",") < text.rindex(".") else "."
@@ -111,9 +111,9 @@ class SignInForm(Form):
 class RegisterForm(OnceForm):
     """A new account."""
 
-    AT: ClassVar = {EmailTaken: "email", WeakPassword: "password", RoleNotDeclarable: "roles"}
+    REFUSAL_FIELDS: ClassVar = {EmailTaken: "email", WeakPassword: "password", RoleNotDeclarable: "roles"}
     full_name = forms.CharField(
-        label=_("Full name"), max_length=LINE, widget=forms.TextInput(attrs={"autocomplete": "name"})
+        label=_("Full name"), max_length=MAX_LINE, widget=forms.TextInput(attrs={"autocomplete": "name"})
     )
     email = forms.EmailField(
         label=_("E-mail"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
@@ -133,7 +133,7 @@ class RegisterForm(OnceForm):
         max_length=200,
         strip=False,
         help_text=_("At least 8 characters, not only digits."),
-        # Shown again after a mistake elsewhere in the form: nothing that was typed is lost.
+        # Shown again after a mistake elsewhere in the form, so that no input is lost.
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=True),
     )
     roles = forms.MultipleChoiceField(
@@ -148,7 +148,7 @@ class RegisterForm(OnceForm):
 
 
 class ProfileForm(Form):
-    """One's own account."""
+    """The person's own account."""
 
     full_name = RegisterForm.base_fields["full_name"]
     phone = RegisterForm.base_fields["phone"]
@@ -160,16 +160,20 @@ class ProfileForm(Form):
 
 
 class PlotForm(OnceForm):
-    """A plot to record as one's own."""
+    """A plot to record as the person's own."""
 
-    AT: ClassVar = {BadCadastralNumber: "cadastral_number", LandPlotTaken: "cadastral_number", BadArea: "area_m2"}
+    REFUSAL_FIELDS: ClassVar = {
+        BadCadastralNumber: "cadastral_number",
+        LandPlotTaken: "cadastral_number",
+        BadArea: "area_m2",
+    }
     cadastral_number = forms.CharField(
         label=_("Cadastral number"),
         max_length=60,
         help_text=_("As in the register extract, for example 50:20:0010203:1187."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "text"}),
     )
-    address = forms.CharField(label=_("Address or location"), max_length=LINE)
+    address = forms.CharField(label=_("Address or location"), max_length=MAX_LINE)
     area_m2 = AmountField(label=_("Area, m²"))
     category = forms.ChoiceField(label=_("Category of land"), initial=LandCategory.SETTLEMENT.value)
 
@@ -179,9 +183,9 @@ class PlotForm(OnceForm):
 
 
 class ContractForm(OnceForm):
-    """A contract of sale of one of one's own plots."""
+    """A contract of sale of one of the person's own plots."""
 
-    AT: ClassVar = {
+    REFUSAL_FIELDS: ClassVar = {
         BadPrice: "price",
         LandPlotNotFound: "land_plot_id",
         NotYourPlot: "land_plot_id",
@@ -201,7 +205,7 @@ class ContractForm(OnceForm):
     )
     terms = forms.CharField(
         label=_("Terms"),
-        max_length=TEXT,
+        max_length=MAX_TEXT,
         required=False,
         help_text=_("What you have agreed besides the price: how and when it is paid, what passes with the plot."),
         widget=forms.Textarea(attrs={"rows": 6}),
@@ -209,17 +213,17 @@ class ContractForm(OnceForm):
 
     def __init__(self, *args: Any, plots: Sequence[LandPlot], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        known = [(str(plot.id), f"{plot.cadastral_number} — {plot.address}") for plot in plots]
-        self.fields["land_plot_id"].choices = [("", gettext("Choose a plot")), *known]  # type: ignore[attr-defined]  # a choice field
+        options = [(str(plot.id), f"{plot.cadastral_number} — {plot.address}") for plot in plots]
+        self.fields["land_plot_id"].choices = [("", gettext("Choose a plot")), *options]  # type: ignore[attr-defined]  # a choice field
 
 
 class TermsForm(Form):
     """Price and terms of a draft."""
 
-    AT: ClassVar = {BadPrice: "price"}
+    REFUSAL_FIELDS: ClassVar = {BadPrice: "price"}
     price = AmountField(label=_("Price"))
     terms = forms.CharField(
-        label=_("Terms"), max_length=TEXT, required=False, widget=forms.Textarea(attrs={"rows": 10})
+        label=_("Terms"), max_length=MAX_TEXT, required=False, widget=forms.Textarea(attrs={"rows": 10})
     )
 
 
@@ -228,23 +232,23 @@ class MoveForm(Form):
 
     comment = forms.CharField(
         label=_("Comment"),
-        max_length=TEXT,
+        max_length=MAX_TEXT,
         required=False,
         help_text=_("Not required. The other parties will read it."),
         widget=forms.Textarea(attrs={"rows": 2}),
     )
 
-    def chose(self, known: bool) -> bool:
-        """Whether one of the buttons was pressed; says so where none was."""
-        if not known:
+    def require_choice(self, is_known: bool) -> bool:
+        """Show an error unless the pressed button is a known one; returns `is_known`."""
+        if not is_known:
             self.add_error(None, gettext("Choose what is to be done."))
-        return known
+        return is_known
 
 
 class StageForm(MoveForm):
-    """What became of a stage."""
+    """A stage's move to another status."""
 
-    AT: ClassVar = {BadActualDate: "actual_date"}
+    REFUSAL_FIELDS: ClassVar = {BadActualDate: "actual_date"}
     actual_date = forms.DateField(
         label=_("Done on"),
         required=False,
@@ -255,7 +259,7 @@ class StageForm(MoveForm):
 
 
 class UploadForm(Form):
-    """A document to attach; the browser sends it with a script, which shows how far it has got."""
+    """A document to attach; a script sends it and shows the progress."""
 
     file = forms.FileField(
         label=_("File"),

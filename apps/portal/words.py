@@ -1,8 +1,7 @@
-"""The words for everything that travels as a code: statuses, roles, stages, types, verdicts, refusals.
+"""The words for codes on the wire: statuses, roles, stages, types, verdicts, refusals.
 
-Here: what buttons are called, and looking a word up in the active language. Not here: labels (beside the codes, in the
-interfaces), sentences of
-pages, which stand in the templates; how numbers and dates are written (`templatetags/portal.py`).
+Here: the labels of buttons, and looking up a word in the active language. Not here: labels (beside the codes, in the
+interfaces), sentences of pages (in the templates), the format of numbers and dates (`templatetags/portal.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from apps.core.rest.problems import in_words
 from apps.workflow.interface import STAGE_LABELS, StageStatus
 
 ROLES = frozenset(role.value for role in Role)
-# What a move is called on its button: what the person does, not where the contract lands.
+# The label of a move's button: the person's action, not the resulting status.
 MOVES: dict[str, str] = {
     ContractStatus.DRAFT: gettext_noop("Take back to draft"),
     ContractStatus.AWAITING_SIGNATURES: gettext_noop("Send for signing"),
@@ -37,18 +36,18 @@ STAGE_MOVES: dict[str, str] = {
 
 
 def of(value: enum.Enum) -> str:
-    """The word for a code in the active language, which stands beside the code in its interface."""
+    """The word for a code in the active language, by the label beside the code in its interface."""
     label = value.label if isinstance(value, LabelledEnum) else str(value.value)
     return gettext(label) if label else ""
 
 
 def of_role(name: str) -> str:
-    """The word for a role that came as plain text; a role that this build does not know stands for itself."""
+    """The word for a role given as text; a role unknown to this build stands for itself."""
     return of(Role(name)) if name in ROLES else name
 
 
 def of_stage(name: str) -> str:
-    """The word for a stage, which comes as plain text because each type of workflow has its own."""
+    """The word for a stage, given as text because each type of workflow has its own stages."""
     return gettext(STAGE_LABELS.get(name, name))
 
 
@@ -63,8 +62,8 @@ def of_refusal(error: DomainError) -> str:
     if not coded:
         return in_words(error)
     values: dict[str, Any] = {name: getattr(error.fields, name) for name in error.fields.__struct_fields__}
-    values |= {name: _listed(value) for name, value in coded.items()}
-    # The interfaces give people's lists under these names, made of the codes.
+    values |= {name: _list_in_words(value) for name, value in coded.items()}
+    # The interfaces derive these two lists for people from the codes.
     values["possible"] = values.get("legal", "")
     values["who"] = values.get("responsible", "")
     try:
@@ -79,6 +78,6 @@ def _is_coded(value: Any) -> bool:
     return isinstance(value, enum.Enum)
 
 
-def _listed(value: Any) -> str:
+def _list_in_words(value: Any) -> str:
     items = value if isinstance(value, tuple) else (value,)
     return ", ".join(of(item) if isinstance(item, enum.Enum) else of_role(item) for item in items) or "—"

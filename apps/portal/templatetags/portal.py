@@ -1,6 +1,6 @@
-"""Filters that write values for a reader: words for codes, money, areas, sizes.
+"""Template filters that format values for people: words for codes, money, areas.
 
-Here: how one value is written. Not here: the tables of words (`words.py`).
+Here: the format of one value. Not here: the tables of words (`words.py`).
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def role_words(names: tuple[str, ...]) -> str:
 
 @register.filter
 def move_words(status: ContractStatus | StageStatus) -> str:
-    """What the button for a move says."""
+    """The label of the button for a move."""
     table = portal_words.STAGE_MOVES if isinstance(status, StageStatus) else portal_words.MOVES
     return gettext(table[status])
 
 
 @register.filter
 def person(user_id: UUID | None, names: dict[UUID, str]) -> str:
-    """A person's name; an account that is closed has none to show."""
+    """A person's name; `names` lacks closed accounts."""
     if user_id is None:
         return gettext("the system")
     return names.get(user_id) or gettext("a person whose account is closed")
@@ -57,7 +57,7 @@ def person(user_id: UUID | None, names: dict[UUID, str]) -> str:
 
 @register.filter
 def price(contract: Contract) -> str:
-    """A price with separators and its currency; the amount never breaks across lines."""
+    """A price with separators and its currency, without line breaks."""
     amount = number_format(contract.price, decimal_pos=2, use_l10n=True, force_grouping=True)
     return f"{amount}{NO_BREAK}{SIGNS.get(contract.currency, contract.currency)}"
 
@@ -66,5 +66,5 @@ def price(contract: Contract) -> str:
 def area(square_metres: Decimal) -> str:
     """An area in square metres."""
     whole = square_metres == square_metres.to_integral_value()
-    written = number_format(square_metres, decimal_pos=0 if whole else 2, use_l10n=True, force_grouping=True)
-    return gettext("%(area)s m²") % {"area": written}
+    formatted = number_format(square_metres, decimal_pos=0 if whole else 2, use_l10n=True, force_grouping=True)
+    return gettext("%(area)s m²") % {"area": formatted}

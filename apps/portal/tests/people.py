@@ -1,4 +1,4 @@
-"""People with browsers, and a count of the seam calls that a page makes. No fixtures: each test makes its own people."""
+"""People with browsers, and a count of a page's seam calls. No fixtures: each test creates its own people."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Person:
         )
 
     def sells_to(self, buyer: Person, **more: Any) -> Contract:
-        made = call(CONTRACTS).create(
+        contract = call(CONTRACTS).create(
             ctx=self.ctx,
             buyer_id=buyer.user.id,
             land_plot_id=self.plot().id,
@@ -70,7 +70,7 @@ class Person:
             **more,
         )
         settle()
-        return made
+        return contract
 
     def upload(self, contract: Contract, body: bytes | None = None, name: str = "договор.pdf", **query: str) -> Any:
         body = pdf() if body is None else body
@@ -95,11 +95,11 @@ def document_of(person: Person, contract: Contract) -> Document:
 
 
 def pdf() -> bytes:
-    """A PDF that nobody else has."""
-    made, file = pikepdf.new(), BytesIO()
-    made.add_blank_page()
-    made.docinfo["/Title"] = secrets.token_hex(8)
-    made.save(file)
+    """A PDF with unique content."""
+    document, file = pikepdf.new(), BytesIO()
+    document.add_blank_page()
+    document.docinfo["/Title"] = secrets.token_hex(8)
+    document.save(file)
     return file.getvalue()
 
 
@@ -108,22 +108,22 @@ def cadastral_number() -> str:
 
 
 def settle() -> None:
-    """Let every event arrive."""
+    """Deliver every event."""
     for _ in range(4):
         for service in ("contracts", "documents", "signatures", "workflow", "notifications"):
             deliver_due(service)
 
 
-class _Counted:
-    """A transport that notes the calls a page makes itself; what a service asks another is the service's affair."""
+class _Recorder:
+    """A transport that records a page's own calls, not those between services."""
 
-    def __init__(self, inner: Transport, seen: list[str], depth: list[int]) -> None:
+    def __init__(self, inner: Transport, calls: list[str], depth: list[int]) -> None:
         self.side, self.process = inner.side, inner.process
-        self._inner, self._seen, self._depth = inner, seen, depth
+        self._inner, self._calls, self._depth = inner, calls, depth
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
         if not self._depth:
-            self._seen.append(f"{operation.service}.{operation.name}")
+            self._calls.append(f"{operation.service}.{operation.name}")
         self._depth.append(1)
         try:
             return self._inner.send(operation, ctx, arguments)
@@ -134,7 +134,7 @@ class _Counted:
 @contextmanager
 def counted() -> Iterator[list[str]]:
     """The names of the seam calls made by pages within the block."""
-    seen: list[str] = []
+    calls: list[str] = []
     depth: list[int] = []
-    with registry.routed_by(lambda service, _ctx: _Counted(registry.local(service), seen, depth)):
-        yield seen
+    with registry.routed_by(lambda service, _ctx: _Recorder(registry.local(service), calls, depth)):
+        yield calls

@@ -46,15 +46,15 @@ def test_wrong_registrations_say_why_and_keep_what_was_typed(change, said):
 
 
 def test_an_address_is_registered_once():
-    known = Person()
-    form = {"email": known.email, "password": PASSWORD, "full_name": "Другой", "roles": ["buyer"]}
+    registered = Person()
+    form = {"email": registered.email, "password": PASSWORD, "full_name": "Другой", "roles": ["buyer"]}
     answer = Client(headers={"accept-language": "en"}).post(reverse("portal:register"), form)
     assert answer.status_code == 409
     assert "exists already" in text(answer)
 
 
 def test_wrong_password_unknown_person_and_lock_out_look_the_same():
-    known = Person().email
+    email = Person().email
     browser = Client(headers={"accept-language": "en"})
 
     def attempt(email: str, password: str) -> tuple[int, str]:
@@ -62,12 +62,12 @@ def test_wrong_password_unknown_person_and_lock_out_look_the_same():
         notices = re.findall(r'role="alert">(.*?)</div>', text(answer), re.DOTALL)
         return answer.status_code, notices[0]
 
-    wrong = attempt(known, "not the password")
+    wrong = attempt(email, "not the password")
     assert wrong[0] == 401
-    assert attempt("nobody@portal.example", "not the password") == wrong
+    assert attempt("unknown@portal.example", "not the password") == wrong
     for _ in range(5):
-        attempt(known, "not the password")
-    assert attempt(known, PASSWORD) == wrong
+        attempt(email, "not the password")
+    assert attempt(email, PASSWORD) == wrong
 
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])

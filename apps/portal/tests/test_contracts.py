@@ -1,4 +1,4 @@
-"""Plots and contracts: who sees them, drawing them up, moving them, and what is said when something is wrong."""
+"""Plots and contracts: visibility, creation, moves, and the messages for errors."""
 
 from __future__ import annotations
 
@@ -104,10 +104,10 @@ def test_a_contract_is_drawn_up():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"buyer_email": "nobody@portal.example"}, "Nobody is registered with this address"),
+        ({"buyer_email": "unknown@portal.example"}, "Nobody is registered with this address"),
         ({"buyer_email": "not an address"}, "valid email"),
         ({"price": "-5"}, "positive amount"),
-        ({"price": "4,500"}, "positive amount"),  # is it four and a half, or thousands? Nobody is asked to guess
+        ({"price": "4,500"}, "positive amount"),  # ambiguous: four and a half, or thousands
         ({"land_plot_id": str(uuid4())}, "valid choice"),
         ({"currency": "XXX"}, "valid choice"),
         ({"terms": "т" * 20_001}, "20000"),
@@ -127,7 +127,7 @@ def test_a_wrong_contract_says_why_and_keeps_what_was_typed(change, said):
 
 def test_every_wrong_field_is_named_at_once():
     seller, buyer = Person(), Person()
-    form = contract_form(seller, buyer, price="x", buyer_email="nobody@portal.example")
+    form = contract_form(seller, buyer, price="x", buyer_email="unknown@portal.example")
     page = text(seller.post("new-contract", form))
     assert "Enter a number" in page
     assert "Nobody is registered" in page

@@ -1,4 +1,4 @@
-"""Documents: sending them, their versions, their exact bytes."""
+"""Documents: upload, versions, exact bytes."""
 
 from __future__ import annotations
 

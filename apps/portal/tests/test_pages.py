@@ -78,7 +78,7 @@ def test_a_contract_is_still_shown_when_another_service_is_silent(silent):
         side = process = "away"
 
         def send(self, operation, ctx, arguments) -> Answer:
-            raise RemoteCallFailed("nobody there", may_have_executed=True)
+            raise RemoteCallFailed("no answer", may_have_executed=True)
 
     def resolve(service, _ctx):
         return Silent() if service == silent else registry.local(service)

@@ -1,4 +1,4 @@
-"""Signing in and out, registration, and one's own profile.
+"""Signing in and out, registration, and the person's own profile.
 
 Here: the pages about the person. Not here: checking a password and counting failures, which `authentication` does
 behind Django's backend.
@@ -28,22 +28,22 @@ from apps.portal.views.page import Page, status_of
 NOT_SIGNED_IN = gettext_noop(
     "The e-mail or the password is wrong, or there were too many attempts. Check both, or wait 15 minutes and try again."
 )
-YEAR = 365 * 24 * 3600
+YEAR_SECONDS = 365 * 24 * 3600
 
 
 def destination(request: HttpRequest) -> str:
-    """Where to go after signing in: the page asked for, if it is one of ours."""
+    """The address to go to after signing in: the requested page, if it is on this site."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
-    ours = url_has_allowed_host_and_scheme(
+    is_ours = url_has_allowed_host_and_scheme(
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return wanted if ours else resolve_url(settings.LOGIN_REDIRECT_URL)
+    return wanted if is_ours else resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
-def speak(response: HttpResponse, locale: str) -> HttpResponse:
-    """Make a language the browser's, as `set_language` does."""
+def set_locale(response: HttpResponse, locale: str) -> HttpResponse:
+    """Set the browser's language, as `set_language` does."""
     response.set_cookie(
-        settings.LANGUAGE_COOKIE_NAME, locale, max_age=YEAR, samesite="Lax", secure=settings.SECURE_COOKIES
+        settings.LANGUAGE_COOKIE_NAME, locale, max_age=YEAR_SECONDS, samesite="Lax", secure=settings.SECURE_COOKIES
     )
     return response
 
@@ -55,13 +55,13 @@ class SignIn(Page):
     public = True
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
-        """The form; someone who is signed in needs none."""
+        """The form; a person who is signed in is redirected."""
         if request.user.is_authenticated:
             return redirect(destination(request))
         return self._form(SignInForm())
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
-        """Check and go on. Locked out, unknown or wrong: one answer, so that nobody learns who is registered."""
+        """Sign in. Locked out, unknown or wrong: one answer, so that it does not reveal who is registered."""
         form = SignInForm(request.POST)
         if not form.is_valid():
             return self._form(form, status=422)
@@ -71,8 +71,10 @@ class SignIn(Page):
             return self._form(form, status=401)
         login(request, person)
         response = redirect(destination(request))
-        chosen = settings.LANGUAGE_COOKIE_NAME in request.COOKIES
-        return response if chosen else speak(response, getattr(person, "locale", "") or settings.LANGUAGE_CODE)
+        has_language = settings.LANGUAGE_COOKIE_NAME in request.COOKIES
+        return (
+            response if has_language else set_locale(response, getattr(person, "locale", "") or settings.LANGUAGE_CODE)
+        )
 
     def _form(self, form: SignInForm, *, status: int = 200) -> HttpResponse:
         wanted = self.request.POST.get("next") or self.request.GET.get("next") or ""
@@ -80,7 +82,7 @@ class SignIn(Page):
 
 
 class SignOut(Page):
-    """Signing out; only by POST, so that no link does it."""
+    """Signing out; only by POST, so that a link cannot do it."""
 
     public = True
     http_method_names = ["post", "options"]
@@ -108,22 +110,22 @@ class Register(Page):
         form = RegisterForm(request.POST)
         if not form.is_valid():
             return self._form(form, status=422)
-        given = form.cleaned_data
+        fields = form.cleaned_data
         try:
             call(AUTHENTICATION).register(
                 ctx=form.once(self.ctx),
-                email=given["email"],
-                password=given["password"],
-                full_name=given["full_name"],
-                phone=given["phone"],
-                roles=tuple(Role(role) for role in given["roles"]),
+                email=fields["email"],
+                password=fields["password"],
+                full_name=fields["full_name"],
+                phone=fields["phone"],
+                roles=tuple(Role(role) for role in fields["roles"]),
                 locale=(get_language() or settings.LANGUAGE_CODE)[:2],
             )
         except DomainError as error:
             form.refuse(error)
             return self._form(form, status=status_of(error))
-        person = authenticate(request, username=given["email"], password=given["password"])
-        if person is None:  # the account exists; whatever went wrong, signing in says it
+        person = authenticate(request, username=fields["email"], password=fields["password"])
+        if person is None:  # the account exists; the sign-in page shows the problem
             return redirect("portal:sign-in")
         login(request, person)
         messages.success(request, gettext("Welcome! Your account is open."))
@@ -135,30 +137,30 @@ class Register(Page):
 
 
 class Profile(Page):
-    """One's own account."""
+    """The person's own account."""
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
-        """What is known of the person."""
-        known = self._known()
-        form = ProfileForm(initial={"full_name": known.full_name, "phone": known.phone, "locale": known.locale})
-        return self.show("profile.html", form=form, known=known)
+        """The account and the form to change it."""
+        account = self._account()
+        form = ProfileForm(initial={"full_name": account.full_name, "phone": account.phone, "locale": account.locale})
+        return self.show("profile.html", form=form, account=account)
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
-        """Change it."""
+        """Change the account."""
         form = ProfileForm(request.POST)
         if not form.is_valid():
-            return self.show("profile.html", status=422, form=form, known=self._known())
-        given: dict[str, Any] = form.cleaned_data
+            return self.show("profile.html", status=422, form=form, account=self._account())
+        fields: dict[str, Any] = form.cleaned_data
         try:
-            call(AUTHENTICATION).update_profile(ctx=self.ctx, **given)
+            call(AUTHENTICATION).update_profile(ctx=self.ctx, **fields)
         except DomainError as error:
             form.refuse(error)
-            return self.show("profile.html", status=status_of(error), form=form, known=self._known())
-        with override(given["locale"]):  # the answer is already in the language that was chosen
+            return self.show("profile.html", status=status_of(error), form=form, account=self._account())
+        with override(fields["locale"]):  # the answer is already in the chosen language
             messages.success(request, gettext("Your profile was saved."))
-        return speak(redirect("portal:profile"), given["locale"])
+        return set_locale(redirect("portal:profile"), fields["locale"])
 
-    def _known(self) -> User:
+    def _account(self) -> User:
         actor = self.ctx.actor.id
         if actor is None:
             raise PermissionDenied  # the page is for people who are signed in

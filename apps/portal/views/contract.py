@@ -1,7 +1,7 @@
-"""The page of one contract, its history, and moving it and its stages.
+"""The page of one contract, its history, and moves of the contract and its stages.
 
 Here: reading a contract with everything that belongs to it, in bulk, and the forms that move it. Not here: files and
-signatures themselves (`documents.py`, `uploading.py`, `signing.py`).
+signatures themselves (`documents.py`, `upload.py`, `signing.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OPEN = (ContractStatus.DRAFT, ContractStatus.AWAITING_SIGNATURES)
 
 
 class Contract(Page):
-    """One contract with all that belongs to it, in six calls; history comes when it is opened."""
+    """One contract with everything that belongs to it, in six calls; its history is fetched when opened."""
 
     shows_unread = False  # the six calls are the page's own; the script fetches the count
 
@@ -63,14 +63,14 @@ class Contract(Page):
         )
 
     def _rights(self, contract_id: UUID) -> ContractRights:
-        found = call(CONTRACTS).rights(ctx=self.ctx, contract_ids=(contract_id,))
-        if not found:
+        rights = call(CONTRACTS).rights(ctx=self.ctx, contract_ids=(contract_id,))
+        if not rights:
             raise Http404
-        return found[0]
+        return rights[0]
 
 
 def _stages(course: Workflow) -> list[dict[str, Any]]:
-    """The stages, each with a form where this person may move it."""
+    """The stages, each with a form if the person may move it."""
     return [
         {"stage": stage, "form": StageForm(auto_id=f"stage{stage.order}_%s") if stage.legal_moves else None}
         for stage in course.stages
@@ -78,7 +78,7 @@ def _stages(course: Workflow) -> list[dict[str, Any]]:
 
 
 def _parties(contract: ContractDto) -> list[tuple[str, UUID]]:
-    """Who takes part, by the name of the part."""
+    """The parties with the words for their parts."""
     parts = (
         ("seller", contract.seller_id),
         ("buyer", contract.buyer_id),
@@ -89,10 +89,10 @@ def _parties(contract: ContractDto) -> list[tuple[str, UUID]]:
 
 
 class History(Page):
-    """Every status that a contract has had."""
+    """The status history of a contract."""
 
     def get(self, request: HttpRequest, contract_id: UUID) -> HttpResponseBase:
-        """The page, whose list the contract's page also shows in place."""
+        """The page; the contract's page also shows its list in place."""
         contract = call(CONTRACTS).get(ctx=self.ctx, contract_id=contract_id)
         changes = call(CONTRACTS).history(ctx=self.ctx, contract_id=contract_id)
         return self.show(
@@ -104,14 +104,14 @@ class Move(Page):
     """Moving a contract to another status."""
 
     def get(self, request: HttpRequest, contract_id: UUID) -> HttpResponseBase:
-        """The moves that are legal now, with room for a comment."""
+        """The form with the legal moves and a comment."""
         return self._form(contract_id, MoveForm(auto_id="move_%s"))
 
     def post(self, request: HttpRequest, contract_id: UUID) -> HttpResponseBase:
-        """Move it. A move that has meanwhile become illegal is said in words, and the comment is kept."""
+        """Move the contract. A refused move shows its reason, and the form keeps the comment."""
         form = MoveForm(request.POST, auto_id="move_%s")
         asked = request.POST.get("status", "")
-        if not form.is_valid() or not form.chose(asked in words.MOVES):
+        if not form.is_valid() or not form.require_choice(asked in words.MOVES):
             return self._form(contract_id, form, status=422)
         status = ContractStatus(asked)
         try:
@@ -125,14 +125,14 @@ class Move(Page):
         return redirect("portal:contract", contract_id)
 
     def _form(self, contract_id: UUID, form: MoveForm, *, status: int = 200) -> HttpResponse:
-        found = call(CONTRACTS).rights(ctx=self.ctx, contract_ids=(contract_id,))
-        if not found:
+        rights = call(CONTRACTS).rights(ctx=self.ctx, contract_ids=(contract_id,))
+        if not rights:
             raise Http404
-        return self.show("move.html", status=status, rights=found[0], move_form=form, contract_id=contract_id)
+        return self.show("move.html", status=status, rights=rights[0], move_form=form, contract_id=contract_id)
 
 
 class MoveStage(Page):
-    """Saying what became of a stage."""
+    """Moving a stage to another status."""
 
     def get(self, request: HttpRequest, contract_id: UUID, stage_id: UUID) -> HttpResponseBase:
         """The form of one stage."""
@@ -142,7 +142,7 @@ class MoveStage(Page):
         """Move the stage."""
         form = StageForm(request.POST)
         asked = request.POST.get("status", "")
-        if not form.is_valid() or not form.chose(asked in words.STAGE_MOVES):
+        if not form.is_valid() or not form.require_choice(asked in words.STAGE_MOVES):
             return self._form(contract_id, stage_id, form, status=422)
         course, stage = self._stage(contract_id, stage_id)
         status = StageStatus(asked)

@@ -1,4 +1,4 @@
-"""The list of contracts, drawing one up, and changing the terms of a draft.
+"""The list of contracts, creating a contract, and changing the terms of a draft.
 
 Here: contracts as a list and as a form. Not here: the page of one contract (`contract.py`).
 """
@@ -22,21 +22,21 @@ from apps.portal import words
 from apps.portal.forms import ContractForm, TermsForm
 from apps.portal.views.page import Page, status_of
 
-PAGE = 20
-MOST_PLOTS = 200
+PAGE_SIZE = 20
+MAX_PLOTS = 200
 OPEN = (ContractStatus.DRAFT, ContractStatus.AWAITING_SIGNATURES)
 PARTS = {PartyRole.BUYER: "buyer_email", PartyRole.AGENT: "agent_email", PartyRole.LAWYER: "lawyer_email"}
 
 
 class Contracts(Page):
-    """The contracts that the person takes part in, or all for those whose office it is."""
+    """The contracts that the person may see: the person's own, or all for a role that sees everything."""
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
         """One page of the list."""
         status = _status(request.GET.get("status", ""))
         cursor = request.GET.get("cursor") or None
         try:
-            page = call(CONTRACTS).list(ctx=self.ctx, status=status, limit=PAGE, cursor=cursor)
+            page = call(CONTRACTS).list(ctx=self.ctx, status=status, limit=PAGE_SIZE, cursor=cursor)
         except BadCursor as error:
             messages.error(request, gettext(error.message))
             return redirect("portal:contracts")
@@ -51,7 +51,7 @@ class Contracts(Page):
         )
 
     def _row(self, contract: Contract, names: dict[UUID, str]) -> dict[str, Any]:
-        """A contract as its reader sees it: who stands opposite, and what is missing while it can still be signed."""
+        """A contract for the list: the other parties and, while it can be signed, the missing conditions."""
         me = self.ctx.actor.id
         sides = ((contract.seller_id, PartyRole.SELLER), (contract.buyer_id, PartyRole.BUYER))
         return {
@@ -61,37 +61,37 @@ class Contracts(Page):
         }
 
 
-def _status(given: str) -> ContractStatus | None:
-    """A status named in the address; a misspelt one filters nothing."""
-    return ContractStatus(given) if given in {status.value for status in ContractStatus} else None
+def _status(text: str) -> ContractStatus | None:
+    """The status in the address, if any; an unknown one is ignored."""
+    return ContractStatus(text) if text in {status.value for status in ContractStatus} else None
 
 
 class NewContract(Page):
-    """Drawing up a contract for one's own plot."""
+    """Creating a contract for the person's own plot."""
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
-        """The form; a plot may be chosen beforehand in the address."""
+        """The form; the address may name a plot."""
         return self._form(initial={"land_plot_id": request.GET.get("plot", "")})
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
-        """Draw the contract up."""
-        plots = call(CONTRACTS).list_plots(ctx=self.ctx, limit=MOST_PLOTS).items
+        """Create the contract."""
+        plots = call(CONTRACTS).list_plots(ctx=self.ctx, limit=MAX_PLOTS).items
         form = ContractForm(request.POST, plots=plots)
         form.is_valid()
-        people = self._people(form)  # also when another field is wrong: everything is said at once
+        people = self._people(form)  # also when another field is wrong, so that all errors are shown at once
         if form.errors:
             return self.show("new_contract.html", status=422, form=form, plots=plots)
-        given = form.cleaned_data
+        fields = form.cleaned_data
         try:
             contract = call(CONTRACTS).create(
                 ctx=form.once(self.ctx),
                 buyer_id=people["buyer_email"],
                 agent_id=people.get("agent_email"),
                 lawyer_id=people.get("lawyer_email"),
-                land_plot_id=UUID(given["land_plot_id"]),
-                price=given["price"],
-                currency=given["currency"],
-                terms=given["terms"],
+                land_plot_id=UUID(fields["land_plot_id"]),
+                price=fields["price"],
+                currency=fields["currency"],
+                terms=fields["terms"],
             )
         except DomainError as error:
             _refuse(form, error)
@@ -100,24 +100,24 @@ class NewContract(Page):
         return redirect("portal:contract", contract.id)
 
     def _form(self, *, initial: dict[str, Any]) -> HttpResponse:
-        plots = call(CONTRACTS).list_plots(ctx=self.ctx, limit=MOST_PLOTS).items
+        plots = call(CONTRACTS).list_plots(ctx=self.ctx, limit=MAX_PLOTS).items
         return self.show("new_contract.html", form=ContractForm(initial=initial, plots=plots), plots=plots)
 
     def _people(self, form: ContractForm) -> dict[str, UUID]:
-        """Who is meant by the addresses; one that nobody has is said at its field."""
-        found: dict[str, UUID] = {}
+        """The people with the entered addresses, by field; an unknown address is an error at its field."""
+        people: dict[str, UUID] = {}
         for field in PARTS.values():
             if not form.cleaned_data.get(field):
                 continue
             try:
-                found[field] = call(AUTHENTICATION).find_by_email(ctx=self.ctx, email=form.cleaned_data[field]).id
+                people[field] = call(AUTHENTICATION).find_by_email(ctx=self.ctx, email=form.cleaned_data[field]).id
             except UserNotFound:
                 form.add_error(field, gettext("Nobody is registered with this address. Ask them to register first."))
-        return found
+        return people
 
 
 def _refuse(form: ContractForm, error: DomainError) -> None:
-    """Say a refusal at its field; for a part the field depends on which part it is."""
+    """Show a refusal at its field; for an unknown party, the field of its part."""
     if not isinstance(error, UnknownParty):
         form.refuse(error)
         return
@@ -131,14 +131,14 @@ class Terms(Page):
     """Changing price and terms while the contract is a draft."""
 
     def get(self, request: HttpRequest, contract_id: UUID) -> HttpResponseBase:
-        """The form with what stands now."""
+        """The form with the current price and terms."""
         contract = call(CONTRACTS).get(ctx=self.ctx, contract_id=contract_id)
         price = number_format(contract.price, decimal_pos=2, use_l10n=True, force_grouping=True)
         form = TermsForm(initial={"price": price, "terms": contract.terms})
         return self.show("terms.html", form=form, contract=contract)
 
     def post(self, request: HttpRequest, contract_id: UUID) -> HttpResponseBase:
-        """Change them."""
+        """Change price and terms."""
         form = TermsForm(request.POST)
         status = 422
         if form.is_valid():

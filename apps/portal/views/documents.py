@@ -1,6 +1,6 @@
 """A document's bytes: the download, and the stream from our own origin that a browser signs.
 
-Here: ways to the bytes of one document. Not here: uploading, which the browser sends to the public API.
+Here: access to the bytes of one document. Not here: uploading (`upload.py`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from apps.core.seam.client.registry import call
 from apps.documents.interface import DOCUMENTS, Document, StorageUnavailable
 from apps.portal.views.page import Page
 
-CHUNK = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 OK = 200
 _pool = urllib3.PoolManager(maxsize=8, retries=False, timeout=urllib3.Timeout(connect=5.0, read=30.0))
 
 
 class DocumentPage(Page):
-    """What is about one document of one contract."""
+    """A page about one document of one contract."""
 
     def document(self, contract_id: UUID, document_id: UUID) -> Document:
         """The document. Raises: Http404 when it belongs to another contract."""
@@ -36,16 +36,16 @@ class Download(DocumentPage):
     """Downloading under the original name, straight from storage."""
 
     def get(self, request: HttpRequest, contract_id: UUID, document_id: UUID) -> HttpResponseBase:
-        """On to a signed URL that expires."""
+        """Redirect to a signed URL that expires."""
         self.document(contract_id, document_id)
         return HttpResponseRedirect(call(DOCUMENTS).download(ctx=self.ctx, document_id=document_id).url)
 
 
 class Content(DocumentPage):
-    """The exact bytes from our own origin: a script may not read storage, which is another one."""
+    """The exact bytes from our own origin: a script may not read from storage, which has another origin."""
 
     def get(self, request: HttpRequest, contract_id: UUID, document_id: UUID) -> HttpResponseBase:
-        """A stream that is never held whole. Always a download: what people upload is not shown as a page of ours."""
+        """Stream the bytes, never held whole. Always a download: an uploaded file must not appear as a page of ours."""
         document = self.document(contract_id, document_id)
         link = call(DOCUMENTS).download(ctx=self.ctx, document_id=document_id)
         response = StreamingHttpResponse(_stream(link.url), content_type="application/octet-stream")
@@ -57,17 +57,17 @@ class Content(DocumentPage):
 def _stream(url: str) -> Iterator[bytes]:
     """The bytes behind a signed URL. Raises: StorageUnavailable, before the first byte is sent."""
     try:
-        answer = _pool.request("GET", url, preload_content=False)
+        response = _pool.request("GET", url, preload_content=False)
     except HTTPError as error:
         raise StorageUnavailable from error
-    if answer.status != OK:
-        answer.release_conn()
+    if response.status != OK:
+        response.release_conn()
         raise StorageUnavailable
 
-    def pieces() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         try:
-            yield from answer.stream(CHUNK)
+            yield from response.stream(CHUNK_BYTES)
         finally:
-            answer.release_conn()
+            response.release_conn()
 
-    return pieces()
+    return chunks()

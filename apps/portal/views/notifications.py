@@ -1,4 +1,4 @@
-"""Messages to the person: the list, reading them, and the count that the badge keeps fresh."""
+"""Messages to the person: the list, marking them as read, and the count for the badge."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from apps.core.seam.client.registry import call
 from apps.notifications.interface import NOTIFICATIONS, BadNotificationCursor
 from apps.portal.views.page import Page
 
-PAGE = 30
+PAGE_SIZE = 30
 
 
 class Notifications(Page):
-    """The list, newest first."""
+    """The list of messages, newest first."""
 
     shows_unread = False  # the list's own answer has the count
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
-        """One page, of all or of the unread."""
+        """One page of all messages, or of the unread ones."""
         unread_only = request.GET.get("show") == "unread"
         cursor = request.GET.get("cursor") or None
         try:
-            page = call(NOTIFICATIONS).list(ctx=self.ctx, unread_only=unread_only, limit=PAGE, cursor=cursor)
+            page = call(NOTIFICATIONS).list(ctx=self.ctx, unread_only=unread_only, limit=PAGE_SIZE, cursor=cursor)
         except BadNotificationCursor as error:
             messages.error(request, gettext(error.message))
             return redirect("portal:notifications")
@@ -40,11 +40,13 @@ class Read(Page):
     http_method_names = ["post", "options"]
 
     def post(self, request: HttpRequest, notification_id: UUID | None = None) -> HttpResponseBase:
-        """One, or all where none is named; then back to the list, or on to the contract that it is about."""
+        """Mark one message, or all if none is named; then redirect to the list, or to the message's contract."""
         if notification_id is None:
             count = call(NOTIFICATIONS).mark_all_read(ctx=self.ctx)
-            said = ngettext("%(count)s message was marked as read.", "%(count)s messages were marked as read.", count)
-            messages.success(request, said % {"count": count})
+            sentence = ngettext(
+                "%(count)s message was marked as read.", "%(count)s messages were marked as read.", count
+            )
+            messages.success(request, sentence % {"count": count})
             return redirect("portal:notifications")
         message = call(NOTIFICATIONS).mark_read(ctx=self.ctx, notification_id=notification_id)
         if "open" in request.POST:
@@ -57,5 +59,5 @@ class Unread(Page):
     """The count of unread messages, for the badge."""
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
-        """A number."""
+        """The count as JSON."""
         return JsonResponse({"unread": call(NOTIFICATIONS).unread_count(ctx=self.ctx)})

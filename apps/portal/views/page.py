@@ -1,6 +1,6 @@
-"""The base of every page: who asks, the call context, the unread badge, and refusals as pages in words.
+"""The base of every page: access, the call context, the unread badge, and refusals as pages.
 
-Here: what all pages share. Not here: what any one page shows.
+Here: the behaviour of all pages. Not here: the content of any page.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class Page(View):
-    """A page for people who are signed in; `public` ones are for everybody.
+    """A page for people who are signed in; `public` pages need no sign-in.
 
     `shows_unread` puts the count of unread messages into the page itself. A page that needs all of its calls leaves
     that to the script, which keeps the count fresh anyway.
@@ -40,7 +40,7 @@ class Page(View):
     ctx: CallContext
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Refuse strangers, and turn whatever a service refuses into a page."""
+        """Redirect strangers to sign-in, and turn a service's refusals into pages."""
         if not self.public and not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
         try:
@@ -51,7 +51,7 @@ class Page(View):
         except RemoteCallFailed as error:
             log.warning("page_without_answer", path=request.path, exc_info=error)
             response = refused(request, ServiceBusy())
-        # What a page shows is for the one who asked; the back button after signing out shows nothing.
+        # A page is for its reader only; after signing out the back button must not show it.
         add_never_cache_headers(response)
         return response
 
@@ -62,7 +62,7 @@ class Page(View):
         return render(self.request, f"portal/{template}", values, status=status)
 
     def names(self, *people: UUID | None) -> dict[UUID, str]:
-        """The names of people, in one call; nobody where authentication does not answer."""
+        """The names of people, in one call; empty when authentication does not answer."""
         wanted = tuple({person for person in people if person is not None})
         if not wanted:
             return {}
@@ -71,7 +71,7 @@ class Page(View):
 
 
 def part(read: Callable[[], T]) -> T | None:
-    """A part of a page, or None when its service does not answer: the rest of the page is still worth showing."""
+    """A part of a page, or None when its service does not answer, so that the rest of the page is still shown."""
     try:
         return read()
     except RemoteCallFailed as error:
@@ -83,7 +83,7 @@ def part(read: Callable[[], T]) -> T | None:
 
 
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
-    """A refusal as a page. What does not exist for this person looks the same as what does not exist at all.
+    """A refusal as a page. An object that the person may not see looks like one that does not exist.
 
     Raises: Http404.
     """
@@ -97,10 +97,10 @@ def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
 
 
 def status_of(error: DomainError) -> int:
-    """The status with which a form that was refused is shown again."""
+    """The HTTP status of a form that is shown again with a refusal."""
     return HTTP_STATUS[error.category]
 
 
 def _address(request: HttpRequest) -> str:
-    """The normalised e-mail, which decides the route of a stranger's calls."""
+    """The normalised e-mail in the form, by which a stranger's calls are routed."""
     return request.POST.get("email", "").strip().lower() if request.method == "POST" else ""

@@ -1,4 +1,4 @@
-"""Plots: one's own list, recording one, and the page of one plot."""
+"""Plots: the person's own list, recording a plot, and the page of one plot."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from apps.core.seam.client.registry import call
 from apps.portal.forms import PlotForm
 from apps.portal.views.page import Page, status_of
 
-PAGE = 20
+PAGE_SIZE = 20
 
 
 class Plots(Page):
-    """One's own plots, with the form to record another."""
+    """The person's own plots, with the form to record another."""
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
         """The list."""
@@ -34,14 +34,14 @@ class Plots(Page):
         form = PlotForm(request.POST)
         if not form.is_valid():
             return self._list(form, status=422)
-        given = form.cleaned_data
+        fields = form.cleaned_data
         try:
             plot = call(CONTRACTS).record_plot(
                 ctx=form.once(self.ctx),
-                cadastral_number=given["cadastral_number"],
-                address=given["address"],
-                area_m2=given["area_m2"],
-                category=LandCategory(given["category"]),
+                cadastral_number=fields["cadastral_number"],
+                address=fields["address"],
+                area_m2=fields["area_m2"],
+                category=LandCategory(fields["category"]),
             )
         except DomainError as error:
             form.refuse(error)
@@ -50,17 +50,17 @@ class Plots(Page):
         return redirect("portal:plots")
 
     def _list(self, form: PlotForm, *, status: int = 200, cursor: str | None = None) -> HttpResponse:
-        page = call(CONTRACTS).list_plots(ctx=self.ctx, limit=PAGE, cursor=cursor)
+        page = call(CONTRACTS).list_plots(ctx=self.ctx, limit=PAGE_SIZE, cursor=cursor)
         return self.show("plots.html", status=status, form=form, page=page, cursor=cursor)
 
 
 class Plot(Page):
-    """One plot, for its owner and for the parties of its contracts."""
+    """One plot, for its owner and the parties of its contracts."""
 
     def get(self, request: HttpRequest, land_plot_id: UUID) -> HttpResponseBase:
-        """The plot and the contracts about it that the person may see."""
+        """The plot and its contracts that the person may see."""
         plot = call(CONTRACTS).get_plot(ctx=self.ctx, land_plot_id=land_plot_id)
-        contracts = call(CONTRACTS).list(ctx=self.ctx, land_plot_id=land_plot_id, limit=PAGE)
+        contracts = call(CONTRACTS).list(ctx=self.ctx, land_plot_id=land_plot_id, limit=PAGE_SIZE)
         return self.show(
             "plot.html",
             plot=plot,

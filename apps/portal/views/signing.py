@@ -1,7 +1,7 @@
-"""The page on which a document is signed, and checking a signature again.
+"""The page for signing a document, and checking a signature again.
 
-Here: what the person needs to see before signing. Not here: signing itself, which happens in the browser (`sign.js`)
-or on the person's own machine; the private key never comes here.
+Here: what a person sees before signing. Not here: signing itself, which happens in the browser (`sign.js`) or on the
+person's own machine; the private key never reaches the server.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Sign(DocumentPage):
     """Signing one document."""
 
     def get(self, request: HttpRequest, contract_id: UUID, document_id: UUID) -> HttpResponseBase:
-        """What is signed, and the two ways to do it."""
+        """The document to sign, and the two ways to sign it."""
         document = self.document(contract_id, document_id)
         if document.status != DocumentStatus.UPLOADED:
             raise Http404
@@ -35,7 +35,7 @@ class Sign(DocumentPage):
         if not rights:
             raise Http404
         signatures = call(SIGNATURES).for_documents(ctx=self.ctx, document_ids=(document_id,))
-        mine = [item for item in signatures if item.counts and item.signer_id == self.ctx.actor.id]
+        mine = [signature for signature in signatures if signature.counts and signature.signer_id == self.ctx.actor.id]
         return self.show(
             "sign.html",
             document=document,
@@ -51,7 +51,7 @@ class Verify(Page):
     http_method_names = ["post", "options"]
 
     def post(self, request: HttpRequest, contract_id: UUID, signature_id: UUID) -> HttpResponseBase:
-        """Check it and say what was found."""
+        """Check the signature and show the verdict."""
         result = call(SIGNATURES).verify(ctx=self.ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS), signature_id=signature_id)
         if result.verdict == Verdict.PASSED:
             messages.success(request, gettext("Checked just now: the signature is valid."))

@@ -1,8 +1,8 @@
-"""Taking a document from the browser: ticket, bytes, completion.
+"""Uploading a document from the browser: ticket, bytes, completion.
 
-Here: the browser's file on its way to its presigned PUT, never held whole. Not here: programs' uploads, which have ways
-of their own in the public API. The file is the body itself, so that nothing is parsed or kept on disk on the way; the
-browser has computed its digest, and completion checks the stored bytes against it.
+Here: streaming the browser's file to its presigned PUT, never held whole. Not here: programs' uploads, which use the
+public API. The file is the body itself, so that nothing is parsed or stored on disk on the way. The browser has
+computed its digest, and completion checks the stored bytes against it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _pool = urllib3.PoolManager(maxsize=8, retries=False, timeout=urllib3.Timeout(co
 
 
 class Announced(Dto):
-    """What the browser says of the file, in headers and the address."""
+    """The browser's description of the file, from headers and the address."""
 
     document_type: DocumentType
     original_filename: FileName
@@ -55,9 +55,9 @@ class Upload(Page):
     http_method_names = ["post", "options"]
 
     def post(self, request: HttpRequest, contract_id: UUID) -> HttpResponseBase:
-        """Store the file. Refusals are problems (RFC 9457), because a script asks."""
+        """Store the file. Refusals are problem details (RFC 9457), because the client is a script."""
         try:
-            announced = msgspec.convert(_given(request), Announced, strict=False)
+            announced = msgspec.convert(_announced(request), Announced, strict=False)
         except msgspec.ValidationError:
             return problems.response(422, "invalid_request", gettext("Choose a file and say what it is."), request)
         try:
@@ -65,7 +65,7 @@ class Upload(Page):
                 ctx=self.ctx, contract_id=contract_id, **msgspec.structs.asdict(announced)
             )
             _put(ticket, request)
-            # Receiving may have taken longer than a call may take: completion has its own time.
+            # Receiving may have taken longer than a call's time limit: completion gets a limit of its own.
             ctx = edge.context(request, request.user).renewed(timeout_ms=PATIENT_TIMEOUT_MS)
             document = call(DOCUMENTS).complete_upload(ctx=ctx, document_id=ticket.document.id)
         except DomainError as error:
@@ -73,8 +73,8 @@ class Upload(Page):
         return JsonResponse({"document_id": str(document.id), "sha256": document.sha256}, status=201)
 
 
-def _given(request: HttpRequest) -> dict[str, Any]:
-    given = {
+def _announced(request: HttpRequest) -> dict[str, Any]:
+    fields = {
         "document_type": request.GET.get("type", ""),
         "original_filename": unquote(request.headers.get("X-File-Name", "")),
         "mime_type": request.content_type or "",
@@ -82,17 +82,17 @@ def _given(request: HttpRequest) -> dict[str, Any]:
         "sha256": request.headers.get("X-File-Sha256", ""),
         "supersedes": request.GET.get("supersedes", ""),
     }
-    return {name: value for name, value in given.items() if value != ""}
+    return {name: value for name, value in fields.items() if value != ""}
 
 
 def _put(ticket: UploadTicket, request: HttpRequest) -> None:
-    """The request's body to its presigned PUT, in pieces. Raises: StorageUnavailable."""
+    """Stream the request's body to its presigned PUT. Raises: StorageUnavailable."""
     headers = {header.name: header.value for header in ticket.headers}
     try:
-        answer = _pool.request("PUT", ticket.url, body=request, headers=headers)  # a request reads as a file
+        response = _pool.request("PUT", ticket.url, body=request, headers=headers)  # a request reads as a file
     except (HTTPError, OSError) as error:
         raise StorageUnavailable from error
-    if answer.status not in STORED:
+    if response.status not in STORED:
         raise StorageUnavailable
 
 
