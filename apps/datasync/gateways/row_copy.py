@@ -159,9 +159,7 @@ def copy(
     report: Callable[[Progress], None],
     wanted: Callable[[], bool],
 ) -> None:
-    """Copy tables as of the snapshot `at` into empty ones.
-
-    `report` is called after each chunk; `wanted` before each chunk, and may block.
+    """Copy tables as of the snapshot `at` into empty ones. `wanted` is called before each chunk, and may block.
 
     Raises: Stopped; psycopg.Error.
     """

@@ -101,7 +101,7 @@ def cancel(workflow: Workflow) -> None:
 
 
 def advance(work: Work, workflow: Workflow) -> None:
-    """Start the next stage, complete stages whose condition is met, and complete the workflow after the last."""
+    """Start the next stage, pass stages whose condition is met, and complete the workflow after the last."""
     for stage in workflow.stages.all():
         if stage.status == StageStatus.COMPLETED:
             continue
