@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends.base import UpdateError
 from django.db import DatabaseError
 
 from apps.core.database import primaries
@@ -19,9 +20,11 @@ class SessionStore(db.SessionStore):
         primary = primaries.of("authentication")
         try:
             super().save(must_create)
-        except DatabaseError as error:
-            if sqlstate(error) not in primaries.REFUSALS or not primaries.look_again(
-                "authentication", primary, patience_seconds=PATIENCE_SECONDS
-            ):
+        except (DatabaseError, UpdateError) as error:
+            # Of a session that is there already Django says "it was deleted", whatever the database has said.
+            said = error.__context__ if isinstance(error, UpdateError) else error
+            if said is None or sqlstate(said) not in primaries.REFUSALS:
+                raise
+            if not primaries.look_again("authentication", primary, patience_seconds=PATIENCE_SECONDS):
                 raise
             super().save(must_create)

@@ -208,7 +208,7 @@ class NotYourPlot(DomainError, code="plot_not_sellers", category=Category.INVALI
 class NotAParty(DomainError, code="not_a_party", category=Category.FORBIDDEN):
     """The actor creates a contract without taking part in it."""
 
-    message = gettext_noop("Only someone who takes part in a contract can make it.")
+    message = gettext_noop("Only a participant of a contract can create it.")
 
 
 class PlotUnderContract(DomainError, code="plot_under_contract", category=Category.CONFLICT):

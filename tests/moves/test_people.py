@@ -5,9 +5,11 @@ import secrets
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.backends.base import UpdateError
 from django.test import Client
 
 from apps.authentication.models import User
+from apps.authentication.sessions import SessionStore
 from apps.core.database import primaries
 from apps.core.flags.models import Flag
 from apps.core.interface.errors import DomainError
@@ -45,6 +47,26 @@ def test_sessions_and_log_ins_go_through_a_move_and_back(service: str, administr
         assert after.get("/admin/").status_code == 200
         assert primaries.database_of(service) == home
         assert User.objects.get(id=administrator.id).last_login is not None
+
+
+@pytest.mark.usefixtures("verified")
+def test_a_session_that_is_there_already_is_saved_across_a_move_and_back(service: str):
+    session = SessionStore()
+    session["turn"] = 0
+    session.save()
+    for number, turn in enumerate((actions.CUTOVER.perform, actions.ROLLBACK.perform), 1):
+        turn(service, BY)
+        session["turn"] = number
+        session.save()
+        assert SessionStore(session.session_key)["turn"] == number
+
+
+def test_a_session_that_was_deleted_is_not_made_again(prepared: str):
+    session = SessionStore()
+    session.save()
+    session.delete()
+    with pytest.raises(UpdateError):
+        session.save()
 
 
 @pytest.mark.usefixtures("verified")

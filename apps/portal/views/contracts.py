@@ -112,7 +112,7 @@ class NewContract(Page):
             try:
                 people[field] = call(AUTHENTICATION).find_by_email(ctx=self.ctx, email=form.cleaned_data[field]).id
             except UserNotFound:
-                form.add_error(field, gettext("Nobody is registered with this address. Ask them to register first."))
+                form.add_error(field, gettext("No account has this address. Ask the person to register first."))
         return people
 
 
