@@ -36,6 +36,30 @@ def test_links_lead_somewhere(page: Path):
             assert (page.parent / target).exists(), target
 
 
+LONGEST_LINE = 120
+
+
+def long_lines(text: str) -> list[int]:
+    """The lines of prose that are too long to be read beside code: not of tables, and not of code."""
+    numbers, is_code = [], False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            is_code = not is_code
+        elif not is_code and not line.lstrip().startswith("|") and len(line) > LONGEST_LINE:
+            numbers.append(number)
+    return numbers
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(BASE)))
+def test_lines_of_prose_are_short(page: Path):
+    assert long_lines(page.read_text()) == []
+
+
+def test_a_long_line_is_noticed():
+    long = "word " * 30
+    assert long_lines(f"short\n{long}\n```\n{long}\n```\n| {long} |\n") == [2]
+
+
 def test_every_target_that_a_page_names_exists():
     makefile = (BASE / "Makefile").read_text()
     told = re.compile(r"(?:`|^)make ([a-z][a-z-]*)", re.MULTILINE)
