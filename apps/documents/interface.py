@@ -37,8 +37,8 @@ class DocumentType(LabelledEnum):
 class DocumentStatus(LabelledEnum):
     """The status of a document: `pending` until its bytes have arrived and were checked."""
 
-    PENDING = "pending", gettext_noop("pending")
-    UPLOADED = "uploaded", gettext_noop("uploaded")
+    PENDING = "pending", gettext_noop("Not uploaded yet")
+    UPLOADED = "uploaded", gettext_noop("Uploaded")
 
 
 class Document(Dto):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from apps.contracts.interface import ContractRights, PartyRole
-from apps.core.interface.context import Actor
 from apps.workflow import interface, models
 from apps.workflow.logic import moves
 from apps.workflow.logic.types import responsible_for
 
 
-def stage(row: models.Stage, workflow: models.Workflow, actor: Actor, rights: ContractRights) -> interface.Stage:
-    """One stage, with the moves that the actor may make."""
-    has_lawyer = PartyRole.LAWYER in rights.filled
+def stage(row: models.Stage, workflow: models.Workflow, viewer: moves.Viewer) -> interface.Stage:
+    """One stage, with the moves that the person may make."""
     return interface.Stage(
         id=row.id,
         name=row.name,
@@ -21,14 +18,14 @@ def stage(row: models.Stage, workflow: models.Workflow, actor: Actor, rights: Co
         actual_date=row.actual_date,
         comment=row.comment,
         responsible=responsible_for(workflow.workflow_type, row.name),
-        completed_by=moves.responsible(workflow, row, has_lawyer=has_lawyer),
-        legal_moves=moves.legal(actor, rights, workflow, row, has_lawyer=has_lawyer),
+        completed_by=moves.responsible(workflow, row, has_lawyer=viewer.has_lawyer),
+        legal_moves=moves.legal(viewer, workflow, row),
     )
 
 
-def workflow(row: models.Workflow, actor: Actor, rights: ContractRights) -> interface.Workflow:
+def workflow(row: models.Workflow, viewer: moves.Viewer) -> interface.Workflow:
     """A workflow with its stages in order; `current_stage` is the stage under way or blocked."""
-    stages = tuple(stage(item, row, actor, rights) for item in row.stages.all())
+    stages = tuple(stage(item, row, viewer) for item in row.stages.all())
     under_way = {interface.StageStatus.IN_PROGRESS, interface.StageStatus.BLOCKED}
     return interface.Workflow(
         id=row.id,

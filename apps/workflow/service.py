@@ -52,7 +52,7 @@ class Workflows(ReceivesEvents):
         try:
             with command(ctx) as work:
                 workflow = course.start(work, contract_id, workflow_type)
-                return work.finish(mapping.workflow(workflow, ctx.actor, rights))
+                return work.finish(mapping.workflow(workflow, moves.Viewer(ctx.actor, rights)))
         except IntegrityError as error:
             existing = _not_cancelled(contract_id).first()
             if existing is None:
@@ -64,13 +64,14 @@ class Workflows(ReceivesEvents):
         rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(row.contract_id,)) if row is not None else ()
         if row is None or not rights:
             raise WorkflowNotFound
-        return mapping.workflow(row, ctx.actor, rights[0])
+        return mapping.workflow(row, moves.Viewer(ctx.actor, rights[0]))
 
     def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Workflow, ...]:
         rights = {right.contract_id: right for right in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
         rows = WorkflowRow.objects.prefetch_related("stages").filter(contract_id__in=rights)
         return tuple(
-            mapping.workflow(row, ctx.actor, rights[row.contract_id]) for row in rows.order_by("created_at", "id")
+            mapping.workflow(row, moves.Viewer(ctx.actor, rights[row.contract_id]))
+            for row in rows.order_by("created_at", "id")
         )
 
     def update_stage(
@@ -103,7 +104,9 @@ class Workflows(ReceivesEvents):
             else:
                 stage.status = status
                 stage.save(update_fields=["status", "comment"])
-            return work.finish(mapping.workflow(WorkflowRow.objects.get(id=workflow_id), ctx.actor, rights[0]))
+            return work.finish(
+                mapping.workflow(WorkflowRow.objects.get(id=workflow_id), moves.Viewer(ctx.actor, rights[0]))
+            )
 
     def find_overdue(self, *, ctx: CallContext) -> OverdueReport:
         if not ctx.actor.has("system"):

@@ -12,12 +12,11 @@ from apps.contracts.interface import (
     CONTRACTS,
     ContractCreated,
     ContractNotFound,
-    ContractRights,
     ContractStatus,
     PartyRole,
 )
 from apps.core.ids import new_id
-from apps.core.interface.context import Actor, CallContext
+from apps.core.interface.context import CallContext
 from apps.core.interface.dto import Text
 from apps.core.interface.errors import Forbidden
 from apps.core.interface.events import EventEnvelope, EventReceipt
@@ -59,19 +58,19 @@ class FakeWorkflow:
         for workflow in self._workflows.values():
             if workflow.contract_id == contract_id and workflow.status != WorkflowStatus.CANCELLED:
                 raise WorkflowExists(workflow_id=workflow.id)
-        return _with_moves(ctx.actor, rights[0], self._start(contract_id, workflow_type))
+        return _with_moves(moves.Viewer(ctx.actor, rights[0]), self._start(contract_id, workflow_type))
 
     def get(self, *, ctx: CallContext, workflow_id: UUID) -> Workflow:
         workflow = self._workflows.get(workflow_id)
         rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(workflow.contract_id,)) if workflow else ()
         if workflow is None or not rights:
             raise WorkflowNotFound
-        return _with_moves(ctx.actor, rights[0], workflow)
+        return _with_moves(moves.Viewer(ctx.actor, rights[0]), workflow)
 
     def for_contracts(self, *, ctx: CallContext, contract_ids: tuple[UUID, ...]) -> tuple[Workflow, ...]:
         rights = {right.contract_id: right for right in call(CONTRACTS).rights(ctx=ctx, contract_ids=contract_ids)}
         return tuple(
-            _with_moves(ctx.actor, rights[workflow.contract_id], workflow)
+            _with_moves(moves.Viewer(ctx.actor, rights[workflow.contract_id]), workflow)
             for workflow in self._workflows.values()
             if workflow.contract_id in rights
         )
@@ -108,7 +107,7 @@ class FakeWorkflow:
             stage, status=status, comment=comment or stage.comment, actual_date=on if done else None
         )
         stages = tuple(changed if item.id == stage_id else item for item in workflow.stages)
-        return _with_moves(ctx.actor, rights, self._save(workflow, stages))
+        return _with_moves(moves.Viewer(ctx.actor, rights), self._save(workflow, stages))
 
     def find_overdue(self, *, ctx: CallContext) -> OverdueReport:
         if not ctx.actor.has("system"):
@@ -167,9 +166,8 @@ class FakeWorkflow:
         return saved
 
 
-def _with_moves(actor: Actor, rights: ContractRights, workflow: Workflow) -> Workflow:
-    """The workflow with the actor's moves at each stage, by the real rules."""
-    has_lawyer = PartyRole.LAWYER in rights.filled
+def _with_moves(viewer: moves.Viewer, workflow: Workflow) -> Workflow:
+    """The workflow with the person's moves at each stage, by the real rules."""
     row = WorkflowRow(workflow_type=workflow.workflow_type)
     stages = []
     for stage in workflow.stages:
@@ -177,8 +175,8 @@ def _with_moves(actor: Actor, rights: ContractRights, workflow: Workflow) -> Wor
         stages.append(
             msgspec.structs.replace(
                 stage,
-                completed_by=moves.responsible(row, stage_row, has_lawyer=has_lawyer),
-                legal_moves=moves.legal(actor, rights, row, stage_row, has_lawyer=has_lawyer),
+                completed_by=moves.responsible(row, stage_row, has_lawyer=viewer.has_lawyer),
+                legal_moves=moves.legal(viewer, row, stage_row),
             )
         )
     return msgspec.structs.replace(workflow, stages=tuple(stages))

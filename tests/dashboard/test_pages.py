@@ -191,7 +191,7 @@ def test_two_homes_are_told_first(monkeypatch):
     monkeypatch.setattr(probe, "latest", lambda: msgspec.structs.replace(real, own=both))
     client = sign_in("en")
     shown = words_of(client, PAGE)
-    assert "TWO HOMES" in shown
+    assert "TWO PRIMARIES" in shown
     assert "Both databases let the platform write" in shown
     assert "Abort" in shown
 

@@ -44,7 +44,7 @@ def test_a_stale_file_is_noticed(gateway: str, tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("gateway", ["kong", "envoy"])
 def test_the_same_table_gives_the_same_bytes_in_every_process(gateway: str):
-    script = f"from landcontracts.gateway import rendering, deployment; print(rendering.text({gateway!r}, deployment.DEFAULT), end='')"
+    script = f"from landcontracts.gateway import renderer, deployment; print(renderer.text({gateway!r}, deployment.DEFAULT), end='')"
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,

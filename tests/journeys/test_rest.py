@@ -265,7 +265,7 @@ def test_health_readiness_metrics_and_docs():
     assert raw("GET", "/healthz").status == 200
     ready = json.loads(raw("GET", "/readyz").data)
     assert ready["status"] == "ready"
-    assert set(ready["checks"]) == {"database", "migrations", "clock", "redis", "storage", "keys"}
+    assert set(ready["checks"]) == {"database", "migrations", "clock", "redis", "storage", "keys", "signing"}
     text = raw("GET", "/metrics").data.decode()
     for name in ("http_requests_total", "seam_call_seconds_bucket", "seam_served_total"):
         assert name in text

@@ -221,7 +221,7 @@ def test_places_are_bounded_over_all_services(settings, monkeypatch: pytest.Monk
     from apps.core.seam.client import resilience
 
     only = resilience.Bulkhead(1)
-    monkeypatch.setattr(resilience, "_all_places", lambda: only)
+    monkeypatch.setattr(resilience, "_process_bulkhead", lambda: only)
     with hanging() as server, Behaving(answering) as other:
         first, second = guarded(server.url), guarded(other.url)
 

@@ -15,4 +15,9 @@ class Migration(migrations.Migration):
             name='document_type',
             field=models.CharField(choices=[('sale_contract', 'Contract of sale'), ('transfer_act', 'Transfer act'), ('register_extract', 'Register extract'), ('power_of_attorney', 'Power of attorney'), ('spouse_consent', "Spouse's consent"), ('payment_proof', 'Proof of payment'), ('other', 'Other document')], max_length=24, verbose_name='type'),
         ),
+        migrations.AlterField(
+            model_name='document',
+            name='status',
+            field=models.CharField(choices=[('pending', 'Not uploaded yet'), ('uploaded', 'Uploaded')], max_length=10, verbose_name='status'),
+        ),
     ]

@@ -59,7 +59,7 @@ def situation(service: str) -> Iterator[str]:
     try:
         observed = stages.observe(service)
     except stages.TwoPrimaries:
-        yield "TWO HOMES: both databases let the platform write. Shut one by hand, then look here again."
+        yield "TWO PRIMARIES: both databases let the platform write. Shut one by hand, then look here again."
         return
     except (connections.NoWay, Exception) as error:  # noqa: BLE001 - whatever it is, it is what there is to say
         yield f"not known: {error}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from datetime import date
+from typing import NamedTuple
 
 from django.utils import timezone
 
-from apps.contracts.interface import ContractRights
+from apps.contracts.interface import ContractRights, PartyRole
 from apps.core.interface.context import Actor
 from apps.workflow.interface import (
     BadActualDate,
@@ -27,6 +28,18 @@ MOVES: dict[StageStatus, tuple[StageStatus, ...]] = {
     S.COMPLETED: (),
     S.CANCELLED: (),
 }
+
+
+class Viewer(NamedTuple):
+    """The person who asks, and their rights to the contract."""
+
+    actor: Actor
+    rights: ContractRights
+
+    @property
+    def has_lawyer(self) -> bool:
+        """Whether the contract has a lawyer."""
+        return PartyRole.LAWYER in self.rights.filled
 
 
 def responsible(workflow: Workflow, stage: Stage, *, has_lawyer: bool) -> tuple[str, ...]:
@@ -53,16 +66,14 @@ def require_allowed(
         raise IllegalStageMove(current=current, asked=asked, legal=MOVES[current])
 
 
-def legal(
-    actor: Actor, rights: ContractRights, workflow: Workflow, stage: Stage, *, has_lawyer: bool
-) -> tuple[StageStatus, ...]:
-    """The moves of a stage that the actor may make, so that a page offers no other."""
-    allowed = []
+def legal(viewer: Viewer, workflow: Workflow, stage: Stage) -> tuple[StageStatus, ...]:
+    """The moves of a stage that this person may make, so that a page offers no other."""
+    moves = []
     for asked in MOVES[StageStatus(stage.status)]:
         with contextlib.suppress(StageNotYours, StageDecidedByEvent):
-            require_allowed(actor, rights, workflow, stage, asked=asked, has_lawyer=has_lawyer)
-            allowed.append(asked)
-    return tuple(allowed)
+            require_allowed(viewer.actor, viewer.rights, workflow, stage, asked=asked, has_lawyer=viewer.has_lawyer)
+            moves.append(asked)
+    return tuple(moves)
 
 
 def require_plausible(workflow: Workflow, actual: date) -> None:

@@ -64,9 +64,31 @@ def test_a_course_has_its_stages_in_order_and_the_first_under_way(course: Course
     assert [stage.status for stage in stages] == [S.IN_PROGRESS, S.PENDING, S.PENDING, S.PENDING, S.PENDING]
     planned = [stage.planned_date for stage in stages]
     assert planned == sorted(planned)
-    ctx = course.world.ctx(course.buyer)
+    ctx = course.world.ctx(course.seller)
     assert call(WORKFLOW).get(ctx=ctx, workflow_id=course.workflow.id) == course.workflow
     assert call(WORKFLOW).for_contracts(ctx=ctx, contract_ids=(course.contract.id,)) == (course.workflow,)
+
+
+def legal(course: Course, person) -> list[tuple[StageStatus, ...]]:
+    workflow = call(WORKFLOW).get(ctx=course.world.ctx(person), workflow_id=course.workflow.id)
+    return [stage.legal_moves for stage in workflow.stages]
+
+
+def test_each_person_is_told_their_own_moves(course: Course):
+    """Preparation is the lawyer's; nobody moves a stage that has not begun."""
+    assert legal(course, course.lawyer) == [(S.COMPLETED, S.BLOCKED), (), (), (), ()]
+    assert legal(course, course.seller) == [(), (), (), (), ()]
+    assert course.workflow.stages[0].completed_by == ("lawyer",)
+    after = course.move(course.lawyer, 0, S.COMPLETED)
+    # Signatures complete the second stage: the people of the contract may only report an obstacle.
+    assert after.stages[1].completed_by == ()
+    assert legal(course, course.seller)[:2] == [(), (S.BLOCKED,)]
+
+
+def test_without_a_lawyer_the_parties_stand_in(world: World):
+    course = Course(world, with_lawyer=False)
+    assert set(course.workflow.stages[0].completed_by) == {"lawyer", "seller", "buyer"}
+    assert legal(course, course.buyer)[0] == (S.COMPLETED, S.BLOCKED)
 
 
 def test_a_completed_stage_starts_the_next(course: Course):

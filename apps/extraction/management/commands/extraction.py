@@ -153,7 +153,7 @@ def _change(service: str, kind: str, share: str) -> None:
 
 def _table(services: tuple[str, ...]) -> list[str]:
     flags = {flag.name: flag for flag in Flag.objects.all()}
-    rows = [("service", "stage", "remote", "shadow", "home", "lifted-out process")]
+    rows = [("service", "stage", "remote", "shadow", "primary", "remote process")]
     for service in services:
         remote, shadow = flags.get(f"{service}_remote"), flags.get(f"{service}_shadow")
         stage, primary = _stage(service)
@@ -167,7 +167,7 @@ def _stage(service: str) -> tuple[str, str]:
     try:
         observed = stages.observe(service)
     except stages.TwoPrimaries:
-        return "TWO HOMES", "both"
+        return "TWO PRIMARIES", "both"
     except (connections.NoWay, psycopg.OperationalError) as error:
         return "not known", str(error).splitlines()[0][:60]
     primary = {None: "none", stages.SHARED: "shared"}.get(observed.primary, "own")
