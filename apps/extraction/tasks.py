@@ -81,10 +81,10 @@ def _act(move_id: str) -> None:
     if not asked.update(outcome=Outcome.RUNNING):
         return
     move = Move.objects.get(id=move_id)
-    by = Initiator(move.who, move.where, move.reason, asked=move.id)
+    initiator = Initiator(move.who, move.where, move.reason, asked=move.id)
     try:
         with spans.job(f"extraction.{move.verb}"):
-            ACTIONS[move.verb].perform(move.service, by)
+            ACTIONS[move.verb].perform(move.service, initiator)
     except FAILURES as error:
         log.warning("action_ended", app=move.service, verb=move.verb, error=str(error))
 

@@ -34,7 +34,7 @@ def _run(arguments: list[str], output: Connection) -> None:
 class Controller:
     """One action on a service, and what it said."""
 
-    PAUSE_TOLD = "nobody could write for"
+    PAUSE_TOLD = "writes waited"
 
     def __init__(self, service: str, verb: str, *options: str) -> None:
         self.verb = verb

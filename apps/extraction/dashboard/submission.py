@@ -24,12 +24,12 @@ class Refused(Exception):
 
 def act(service: str, choice: Choice, form: Any, *, who: str) -> str:
     """Do it; what was done, in a sentence. Raises: Refused."""
-    given, by = form.cleaned_data, Initiator(who[:254], WHERE, form.cleaned_data["reason"])
+    given, initiator = form.cleaned_data, Initiator(who[:254], WHERE, form.cleaned_data["reason"])
     try:
         if choice.group == CANARY:
-            return _canary(service, choice, form, by)
+            return _canary(service, choice, form, initiator)
         if choice.group == FLAGS:
-            return _flag(service, choice, given, by)
+            return _flag(service, choice, given, initiator)
         actions.ask(service, choice.name, who=who, reason=given["reason"])
         return gettext("Asked for: the worker does it, and the history below shows how it goes.")
     except (controller.CanaryRefused, actions.NotAsked) as error:
@@ -41,16 +41,16 @@ def act(service: str, choice: Choice, form: Any, *, who: str) -> str:
         probe.forget()
 
 
-def _canary(service: str, choice: Choice, form: Any, by: Initiator) -> str:
+def _canary(service: str, choice: Choice, form: Any, initiator: Initiator) -> str:
     if choice.verb == "deploy":
-        controller.deploy(service, form.rules(), by)
+        controller.deploy(service, form.rules(), initiator)
         return gettext(
             "The canary is deployed: the first share of people is served remotely, and the judge rules each second."
         )
     if choice.verb == "promote":
-        controller.promote(service, by, seen=str(form.data.get("place", "")) or "nowhere")
+        controller.promote(service, initiator, seen=str(form.data.get("place", "")) or "nowhere")
     else:
-        controller.ACTIONS[choice.verb](service, by)
+        controller.ACTIONS[choice.verb](service, initiator)
     return {
         "promote": gettext("Promoted."),
         "hold": gettext("Held at this share."),
@@ -59,8 +59,8 @@ def _canary(service: str, choice: Choice, form: Any, by: Initiator) -> str:
     }[choice.verb]
 
 
-def _flag(service: str, choice: Choice, given: dict[str, Any], by: Initiator) -> str:
-    with shares.by(by.who, where=by.where, reason=by.reason):
+def _flag(service: str, choice: Choice, given: dict[str, Any], initiator: Initiator) -> str:
+    with shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
         if choice.name == "home":
             shares.switch_off(service, "remote")
             return gettext("Everybody is served locally.")

@@ -17,7 +17,7 @@ CHECKLIST = Step(
 
 def checks(run: Run) -> list[Check]:
     """The stage and the tools, then every item of the checklist."""
-    listed = run.do(CHECKLIST, lambda: requirements.checks(run.service, run.by.who))
+    listed = run.do(CHECKLIST, lambda: requirements.checks(run.service, run.initiator.who))
     if listed is None:
         listed = requirements.shown(run.service)
     return [*old_tables.before(run.found, run.observed), *listed]

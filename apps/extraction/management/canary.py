@@ -25,12 +25,12 @@ def lead(service: str, action: str, given: list[str], reason: str) -> Iterator[s
     """Do it, then tell how the canary stands. Raises: CommandError."""
     if action not in ACTIONS:
         raise CommandError(f"{action!r} is nothing to do with a canary: {', '.join(ACTIONS)}")
-    by = Initiator(getpass.getuser(), "manage.py extraction", reason)
+    initiator = Initiator(getpass.getuser(), "manage.py extraction", reason)
     try:
         if action == "deploy":
-            controller.deploy(service, rules(given), by)
+            controller.deploy(service, rules(given), initiator)
         elif action != "status":
-            controller.ACTIONS[action](service, by)
+            controller.ACTIONS[action](service, initiator)
     except (controller.CanaryRefused, shares.UnknownService, ValidationError) as error:
         raise CommandError(f"{service} canary {action}: {error}") from None
     for canary in history.newest():

@@ -28,7 +28,7 @@ class Display:
 
     def begin(self, phase: Phase) -> None:
         """A phase begins."""
-        self.tell(f"[{phase.number}/{len(PHASES)}] {phase.words}  (migrations_playbook/{phase.page})", indent="")
+        self.write_line(f"[{phase.number}/{len(PHASES)}] {phase.words}  (migrations_playbook/{phase.page})", indent="")
         self._at = -EACH_SECONDS
 
     def show(self, words: str, part: float | None = None) -> None:
@@ -42,7 +42,7 @@ class Display:
             self._said, self._at = words, now
             self._write(self._line((f"{part:.0%}  " if part is not None else "") + words))
 
-    def tell(self, words: str, *, indent: str | None = None) -> None:
+    def write_line(self, words: str, *, indent: str | None = None) -> None:
         """Something that stays."""
         if self._is_terminal:
             sys.stdout.write(REWRITE)

@@ -39,12 +39,12 @@ def run(service: str, options: dict[str, Any], write: Callable[[str], Any]) -> N
             write(line)
         return
     display = Display(write)
-    course = _course(service, options, display)
+    pipeline = _course(service, options, display)
     # Told to end by whoever supervises us, or by a terminal that goes away, is the same as Ctrl-C.
     for number in _heard():
         signal.signal(number, signal.default_int_handler)
     try:
-        display.tell(runner.run(course))
+        display.write_line(runner.run(pipeline))
     except Stopped as stopped:
         display.end_line()
         raise CommandError(str(stopped), returncode=ASKS) from None
@@ -67,7 +67,11 @@ def _course(service: str, options: dict[str, Any], display: Display) -> Pipeline
     return Pipeline(
         service=service,
         by=Initiator(
-            getpass.getuser(), "manage.py extraction run", options["reason"], tell=display.tell, show=display.show
+            getpass.getuser(),
+            "manage.py extraction run",
+            options["reason"],
+            write_line=display.write_line,
+            show=display.show,
         ),
         rules=canary.rules(options["rule"]),
         decided=decided,
@@ -86,8 +90,8 @@ def _ask(service: str, decision: Decision, display: Display) -> bool | None:
         return None
     if decision.value in ACTIONS:
         for line in plans.lines(service, decision.value):
-            display.tell(line)
-    display.tell(f"{decision.question} [y/N]")
+            display.write_line(line)
+    display.write_line(f"{decision.question} [y/N]")
     return sys.stdin.readline().strip().lower() in YES
 
 
@@ -107,7 +111,7 @@ def _whole(display: Display) -> Iterator[None]:
         if interrupted:
             raise KeyboardInterrupt
         interrupted = True
-        display.tell("stopping when this is done, in seconds; once more to stop now")
+        display.write_line("stopping when this is done, in seconds; once more to stop now")
 
     before = {number: signal.signal(number, remember) for number in _heard()}
     try:

@@ -22,82 +22,82 @@ LOOK_SECONDS = 1.0
 READY_SECONDS = 60.0
 
 
-def copy(course: Pipeline) -> str:
+def copy(pipeline: Pipeline) -> str:
     """Make the tables, copy every row, and follow every change."""
-    if not primaries.is_movable(course.service):
-        return f"{course.service} is served apart; its tables are control data and stay where they are."
-    if not connections.is_configured(course.service):
+    if not primaries.is_movable(pipeline.service):
+        return f"{pipeline.service} is served apart; its tables are control data and stay where they are."
+    if not connections.is_configured(pipeline.service):
         raise Stopped(
             "Served apart. For a database of its own SERVICE_DATABASE_URLS, CONTROL_URLS and REPLICATION_URLS have to name it."
         )
-    act(course, "prepare")
-    move = act(course, "sync")
-    course.by.tell(f"{move.facts['rows']} rows copied at {move.facts['rows_per_second']} rows/s")
+    act(pipeline, "prepare")
+    move = act(pipeline, "sync")
+    pipeline.initiator.write_line(f"{move.facts['rows']} rows copied at {move.facts['rows_per_second']} rows/s")
     return ""
 
 
-def verify(course: Pipeline) -> str:
+def verify(pipeline: Pipeline) -> str:
     """Go on with a copy that somebody began, then compare every row."""
-    sync = stages.live_sync(course.service)
+    sync = stages.live_sync(pipeline.service)
     if sync is not None and sync.status is SyncStatus.PAUSED:
         raise Stopped(
-            f"Somebody paused the copying: manage.py extraction {course.service} resume; then run this again."
+            f"Somebody paused the copying: manage.py extraction {pipeline.service} resume; then run this again."
         )
     if sync is not None and sync.phase is not SyncPhase.FOLLOWING:
-        act(course, "sync")
-    move = act(course, "verify")
+        act(pipeline, "sync")
+    move = act(pipeline, "verify")
     if differences := move.facts.get("differences"):
         raise Stopped(
-            f"{differences} rows differ: see /admin/datasync/difference/, or GET /api/v1/sync/verify/{course.service}/differences."
+            f"{differences} rows differ: see /admin/datasync/difference/, or GET /api/v1/sync/verify/{pipeline.service}/differences."
         )
-    sync = stages.live_sync(course.service)
+    sync = stages.live_sync(pipeline.service)
     lag = "" if sync is None or sync.lag_seconds is None else f"; the copy is {sync.lag_seconds} s behind"
-    course.by.tell(f"{move.facts['rows']} rows compared, none differs{lag}")
+    pipeline.initiator.write_line(f"{move.facts['rows']} rows compared, none differs{lag}")
     return ""
 
 
 def switch(decision: Decision) -> Callable[[Pipeline], str]:
     """Ask, then do it; what passes by itself is waited for."""
 
-    def turn(course: Pipeline) -> str:
-        decide(course, decision)
-        _when_ready(course, decision.value)
+    def turn(pipeline: Pipeline) -> str:
+        decide(pipeline, decision)
+        _when_ready(pipeline, decision.value)
         return ""
 
     return turn
 
 
-def finish_switch(course: Pipeline) -> str:
+def finish_switch(pipeline: Pipeline) -> str:
     """End a switch that a leader left between its two commits."""
-    _when_ready(course, "resume")
+    _when_ready(pipeline, "resume")
     return ""
 
 
-def end(course: Pipeline) -> str:
+def end(pipeline: Pipeline) -> str:
     """Nothing is left to do."""
-    return f"{course.service} is on its own: nothing of it is left in its old primary."
+    return f"{pipeline.service} is on its own: nothing of it is left in its old primary."
 
 
-def _when_ready(course: Pipeline, verb: str) -> None:
+def _when_ready(pipeline: Pipeline, verb: str) -> None:
     """Do it as soon as nothing stands against it, and nobody else leads. Raises: FAILURES after a time."""
     began = time.monotonic()
     while True:
         try:
-            with course.whole():
-                act(course, verb)
+            with pipeline.whole():
+                act(pipeline, verb)
         except AnotherLeads as other:
-            if time.monotonic() - began > course.patience_seconds:
+            if time.monotonic() - began > pipeline.patience_seconds:
                 raise Stopped(
-                    f"Another action has led all the time: {other}. Should it hang: manage.py extraction {course.service} "
+                    f"Another action has led all the time: {other}. Should it hang: manage.py extraction {pipeline.service} "
                     "resume --take-over"
                 ) from None
-            course.show(f"waiting: {other} leads", None)
+            pipeline.show(f"waiting: {other} leads", None)
         except (Refused, NotSwitched, TooSlow) as error:
             if verb != Decision.CUTOVER or time.monotonic() - began > READY_SECONDS:
                 raise
-            course.show(f"not yet: {error}", None)
+            pipeline.show(f"not yet: {error}", None)
         else:
             return
         time.sleep(LOOK_SECONDS)
-        if stages.observe(course.service).stage not in ACTIONS[verb].stages:
+        if stages.observe(pipeline.service).stage not in ACTIONS[verb].stages:
             return

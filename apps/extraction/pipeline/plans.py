@@ -24,7 +24,7 @@ class Shown(NamedTuple):
 
 
 def show(service: str, name: str) -> Shown:
-    """The plan of an action, with what its checks say now. Raises: NoWay, TwoHomes, psycopg.Error, DomainError."""
+    """The plan of an action, with what its checks say now. Raises: NoWay, TwoPrimaries, psycopg.Error, DomainError."""
     action = ACTIONS[name]
     with stages.pair(service) as found:
         observed = stages.observe_with(found)

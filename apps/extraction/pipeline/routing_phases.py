@@ -25,77 +25,81 @@ LEAST_COMPARED = 50
 UNANSWERED = 0.01
 
 
-def leave_the_process(course: Pipeline) -> str:
+def leave_the_process(pipeline: Pipeline) -> str:
     """See that the lifted-out process answers, and have a share of people's queries asked of it as well."""
-    service, url = course.service, settings.SEAM_AWAY.get(course.service)
+    service, url = pipeline.service, settings.SEAM_AWAY.get(pipeline.service)
     if url is None:
         raise Stopped(f"SEAM_AWAY has no address for {service}: name it in every process, and restart them once.")
     if problem := conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME):
         raise Stopped(f"Start it (manage.py serve {service}), then run this again: {url} does not answer ({problem}).")
-    if not course.rules.shadow_percent:
+    if not pipeline.rules.shadow_percent:
         raise Stopped("Nothing is compared with shadow_percent=0, and nobody is sent where nothing was compared.")
-    with shares.by(course.by.who, where=course.by.where, reason=course.by.reason):
-        shares.set_share(service, "shadow", Decimal(str(course.rules.shadow_percent)))
+    with shares.by(pipeline.initiator.who, where=pipeline.initiator.where, reason=pipeline.initiator.reason):
+        shares.set_share(service, "shadow", Decimal(str(pipeline.rules.shadow_percent)))
     return ""
 
 
-def compare(course: Pipeline) -> str:
+def compare(pipeline: Pipeline) -> str:
     """Wait until enough was compared, and nothing differs; then ask, and deploy the canary."""
-    deadline = time.monotonic() + course.patience_seconds
+    deadline = time.monotonic() + pipeline.patience_seconds
     while True:
-        matched, differing, failed = mismatches.present(course.service)
+        matched, differing, failed = mismatches.present(pipeline.service)
         if differing:
             raise Stopped(
                 f"{differing} answers differ: /admin/extraction/shadowcomparison/ shows in which fields. Mend it, turn the "
-                f"shadow off and on (manage.py extraction {course.service} shadow 0, then {course.rules.shadow_percent:g}), "
+                f"shadow off and on (manage.py extraction {pipeline.service} shadow 0, then {pipeline.rules.shadow_percent:g}), "
                 "and run this again."
             )
-        course.show(
-            f"{matched} of {course.least_compared} comparisons agree, {failed} were not answered",
-            min(matched / course.least_compared, 1.0) if course.least_compared else None,
+        pipeline.show(
+            f"{matched} of {pipeline.least_compared} comparisons agree, {failed} were not answered",
+            min(matched / pipeline.least_compared, 1.0) if pipeline.least_compared else None,
         )
-        if matched >= course.least_compared:
+        if matched >= pipeline.least_compared:
             break
         if time.monotonic() > deadline:
             raise Stopped("Too few queries were asked in this time. Run this again to wait on.")
         time.sleep(LOOK_SECONDS)
     if failed > UNANSWERED * (matched + failed):
         raise Stopped(f"{failed} of {matched + failed} queries were not answered there: see its log.")
-    _deploy(course)
+    _deploy(pipeline)
     return ""
 
 
-def _deploy(course: Pipeline) -> None:
+def _deploy(pipeline: Pipeline) -> None:
     """Ask, and send the first people. A canary that came back, whoever saw it, wants a decision of its own."""
-    last = controller.latest(course.service)
+    last = controller.latest(pipeline.service)
     if last is not None and last.state == CanaryState.ROLLED_BACK:
-        course.show(f"the last canary: {words_of(last)}", None)
-        decide(course, Decision.AGAIN)
+        pipeline.show(f"the last canary: {words_of(last)}", None)
+        decide(pipeline, Decision.AGAIN)
     else:
-        decide(course, Decision.CANARY)
-    controller.deploy(course.service, course.rules, Initiator(course.by.who, course.by.where, course.by.reason))
+        decide(pipeline, Decision.CANARY)
+    controller.deploy(
+        pipeline.service,
+        pipeline.rules,
+        Initiator(pipeline.initiator.who, pipeline.initiator.where, pipeline.initiator.reason),
+    )
 
 
-def follow_canary(course: Pipeline) -> str:
+def follow_canary(pipeline: Pipeline) -> str:
     """Look on while the judge leads it, until it has ended or a person has to decide."""
-    canary = controller.open_canary(course.service)
+    canary = controller.open_canary(pipeline.service)
     if canary is None:
         raise Stopped(
-            f"{course.service} sends people away, and nothing judges that. Turn it to 0 (manage.py extraction "
-            f"{course.service} remote 0) for a canary, or to 100 if that is meant; then run this again."
+            f"{pipeline.service} sends people away, and nothing judges that. Turn it to 0 (manage.py extraction "
+            f"{pipeline.service} remote 0) for a canary, or to 100 if that is meant; then run this again."
         )
     heard = time.monotonic()
     while canary.ended_at is None:
         if canary.state != CanaryState.RUNNING:
             raise Stopped(
                 f"The canary {'is held' if canary.state == CanaryState.HELD else 'awaits a person'}. {words_of(canary)} "
-                f"manage.py extraction {course.service} canary promote, resume or roll-back; then run this again."
+                f"manage.py extraction {pipeline.service} canary promote, resume or roll-back; then run this again."
             )
         if _silent_seconds(canary) <= controller.SILENT_SECONDS:
             heard = time.monotonic()
-        if time.monotonic() - heard > course.patience_seconds:
+        if time.monotonic() - heard > pipeline.patience_seconds:
             raise Stopped(f"{words_of(canary)} Nobody goes on without a judge.")
-        course.show(words_of(canary), _part_of(canary))
+        pipeline.show(words_of(canary), _part_of(canary))
         time.sleep(LOOK_SECONDS)
         canary.refresh_from_db()
     if canary.state == CanaryState.ROLLED_BACK:

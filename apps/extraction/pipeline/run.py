@@ -30,7 +30,7 @@ class Pipeline(NamedTuple):
     """
 
     service: str
-    by: Initiator
+    initiator: Initiator
     rules: Rules
     decided: set[str]
     ask: Callable[[Decision], bool | None]
@@ -41,21 +41,21 @@ class Pipeline(NamedTuple):
     least_compared: int
 
 
-def decide(course: Pipeline, decision: Decision) -> None:
+def decide(pipeline: Pipeline, decision: Decision) -> None:
     """Return when it was decided that this is done. Raises: Stopped."""
-    if decision.value in course.decided:
+    if decision.value in pipeline.decided:
         return
-    answer = course.ask(decision)
+    answer = pipeline.ask(decision)
     if answer is None:
         raise Stopped(
-            f"{decision.question} If so: manage.py extraction {course.service} run --decided {decision.value}"
+            f"{decision.question} If so: manage.py extraction {pipeline.service} run --decided {decision.value}"
         )
     if not answer:
         raise Stopped("Left as it is. Run this again when it is decided.")
-    course.decided.add(decision.value)
+    pipeline.decided.add(decision.value)
 
 
-def act(course: Pipeline, verb: str) -> Move:
+def act(pipeline: Pipeline, verb: str) -> Move:
     """One action on the service's data, as the command line does it. Raises: FAILURES."""
-    course.show(verb, None)
-    return ACTIONS[verb].perform(course.service, course.by)
+    pipeline.show(verb, None)
+    return ACTIONS[verb].perform(pipeline.service, pipeline.initiator)

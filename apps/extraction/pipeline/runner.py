@@ -20,19 +20,19 @@ from apps.extraction.state.phases import PHASES, STAGES, Decision, Phase
 from apps.extraction.state.stages import Stage
 
 
-def run(course: Pipeline) -> str:
+def run(pipeline: Pipeline) -> str:
     """Lead on until the end; the words for it.
 
     Raises: Stopped; AnotherRun; what canaries and the verbs raise (`controller.CanaryRefused`, `action.FAILURES`).
     """
     told: Phase | None = None
-    with alone(course.service, course.by.who):
+    with alone(pipeline.service, pipeline.initiator.who):
         while True:
-            stage = stage_of(course.service)
+            stage = stage_of(pipeline.service)
             if told != STAGES[stage].phase:
                 told = STAGES[stage].phase
-                course.begin(told)
-            ended = TURNS[stage](course)
+                pipeline.begin(told)
+            ended = TURNS[stage](pipeline)
             if ended:
                 return ended
 

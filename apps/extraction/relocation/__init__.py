@@ -1,1 +1,1 @@
-"""The move of a service's data to a database of its own and back: preconditions, the two commits, recovery, rehearsal."""
+"""Relocates a service's data to its own database and back: preconditions, the two commits, recovery, rehearsal."""

@@ -1,7 +1,8 @@
-"""Closing one database to the platform and opening the other: the two commits of a cutover, and the way out between them.
+"""Closes one database to the platform and opens the other: the two commits of a cutover, and the way out in between.
 
-Each is one transaction that first locks this database's fence and finds its own epoch there; a leader that was stopped and wakes up
-after another took over finds another epoch and does nothing (invariant 7, docs/invariants.md).
+Each commit is one transaction that first locks the database's fence and checks that it holds the leader's epoch. A
+leader that was stopped and resumes after another took over finds another epoch there and changes nothing (invariant 7,
+docs/invariants.md).
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ SELECT DISTINCT coalesce(r.rolname, 'public') FROM pg_class c, aclexplode(c.rela
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'S') AND c.relname ~ %s
   AND a.grantee <> c.relowner AND coalesce(r.rolname, '') <> ALL(%s)
 """
-# Who keeps what they may: they copy and lead, and serve nobody.
+# Roles that keep their rights: they copy and lead, and serve no calls.
 KEEPERS = ["lc_replicator", "lc_control"]
-# Sequences by name: the last value, and whether it was given to anybody.
+# Sequences by name: the last value, and whether it was handed out (`is_called`).
 Counts = dict[str, tuple[int, bool]]
 
 
 class Gate(NamedTuple):
-    """The statements for one database, written down before anybody has to wait for them; and where its sequences are now."""
+    """The statements that close and open one database, composed before any write waits, and its sequences' values."""
 
     connection: Connection
     service: str
@@ -47,106 +48,111 @@ class Gate(NamedTuple):
 
 
 def gate(connection: Connection, service: str) -> Gate:
-    """Everything that is needed to close and open a database."""
+    """Compose the statements that close and open a database, and read its sequences."""
     tables = replication.tables_of(connection, service)
     pattern = replication.pattern_of(service)
     sequences = [str(name) for (name,) in connection.execute(SEQUENCES, [pattern]).fetchall()]
     grantees = [str(name) for (name,) in connection.execute(GRANTEES, [pattern, KEEPERS]).fetchall()]
     roles = _existing(connection, settings.DATABASE_APP_ROLES)
-    # All roles in one statement: an object's rights are written once and not once for each.
-    everybody = _roles(sorted({*grantees, *roles}))
-    named, numbered = _list(tables), _list(sequences)
-    take = [sql.SQL("REVOKE ALL ON TABLE {} FROM {}").format(named, everybody)]
-    give = [sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {} TO {}").format(named, _roles(roles))]
+    # All roles in one statement: an object's rights are written once and not once for each role.
+    every_role = _roles(sorted({*grantees, *roles}))
+    table_list, sequence_list = _list(tables), _list(sequences)
+    take = [sql.SQL("REVOKE ALL ON TABLE {} FROM {}").format(table_list, every_role)]
+    give = [sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {} TO {}").format(table_list, _roles(roles))]
     counting = None
     if sequences:
-        take.append(sql.SQL("REVOKE ALL ON SEQUENCE {} FROM {}").format(numbered, everybody))
-        give.append(sql.SQL("GRANT USAGE, SELECT ON SEQUENCE {} TO {}").format(numbered, _roles(roles)))
+        take.append(sql.SQL("REVOKE ALL ON SEQUENCE {} FROM {}").format(sequence_list, every_role))
+        give.append(sql.SQL("GRANT USAGE, SELECT ON SEQUENCE {} TO {}").format(sequence_list, _roles(roles)))
         counting = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT {}, last_value, is_called FROM {}").format(
                 sql.Literal(name), sql.Identifier("public", name)
             )
             for name in sequences
         )
-    lock = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(named)
-    door = Gate(connection, service, lock, tuple(take), tuple(give), counting, {})
-    return door._replace(counted=sequences_of(door))
+    lock = sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(table_list)
+    gate = Gate(connection, service, lock, tuple(take), tuple(give), counting, {})
+    return gate._replace(counted=sequences_of(gate))
 
 
-def close(door: Gate, epoch: int) -> Counts:
-    """Let nobody in any more, once everybody who is writing has finished; the sequences' values at that moment.
+def close(gate: Gate, epoch: int) -> Counts:
+    """Close the database to the platform, once running writes have ended; returns the sequences' values at that moment.
 
-    Only the primary of a service that is moving is closed: whoever comes late finds that it is not, and does nothing. Readers with an
-    open snapshot finish their statement. Raises: psycopg.errors.LockNotAvailable after 50 ms, StaleEpoch.
+    Only the primary of a service that is being relocated is closed: a late leader finds that it is not the primary and
+    changes nothing. Readers with an open snapshot finish their statement.
+
+    Raises: psycopg.errors.LockNotAvailable after 50 ms, StaleEpoch.
     """
-    with _as_leader(door, epoch) as connection:
-        row = connection.execute("SELECT moving FROM extraction.fence WHERE service = %s", [door.service]).fetchone()
-        if not (row and row[0]) or not fences.is_writable(connection, door.service):
-            raise StaleEpoch(f"{door.service}: this database is not the primary of a service that is moving")
+    with _as_leader(gate, epoch) as connection:
+        row = connection.execute("SELECT moving FROM extraction.fence WHERE service = %s", [gate.service]).fetchone()
+        if not (row and row[0]) or not fences.is_writable(connection, gate.service):
+            raise StaleEpoch(f"{gate.service}: this database is not the primary of a service that is moving")
         closed = sql.SQL(
             "UPDATE extraction.fence SET closed = {}, closed_at = clock_timestamp() WHERE service = {}"
-        ).format(sql.Literal(epoch), sql.Literal(door.service))
-        marker = replication.marking(door.service, MARKER, epoch)
+        ).format(sql.Literal(epoch), sql.Literal(gate.service))
+        marker = replication.marking(gate.service, MARKER, epoch)
         timeout = sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT_MS))
-        # In one journey: each costs people as much as the work itself.
-        connection.execute(sql.SQL("; ").join([timeout, door.lock, *door.take, closed, marker]))
-        return sequences_of(door)
+        # In one round trip: each costs the waiting writes as much as the work itself.
+        connection.execute(sql.SQL("; ").join([timeout, gate.lock, *gate.take, closed, marker]))
+        return sequences_of(gate)
 
 
-def open_up(door: Gate, epoch: int, sequences: Counts, *, closed: int, has_to_be_filled: bool = False) -> None:
-    """Let everybody in. `closed` is the epoch of the closing whose last write has to be here.
+def open_up(gate: Gate, epoch: int, sequences: Counts, *, closed: int, has_to_be_filled: bool = False) -> None:
+    """Open the database to the platform. `closed` is the epoch of the closing whose last write has to have arrived.
 
-    `has_to_be_filled` for a service's own database: a synchronisation has filled it, and nobody has emptied it since.
+    `has_to_be_filled`, for a service's own database: a synchronisation has filled it, and it was not emptied since.
 
-    Raises: StaleEpoch; replication.TooSlow when it is not here.
+    Raises: StaleEpoch; replication.TooSlow when the last write has not arrived, or the database is not filled.
     """
-    with _as_leader(door, epoch) as connection:
-        if closed and (replication.marked(connection, door.service, MARKER) or 0) < closed:
+    with _as_leader(gate, epoch) as connection:
+        if closed and (replication.marked(connection, gate.service, MARKER) or 0) < closed:
             raise replication.TooSlow(f"the last write before epoch {closed} has not arrived")
-        row = connection.execute("SELECT filled FROM extraction.fence WHERE service = %s", [door.service]).fetchone()
+        row = connection.execute("SELECT filled FROM extraction.fence WHERE service = %s", [gate.service]).fetchone()
         if has_to_be_filled and not (row and row[0]):
-            raise replication.TooSlow(f"the database of {door.service} is not filled by any synchronisation")
+            raise replication.TooSlow(f"the database of {gate.service} is not filled by any synchronisation")
         opened = sql.SQL("UPDATE extraction.fence SET closed = 0, closed_at = NULL WHERE service = {}").format(
-            sql.Literal(door.service)
+            sql.Literal(gate.service)
         )
-        # Only those that have gone on over there: nobody has taken a number here since it was looked at.
+        # Only sequences that have advanced in the other database: none was used here since the gate read them.
         numbers = [
             sql.SQL("SELECT setval({}::regclass, {}, {})").format(
                 sql.Literal(f"public.{name}"), sql.Literal(value), sql.Literal(is_called)
             )
             for name, (value, is_called) in sequences.items()
-            if (value, is_called) > door.counted.get(name, (0, False))
+            if (value, is_called) > gate.counted.get(name, (0, False))
         ]
-        connection.execute(sql.SQL("; ").join([*numbers, *door.give, opened]))
+        connection.execute(sql.SQL("; ").join([*numbers, *gate.give, opened]))
 
 
-def raise_unless_open(connection: Connection, service: str, epoch: int) -> bool:
-    """Shut out whoever has an older epoch, in one transaction with the look whether they were quicker. Whether it is open."""
+def raise_epoch(connection: Connection, service: str, epoch: int) -> bool:
+    """Raise the epoch, so that older leaders are refused; returns whether one of them had opened the database before.
+
+    Both happen in one transaction.
+    """
     with connection.transaction():
         fences.raise_epoch(connection, service, epoch)
         return fences.is_writable(connection, service)
 
 
-def sequences_of(door: Gate) -> Counts:
-    """Where a service's sequences are."""
-    if door.counting is None:
+def sequences_of(gate: Gate) -> Counts:
+    """The current values of a service's sequences."""
+    if gate.counting is None:
         return {}
-    rows = door.connection.execute(door.counting).fetchall()
+    rows = gate.connection.execute(gate.counting).fetchall()
     return {str(name): (int(value), bool(is_called)) for name, value, is_called in rows}
 
 
 @contextlib.contextmanager
-def _as_leader(door: Gate, epoch: int) -> Iterator[Connection]:
-    """A transaction that begins by finding its epoch in the fence, and holds it. Raises: StaleEpoch."""
-    with door.connection.transaction():
-        # Should this process be stopped here, the server ends the transaction and lets people go on.
-        door.connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}")
-        row = door.connection.execute(
-            "SELECT epoch FROM extraction.fence WHERE service = %s FOR UPDATE", [door.service]
+def _as_leader(gate: Gate, epoch: int) -> Iterator[Connection]:
+    """A transaction that first locks the fence and checks that it holds `epoch`. Raises: StaleEpoch."""
+    with gate.connection.transaction():
+        # If this process is stopped here, the server ends the transaction and waiting writes go on.
+        gate.connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}")
+        row = gate.connection.execute(
+            "SELECT epoch FROM extraction.fence WHERE service = %s FOR UPDATE", [gate.service]
         ).fetchone()
         if row is None or int(row[0]) != epoch:
-            raise StaleEpoch(f"{door.service}: epoch {epoch} was overtaken by {row[0] if row else 'nobody known'}")
-        yield door.connection
+            raise StaleEpoch(f"{gate.service}: epoch {epoch} is stale: the fence holds {row[0] if row else 'none'}")
+        yield gate.connection
 
 
 def _existing(connection: Connection, roles: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """The actions of a relocation, in the order of a migration; the command line, the admin and the pipeline perform these.
 
-prepare -> sync -> verify -> cutover <-> rollback -> commit; resume and abort out of whatever was left half-way
+prepare -> sync -> verify -> cutover <-> rollback -> commit; resume and abort end an action that was left half-way
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ CUTOVER = Action(
     effect=_("Its own database becomes the primary. Writes wait for some milliseconds; it can go back without loss."),
     stages=(Stage.VERIFIED,),
     leaves=Stage.REVERSIBLE,
-    checks=lambda run: preconditions.before_cutover(run.found, run.observed),
+    checks=lambda run: preconditions.before_cutover(run.pair, run.observed),
     procedure=procedures.cut_over,
     locks=_SWITCH_LOCKS,
     dangers=_SWITCH_DANGERS,
@@ -74,7 +74,7 @@ ROLLBACK = Action(
     effect=_("The shared database becomes the primary again, with every write made since."),
     stages=(Stage.REVERSIBLE,),
     leaves=Stage.SYNCING,
-    checks=lambda run: preconditions.before_rollback(run.found, run.observed),
+    checks=lambda run: preconditions.before_rollback(run.pair, run.observed),
     procedure=procedures.roll_back,
     locks=_SWITCH_LOCKS,
     dangers=_SWITCH_DANGERS,
@@ -88,7 +88,7 @@ COMMIT = Action(
     effect=_("The way back is given up: afterwards the only one is a backup."),
     stages=(Stage.REVERSIBLE,),
     leaves=Stage.COMMITTED,
-    checks=lambda run: preconditions.before_commit(run.found, run.observed),
+    checks=lambda run: preconditions.before_commit(run.pair, run.observed),
     procedure=procedures.commit,
     locks=NONE_FELT,
     dangers=(_("you want to go back later: there is no way back from here without loss"),),

@@ -1,4 +1,4 @@
-"""What has to be so before the primary of a service's data changes. Each check says what it saw."""
+"""The checks before the primary of a service's data changes. Each says what it saw."""
 
 from __future__ import annotations
 
@@ -47,178 +47,180 @@ WHERE backend_type = 'client backend' AND xact_start < clock_timestamp() - make_
 """
 
 
-def before_sync(found: Pair, observed: Observed) -> list[Check]:
-    """What has to be so before a service's rows are brought over."""
-    return [check(found, observed) for check in (primary_is_shared, *SHAPE)]
+def before_sync(pair: Pair, observed: Observed) -> list[Check]:
+    """The checks before a service's rows are copied."""
+    return [check(pair, observed) for check in (primary_is_shared, *SHAPE)]
 
 
-def before_cutover(found: Pair, observed: Observed) -> list[Check]:
-    """What has to be so before the shared database is closed."""
-    return [check(found, observed) for check in (primary_is_shared, *SHAPE, following, lag, verified, *QUIET[1:])]
+def before_cutover(pair: Pair, observed: Observed) -> list[Check]:
+    """The checks before the shared database is closed."""
+    return [check(pair, observed) for check in (primary_is_shared, *SHAPE, following, lag, verified, *QUIET[1:])]
 
 
-def before_rollback(found: Pair, observed: Observed) -> list[Check]:
-    """What has to be so before a service's own database is closed again."""
-    return [check(found, observed) for check in (reversible, migrations, way_back, *QUIET)]
+def before_rollback(pair: Pair, observed: Observed) -> list[Check]:
+    """The checks before a service's own database is closed again."""
+    return [check(pair, observed) for check in (reversible, migrations, way_back, *QUIET)]
 
 
-def before_commit(found: Pair, observed: Observed) -> list[Check]:
-    """What has to be so before the way back is given up."""
-    # One whose leader died half-way is finished by doing it again.
+def before_commit(pair: Pair, observed: Observed) -> list[Check]:
+    """The checks before the way back is given up."""
+    # A commit whose leader died half-way is finished by doing it again.
     holds = observed.stage in {Stage.REVERSIBLE, Stage.COMMITTED}
     return [Check("stage", holds, f"the stage is {observed.stage}")]
 
 
-def primary_is_shared(found: Pair, observed: Observed) -> Check:
-    """The data are still where they began."""
-    return Check("home", observed.primary == SHARED, f"the primary is {observed.primary or 'no database'}")
+def primary_is_shared(pair: Pair, observed: Observed) -> Check:
+    """The shared database is still the primary."""
+    return Check("primary", observed.primary == SHARED, f"the primary is {observed.primary or 'no database'}")
 
 
-def reversible(found: Pair, observed: Observed) -> Check:
-    """The data have moved, and the way back runs."""
+def reversible(pair: Pair, observed: Observed) -> Check:
+    """The service's own database is the primary, and the way back runs."""
     return Check("stage", observed.stage is Stage.REVERSIBLE, f"the stage is {observed.stage}")
 
 
-def guard(found: Pair, observed: Observed) -> Check:
-    """DDL can be refused while it moves."""
-    missing = [alias for alias in (SHARED, found.service) if not fences.is_installed(found.side(alias))]
+def guard(pair: Pair, observed: Observed) -> Check:
+    """Both databases can refuse DDL during the relocation."""
+    missing = [alias for alias in (SHARED, pair.service) if not fences.is_installed(pair.side(alias))]
     words = f"migrations_playbook/sql/guard.sql is missing in {', '.join(missing)}" if missing else "DDL is refused"
     return Check("ddl guard", not missing or settings.REHEARSAL, words)
 
 
-def roles(found: Pair, observed: Observed) -> Check:
-    """Those who serve people own no table: an owner cannot be shut out."""
+def roles(pair: Pair, observed: Observed) -> Check:
+    """The platform's roles own no table: an owner's rights cannot be revoked."""
     query = (
         "SELECT DISTINCT r.rolname FROM pg_roles r WHERE r.rolname = ANY(%s) AND (r.rolsuper OR EXISTS ("
         "SELECT 1 FROM pg_class c WHERE c.relname ~ %s AND c.relkind = 'r' AND pg_has_role(r.oid, c.relowner, 'USAGE')))"
     )
-    given = [settings.DATABASE_APP_ROLES, replication.pattern_of(found.service)]
-    strong = {str(row[0]) for one in (found.shared, found.own) for row in one.execute(query, given).fetchall()}
+    parameters = [settings.DATABASE_APP_ROLES, replication.pattern_of(pair.service)]
+    strong = {str(row[0]) for side in (pair.shared, pair.own) for row in side.execute(query, parameters).fetchall()}
     return Check("roles", not strong, f"owner or superuser: {', '.join(sorted(strong))}" if strong else "rows only")
 
 
-def migrations(found: Pair, observed: Observed) -> Check:
+def migrations(pair: Pair, observed: Observed) -> Check:
     """Both sides have applied the same migrations and have the same tables."""
     query = "SELECT app, name FROM django_migrations WHERE app = ANY(%s)"
     applied: list[set[tuple[str, str]]] = []
-    for connection in (found.shared, found.own):
+    for connection in (pair.shared, pair.own):
         if (connection.execute("SELECT to_regclass('public.django_migrations')").fetchone() or [None])[0] is None:
-            return Check("migrations", False, f"none is applied: manage.py extraction {found.service} prepare")
-        rows = connection.execute(query, [list(labels_of(found.service))]).fetchall()
+            return Check("migrations", False, f"none is applied: manage.py extraction {pair.service} prepare")
+        rows = connection.execute(query, [list(labels_of(pair.service))]).fetchall()
         applied.append({(str(app), str(name)) for app, name in rows})
-    tables = [set(replication.tables_of(connection, found.service)) for connection in (found.shared, found.own)]
-    missing = sorted(".".join(one) for one in applied[0] ^ applied[1]) or sorted(tables[0] ^ tables[1])
+    tables = [set(replication.tables_of(connection, pair.service)) for connection in (pair.shared, pair.own)]
+    missing = sorted(".".join(name) for name in applied[0] ^ applied[1]) or sorted(tables[0] ^ tables[1])
     words = f"not on both sides: {', '.join(missing)}" if missing else f"{len(applied[0])} on both sides"
     return Check("migrations", not missing, words)
 
 
-def foreign_keys(found: Pair, observed: Observed) -> Check:
+def foreign_keys(pair: Pair, observed: Observed) -> Check:
     """No row refers to a row of another service."""
-    rows = found.shared.execute(FOREIGN_KEYS, {"p": replication.pattern_of(found.service)}).fetchall()
+    rows = pair.shared.execute(FOREIGN_KEYS, {"p": replication.pattern_of(pair.service)}).fetchall()
     words = ", ".join(f"{name} from {source} to {target}" for name, source, target in rows)
-    return Check("foreign keys", not rows, words or "none crosses the cut")
+    return Check("foreign keys", not rows, words or "none crosses the boundary")
 
 
-def identity(found: Pair, observed: Observed) -> Check:
-    """Every table has what an update or delete is replicated by."""
-    pattern = replication.pattern_of(found.service)
-    bare = {str(row[0]) for one in (found.shared, found.own) for row in one.execute(IDENTITY, [pattern]).fetchall()}
+def identity(pair: Pair, observed: Observed) -> Check:
+    """Every table has a replica identity, by which an update or delete is replicated."""
+    pattern = replication.pattern_of(pair.service)
+    bare = {str(row[0]) for side in (pair.shared, pair.own) for row in side.execute(IDENTITY, [pattern]).fetchall()}
     words = f"without replica identity: {', '.join(sorted(bare))}" if bare else "every table has one"
     return Check("replica identity", not bare, words)
 
 
-def sequences(found: Pair, observed: Observed) -> Check:
-    """Every sequence that gives the tables numbers moves with them."""
-    rows = found.shared.execute(USED_SEQUENCES, {"p": replication.pattern_of(found.service)}).fetchall()
-    theirs = {str(row[0]) for row in found.own.execute("SELECT relname FROM pg_class WHERE relkind = 'S'").fetchall()}
-    wrong = sorted(str(name) for name, moves in rows if not moves or name not in theirs)
+def sequences(pair: Pair, observed: Observed) -> Check:
+    """Every sequence that numbers the tables' rows moves with them."""
+    rows = pair.shared.execute(USED_SEQUENCES, {"p": replication.pattern_of(pair.service)}).fetchall()
+    own_names = {str(row[0]) for row in pair.own.execute("SELECT relname FROM pg_class WHERE relkind = 'S'").fetchall()}
+    wrong = sorted(str(name) for name, moves in rows if not moves or name not in own_names)
     words = f"would stay behind, or are missing there: {', '.join(wrong)}" if wrong else f"{len(rows)} move along"
     return Check("sequences", not wrong, words)
 
 
-def following(found: Pair, observed: Observed) -> Check:
-    """The target follows."""
+def following(pair: Pair, observed: Observed) -> Check:
+    """The service's own database follows all of its tables."""
     sync = observed.sync
     if sync is None:
-        return Check("synchronised", False, f"it does not follow: manage.py extraction {found.service} sync")
+        return Check("synchronised", False, f"it does not follow: manage.py extraction {pair.service} sync")
     holds = sync.status is SyncStatus.RUNNING and sync.phase is SyncPhase.FOLLOWING
-    forgotten = set(replication.tables_of(found.shared, found.service)) ^ replication.published(
-        found.shared, stages.forward_name(found.service)
+    forgotten = set(replication.tables_of(pair.shared, pair.service)) ^ replication.published(
+        pair.shared, stages.forward_name(pair.service)
     )
     if holds and forgotten:
         return Check("synchronised", False, f"not followed: {', '.join(sorted(forgotten))}")
     return Check("synchronised", holds, f"{sync.status}, {sync.phase}, {sync.records_processed} rows copied")
 
 
-def lag(found: Pair, observed: Observed) -> Check:
-    """What was written a moment ago is there."""
-    slot = replication.slot(found.shared, stages.forward_name(found.service))
-    if slot is None or not replication.is_subscribed(found.own, stages.forward_name(found.service)):
+def lag(pair: Pair, observed: Observed) -> Check:
+    """The service's own database lags by at most MAX_LAG_SECONDS and MAX_LAG_BYTES."""
+    slot = replication.slot(pair.shared, stages.forward_name(pair.service))
+    if slot is None or not replication.is_subscribed(pair.own, stages.forward_name(pair.service)):
         return Check("lag", False, "nothing follows")
     try:
-        seconds = replication.beat(found.shared, found.own, found.service, seconds=MAX_LAG_SECONDS)
+        seconds = replication.beat(pair.shared, pair.own, pair.service, seconds=MAX_LAG_SECONDS)
     except replication.TooSlow:
         return Check("lag", False, f"more than {MAX_LAG_SECONDS:g} s")
     return Check("lag", slot.lag_bytes <= MAX_LAG_BYTES, f"{seconds * 1000:.1f} ms, {slot.lag_bytes} bytes")
 
 
-def way_back(found: Pair, observed: Observed) -> Check:
-    """The same for the way back."""
-    name, tables = stages.back_name(found.service), set(replication.tables_of(found.own, found.service))
-    if forgotten := tables ^ replication.published(found.own, name):
+def way_back(pair: Pair, observed: Observed) -> Check:
+    """The shared database follows all tables over the way back, with at most MAX_LAG_SECONDS of lag."""
+    name, tables = stages.back_name(pair.service), set(replication.tables_of(pair.own, pair.service))
+    if forgotten := tables ^ replication.published(pair.own, name):
         return Check("way back", False, f"not followed: {', '.join(sorted(forgotten))}")
-    if not replication.is_subscribed(found.shared, name):
+    if not replication.is_subscribed(pair.shared, name):
         return Check("way back", False, "the shared database does not follow")
     try:
-        seconds = replication.beat(found.own, found.shared, found.service, seconds=MAX_LAG_SECONDS)
+        seconds = replication.beat(pair.own, pair.shared, pair.service, seconds=MAX_LAG_SECONDS)
     except replication.TooSlow:
         return Check("way back", False, f"more than {MAX_LAG_SECONDS:g} s behind")
     return Check("way back", True, f"{seconds * 1000:.1f} ms behind")
 
 
-def verified(found: Pair, observed: Observed) -> Check:
-    """Every row was compared, none differs, and those that change are compared as they do."""
-    found_out = observed.verification
-    if found_out is None:
-        return Check("verified", False, f"never: manage.py extraction {found.service} verify")
-    if not stages.is_verified(found_out):
-        words = f"{found_out.status}, {found_out.rows_compared} rows compared, {found_out.differences} differ"
-        return Check("verified", False, f"{words} {found_out.error}".strip())
-    if found_out.backlog > MAX_BACKLOG:
+def verified(pair: Pair, observed: Observed) -> Check:
+    """Every row was compared, none differs, and changed rows are being compared."""
+    verification = observed.verification
+    if verification is None:
+        return Check("verified", False, f"never: manage.py extraction {pair.service} verify")
+    if not stages.is_verified(verification):
+        words = f"{verification.status}, {verification.rows_compared} rows compared, {verification.differences} differ"
+        return Check("verified", False, f"{words} {verification.error}".strip())
+    if verification.backlog > MAX_BACKLOG:
         return Check(
-            "verified", False, f"{found_out.backlog} changed rows are yet to be compared (at most {MAX_BACKLOG})"
+            "verified", False, f"{verification.backlog} changed rows are yet to be compared (at most {MAX_BACKLOG})"
         )
-    if found_out.checked_at is None or timezone.now() - found_out.checked_at > FRESH:
+    if verification.checked_at is None or timezone.now() - verification.checked_at > FRESH:
         return Check("verified", False, "changed rows are not being compared any more: is a worker running?")
-    slot = replication.slot(found.shared, f"lc_{found.service}_verify")
+    slot = replication.slot(pair.shared, f"lc_{pair.service}_verify")
     if slot is None or slot.lag_bytes > MAX_LAG_BYTES:
-        words = "nothing notes what changes" if slot is None else f"{slot.lag_bytes} bytes of log are yet to be read"
+        words = "changes are not recorded" if slot is None else f"{slot.lag_bytes} bytes of log are yet to be read"
         return Check("verified", False, words)
-    return Check("verified", True, f"{found_out.rows_compared} rows are the same, {found_out.backlog} to be looked at")
+    return Check(
+        "verified", True, f"{verification.rows_compared} rows are the same, {verification.backlog} to be compared"
+    )
 
 
-def slots(found: Pair, observed: Observed) -> Check:
-    """Both servers have room for what is still needed, and bound what a slot may keep."""
+def slots(pair: Pair, observed: Observed) -> Check:
+    """Both servers have a free slot, and a bound on the log that a slot may keep."""
     problems = []
-    for connection in (found.shared, found.own):
+    for connection in (pair.shared, pair.own):
         row = connection.execute(
             "SELECT current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots),"
             " current_setting('max_slot_wal_keep_size') = '-1',"
             " (SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 0)::bigint FROM pg_replication_slots)"
         ).fetchone()
-        free, is_unbounded, kept = row or (0, True, 0)
+        free, is_unbounded, kept_bytes = row or (0, True, 0)
         if free < 1:
             problems.append("no replication slot is free (max_replication_slots)")
         if is_unbounded:
             problems.append("a slot may fill the disk: set max_slot_wal_keep_size")
-        if kept > settings.SYNC_SLOT_MAX_BYTES:
-            problems.append(f"a slot keeps {kept} bytes of log already")
+        if kept_bytes > settings.SYNC_SLOT_MAX_BYTES:
+            problems.append(f"a slot keeps {kept_bytes} bytes of log already")
     return Check("slot budget", not problems, "; ".join(sorted(set(problems))) or "room on both servers")
 
 
-def long_transactions(found: Pair, observed: Observed) -> Check:
-    """Nobody holds a transaction open that the closing would have to wait for."""
-    primary = found.side(observed.primary or SHARED)
+def long_transactions(pair: Pair, observed: Observed) -> Check:
+    """No transaction is open that the closing would have to wait for."""
+    primary = pair.side(observed.primary or SHARED)
     rows = primary.execute(LONG, [LONG_TRANSACTION_SECONDS, ["lc_replicator", "lc_control"]]).fetchall()
     prepared = primary.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()").fetchall()
     words = [f"pid {pid} ({user}, {name or 'no name'}): {seconds} s" for pid, user, name, seconds in rows]
@@ -226,18 +228,18 @@ def long_transactions(found: Pair, observed: Observed) -> Check:
     return Check("long transactions", not words, ", ".join(words) or "none")
 
 
-def alone(found: Pair, observed: Observed) -> Check:
+def alone(pair: Pair, observed: Observed) -> Check:
     """No other service is between two primaries."""
-    rows = found.shared.execute(
-        "SELECT service FROM extraction.fence WHERE closed > 0 AND moving AND service <> %s", [found.service]
+    rows = pair.shared.execute(
+        "SELECT service FROM extraction.fence WHERE closed > 0 AND moving AND service <> %s", [pair.service]
     ).fetchall()
     cutting = [str(name) for (name,) in rows if _is_between(str(name))]
     return Check("another extraction", not cutting, f"{', '.join(cutting)} is under way" if cutting else "none")
 
 
 def _is_between(service: str) -> bool:
-    with stages.pair(service) as other:
-        return not fences.is_writable(other.own, service) and not fences.is_writable(other.shared, service)
+    with stages.pair(service) as pair:
+        return not fences.is_writable(pair.own, service) and not fences.is_writable(pair.shared, service)
 
 
 SHAPE: tuple[Callable[[Pair, Observed], Check], ...] = (

@@ -1,4 +1,4 @@
-"""The second part of a relocation: the primary of the data changes, there and back, for good, or not after all."""
+"""The second part of a relocation: cutover, rollback and commit, and resume and abort of one that was left half-way."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def cut_over(run: Run) -> None:
 
 
 def _keep_way_back(run: Run) -> None:
-    cutover.keep_way_back(run.found)
-    replication.beat(run.found.own, run.found.shared, run.service, seconds=30)
+    cutover.keep_way_back(run.pair)
+    replication.beat(run.pair.own, run.pair.shared, run.service, seconds=30)
 
 
 def roll_back(run: Run) -> None:
@@ -54,19 +54,19 @@ def commit(run: Run) -> None:
 
 
 def _settle(run: Run) -> None:
-    """What the old tables hold is noted: the checklist looks whether that stays so. The old database stays closed."""
-    found, service = run.found, run.service
-    _grant_future_tables(found.own)
-    for connection in (found.shared, found.own):
+    """Note what the old tables hold, for the checklist to compare. The old database stays closed."""
+    pair, service = run.pair, run.service
+    _grant_future_tables(pair.own)
+    for connection in (pair.shared, pair.own):
         fences.set_moving(connection, service, moving=False)
-    run.note(facts={baseline.FACT: baseline.of(found.shared, service)})
-    # Closed for good: nothing has to look after that any more.
-    found.shared.execute("UPDATE extraction.fence SET closed_at = NULL WHERE service = %s", [service])
+    run.note(facts={baseline.FACT: baseline.of(pair.shared, service)})
+    # Closed for good: no longer an open cutover that the worker has to finish.
+    pair.shared.execute("UPDATE extraction.fence SET closed_at = NULL WHERE service = %s", [service])
 
 
 def resume(run: Run) -> None:
-    """Go on from wherever a leader that died has stopped."""
-    if cutover.left_by(run.found) is not None:
+    """Go on from the point at which a leader died."""
+    if cutover.left_by(run.pair) is not None:
         run.note(facts={"home": cutover.go_on(run)})
         return
     run.do(CONTINUE, lambda: _continue(run))
@@ -77,55 +77,58 @@ def _continue(run: Run) -> None:
     if sync is not None and sync.status is SyncStatus.PAUSED:
         call(DATASYNC).resume(ctx=system_ctx(run.service), sync_id=sync.sync_id)
     advance(run.service)
-    run.tell(f"{run.service}: {run.observed.stage}; no cutover was left half-way")
+    run.write_line(f"{run.service}: {run.observed.stage}; no cutover was left half-way")
 
 
 def abort_checks(run: Run) -> list[Check]:
-    """Whether something is there to be taken back."""
-    if cutover.left_by(run.found) is not None or run.observed.primary == SHARED:
+    """Refuse unless a cutover or a synchronisation can be taken back."""
+    if cutover.left_by(run.pair) is not None or run.observed.primary == SHARED:
         return []
-    return [Check("home", False, f"the stage is {run.observed.stage}: rollback is the way back")]
+    return [Check("primary", False, f"the stage is {run.observed.stage}: rollback is the way back")]
 
 
 def abort(run: Run) -> None:
-    """Back to where the data were before: out of a cutover that was left, or out of a synchronisation."""
-    if (origin := cutover.left_by(run.found)) is not None:
-        run.do(REOPEN, lambda: cutover.go_back(run.found, origin, run.epoch), origin)
+    """Take back a cutover that was left half-way, or a synchronisation: the data are where they were before."""
+    if (origin := cutover.left_by(run.pair)) is not None:
+        run.do(REOPEN, lambda: cutover.go_back(run.pair, origin, run.epoch), origin)
         return
     run.do(STOP_FOLLOWING, lambda: _stop_following(run, forward=False))
 
 
 def _stop_following(run: Run, *, forward: bool) -> None:
-    """End the synchronisation and the way back. `forward`: the subscription goes as well, which the synchronisation leaves at its end."""
-    found, service, sync = run.found, run.service, run.observed.sync
+    """End the synchronisation and the way back.
+
+    `forward`: drop the forward subscription as well, which ending the synchronisation leaves in place.
+    """
+    pair, service, sync = run.pair, run.service, run.observed.sync
     if sync is not None:
         call(DATASYNC).cancel(ctx=system_ctx(service), sync_id=sync.sync_id)
     if forward:
-        replication.unsubscribe(found.own, stages.forward_name(service))
-    cutover.drop_way_back(found)
+        replication.unsubscribe(pair.own, stages.forward_name(service))
+    cutover.drop_way_back(pair)
     if not forward:
-        for connection in (found.shared, found.own):
+        for connection in (pair.shared, pair.own):
             fences.set_moving(connection, service, moving=False)
 
 
 def _switch(run: Run, origin: str) -> None:
-    """The switch between its preparation and the proof that people can write again."""
+    """Tidy both databases, then switch while no process reads the service's changes."""
     run.do(VACUUM, lambda: _tidy_both(run))
-    with advisory_locks.during_switch(run.found.shared, run.service):
+    with advisory_locks.during_switch(run.pair.shared, run.service):
         cutover.switch(run, origin)
 
 
 def _tidy_both(run: Run) -> None:
-    other = threading.Thread(target=_tidy, args=(run.found.own, run.service), name="tidy")
+    other = threading.Thread(target=_tidy, args=(run.pair.own, run.service), name="tidy")
     other.start()
     try:
-        _tidy(run.found.shared, run.service)
+        _tidy(run.pair.shared, run.service)
     finally:
         other.join()
 
 
 def _tidy(connection: Connection, service: str) -> None:
-    """Statistics where they have aged, and a checkpoint: the first writes after the switch shall not have to wait for either."""
+    """Refresh aged statistics and take a checkpoint, so that the first writes after the switch wait for neither."""
     aged = "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public' AND relname = ANY(%s) AND " + AGED
     for (table,) in connection.execute(aged, [list(replication.tables_of(connection, service))]).fetchall():
         connection.execute(f'VACUUM (ANALYZE, SKIP_LOCKED) public."{table}"')
@@ -133,12 +136,12 @@ def _tidy(connection: Connection, service: str) -> None:
 
 
 def _grant_future_tables(own: Connection) -> None:
-    """Tables that later migrations make in the service's own database are its roles' as well."""
+    """Grant the platform's roles the tables that later migrations create in the service's own database."""
     for role in settings.DATABASE_APP_ROLES:
         if own.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
-            for rights, what in (("SELECT, INSERT, UPDATE, DELETE", "TABLES"), ("USAGE, SELECT", "SEQUENCES")):
+            for rights, kind in (("SELECT, INSERT, UPDATE, DELETE", "TABLES"), ("USAGE, SELECT", "SEQUENCES")):
                 own.execute(
                     sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public GRANT {} ON {} TO {}").format(
-                        sql.Identifier(OWNER), sql.SQL(rights), sql.SQL(what), sql.Identifier(role)
+                        sql.Identifier(OWNER), sql.SQL(rights), sql.SQL(kind), sql.Identifier(role)
                     )
                 )

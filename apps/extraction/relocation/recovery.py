@@ -1,4 +1,4 @@
-"""What the worker looks after: a cutover that was left between its two commits, while people wait, is finished without anybody asking."""
+"""Finishes, from the worker, a cutover that was left between its two commits while writes wait."""
 
 from __future__ import annotations
 
@@ -15,25 +15,22 @@ from apps.extraction.state.stages import SHARED
 
 
 def look_after() -> list[str]:
-    """What a periodic look finds to be done: cutovers that were left closed for longer than anyone should wait are finished.
-
-    Returns what was done, in words.
-    """
-    done = []
+    """Finish every cutover that was left closed for longer than CUTOVER_LEFT_SECONDS; returns a line about each."""
+    lines = []
     for service in _left_closed():
-        by = Initiator("watch", "worker", "a cutover was left closed", take_over=True)
+        initiator = Initiator("watch", "worker", "a cutover was left closed", take_over=True)
         try:
-            move = RESUME.perform(service, by)
-            done.append(f"{service}: {move.facts}")
+            move = RESUME.perform(service, initiator)
+            lines.append(f"{service}: {move.facts}")
         except FAILURES as error:
-            done.append(f"{service}: {error}")
-    return done
+            lines.append(f"{service}: {error}")
+    return lines
 
 
 def _left_closed() -> list[str]:
     if not settings.CONTROL_URLS:
         return []
-    limit = settings.CUTOVER_LEFT_SECONDS
+    limit_seconds = settings.CUTOVER_LEFT_SECONDS
     query = (
         "SELECT service FROM extraction.fence WHERE closed > 0"
         " AND closed_at < clock_timestamp() - make_interval(secs => %s)"
@@ -41,24 +38,24 @@ def _left_closed() -> list[str]:
     names: set[str] = set()
     with connections.control(SHARED) as shared:
         moving = [str(row[0]) for row in shared.execute("SELECT service FROM extraction.fence WHERE moving")]
-        names.update(str(row[0]) for row in shared.execute(query, [limit]))
+        names.update(str(row[0]) for row in shared.execute(query, [limit_seconds]))
     for service in moving:
         if primaries.is_movable(service) and connections.is_configured(service):
             with connections.control(service) as own:
-                names.update(str(row[0]) for row in own.execute(query, [limit]))
-    return [service for service in sorted(names) if _is_left(service, limit)]
+                names.update(str(row[0]) for row in own.execute(query, [limit_seconds]))
+    return [service for service in sorted(names) if _is_left(service, limit_seconds)]
 
 
-def _is_left(service: str, limit: int) -> bool:
-    """Whether no database is the primary, and none has been for so long: the side that was closed last says since when."""
-    with stages.pair(service) as found:
-        if (origin := cutover.left_by(found)) is None:
+def _is_left(service: str, limit_seconds: int) -> bool:
+    """Whether no database is the primary, and the side that was closed last has been so for the limit."""
+    with stages.pair(service) as pair:
+        if (origin := cutover.left_by(pair)) is None:
             return False
         row = (
-            found.side(origin)
+            pair.side(origin)
             .execute(
                 "SELECT closed_at < clock_timestamp() - make_interval(secs => %s) FROM extraction.fence WHERE service = %s",
-                [limit, service],
+                [limit_seconds, service],
             )
             .fetchone()
         )

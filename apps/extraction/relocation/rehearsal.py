@@ -1,6 +1,7 @@
-"""The whole move on copies: two scratch databases beside the real ones, filled from a backup, and every verb done there.
+"""Rehearses a whole relocation on copies: two scratch databases on the real servers, filled from a backup.
 
-The copies are led by a process of its own whose environment knows no other databases, so that nothing it does can reach the real ones.
+The copies are led by a process of its own whose environment names no other databases, so that it cannot reach the real
+ones.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ DROP = Step("drop", _("drop: the scratch databases"))
 
 
 class RehearsalFailed(ActionFailed):
-    """The copies did not come through; the message is what was said."""
+    """The rehearsal on the copies failed; the message is the output of its process."""
 
 
 class _Copies(NamedTuple):
@@ -58,27 +59,27 @@ class _Copies(NamedTuple):
 
 
 def rehearse(run: Run) -> None:
-    """Do the whole relocation on copies, and note what it took. Nothing of the real databases is changed."""
+    """Do the whole relocation on copies, and note its durations. The real databases are not changed."""
     service = run.service
     with tempfile.TemporaryDirectory() as folder, ExitStack() as scratch:
         file = Path(folder) / "copy.dump"
         tables = run.do(BACKUP, lambda: _back_up(service, file)) or ()
         copies = run.do(RESTORE, lambda: _restore(service, scratch.enter_context(_scratch(service)), tables, file))
-        facts = run.do(PLAY, lambda: _play_there(service, copies, run.by) if copies else {})
+        facts = run.do(PLAY, lambda: _play_on_copies(service, copies, run.initiator) if copies else {})
         run.do(DROP, scratch.close)
     run.note(facts=facts)
 
 
-def play(service: str, by: Initiator) -> str:
+def play(service: str, initiator: Initiator) -> str:
     """Every action in its order, in the databases of this process; the facts as one line."""
     facts: dict[str, Any] = {}
     order = (PREPARE, SYNC, VERIFY, CUTOVER, ROLLBACK, CUTOVER, COMMIT)
     for action in order:
         name = f"{action.name} again" if action.name in facts else action.name
-        move = action.perform(service, by)
+        move = action.perform(service, initiator)
         pause = {} if move.pause_ms is None else {"pause_ms": move.pause_ms, "attempts": move.attempts}
-        took = round((move.ended_at - move.started_at).total_seconds(), 2) if move.ended_at else None
-        facts[name] = {"seconds": took, **pause, **move.facts}
+        seconds = round((move.ended_at - move.started_at).total_seconds(), 2) if move.ended_at else None
+        facts[name] = {"seconds": seconds, **pause, **move.facts}
     return FACTS + json.dumps(facts)
 
 
@@ -98,23 +99,23 @@ def _restore(service: str, copies: _Copies, tables: tuple[str, ...], file: Path)
 @contextmanager
 def _scratch(service: str) -> Iterator[_Copies]:
     mark = secrets.token_hex(4)
-    with stages.pair(service) as found:
-        for alias, connection in ((SHARED, found.shared), (service, found.own)):
-            for name in _left(connection, service):  # of a rehearsal that was killed
+    with stages.pair(service) as pair:
+        for alias, connection in ((SHARED, pair.shared), (service, pair.own)):
+            for name in _abandoned(connection, service):  # of a rehearsal that was killed
                 _drop(alias, connection, name)
     copies = _Copies(f"lc_rehearse_{service}_{mark}_a", f"lc_rehearse_{service}_{mark}_b")
-    with stages.pair(service) as found:
+    with stages.pair(service) as pair:
         try:
-            for connection, name in ((found.shared, copies.shared), (found.own, copies.own)):
+            for connection, name in ((pair.shared, copies.shared), (pair.own, copies.own)):
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             yield copies
         finally:
-            for alias, connection, name in ((SHARED, found.shared, copies.shared), (service, found.own, copies.own)):
+            for alias, connection, name in ((SHARED, pair.shared, copies.shared), (service, pair.own, copies.own)):
                 _drop(alias, connection, name)
 
 
-def _left(connection: connections.Connection, service: str) -> list[str]:
-    """Copies that nobody works with any more: nobody but the servers themselves is connected."""
+def _abandoned(connection: connections.Connection, service: str) -> list[str]:
+    """Copies of rehearsals that were killed: only the servers themselves are connected to them."""
     rows = connection.execute(
         "SELECT datname FROM pg_database d WHERE datname LIKE %s AND NOT EXISTS ("
         "SELECT 1 FROM pg_stat_activity a WHERE a.datname = d.datname AND a.backend_type = 'client backend')",
@@ -124,7 +125,7 @@ def _left(connection: connections.Connection, service: str) -> list[str]:
 
 
 def _drop(alias: str, connection: connections.Connection, name: str) -> None:
-    """A database with slots or a subscription cannot be dropped: what a failed rehearsal has left goes first."""
+    """Drop a copy, its slots and its subscriptions first: PostgreSQL drops no database that has either."""
     if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
         return
     with connections.control(alias, database=name) as inside:
@@ -139,7 +140,7 @@ def _drop(alias: str, connection: connections.Connection, name: str) -> None:
 
 
 def _fill(service: str, copies: _Copies, tables: tuple[str, ...], file: Path) -> None:
-    """All tables by migrations, the service's rows from the backup; the platform may write in the first one."""
+    """Create all tables by migrations and restore the service's rows; the platform may write in the shared copy."""
     for alias, name in ((SHARED, copies.shared), (service, copies.own)):
         with connections.control(alias, database=name) as connection:
             connection.execute((settings.BASE_DIR / PRIMARY_SQL).read_text())
@@ -147,9 +148,9 @@ def _fill(service: str, copies: _Copies, tables: tuple[str, ...], file: Path) ->
     environment = _environment(service, copies)
     as_owner = f"{_url(settings.CONTROL_URLS[SHARED], copies.shared)}?options={quote(f'-c role={OWNER}')}"
     _run(["migrate", "--verbosity=0"], {**environment, "DATABASE_URL": as_owner})
-    named = sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)
+    table_list = sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)
     with connections.control(SHARED, database=copies.shared) as connection:
-        connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(named))
+        connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(table_list))
         pg_dump.restore(SHARED, copies.shared, file, options=["--data-only", f"--role={OWNER}"])
         for role in settings.DATABASE_APP_ROLES:
             if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
@@ -163,19 +164,19 @@ def _fill(service: str, copies: _Copies, tables: tuple[str, ...], file: Path) ->
                 )
 
 
-def _play_there(service: str, copies: _Copies, by: Initiator) -> dict[str, Any]:
-    said = _run(["extraction", service, "rehearse", "--here"], _environment(service, copies))
+def _play_on_copies(service: str, copies: _Copies, initiator: Initiator) -> dict[str, Any]:
+    output = _run(["extraction", service, "rehearse", "--here"], _environment(service, copies))
     facts: dict[str, Any] = {}
-    for line in said.splitlines():
+    for line in output.splitlines():
         if line.startswith(FACTS):
             facts = json.loads(line.removeprefix(FACTS))
         else:
-            by.tell(f"  {line}")
+            initiator.write_line(f"  {line}")
     return facts
 
 
 def _environment(service: str, copies: _Copies) -> dict[str, str]:
-    """The environment of a process that knows the copies and nothing else."""
+    """The environment of a process that knows the copies and no other database."""
     application = settings.DATABASES
     own_url = settings.SERVICE_DATABASE_URLS[service]
     shared = application[SHARED]
@@ -199,7 +200,7 @@ def _url(url: str, database: str) -> str:
 
 
 def _run(arguments: list[str], environment: dict[str, str]) -> str:
-    """A management command on the copies; what it said. Raises: RehearsalFailed."""
+    """Run a management command on the copies; returns its output. Raises: RehearsalFailed."""
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=settings.BASE_DIR,

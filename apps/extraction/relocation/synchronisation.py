@@ -1,4 +1,4 @@
-"""The first part of a relocation: the tables made, every row copied and followed, every row compared. People notice nothing of it."""
+"""The first part of a relocation, unnoticed by people: create the tables, copy and follow the rows, compare them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ COMPARE = Step("compare", _("compare: checksums of every row on both sides, then
 
 
 def prepare_checks(run: Run) -> list[Check]:
-    """Tables that are moving keep their shape."""
+    """No relocation is under way, during which tables keep their shape."""
     with connections.control(run.service) as own:
         row = own.execute("SELECT to_regclass('extraction.fence')").fetchone()
-        moving = bool(row and row[0]) and stages.side(own, run.service, run.service).is_moving
-    return [Check("moving", not moving, "its tables keep their shape" if moving else "nothing moves")]
+        is_moving = bool(row and row[0]) and stages.side(own, run.service, run.service).is_moving
+    return [Check("moving", not is_moving, "its tables keep their shape" if is_moving else "nothing moves")]
 
 
 def prepare(run: Run) -> None:
@@ -43,53 +43,61 @@ def prepare(run: Run) -> None:
 
 
 def sync_checks(run: Run) -> list[Check]:
-    """What has to be so before rows are copied."""
-    with run.both() as found:
-        return preconditions.before_sync(found, run.observed)
+    """The checks before rows are copied."""
+    with run.both() as pair:
+        return preconditions.before_sync(pair, run.observed)
 
 
 def sync(run: Run) -> None:
     """Copy every row, and follow every change from then on. Returns when the service's own database follows."""
-    service, known = run.service, run.observed.sync
-    started = run.do(START, lambda: known or _start(run))
+    service, live = run.service, run.observed.sync
+    started = run.do(START, lambda: live or _start(run))
     sync_id = started.sync_id if started is not None else UUID(int=0)
-    run.do(COPY, lambda: _followed(service, sync_id, run.by, until_current=False))
-    done = run.do(FOLLOW, lambda: _followed(service, sync_id, run.by, until_current=True))
-    if done is not None:
-        run.note(facts={"rows": done.records_processed, "rows_per_second": done.rows_per_second})
+    run.do(COPY, lambda: _followed(service, sync_id, run.initiator, until_current=False))
+    current = run.do(FOLLOW, lambda: _followed(service, sync_id, run.initiator, until_current=True))
+    if current is not None:
+        run.note(facts={"rows": current.records_processed, "rows_per_second": current.rows_per_second})
 
 
 def _start(run: Run) -> Sync:
-    with run.both() as found:
-        # Of an earlier move: what empties a copy must not travel to the primary.
-        cutover.drop_way_back(found)
+    with run.both() as pair:
+        # The way back of an earlier relocation: the TRUNCATE of a copy must not reach the primary.
+        cutover.drop_way_back(pair)
     return call(DATASYNC).start(ctx=system_ctx(run.service), target_service=run.service, sync_type=SyncType.INCREMENTAL)
 
 
 def verify(run: Run) -> None:
-    """Compare every row on both sides. Returns when every row was compared; those that change are compared from then on."""
-    if (done := run.do(COMPARE, lambda: _compared(run))) is None:
+    """Compare every row on both sides, then every row that changes. Returns when every row was compared."""
+    if (compared := run.do(COMPARE, lambda: _compared(run))) is None:
         return
     run.note(
-        facts={"rows": done.rows_compared, "rows_per_second": done.rows_per_second, "differences": done.differences}
+        facts={
+            "rows": compared.rows_compared,
+            "rows_per_second": compared.rows_per_second,
+            "differences": compared.differences,
+        }
     )
-    if done.differences:
-        run.tell(f"{done.differences} rows differ: see /api/v1/sync/verify/{run.service}/differences or the admin")
+    if compared.differences:
+        where = f"/api/v1/sync/verify/{run.service}/differences"
+        run.write_line(f"{compared.differences} rows differ: see {where} or the admin")
 
 
-def _followed(service: str, sync_id: UUID, by: Initiator, *, until_current: bool) -> Sync:
-    """Advance the synchronisation until it follows, or until it says how far behind it is. Raises: Refused."""
-    told = 0.0
+def _followed(service: str, sync_id: UUID, initiator: Initiator, *, until_current: bool) -> Sync:
+    """Advance the synchronisation until it follows, and with `until_current` until its lag is known.
+
+    Raises: Refused.
+    """
+    shown_at = 0.0
     while True:
         sync = call(DATASYNC).advance(ctx=system_ctx(service), sync_id=sync_id)
         if sync.status is not SyncStatus.RUNNING:
             raise Refused([Check("synchronised", False, f"{sync.status} {sync.error}".strip())])
         if sync.phase is SyncPhase.FOLLOWING and (sync.lag_seconds is not None or not until_current):
             return sync
-        if time.monotonic() - told > 1:
-            told = time.monotonic()
+        if time.monotonic() - shown_at > 1:
+            shown_at = time.monotonic()
             left = "" if sync.seconds_left is None else f", about {sync.seconds_left} s left"
-            by.progress(
+            initiator.progress(
                 f"{sync.phase}: {sync.records_processed} of about {sync.records_total} rows,"
                 f" {sync.rows_per_second} rows/s{left}",
                 sync.records_processed,
@@ -102,16 +110,16 @@ def _compared(run: Run) -> Verification:
     """Advance the comparison until every row was compared. Raises: Refused."""
     service = run.service
     verification = call(DATASYNC).verify(ctx=system_ctx(service), target_service=service, anew=run.anew)
-    deadline, told = time.monotonic() + COPY_SECONDS, time.monotonic()
+    deadline, shown_at = time.monotonic() + COPY_SECONDS, time.monotonic()
     while (verification.compared_at is None or verification.checked_at is None) and time.monotonic() < deadline:
         if verification.status not in {VerificationStatus.RUNNING, VerificationStatus.FOLLOWING}:
             raise Refused([Check("verified", False, f"{verification.status} {verification.error}")])
         time.sleep(POLL_SECONDS)
         advance(service)
         verification = call(DATASYNC).verification(ctx=system_ctx(service), target_service=service)
-        if time.monotonic() - told > 1:
-            told = time.monotonic()
-            run.by.progress(
+        if time.monotonic() - shown_at > 1:
+            shown_at = time.monotonic()
+            run.initiator.progress(
                 f"compared: {verification.rows_compared} of about {verification.rows_total} rows,"
                 f" {verification.rows_per_second} rows/s, {verification.differences} differ",
                 verification.rows_compared,
@@ -121,11 +129,11 @@ def _compared(run: Run) -> Verification:
 
 
 def advance(service: str) -> None:
-    """See to it that a worker carries the synchronisation and its verification."""
+    """Make sure that a worker runs the synchronisation and its verification."""
     if (sync := stages.live_sync(service)) is not None:
         call(DATASYNC).advance(ctx=system_ctx(service), sync_id=sync.sync_id)
 
 
 def system_ctx(service: str) -> CallContext:
-    """The context of what a relocation asks of `datasync`."""
+    """The call context of a relocation's calls to `datasync`."""
     return system_context(f"extraction.{service}", timeout_ms=30_000)

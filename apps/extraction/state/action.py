@@ -1,7 +1,7 @@
-"""An action on a service's data: one record that says everything of it, and the two ways to go through its procedure.
+"""An action on a service's data: the record that describes it, and the two ways to go through its procedure.
 
-`Action.perform` does it: alone where it leads, checked first, every step in the journal. `Action.plan` goes through the same
-procedure and does nothing: the steps of a plan are the steps that would run now.
+`Action.perform` does it: alone if it leads, after its checks, with every step in the journal. `Action.plan` goes
+through the same procedure and changes nothing: the steps of a plan are the steps that would run now.
 """
 
 from __future__ import annotations
@@ -27,87 +27,90 @@ from apps.extraction.state.journal import Journal
 from apps.extraction.state.models import Move, Outcome
 from apps.extraction.state.stages import Observed, Pair, Stage
 
-# What `perform` raises. Anything else is a defect of ours.
+# What `perform` raises. Any other exception is a defect of this code.
 FAILURES = (
     *(ActionFailed, AnotherLeads, NotPrepared, DomainError, replication.TooSlow, pg_dump.BackupFailed),
     *(stages.TwoPrimaries, connections.NoWay, psycopg.Error, DatabaseError),
 )
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class Step(NamedTuple):
-    """A step: its name in the record, and what it does, in the reader's language, for a plan. `words` begin with the name."""
+    """A step: its name in the record, and `words` for a plan, in the reader's language, which begin with the name."""
 
     name: str
     words: Any
 
 
 class Run:
-    """One passage through an action's procedure. Steps are done here; `DryRun` only notes them.
+    """One passage through an action's procedure. `RealRun` does the steps; `DryRun` only notes them.
 
-    `found` are connections to both databases where the action leads. `epoch` is its own; `anew` wants what was done before done again;
-    `checks` are those that held.
+    `pair` holds connections to both databases if the action leads. `epoch` is the epoch of this run; `anew` asks for
+    work that was done before to be done again; `checks` are the checks that held.
     """
 
     is_dry = False
 
     def __init__(
-        self, service: str, by: Initiator, *, found: Pair | None = None, epoch: int = 0, anew: bool = False
+        self, service: str, initiator: Initiator, *, pair: Pair | None = None, epoch: int = 0, anew: bool = False
     ) -> None:
-        self.service, self.by, self.epoch, self.anew = service, by, epoch, anew
+        self.service, self.initiator, self.epoch, self.anew = service, initiator, epoch, anew
         self.checks: list[Check] = []
-        self._found = found
+        self._pair = pair
 
     @property
-    def found(self) -> Pair:
-        """Both databases, of an action that leads."""
-        assert self._found is not None, "only an action that leads holds both databases"
-        return self._found
+    def pair(self) -> Pair:
+        """Connections to both databases; only an action that leads has them."""
+        assert self._pair is not None, "only an action that leads holds both databases"
+        return self._pair
 
     @contextmanager
     def both(self) -> Iterator[Pair]:
-        """Both databases for a moment, of an action that does not lead. Raises: NoWay, psycopg.OperationalError."""
-        if self._found is not None:
-            yield self._found
+        """Connections to both databases, opened for this context unless the run holds them.
+
+        Raises: NoWay, psycopg.OperationalError.
+        """
+        if self._pair is not None:
+            yield self._pair
             return
-        with stages.pair(self.service) as found:
-            yield found
+        with stages.pair(self.service) as pair:
+            yield pair
 
     @cached_property
     def observed(self) -> Observed:
-        """Where the service stood when it was first asked. Raises: TwoHomes, NoWay, psycopg.OperationalError."""
-        with self.both() as found:
-            return stages.observe_with(found)
+        """The service's state when this was first read. Raises: TwoPrimaries, NoWay, psycopg.OperationalError."""
+        with self.both() as pair:
+            return stages.observe_with(pair)
 
-    def do(self, step: Step, work: Callable[[], Answer], detail: str = "") -> Answer | None:
+    def do(self, step: Step, work: Callable[[], Result], detail: str = "") -> Result | None:
         """Do a step and return what its work returns; a dry run returns None."""
         raise NotImplementedError
 
     def quietly(self) -> AbstractContextManager[None]:
-        """While the context lasts, steps are written to no database: people wait."""
+        """While the context lasts, steps are written to no database: writes are waiting."""
         return nullcontext()
 
     def note(self, *, facts: dict[str, Any] | None = None, **fields: Any) -> None:
-        """Fields of the record: epoch, attempts, pause_ms, checks; and facts, beside those that are there."""
+        """Set fields of the record (epoch, attempts, pause_ms, checks) and add `facts` to those it has."""
 
     @property
     def record_id(self) -> UUID:
-        """The id of the action's record; a dry run has none."""
+        """The id of the action's record; a dry run has no record."""
         raise NotImplementedError
 
-    def tell(self, line: str) -> None:
-        """A line for the person who watches."""
+    def write_line(self, line: str) -> None:
+        """Write a line for the person who watches."""
 
 
 class RealRun(Run):
-    """The passage that does it."""
+    """The passage that does the steps."""
 
-    def __init__(self, journal: Journal, by: Initiator, **given: Any) -> None:
-        super().__init__(journal.move.service, by, **given)
+    def __init__(self, journal: Journal, initiator: Initiator, **options: Any) -> None:
+        super().__init__(journal.move.service, initiator, **options)
         self._journal = journal
 
-    def do(self, step: Step, work: Callable[[], Answer], detail: str = "") -> Answer | None:
-        """Do it, in the journal."""
+    def do(self, step: Step, work: Callable[[], Result], detail: str = "") -> Result | None:
+        """Do the step, with its duration in the journal."""
         with self._journal.step(step.name, detail):
             return work()
 
@@ -116,7 +119,7 @@ class RealRun(Run):
         return self._journal.quietly()
 
     def note(self, *, facts: dict[str, Any] | None = None, **fields: Any) -> None:
-        """In the record, at once; facts beside those that are there."""
+        """Save the fields at once; facts are added to those the record has."""
         if facts:
             fields["facts"] = {**self._journal.move.facts, **facts}
         self._journal.note(**fields)
@@ -126,28 +129,31 @@ class RealRun(Run):
         """The record's id."""
         return self._journal.move.id
 
-    def tell(self, line: str) -> None:
-        """To the initiator."""
-        self._journal.tell(line)
+    def write_line(self, line: str) -> None:
+        """Write a line to the initiator."""
+        self._journal.write_line(line)
 
 
 class DryRun(Run):
-    """The passage that notes the steps and does none of them. The procedure reads the databases, and writes nothing outside of `do`."""
+    """The passage that notes the steps and does none of them.
+
+    The procedure may read the databases, and writes only inside `do`.
+    """
 
     is_dry = True
 
-    def __init__(self, service: str, found: Pair | None = None) -> None:
-        super().__init__(service, Initiator("", "plan"), found=found)
+    def __init__(self, service: str, pair: Pair | None = None) -> None:
+        super().__init__(service, Initiator("", "plan"), pair=pair)
         self.steps: list[Step] = []
 
-    def do(self, step: Step, work: Callable[[], Answer], detail: str = "") -> None:
-        """Note it."""
+    def do(self, step: Step, work: Callable[[], Result], detail: str = "") -> None:
+        """Note the step."""
         if step not in self.steps:
             self.steps.append(step)
 
 
 class Plan(NamedTuple):
-    """What an action would do now: its steps, the locks that people could feel, what can go wrong and what happens then, its checks."""
+    """What an action would do now: its steps, the locks that people could notice, what can go wrong, its checks."""
 
     steps: tuple[Step, ...]
     locks: Any
@@ -157,12 +163,12 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """Everything there is to say of one action.
+    """The whole description of one action.
 
-    `stages`: from which it makes sense; whether it is allowed now, `checks` say. `leaves`: the stage after it, None where it depends.
-    `procedure` does its steps by `Run.do`. `leads`: no other action that leads runs meanwhile. `destroys`: it takes something away
-    from people, or for good. `is_way_out`: out of whatever was left half-way, whatever the stage seems to be. `switches`: while it
-    runs, people wait to write.
+    `stages`: the stages it makes sense from; whether it is allowed now, `checks` say. `leaves`: the stage after it,
+    None if that depends. `procedure` does its steps by `Run.do`. `leads`: no other action that leads runs meanwhile.
+    `destroys`: it takes something away from people, or cannot be undone. `is_way_out`: it ends an action that was left
+    half-way, at any stage. `switches`: writes wait while it runs.
     """
 
     name: str
@@ -179,48 +185,48 @@ class Action:
     is_way_out: bool = False
     switches: bool = False
 
-    def perform(self, service: str, by: Initiator, *, anew: bool = False) -> Move:
-        """Do it; its record. Raises: FAILURES, after the record was signed off."""
-        with self._recorded(service, by) as journal:
+    def perform(self, service: str, initiator: Initiator, *, anew: bool = False) -> Move:
+        """Do the action; returns its record. Raises: FAILURES, after the outcome was recorded."""
+        with self._recorded(service, initiator) as journal:
             if not self.leads:
-                self._go_through(RealRun(journal, by, anew=anew))
+                self._go_through(RealRun(journal, initiator, anew=anew))
                 return journal.move
             with (
-                leading(service, f"{self.name} by {by.who}", take_over=by.take_over),
-                stages.pair(service) as found,
+                leading(service, f"{self.name} by {initiator.who}", take_over=initiator.take_over),
+                stages.pair(service) as pair,
             ):
-                self._go_through(RealRun(journal, by, found=found, epoch=epochs.take(found), anew=anew))
+                self._go_through(RealRun(journal, initiator, pair=pair, epoch=epochs.take(pair), anew=anew))
         return journal.move
 
-    def plan(self, found: Pair) -> Plan:
-        """What it would do now. Nothing is changed. Raises: TwoHomes, NoWay, psycopg.OperationalError."""
-        dry = DryRun(found.service, found)
-        made = self.checks(dry)
+    def plan(self, pair: Pair) -> Plan:
+        """What the action would do now. Nothing is changed. Raises: TwoPrimaries, NoWay, psycopg.OperationalError."""
+        dry = DryRun(pair.service, pair)
+        results = self.checks(dry)
         self.procedure(dry)
-        return Plan(tuple(dry.steps), self.locks, self.dangers, made)
+        return Plan(tuple(dry.steps), self.locks, self.dangers, results)
 
     def _go_through(self, run: Run) -> None:
-        made = self.checks(run)
-        if made:
-            run.note(checks=[check._asdict() for check in made])
-        for line in checks.lines(made):
-            run.tell(line)
-        checks.require(made)
-        run.checks = made
+        results = self.checks(run)
+        if results:
+            run.note(checks=[check._asdict() for check in results])
+        for line in checks.lines(results):
+            run.write_line(line)
+        checks.require(results)
+        run.checks = results
         self.procedure(run)
 
     @contextmanager
-    def _recorded(self, service: str, by: Initiator) -> Iterator[Journal]:
-        """Its record, signed off however it ends."""
+    def _recorded(self, service: str, initiator: Initiator) -> Iterator[Journal]:
+        """The journal of the action; its outcome is recorded in every case."""
         journal = Journal(
             service,
             self.name,
-            asked=by.asked,
-            who=by.who,
-            where=by.where,
-            reason=by.reason,
-            tell=by.tell,
-            stop_before=by.stop_before,
+            asked=initiator.asked,
+            who=initiator.who,
+            where=initiator.where,
+            reason=initiator.reason,
+            write_line=initiator.write_line,
+            stop_before=initiator.stop_before,
         )
         try:
             yield journal

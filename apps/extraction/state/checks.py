@@ -1,4 +1,4 @@
-"""The checks that stand before an action: each says what it saw, and one that does not hold refuses the action."""
+"""The checks before an action: each says what it saw, and a check that does not hold refuses the action."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ class Check(NamedTuple):
 
 
 class ActionFailed(Exception):
-    """An action was not done, or not to its end; the message says why. Its record ends as failed, or as refused for `Refused`."""
+    """An action was not done, or not to its end; the message says why.
+
+    Its record ends as failed, or as refused if `Refused`.
+    """
 
 
 class Refused(ActionFailed):
-    """A check does not hold; `checks` are all that were made."""
+    """A check does not hold; `checks` are all checks that ran."""
 
     def __init__(self, checks: list[Check]) -> None:
         self.checks = checks
@@ -27,7 +30,7 @@ class Refused(ActionFailed):
 
 
 def require(checks: list[Check]) -> None:
-    """Raises: Refused unless all hold."""
+    """Refuse unless every check holds. Raises: Refused."""
     if not all(check.holds for check in checks):
         raise Refused(checks)
 

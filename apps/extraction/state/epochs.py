@@ -1,4 +1,4 @@
-"""The epochs of a service's two fences: a leader works under one of its own, and the databases refuse every older one."""
+"""The epochs of a service's two fences: each leader has its own, and the databases refuse every older one."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from apps.extraction.state.stages import Pair
 
 
 class StaleEpoch(ActionFailed):
-    """Another process leads this service now: the fence has another epoch."""
+    """Another process leads this service now: the fence holds another epoch."""
 
 
-def highest(found: Pair) -> int:
-    """The highest epoch that either database knows."""
-    return max(fences.epoch(found.shared, found.service), fences.epoch(found.own, found.service))
+def highest(pair: Pair) -> int:
+    """The highest epoch in either database."""
+    return max(fences.epoch(pair.shared, pair.service), fences.epoch(pair.own, pair.service))
 
 
-def take(found: Pair) -> int:
-    """An epoch of our own, known to both databases: an earlier leader is refused from here on, in whatever it was doing."""
-    epoch = fences.allocate(found.shared, found.service, highest(found))
-    for connection in (found.own, found.shared):
-        fences.raise_epoch(connection, found.service, epoch)
+def take(pair: Pair) -> int:
+    """Allocate an epoch and raise both fences to it: from now on both databases refuse every earlier leader."""
+    epoch = fences.allocate(pair.shared, pair.service, highest(pair))
+    for connection in (pair.own, pair.shared):
+        fences.raise_epoch(connection, pair.service, epoch)
     return epoch
 
 
-def renew(found: Pair, held: int) -> int:
-    """The next epoch of a leader who still leads, so that nothing it has asked for before is done any more.
+def renew(pair: Pair, held: int) -> int:
+    """Allocate the next epoch for a leader that still leads: no request under its earlier epoch takes effect any more.
 
-    Raises: StaleEpoch when another process has taken one meanwhile.
+    Raises: StaleEpoch when another process has taken an epoch meanwhile.
     """
-    with found.shared.transaction():
-        row = found.shared.execute(
-            "SELECT epoch FROM extraction.fence WHERE service = %s FOR UPDATE", [found.service]
+    with pair.shared.transaction():
+        row = pair.shared.execute(
+            "SELECT epoch FROM extraction.fence WHERE service = %s FOR UPDATE", [pair.service]
         ).fetchone()
         if row is None or int(row[0]) != held:
-            raise StaleEpoch(f"{found.service}: epoch {held} was overtaken")
-        epoch = fences.allocate(found.shared, found.service, held)
-    fences.raise_epoch(found.own, found.service, epoch)
+            raise StaleEpoch(f"{pair.service}: epoch {held} is stale")
+        epoch = fences.allocate(pair.shared, pair.service, held)
+    fences.raise_epoch(pair.own, pair.service, epoch)
     return epoch

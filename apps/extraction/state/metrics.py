@@ -1,4 +1,4 @@
-"""Where every service's migration stands, as a metric. Only a process that leads moves can say (CONTROL_URLS); elsewhere it is absent."""
+"""The stage of every service's migration, as a metric. Only a process that leads relocations has it (CONTROL_URLS)."""
 
 from __future__ import annotations
 
@@ -25,37 +25,40 @@ CLOSED_AT = "SELECT extract(epoch FROM closed_at) FROM extraction.fence WHERE se
 
 
 class MoveCollector:
-    """The same look as `states.observe`, over connections that are kept."""
+    """Observes each service as `stages.observe` does, over connections that stay open."""
 
     def __init__(self) -> None:
         self._connections: dict[str, Connection] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """`extraction_stage{service,stage}`, `extraction_fence_held_seconds{service}`. Raises: ExceptionGroup, after what is known."""
+        """Yield `extraction_stage{service,stage}` and `extraction_fence_held_seconds{service}`.
+
+        Raises: ExceptionGroup, after the values that are known.
+        """
         stage = GaugeMetricFamily(
             "extraction_stage", "1 for the stage that a service's migration is at", labels=["service", "stage"]
         )
         held = GaugeMetricFamily(
             "extraction_fence_held_seconds",
-            "How long nobody has been able to write a service's data, 0 where somebody can",
+            "How long a service's data have not been writable, 0 if they are",
             labels=["service"],
         )
         syncs = call(DATASYNC).list(ctx=system_context("extraction.metrics"), limit=200)
         problems: list[Exception] = []
         for service in topology.entries():
             try:
-                found, seconds = self._look(service, syncs)
+                current, held_seconds = self._observe(service, syncs)
             except (psycopg.Error, connections.NoWay) as error:
                 problems.append(error)
                 continue
-            for one in (*Stage, TWO_PRIMARIES):
-                stage.add_metric([service, one], one == found)
-            held.add_metric([service], seconds)
+            for value in (*Stage, TWO_PRIMARIES):
+                stage.add_metric([service, value], value == current)
+            held.add_metric([service], held_seconds)
         yield from (stage, held)
         if problems:
             raise ExceptionGroup("some services' databases could not be asked", problems)
 
-    def _look(self, service: str, syncs: Sequence[Sync]) -> tuple[str, float]:
+    def _observe(self, service: str, syncs: Sequence[Sync]) -> tuple[str, float]:
         if not primaries.is_movable(service) or not connections.is_configured(service):
             return stages.observe(service).stage, 0.0
         pair = Pair(service, self._connection(SHARED), self._connection(service))
@@ -70,15 +73,15 @@ class MoveCollector:
         return observed.stage, max(time.time() - float(row[0]), 0.0) if row and row[0] else 0.0
 
     def _connection(self, alias: str) -> Connection:
-        """Kept for as long as it works."""
-        known = self._connections.get(alias)
-        if known is not None and not known.closed:
-            return known
-        self._connections[alias] = made = connections.control(alias, options=OPTIONS)
-        return made
+        """The open connection to a database, or a new one."""
+        connection = self._connections.get(alias)
+        if connection is not None and not connection.closed:
+            return connection
+        self._connections[alias] = connection = connections.control(alias, options=OPTIONS)
+        return connection
 
     def close(self) -> None:
-        """Let go of the servers."""
+        """Close all connections."""
         for connection in self._connections.values():
             with contextlib.suppress(psycopg.Error):
                 connection.close()

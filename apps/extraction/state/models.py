@@ -1,4 +1,4 @@
-"""The record of every action on a service's data. Control data: it stays where the flags are."""
+"""The record of every action on a service's data. Control data: it stays in the database of the flags."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from apps.core.ids import new_id
 
 
 class Outcome(models.TextChoices):
-    """How an action ended. One whose process died keeps `running`; what it did is seen in the databases."""
+    """How an action ended. An action whose process died keeps `running`; the databases show what it did."""
 
     ASKED = "asked", _("asked for")
     RUNNING = "running", _("running")
@@ -20,7 +20,10 @@ class Outcome(models.TextChoices):
 
 
 class Move(models.Model):
-    """One action on a service's data: what was checked, which steps were taken, how long nobody could write. Signed off at its end."""
+    """One action on a service's data: its checks, its steps, how long writes waited.
+
+    The outcome is recorded at its end.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     service = models.CharField(_("service"), max_length=32)
@@ -50,7 +53,7 @@ class Move(models.Model):
 
 
 class Dashboard(Move):
-    """The dashboard's place in the admin: its page, and the permission to look at it. It has no rows of its own."""
+    """The dashboard's entry in the admin: its page, and the permission to view it. It has no rows of its own."""
 
     class Meta:
         proxy = True

@@ -1,4 +1,4 @@
-"""One record for each of the six phases and one for each of the ten stages of a migration. The playbook has a page for each phase."""
+"""The six phases and the ten stages of a migration, a record for each. The playbook has a page for each phase."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.extraction.state.stages import Stage
 
 
 class Decision(enum.StrEnum):
-    """What only a person decides: after it, going back costs more than before."""
+    """A decision that only a person takes: after it, going back costs more than before."""
 
     CANARY = "canary"
     AGAIN = "canary-again"
@@ -22,7 +22,7 @@ class Decision(enum.StrEnum):
 
     @property
     def question(self) -> Any:
-        """What the person is asked."""
+        """The question that the person is asked."""
         return QUESTIONS[self]
 
 
@@ -40,7 +40,7 @@ QUESTIONS: dict[Decision, Any] = {
 
 
 class Phase(NamedTuple):
-    """A phase: its place among the six, its words, its page in `migrations_playbook/`, and what a person decides in it."""
+    """A phase: its number, its description, its page in `migrations_playbook/`, the decisions a person takes in it."""
 
     number: int
     name: str
@@ -73,7 +73,7 @@ PHASES = (APART, SHADOW, CANARY, COPY, CUTOVER, ENDING)
 
 
 class StageFacts(NamedTuple):
-    """Everything there is to say of a stage: its label, a short one of some 80 pixels, a sentence, its phase, what waits for a person."""
+    """A stage: its label, a short label of some 80 pixels, a sentence, its phase, what waits for a person."""
 
     label: Any
     short: Any

@@ -1,4 +1,4 @@
-"""Where a service's migration stands, read from the flags and the databases and from nowhere else."""
+"""Where a service's migration stands: derived from the flags and the databases alone, stored nowhere."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class Stage(enum.StrEnum):
 
 
 class TwoPrimaries(Exception):
-    """Both databases let the platform write: no stage of a migration, and to be ended before anything else."""
+    """Both databases let the platform write.
+
+    This is no stage of a migration, and has to be ended before anything else.
+    """
 
 
 class Pair(NamedTuple):
@@ -49,7 +52,7 @@ class Pair(NamedTuple):
     own: Connection
 
     def side(self, alias: str) -> Connection:
-        """One of them, by alias."""
+        """The connection of an alias."""
         return self.shared if alias == SHARED else self.own
 
     def other(self, alias: str) -> str:
@@ -58,7 +61,7 @@ class Pair(NamedTuple):
 
 
 class Side(NamedTuple):
-    """What one database says: who may write, its epoch, and whether it follows the other."""
+    """The state of one database: whether the platform may write, its epoch, and whether it follows the other."""
 
     alias: str
     has_tables: bool
@@ -70,7 +73,7 @@ class Side(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """Both databases, and the stage that follows from them and from the flags."""
+    """The state of both databases, and the stage that follows from it and from the flags."""
 
     service: str
     stage: Stage
@@ -81,7 +84,7 @@ class Observed(NamedTuple):
 
     @property
     def primary(self) -> str | None:
-        """The alias of the writable primary; None while a cutover is under way, or was left."""
+        """The alias of the writable primary; None while a cutover is under way or was left half-way."""
         if self.shared.is_writable:
             return SHARED
         return self.own.alias if self.own is not None and self.own.is_writable else None
@@ -95,17 +98,17 @@ def pair(service: str) -> Iterator[Pair]:
 
 
 def back_name(service: str) -> str:
-    """Publication, slot and subscription of the way back: from a service's own database to the shared one."""
+    """The name of publication, slot and subscription of the way back: from a service's own database to the shared."""
     return f"lc_{service}_back"
 
 
 def forward_name(service: str) -> str:
-    """The same of the way there, which `datasync` keeps."""
+    """The name of the same three from the shared database to the service's own; `datasync` keeps them."""
     return f"lc_{service}"
 
 
 def side(connection: Connection, service: str, alias: str) -> Side:
-    """What one database says."""
+    """Read the state of one database."""
     row = connection.execute(
         "SELECT epoch, closed, moving FROM extraction.fence WHERE service = %s", [service]
     ).fetchone()
@@ -123,25 +126,25 @@ def side(connection: Connection, service: str, alias: str) -> Side:
 
 
 def observe(service: str) -> Observed:
-    """Where a service stands. Raises: TwoHomes, NoWay, psycopg.OperationalError."""
+    """Where a service stands. Raises: TwoPrimaries, NoWay, psycopg.OperationalError."""
     if not primaries.is_movable(service) or not connections.is_configured(service):
         only = Side(SHARED, has_tables=True, is_writable=True, epoch=0, closed=0, is_moving=False, is_subscribed=False)
         return Observed(service, _served(service), only, None, None, None)
-    with pair(service) as found:
-        return observe_with(found)
+    with pair(service) as databases:
+        return observe_with(databases)
 
 
 def by_service() -> dict[str, str]:
-    """The stage of every service, by its name. Raises: TwoHomes, NoWay, psycopg.OperationalError."""
+    """The stage of every service, by its name. Raises: TwoPrimaries, NoWay, psycopg.OperationalError."""
     return {service: observe(service).stage.value for service in topology.entries()}
 
 
-def observe_with(found: Pair, syncs: Sequence[Sync] | None = None) -> Observed:
-    """The same over connections that are there, and by the synchronisations that are known already. Raises: TwoHomes."""
-    service = found.service
-    shared, own = side(found.shared, service, SHARED), side(found.own, service, service)
+def observe_with(databases: Pair, syncs: Sequence[Sync] | None = None) -> Observed:
+    """The same over open connections, and with the synchronisations if they are known already. Raises: TwoPrimaries."""
+    service = databases.service
+    shared, own = side(databases.shared, service, SHARED), side(databases.own, service, service)
     sync = live_sync(service, syncs)
-    # Whoever knows the synchronisations wants the stage alone, for which a comparison matters while one is live.
+    # A caller that passes `syncs` needs the stage alone, which depends on a comparison only while one is live.
     verification = latest_verification(service) if syncs is None or sync is not None else None
     return observed_from(service, shared, own, sync, verification)
 
@@ -149,7 +152,7 @@ def observe_with(found: Pair, syncs: Sequence[Sync] | None = None) -> Observed:
 def observed_from(
     service: str, shared: Side, own: Side, sync: Sync | None, verification: Verification | None
 ) -> Observed:
-    """The same from what was asked already. Raises: TwoHomes."""
+    """The same from values that were read already. Raises: TwoPrimaries."""
     if shared.is_writable and own.is_writable:
         raise TwoPrimaries(service)
     return Observed(service, _stage(service, shared, own, sync, verification), shared, own, sync, verification)
@@ -168,7 +171,7 @@ def _stage(service: str, shared: Side, own: Side, sync: Sync | None, verificatio
 
 
 def is_verified(verification: Verification | None) -> bool:
-    """Whether every row was found the same, and changed rows are being compared still."""
+    """Whether every row was found the same, and changed rows are still being compared."""
     return (
         verification is not None
         and verification.status is VerificationStatus.FOLLOWING
@@ -178,13 +181,13 @@ def is_verified(verification: Verification | None) -> bool:
 
 
 def _served(service: str) -> Stage:
-    """Up to REMOTE the flags say it all."""
+    """The stage by the flags, which decide it up to REMOTE."""
     flags = snapshot.current()
     return served(flags.get(f"{service}_remote", snapshot.OFF), flags.get(f"{service}_shadow", snapshot.OFF))
 
 
 def served(remote: FlagState, shadow: FlagState) -> Stage:
-    """The stage that the two flags of a service say while its data stay."""
+    """The stage that the two flags of a service give while its data stay in the shared database."""
     if remote.everyone or (remote.everyone is None and remote.percent >= 100):
         return Stage.REMOTE
     if remote.everyone is None and (remote.percent > 0 or remote.actors):
@@ -193,11 +196,11 @@ def served(remote: FlagState, shadow: FlagState) -> Stage:
     return Stage.SHADOW if is_shadowed else Stage.IN_PROCESS
 
 
-def live_sync(service: str, known: Sequence[Sync] | None = None) -> Sync | None:
-    """The synchronisation that follows all of a service's tables, if one is live; `known` are the latest of all."""
-    if known is None:
-        known = call(DATASYNC).list(ctx=system_context(f"extraction.{service}"), limit=200)
-    for sync in known:
+def live_sync(service: str, syncs: Sequence[Sync] | None = None) -> Sync | None:
+    """The live synchronisation of all of a service's tables, if any; `syncs` are the latest of all services."""
+    if syncs is None:
+        syncs = call(DATASYNC).list(ctx=system_context(f"extraction.{service}"), limit=200)
+    for sync in syncs:
         is_whole = sync.target_service == service and not sync.source_table and sync.sync_type is SyncType.INCREMENTAL
         if is_whole and sync.status in LIVE:
             return sync

@@ -84,11 +84,11 @@ class Command(BaseCommand):
         service, verb = options["service"], options["verb"]
         services = tuple(topology.entries()) if service == ALL else (service,)
         if verb == "run":
-            run.run(service, options, self._tell)
+            run.run(service, options, self._write_line)
             return
         if verb == CANARY:
             for line in canary.lead(service, options["share"] or "status", options["rule"], options["reason"]):
-                self._tell(line)
+                self._write_line(line)
             return
         if verb in ACTIONS:
             if service == ALL:
@@ -97,7 +97,7 @@ class Command(BaseCommand):
             services = (service,)
         elif verb in checklist.ACTIONS:
             for line in checklist.act(service, verb, options):
-                self._tell(line)
+                self._write_line(line)
             return
         elif verb != "status":
             self._turn(services, verb, options)
@@ -119,24 +119,24 @@ class Command(BaseCommand):
             for line in plans.lines(service, verb):
                 self.stdout.write(line)
             return
-        by = Initiator(
+        initiator = Initiator(
             getpass.getuser(),
             "manage.py extraction",
             options["reason"],
-            tell=self._tell,
+            write_line=self._write_line,
             stop_before=options["stop_before"],
             take_over=options["take_over"],
         )
         if options["here"]:
-            self._tell(rehearsal.play(service, by))
+            self._write_line(rehearsal.play(service, initiator))
             return
         try:
-            move = ACTIONS[verb].perform(service, by)
+            move = ACTIONS[verb].perform(service, initiator)
         except FAILURES as error:
             raise CommandError(f"{service} {verb}: {error}") from error
-        self._tell(f"{verb} of {service}: {move.outcome}, record {move.id}")
+        self._write_line(f"{verb} of {service}: {move.outcome}, record {move.id}")
 
-    def _tell(self, words: str) -> None:
+    def _write_line(self, words: str) -> None:
         self.stdout.write(words)
         self.stdout.flush()
 

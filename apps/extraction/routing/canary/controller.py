@@ -54,7 +54,7 @@ def latest(service: str) -> CanaryDeployment | None:
     return CanaryDeployment.objects.filter(service=service).first()
 
 
-def deploy(service: str, rules: Rules, by: Initiator) -> CanaryDeployment:
+def deploy(service: str, rules: Rules, initiator: Initiator) -> CanaryDeployment:
     """Send the first share of people to the lifted-out process, and have it judged from now on.
 
     Raises: CanaryRefused; routing.UnknownService.
@@ -62,19 +62,19 @@ def deploy(service: str, rules: Rules, by: Initiator) -> CanaryDeployment:
     _refuse_to_deploy(service)
     shadow = shares.flag(service, "shadow")
     try:
-        with transaction.atomic(), shares.by(by.who, where=by.where, reason=by.reason):
+        with transaction.atomic(), shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
             canary = CanaryDeployment.objects.create(
                 service=service,
                 rules=msgspec.to_builtins(rules),
-                who=by.who,
-                reason=by.reason,
+                who=initiator.who,
+                reason=initiator.reason,
                 shadow_before=Decimal(0) if shadow.everyone is False else shadow.percent,
             )
             canary.refresh_from_db()
             _turn_remote(canary, rules)
             if rules.shadow_percent > float(shadow.percent) or shadow.everyone is False:
                 shares.set_share(service, "shadow", Decimal(str(rules.shadow_percent)))
-            _write(canary, rules, "deploy", by)
+            _write(canary, rules, "deploy", initiator)
     except IntegrityError:
         raise CanaryRefused(f"{service} has a canary already") from None
     return canary
@@ -111,12 +111,12 @@ def _held(service: str) -> Iterator[CanaryDeployment]:
         yield canary
 
 
-def promote(service: str, by: Initiator, seen: str = "") -> CanaryDeployment:
+def promote(service: str, initiator: Initiator, seen: str = "") -> CanaryDeployment:
     """Go on to the next share now, whatever the judge says; after the last one the canary has ended well.
 
     `seen` is the `place` at which somebody decided it, where a moment passes in between. Raises: CanaryRefused.
     """
-    with _held(service) as canary, shares.by(by.who, where=by.where, reason=by.reason):
+    with _held(service) as canary, shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
         rules = queries.rules_of(canary)
         if seen and seen != position(canary):
             raise CanaryRefused(f"the canary of {service} has gone on meanwhile: look again")
@@ -124,7 +124,7 @@ def promote(service: str, by: Initiator, seen: str = "") -> CanaryDeployment:
             raise CanaryRefused(
                 f"the flag of {service} is not at this step's {rules.steps[canary.step]:g} %: roll back, or set it"
             )
-        _go_on(canary, rules, "promote", by)
+        _go_on(canary, rules, "promote", initiator)
     return canary
 
 
@@ -133,20 +133,20 @@ def position(canary: CanaryDeployment) -> str:
     return f"{canary.id}/{canary.step}"
 
 
-def hold(service: str, by: Initiator) -> CanaryDeployment:
+def hold(service: str, initiator: Initiator) -> CanaryDeployment:
     """Stay at this share until somebody says otherwise. Harm still takes it back. Raises: CanaryRefused."""
-    return _change(service, CanaryState.HELD, "hold", by)
+    return _change(service, CanaryState.HELD, "hold", initiator)
 
 
-def resume(service: str, by: Initiator) -> CanaryDeployment:
+def resume(service: str, initiator: Initiator) -> CanaryDeployment:
     """Let the judge lead on: after a hold, or after a person was asked. Raises: CanaryRefused."""
-    return _change(service, CanaryState.RUNNING, "resume", by)
+    return _change(service, CanaryState.RUNNING, "resume", initiator)
 
 
-def roll_back(service: str, by: Initiator) -> CanaryDeployment:
+def roll_back(service: str, initiator: Initiator) -> CanaryDeployment:
     """Send everybody home, now. Raises: CanaryRefused."""
-    with _held(service) as canary, shares.by(by.who, where=by.where, reason=by.reason):
-        _roll_back(canary, queries.rules_of(canary), by)
+    with _held(service) as canary, shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
+        _roll_back(canary, queries.rules_of(canary), initiator)
     return canary
 
 
@@ -158,13 +158,13 @@ ACTIONS: dict[str, Callable[[str, Initiator], CanaryDeployment]] = {
 }
 
 
-def _change(service: str, state: CanaryState, action: str, by: Initiator) -> CanaryDeployment:
+def _change(service: str, state: CanaryState, action: str, initiator: Initiator) -> CanaryDeployment:
     with _held(service) as canary:
         if canary.state == state:
             raise CanaryRefused(f"the canary of {service} is {state.label} already")
         canary.state, canary.not_known_since = state, None
         canary.save()
-        _write(canary, queries.rules_of(canary), action, by)
+        _write(canary, queries.rules_of(canary), action, initiator)
     return canary
 
 
@@ -210,18 +210,18 @@ def look(canary: CanaryDeployment) -> Ruling:
 
 
 def _act_on(canary: CanaryDeployment, rules: Rules, ruling: Ruling, now: datetime) -> None:
-    by = Initiator(JUDGE, WHERE, ruling.reason.value)
+    initiator = Initiator(JUDGE, WHERE, ruling.reason.value)
     if ruling.verdict is Verdict.HARM:
-        with shares.by(by.who, where=by.where, reason=by.reason):
-            _roll_back(canary, rules, by)
+        with shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
+            _roll_back(canary, rules, initiator)
         log.warning("canary_rolled_back", app=canary.service, because=ruling.reason.value, evidence=ruling.evidence)
     elif ruling.verdict is Verdict.CLEAR and canary.state == CanaryState.RUNNING:
-        with shares.by(by.who, where=by.where, reason=by.reason):
-            _go_on(canary, rules, "go-on", by)
+        with shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
+            _go_on(canary, rules, "go-on", initiator)
     elif canary.state == CanaryState.RUNNING and _has_waited(canary, rules, now):
         canary.state = CanaryState.AWAITING
         canary.save()
-        _write(canary, rules, "ask", by)
+        _write(canary, rules, "ask", initiator)
         log.warning("canary_awaits_a_decision", app=canary.service, because=ruling.reason.value)
 
 
@@ -237,7 +237,7 @@ def _is_due(canary: CanaryDeployment, now: datetime) -> bool:
     return last is None or now - last >= KEPT_EACH
 
 
-def _go_on(canary: CanaryDeployment, rules: Rules, action: str, by: Initiator) -> None:
+def _go_on(canary: CanaryDeployment, rules: Rules, action: str, initiator: Initiator) -> None:
     ruled = canary.verdict, canary.judged_because
     if canary.step + 1 < len(rules.steps):
         canary.step += 1
@@ -250,15 +250,15 @@ def _go_on(canary: CanaryDeployment, rules: Rules, action: str, by: Initiator) -
         canary.state, canary.ended_at = CanaryState.PROMOTED, timezone.now()
         canary.save()
         _turn_shadow_back(canary)
-    _write(canary, rules, action, by, ruled=ruled)
+    _write(canary, rules, action, initiator, ruled=ruled)
 
 
-def _roll_back(canary: CanaryDeployment, rules: Rules, by: Initiator) -> None:
+def _roll_back(canary: CanaryDeployment, rules: Rules, initiator: Initiator) -> None:
     shares.switch_off(canary.service, "remote")
     _turn_shadow_back(canary)
     canary.state, canary.ended_at = CanaryState.ROLLED_BACK, timezone.now()
     canary.save()
-    _write(canary, rules, "roll-back", by)
+    _write(canary, rules, "roll-back", initiator)
 
 
 def _turn_remote(canary: CanaryDeployment, rules: Rules) -> None:
@@ -270,15 +270,15 @@ def _turn_shadow_back(canary: CanaryDeployment) -> None:
 
 
 def _write(
-    canary: CanaryDeployment, rules: Rules, action: str, by: Initiator, *, ruled: tuple[str, str] | None = None
+    canary: CanaryDeployment, rules: Rules, action: str, initiator: Initiator, *, ruled: tuple[str, str] | None = None
 ) -> None:
     """A line of its history: the share from now on, and the ruling that led to it, if there was one yet."""
     verdict, because = ruled or (canary.verdict, canary.judged_because)
     canary.entries.create(
         action=action,
         share=Decimal(str(rules.steps[canary.step])),
-        who=by.who,
-        reason=by.reason,
+        who=initiator.who,
+        reason=initiator.reason,
         evidence=canary.evidence,
         numbers=canary.numbers,
         **({"verdict": verdict, "judged_because": because} if canary.numbers else {}),
