@@ -37,7 +37,7 @@ def forget() -> None:
 @shared_task(name="extraction.judge")
 def judge() -> None:
     """Every canary under way is looked at."""
-    controller.look_at_all()
+    controller.judge_all()
 
 
 @shared_task(name="extraction.look_after")

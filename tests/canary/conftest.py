@@ -41,7 +41,7 @@ class Rollout:
         self.rules = rules
         self.canary = controller.deploy(SERVICE, rules, ME)
         self.observer = Observer()
-        self.observer._be_there = lambda: None  # this test reports itself
+        self.observer._ensure_thread = lambda: None  # this test reports itself
         chance = random.Random(SEED)
         self.people = [str(uuid.UUID(int=chance.getrandbits(128))) for _ in range(1_500)]
         self.report()
@@ -67,17 +67,17 @@ class Rollout:
             seconds = 0.002 + (slow_away if away else 0.0)
             for _ in range(each):
                 answered = "home" if fails and away else side
-                self.observer._waiting.append(
+                self.observer._calls.append(
                     ObservedCall(
                         operation, person, side, answered, "fault" if fails and not away else outcome, seconds, None
                     )
                 )
-            if len(self.observer._waiting) > 10_000:
+            if len(self.observer._calls) > 10_000:
                 self.observer._count()
         self.report()
 
     def look(self) -> CanaryDeployment:
-        controller.look_at_all()
+        controller.judge_all()
         return self.read()
 
     def later(self, seconds: float) -> None:

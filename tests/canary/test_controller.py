@@ -74,7 +74,7 @@ def test_commands_that_are_refused_more_often_take_it_back(rollout):
     for person in run.people:
         side = "away" if run.is_away(person) else "home"
         outcome = "conflict" if side == "away" else "ok"
-        run.observer._waiting.append(command_seen(person, side, outcome))
+        run.observer._calls.append(command_seen(person, side, outcome))
     run.report()
     assert (run.look().state, run.read().judged_because) == (CanaryState.ROLLED_BACK, "business")
 
@@ -87,7 +87,7 @@ def test_a_caller_that_has_too_many_calls_under_way_says_nothing_about_the_servi
     run = rollout(steps=(5, 100))
     for person in run.people:
         if run.is_away(person):
-            run.observer._waiting.append(ObservedCall(QUERY, person, "away", "home", "ok", 0.002, None, "full"))
+            run.observer._calls.append(ObservedCall(QUERY, person, "away", "home", "ok", 0.002, None, "full"))
     run.report()
     canary = run.look()
     assert (canary.numbers["canary_calls"], canary.state) == (0, CanaryState.RUNNING)
@@ -182,7 +182,7 @@ def test_two_looks_at_once_take_one_step(rollout):
     def look() -> None:
         try:
             barrier.wait(10)
-            controller.look_at_all()
+            controller.judge_all()
         finally:
             connection.close()
 

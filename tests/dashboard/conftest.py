@@ -72,7 +72,7 @@ def use(run: Rollout, number: int) -> None:
         seconds = 0.002 + place % 20 / 4000 + (0.004 if is_away else 0)
         outcome = "fault" if fails and not is_away else "ok"
         answered = "home" if fails else side
-        run.observer._waiting.append(ObservedCall(QUERY, unit, side, answered, outcome, seconds, None))
+        run.observer._calls.append(ObservedCall(QUERY, unit, side, answered, outcome, seconds, None))
     run.report()
 
 

@@ -123,7 +123,7 @@ class Run:
 
         began = time.monotonic()
         self.moves.stack.start_lifted(self.service, self.moves.url)
-        with shares.by("drill", where="make drill-move"):
+        with shares.initiated_by("drill", where="make drill-move"):
             shares.set_share(self.service, "remote", 100)
         self._say("apart", began, "everybody is served by its own process")
 

@@ -203,7 +203,7 @@ def test_a_change_by_sql_is_recorded_too(flag: Flag):
 
 
 def test_verbs_record_who_where_and_why():
-    with flag_shares.by("olga", where="manage.py extraction", reason="first step"):
+    with flag_shares.initiated_by("olga", where="manage.py extraction", reason="first step"):
         flag_shares.set_share("documents", "shadow", Decimal(30))
         flag_shares.switch_off("documents", "shadow")
     switched, shared, *_ = history.of_flag("documents_shadow")

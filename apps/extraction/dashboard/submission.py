@@ -48,7 +48,7 @@ def _canary(service: str, choice: Choice, form: Any, initiator: Initiator) -> st
             "The canary is deployed: the first share of people is served remotely, and the judge rules each second."
         )
     if choice.verb == "promote":
-        controller.promote(service, initiator, seen=str(form.data.get("place", "")) or "nowhere")
+        controller.promote(service, initiator, position_seen=str(form.data.get("place", "")) or "nowhere")
     else:
         controller.ACTIONS[choice.verb](service, initiator)
     return {
@@ -60,7 +60,7 @@ def _canary(service: str, choice: Choice, form: Any, initiator: Initiator) -> st
 
 
 def _flag(service: str, choice: Choice, given: dict[str, Any], initiator: Initiator) -> str:
-    with shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
+    with shares.initiated_by(initiator.who, where=initiator.where, reason=initiator.reason):
         if choice.name == "home":
             shares.switch_off(service, "remote")
             return gettext("Everybody is served locally.")

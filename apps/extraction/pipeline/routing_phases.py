@@ -34,7 +34,7 @@ def leave_the_process(pipeline: Pipeline) -> str:
         raise Stopped(f"Start it (manage.py serve {service}), then run this again: {url} does not answer ({problem}).")
     if not pipeline.rules.shadow_percent:
         raise Stopped("Nothing is compared with shadow_percent=0, and nobody is sent where nothing was compared.")
-    with shares.by(pipeline.initiator.who, where=pipeline.initiator.where, reason=pipeline.initiator.reason):
+    with shares.initiated_by(pipeline.initiator.who, where=pipeline.initiator.where, reason=pipeline.initiator.reason):
         shares.set_share(service, "shadow", Decimal(str(pipeline.rules.shadow_percent)))
     return ""
 

@@ -1,1 +1,1 @@
-"""Which share of people is served remotely, what shadowing finds, and the canary that raises the share."""
+"""The share of people that is served remotely, shadow comparisons, and the canary that raises the share."""

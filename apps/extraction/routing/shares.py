@@ -1,7 +1,7 @@
-"""Who is sent where: the two flags of each service, and how they are turned.
+"""The two flags of each service, which route its calls, and how they are row.
 
-`<service>_remote` sends a share of people's calls to the lifted-out process, `<service>_shadow` has a share of people's queries asked
-of the other side as well.
+`<service>_remote` sends the calls of a share of people to the lifted-out process; `<service>_shadow` also asks the
+other side a share of people's queries.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class UnknownService(Exception):
 
 
 @contextmanager
-def by(who: str, *, where: str, reason: str = "") -> Iterator[None]:
-    """Changes of flags in this block are recorded as somebody's."""
+def initiated_by(who: str, *, where: str, reason: str = "") -> Iterator[None]:
+    """Record the changes of flags in this block with their initiator."""
     with pghistory.context(who=who, where=where, reason=reason):
         yield
 
@@ -34,33 +34,33 @@ def flag(service: str, kind: str) -> Flag:
     """One of a service's two flags. Raises: UnknownService."""
     if service not in topology.entries():
         raise UnknownService(service)
-    found: Flag = Flag.objects.get_or_create(name=f"{service}_{kind}")[0]
-    return found
+    row: Flag = Flag.objects.get_or_create(name=f"{service}_{kind}")[0]
+    return row
 
 
-def _held(service: str, kind: str) -> Flag:
-    """The flag as it is, and nobody else turns it before this transaction is over."""
-    held: Flag = Flag.objects.select_for_update().get(pk=flag(service, kind).pk)
-    return held
+def _locked(service: str, kind: str) -> Flag:
+    """The flag's row, locked until this transaction ends."""
+    row: Flag = Flag.objects.select_for_update().get(pk=flag(service, kind).pk)
+    return row
 
 
 @transaction.atomic
 def set_share(service: str, kind: str, percent: Decimal) -> Flag:
-    """Turn a flag on for a share of people, 0 to 100; in effect in every process within a second.
+    """Turn a flag on for a share of people, 0 to 100 percent; in effect in every process within a second.
 
-    Raises: UnknownService; ValidationError for a share that is none.
+    Raises: UnknownService; ValidationError for a share out of range.
     """
-    changed = _held(service, kind)
-    changed.percent, changed.everyone = percent, None
-    changed.full_clean()
-    changed.save()
-    return changed
+    row = _locked(service, kind)
+    row.percent, row.everyone = percent, None
+    row.full_clean()
+    row.save()
+    return row
 
 
 @transaction.atomic
 def switch_off(service: str, kind: str) -> Flag:
-    """Turn a flag off for everybody, absolutely; its share is kept for later. Raises: UnknownService."""
-    changed = _held(service, kind)
-    changed.everyone = False
-    changed.save()
-    return changed
+    """Turn a flag off for all people, listed ones included; its share is kept for later. Raises: UnknownService."""
+    row = _locked(service, kind)
+    row.everyone = False
+    row.save()
+    return row

@@ -1,4 +1,4 @@
-"""The records of actions and stages are whole, and what is derived from them is what people know."""
+"""The records of actions and stages are complete, and agree with what is derived from them."""
 
 import inspect
 
@@ -15,7 +15,7 @@ from apps.extraction.state.phases import PHASES, QUESTIONS, STAGES, Decision
 from apps.extraction.state.stages import Stage
 
 MODULES = (decommission, old_tables, cutover, procedures, rehearsal, synchronisation)
-STEPS = [step for module in MODULES for _, step in inspect.getmembers(module, lambda one: isinstance(one, Step))]
+STEPS = [step for module in MODULES for _, step in inspect.getmembers(module, lambda member: isinstance(member, Step))]
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
@@ -32,8 +32,8 @@ def test_every_stage_has_a_record_a_turn_of_the_pipeline_and_a_phase():
 
 def test_every_decision_has_a_question_and_is_made_in_one_phase():
     assert set(QUESTIONS) == set(Decision)
-    made = [decision for phase in PHASES for decision in phase.decisions]
-    assert sorted(made) == sorted(set(Decision) - {Decision.AGAIN})
+    decisions = [decision for phase in PHASES for decision in phase.decisions]
+    assert sorted(decisions) == sorted(set(Decision) - {Decision.AGAIN})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The judge: its bets are fair games, its rulings come in order, and whatever it says has a sentence."""
+"""The judge: its bets are fair games, its rulings come in order, and every reason has a sentence."""
 
 import itertools
 import math
@@ -61,12 +61,12 @@ def test_nothing_is_bet_twice():
 
 
 def tree(share, per_period, periods, multiples):
-    """Every way in which units may fall: probability, and the capital after each of them."""
+    """Every sequence of sides that units may draw: its probability, and the capital after each unit."""
     for falls in itertools.product((True, False), repeat=per_period * periods):
         chance = math.prod(share if canary else 1 - share for canary in falls)
         path = []
-        for seen in range(1, len(falls) + 1):
-            chunks = [falls[at : min(at + per_period, seen)] for at in range(0, seen, per_period)]
+        for length in range(1, len(falls) + 1):
+            chunks = [falls[at : min(at + per_period, length)] for at in range(0, length, per_period)]
             path.append(capital([Firsts(share, sum(some), len(some) - sum(some)) for some in chunks], multiples))
         yield chance, path
 
@@ -101,12 +101,12 @@ def test_a_step_later_is_fair_for_who_was_at_home_until_then():
 
 @given(shares, st.integers(0, 200), st.integers(0, 200))
 def test_more_at_the_canary_is_more_evidence_and_more_at_home_is_less(share, canary, local):
-    here = capital([Firsts(share, canary, local)], MORE)
-    assert capital([Firsts(share, canary + 1, local)], MORE) >= here
-    assert capital([Firsts(share, canary, local + 1)], MORE) <= here
-    there = capital([Firsts(share, canary, local)], LESS)
-    assert capital([Firsts(share, canary + 1, local)], LESS) <= there
-    assert capital([Firsts(share, canary, local + 1)], LESS) >= there
+    more = capital([Firsts(share, canary, local)], MORE)
+    assert capital([Firsts(share, canary + 1, local)], MORE) >= more
+    assert capital([Firsts(share, canary, local + 1)], MORE) <= more
+    less = capital([Firsts(share, canary, local)], LESS)
+    assert capital([Firsts(share, canary + 1, local)], LESS) <= less
+    assert capital([Firsts(share, canary, local + 1)], LESS) >= less
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
@@ -222,14 +222,14 @@ def test_who_turned_the_flag_is_told_first_then_harm_then_what_hinders_then_what
     missed=st.floats(0, 1_000),
 )
 def test_too_little_is_never_clear(seconds, canary, observed_ago, missed):
-    seen = SOUND._replace(
+    observation = SOUND._replace(
         seconds=seconds,
         canary=Calls(canary, 0),
         canary_units=min(canary, 20),
         observed_ago=observed_ago,
         missed=missed,
     )
-    assert rule(RULES, seen).verdict in {Verdict.WATCHING, Verdict.NOT_KNOWN}
+    assert rule(RULES, observation).verdict in {Verdict.WATCHING, Verdict.NOT_KNOWN}
 
 
 @given(observed_ago=st.one_of(st.none(), st.floats(30.001, 1e6)), seconds=st.floats(0, 1e6))
@@ -267,5 +267,5 @@ def test_two_of_two_are_enough_at_five_percent_and_two_of_four_are_not():
 
 @given(st.integers(0, 50), st.integers(0, 500))
 def test_the_same_counts_are_ruled_alike(canary, local):
-    seen = SOUND._replace(firsts=errors(canary, local))
-    assert rule(RULES, seen) == rule(RULES, seen)
+    observation = SOUND._replace(firsts=errors(canary, local))
+    assert rule(RULES, observation) == rule(RULES, observation)

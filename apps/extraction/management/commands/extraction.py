@@ -110,7 +110,7 @@ class Command(BaseCommand):
     def _turn(self, services: tuple[str, ...], kind: str, options: dict[str, Any]) -> None:
         if options["share"] is None:
             raise CommandError(f"{kind} wants a share: 0 to 100, or off")
-        with shares.by(getpass.getuser(), where="manage.py extraction", reason=options["reason"]):
+        with shares.initiated_by(getpass.getuser(), where="manage.py extraction", reason=options["reason"]):
             for one in services:
                 _change(one, kind, options["share"])
 

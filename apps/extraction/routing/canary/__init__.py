@@ -1,1 +1,1 @@
-"""A service's canary: the calls that both sides answered (`observer`, `queries`), and what follows from them (`controller`)."""
+"""A service's canary: the counts of both sides' calls (`observer`, `queries`), and the actions (`controller`)."""

@@ -1,6 +1,8 @@
-"""What is done with a canary: deploy, look, go on, hold, promote, roll back. Flag, state and history change in one transaction.
+"""The actions on a canary: deploy, judge, go on, hold, promote, roll back.
 
-The judge is asked by the worker's clock each second (`look_at_all`). Nothing here runs because a page was opened.
+Flag, state and history change in one transaction.
+
+The worker's clock calls the judge each second (`judge_all`). Nothing here runs because a page was opened.
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ from apps.extraction.state import stages
 from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.stages import Stage
 
-# The judge's word is kept this often while it stays the same: the curve of its evidence is drawn from these lines.
-KEPT_EACH = timedelta(seconds=5)
+# An unchanged ruling is written this often: the curve of the evidence is drawn from these lines.
+HISTORY_EACH = timedelta(seconds=5)
 THRESHOLDS_EACH_SECONDS = 10
-# A judge that has not looked for so long is not there.
+# A judge that has not ruled for this long counts as stopped.
 SILENT_SECONDS = 15
 JUDGE = "the judge"
 WHERE = "canary"
@@ -55,14 +57,14 @@ def latest(service: str) -> CanaryDeployment | None:
 
 
 def deploy(service: str, rules: Rules, initiator: Initiator) -> CanaryDeployment:
-    """Send the first share of people to the lifted-out process, and have it judged from now on.
+    """Send the first share of people to the lifted-out process; the canary is judged from now on.
 
     Raises: CanaryRefused; routing.UnknownService.
     """
     _refuse_to_deploy(service)
     shadow = shares.flag(service, "shadow")
     try:
-        with transaction.atomic(), shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
+        with transaction.atomic(), shares.initiated_by(initiator.who, where=initiator.where, reason=initiator.reason):
             canary = CanaryDeployment.objects.create(
                 service=service,
                 rules=msgspec.to_builtins(rules),
@@ -91,18 +93,18 @@ def _refuse_to_deploy(service: str) -> None:
     remote = Flag.objects.filter(name=f"{service}_remote").first()
     if remote is not None and remote.everyone is None and (remote.percent or remote.actors):
         raise CanaryRefused(
-            f"{remote.name} sends people away already: turn it to 0 first, so that sides are drawn anew"
+            f"{remote.name} serves people remotely already: turn it to 0 first, so that sides are drawn anew"
         )
     snapshot.forget()  # the flag may have been turned a moment ago
     stage = stages.observe(service).stage
     if stage not in DEPLOYABLE:
-        raise CanaryRefused(f"{service} is at stage {stage}: a canary begins with everybody at home")
+        raise CanaryRefused(f"{service} is at stage {stage}: a canary begins with everybody served locally")
     if problem := conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME):
         raise CanaryRefused(f"{service} does not answer at {url}: {problem}")
 
 
 @contextmanager
-def _held(service: str) -> Iterator[CanaryDeployment]:
+def _locked(service: str) -> Iterator[CanaryDeployment]:
     """The open canary, locked. Raises: CanaryRefused."""
     with transaction.atomic():
         canary = CanaryDeployment.objects.select_for_update(no_key=True).filter(service=service, ended_at=None).first()
@@ -111,14 +113,15 @@ def _held(service: str) -> Iterator[CanaryDeployment]:
         yield canary
 
 
-def promote(service: str, initiator: Initiator, seen: str = "") -> CanaryDeployment:
-    """Go on to the next share now, whatever the judge says; after the last one the canary has ended well.
+def promote(service: str, initiator: Initiator, position_seen: str = "") -> CanaryDeployment:
+    """Go on to the next share now, in spite of the judge; after the last share the canary has ended well.
 
-    `seen` is the `place` at which somebody decided it, where a moment passes in between. Raises: CanaryRefused.
+    `position_seen` is the `position` that the person saw when they decided, if time passed since. Raises:
+    CanaryRefused.
     """
-    with _held(service) as canary, shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
+    with _locked(service) as canary, shares.initiated_by(initiator.who, where=initiator.where, reason=initiator.reason):
         rules = queries.rules_of(canary)
-        if seen and seen != position(canary):
+        if position_seen and position_seen != position(canary):
             raise CanaryRefused(f"the canary of {service} has gone on meanwhile: look again")
         if not queries.is_flag_ours(canary, rules):
             raise CanaryRefused(
@@ -129,23 +132,23 @@ def promote(service: str, initiator: Initiator, seen: str = "") -> CanaryDeploym
 
 
 def position(canary: CanaryDeployment) -> str:
-    """Which canary, and at which step."""
+    """The canary's id and its step, as one string."""
     return f"{canary.id}/{canary.step}"
 
 
 def hold(service: str, initiator: Initiator) -> CanaryDeployment:
-    """Stay at this share until somebody says otherwise. Harm still takes it back. Raises: CanaryRefused."""
+    """Stay at this share until a person resumes. Harm still rolls it back. Raises: CanaryRefused."""
     return _change(service, CanaryState.HELD, "hold", initiator)
 
 
 def resume(service: str, initiator: Initiator) -> CanaryDeployment:
-    """Let the judge lead on: after a hold, or after a person was asked. Raises: CanaryRefused."""
+    """Let the judge decide again: after a hold, or after a person was asked. Raises: CanaryRefused."""
     return _change(service, CanaryState.RUNNING, "resume", initiator)
 
 
 def roll_back(service: str, initiator: Initiator) -> CanaryDeployment:
-    """Send everybody home, now. Raises: CanaryRefused."""
-    with _held(service) as canary, shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
+    """Serve everybody locally, now. Raises: CanaryRefused."""
+    with _locked(service) as canary, shares.initiated_by(initiator.who, where=initiator.where, reason=initiator.reason):
         _roll_back(canary, queries.rules_of(canary), initiator)
     return canary
 
@@ -159,7 +162,7 @@ ACTIONS: dict[str, Callable[[str, Initiator], CanaryDeployment]] = {
 
 
 def _change(service: str, state: CanaryState, action: str, initiator: Initiator) -> CanaryDeployment:
-    with _held(service) as canary:
+    with _locked(service) as canary:
         if canary.state == state:
             raise CanaryRefused(f"the canary of {service} is {state.label} already")
         canary.state, canary.not_known_since = state, None
@@ -168,27 +171,27 @@ def _change(service: str, state: CanaryState, action: str, initiator: Initiator)
     return canary
 
 
-def look_at_all() -> list[CanaryDeployment]:
-    """Let the judge look at every canary, and do what it says. One that another process looks at is left to it.
+def judge_all() -> list[CanaryDeployment]:
+    """Judge every open canary and act on the rulings, except those that another process is judging.
 
-    One that cannot be looked at does not keep the judge from the others; it shows as not judged.
+    A canary that cannot be judged does not keep the others from being judged; it shows as not judged.
     """
-    seen = []
+    judged = []
     for canary_id in CanaryDeployment.objects.filter(ended_at=None).values_list("id", flat=True):
         try:
             with transaction.atomic():
-                one = CanaryDeployment.objects.select_for_update(skip_locked=True, no_key=True)
-                canary = one.filter(id=canary_id, ended_at=None).first()
+                rows = CanaryDeployment.objects.select_for_update(skip_locked=True, no_key=True)
+                canary = rows.filter(id=canary_id, ended_at=None).first()
                 if canary is not None:
-                    look(canary)
-                    seen.append(canary)
+                    judge(canary)
+                    judged.append(canary)
         except Exception:
             log.exception("canary_not_judged", canary=str(canary_id))
-    return seen
+    return judged
 
 
-def look(canary: CanaryDeployment) -> Ruling:
-    """Judge one canary, locked by the caller, and act on it."""
+def judge(canary: CanaryDeployment) -> Ruling:
+    """Judge one canary, locked by the caller, and act on the ruling."""
     rules = queries.rules_of(canary)
     ruling = rule(rules, queries.observation(canary))
     before = int(canary.numbers.get("seconds", 0))
@@ -212,11 +215,11 @@ def look(canary: CanaryDeployment) -> Ruling:
 def _act_on(canary: CanaryDeployment, rules: Rules, ruling: Ruling, now: datetime) -> None:
     initiator = Initiator(JUDGE, WHERE, ruling.reason.value)
     if ruling.verdict is Verdict.HARM:
-        with shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
+        with shares.initiated_by(initiator.who, where=initiator.where, reason=initiator.reason):
             _roll_back(canary, rules, initiator)
         log.warning("canary_rolled_back", app=canary.service, because=ruling.reason.value, evidence=ruling.evidence)
     elif ruling.verdict is Verdict.CLEAR and canary.state == CanaryState.RUNNING:
-        with shares.by(initiator.who, where=initiator.where, reason=initiator.reason):
+        with shares.initiated_by(initiator.who, where=initiator.where, reason=initiator.reason):
             _go_on(canary, rules, "go-on", initiator)
     elif canary.state == CanaryState.RUNNING and _has_waited(canary, rules, now):
         canary.state = CanaryState.AWAITING
@@ -228,20 +231,20 @@ def _act_on(canary: CanaryDeployment, rules: Rules, ruling: Ruling, now: datetim
 def _has_waited(canary: CanaryDeployment, rules: Rules, now: datetime) -> bool:
     if canary.not_known_since is None:
         return False
-    already = canary.judged_because == "too_little"  # that verdict has waited by itself
-    return already or (now - canary.not_known_since).total_seconds() > rules.patience_seconds
+    has_waited = canary.judged_because == "too_little"  # this ruling comes only after the patience is over
+    return has_waited or (now - canary.not_known_since).total_seconds() > rules.patience_seconds
 
 
 def _is_due(canary: CanaryDeployment, now: datetime) -> bool:
     last = canary.entries.filter(action="judge").values_list("at", flat=True).first()
-    return last is None or now - last >= KEPT_EACH
+    return last is None or now - last >= HISTORY_EACH
 
 
 def _go_on(canary: CanaryDeployment, rules: Rules, action: str, initiator: Initiator) -> None:
     ruled = canary.verdict, canary.judged_because
     if canary.step + 1 < len(rules.steps):
         canary.step += 1
-        canary.step_started_at, canary.not_known_since = queries.now(), None  # the clock that ages are counted by
+        canary.step_started_at, canary.not_known_since = queries.now(), None  # the clock by which ages are counted
         canary.state, canary.verdict, canary.judged_because = CanaryState.RUNNING, Verdict.WATCHING.value, "time"
         canary.thresholds = queries.thresholds(canary) or canary.thresholds
         canary.save()
@@ -272,7 +275,7 @@ def _turn_shadow_back(canary: CanaryDeployment) -> None:
 def _write(
     canary: CanaryDeployment, rules: Rules, action: str, initiator: Initiator, *, ruled: tuple[str, str] | None = None
 ) -> None:
-    """A line of its history: the share from now on, and the ruling that led to it, if there was one yet."""
+    """Write a line of its history: the share from now on, and the ruling that led to it, if there was one."""
     verdict, because = ruled or (canary.verdict, canary.judged_because)
     canary.entries.create(
         action=action,

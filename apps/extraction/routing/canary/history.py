@@ -1,4 +1,4 @@
-"""What is kept of canaries: the newest of each service, their curves, and how long any of it is kept."""
+"""The history of canaries: the newest of each service, their curves, and how long rows are kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apps.extraction.routing.canary import latencies
 from apps.extraction.routing.canary.models import CallObserver, CanaryCalls, CanaryDeployment, CanaryEntry, CanaryFirst
 
 COUNTS_KEPT = timedelta(days=30)
-LOOKS_KEPT = timedelta(days=90)
+RULINGS_KEPT = timedelta(days=90)
 OBSERVERS_KEPT = timedelta(days=1)
 
 COUNTED = """
@@ -31,7 +31,7 @@ SELECT slot, away, array_agg(total ORDER BY place) FROM (
 
 
 class Point(NamedTuple):
-    """One side within one slot of time. Times in seconds, None where too few calls say so."""
+    """One side within one slot of time. Times in seconds, None where there were too few calls."""
 
     at: datetime
     away: bool
@@ -49,18 +49,18 @@ def newest() -> list[CanaryDeployment]:
 
 def observed_at() -> datetime | None:
     """When any process last reported calls."""
-    found: datetime | None = CallObserver.objects.aggregate(at=Max("at"))["at"]
-    return found
+    at: datetime | None = CallObserver.objects.aggregate(at=Max("at"))["at"]
+    return at
 
 
 def curve(canary_id: UUID, *, seconds: int = 10, since: datetime | None = None) -> list[Point]:
-    """Both sides' calls, errors and times, in slots of some seconds; of what came later than some time, where one is given."""
+    """Both sides' calls, errors and times, in slots of `seconds`; from `since` on, if it is given."""
     began = datetime.fromtimestamp(0, tz=timezone.get_default_timezone())
-    given: dict[str, Any] = {"seconds": seconds, "began": began, "canary": canary_id, "since": since or began}
+    parameters: dict[str, Any] = {"seconds": seconds, "began": began, "canary": canary_id, "since": since or began}
     with connection.cursor() as cursor:
-        cursor.execute(COUNTED, given)
+        cursor.execute(COUNTED, parameters)
         counted = cursor.fetchall()
-        cursor.execute(TIMED, given)
+        cursor.execute(TIMED, parameters)
         timed = {(slot, away): counts for slot, away, counts in cursor.fetchall()}
     points = []
     for slot, away, calls, errors, refused in counted:
@@ -71,10 +71,10 @@ def curve(canary_id: UUID, *, seconds: int = 10, since: datetime | None = None) 
 
 
 def forget() -> int:
-    """Delete what nobody will look at any more; how many rows. What was done with a canary is kept for ever."""
+    """Delete expired counts and rulings; returns how many rows. Actions on a canary are kept for ever."""
     now = timezone.now()
-    gone = 0
+    deleted = 0
     for model in (CanaryFirst, CanaryCalls):
-        gone += model.objects.filter(at__lt=now - COUNTS_KEPT, canary__ended_at__isnull=False).delete()[0]
-    gone += CanaryEntry.objects.filter(at__lt=now - LOOKS_KEPT, action="judge").delete()[0]
-    return gone + CallObserver.objects.filter(at__lt=now - OBSERVERS_KEPT).delete()[0]
+        deleted += model.objects.filter(at__lt=now - COUNTS_KEPT, canary__ended_at__isnull=False).delete()[0]
+    deleted += CanaryEntry.objects.filter(at__lt=now - RULINGS_KEPT, action="judge").delete()[0]
+    return deleted + CallObserver.objects.filter(at__lt=now - OBSERVERS_KEPT).delete()[0]

@@ -1,11 +1,11 @@
-"""Times of calls in counts: buckets a quarter power of two wide, from 0.1 ms to 100 s, so that a quantile is known to 19 %."""
+"""Histogram of call times: buckets a quarter power of two wide, 0.1 ms to 100 s, so a quantile is known to 19 %."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-SMALLEST = 0.0001
+SMALLEST = 0.0001  # seconds
 PER_DOUBLING = 4
 COUNT = 80
 
@@ -23,9 +23,9 @@ def upper(number: int) -> float:
 
 
 def quantile(counts: Sequence[int], share: float) -> float | None:
-    """The time, s, below which a share of the counted times are; None when there are too few to say.
+    """The time, s, below which a share of the counted times lie; None if there are too few.
 
-    Too few: where not even one of them is expected above it.
+    Too few: not even one time is expected above the quantile.
     """
     total = sum(counts)
     if total * (1 - share) < 1:

@@ -1,4 +1,4 @@
-"""Where each service's newest canary stands, asked of the control database at a scrape."""
+"""The state of each service's newest canary as metrics, read from the control database at a scrape."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from apps.extraction.routing.judge.ruling import Verdict
 
 
 class CanaryCollector(Collector):
-    """Facts of the control database: the same from whichever process is asked."""
+    """Metrics from the control database: every process exports the same."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """`canary_*`. Raises: django.db.Error while the control database is away."""
+        """`canary_*`. Raises: django.db.Error while the control database is unreachable."""
         state = GaugeMetricFamily("canary_state", "1 for the state of the newest canary", labels=("service", "state"))
         share = GaugeMetricFamily(
-            "canary_share_percent", "Share of people that a canary sends away", labels=("service",)
+            "canary_share_percent", "Share of people that a canary serves remotely", labels=("service",)
         )
         evidence = GaugeMetricFamily("canary_evidence", "Evidence against a canary", labels=("service", "measure"))
         judged = GaugeMetricFamily(

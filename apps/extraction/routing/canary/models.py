@@ -1,4 +1,4 @@
-"""Canaries, their history, and what their two sides' calls came to. Control data: it stays where the flags are."""
+"""Canaries, their history, and the counts of both sides. Control data: it stays in the database of the flags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apps.extraction.routing.judge.ruling import Reason, Verdict
 
 
 class CanaryState(models.TextChoices):
-    """Where a canary stands. One that `awaits` a person goes on being judged: harm still takes it back."""
+    """The state of a canary. While one awaits a person it is still judged: harm still rolls it back."""
 
     RUNNING = "running", _("running")
     HELD = "held", _("held")
@@ -24,7 +24,7 @@ class CanaryState(models.TextChoices):
 
 
 class CanaryDeployment(models.Model):
-    """One rollout of a service: a rising share of people sent away from home, judged at every step."""
+    """One rollout of a service: a rising share of people served remotely, judged at every step."""
 
     OPEN = (CanaryState.RUNNING, CanaryState.HELD, CanaryState.AWAITING)
 
@@ -62,7 +62,7 @@ class CanaryDeployment(models.Model):
 
 
 class CanaryEntry(models.Model):
-    """A line of a canary's history: what somebody did with it, or what the judge said and in which numbers."""
+    """A line of a canary's history: an action of a person, or a ruling with its numbers."""
 
     id = models.BigAutoField(primary_key=True)
     canary = models.ForeignKey(CanaryDeployment, models.CASCADE, related_name="entries")
@@ -87,7 +87,7 @@ class CanaryEntry(models.Model):
 
 
 class CanaryFirst(models.Model):
-    """The first time in a step that an event happened to a unit. The unit is a digest: nobody is named."""
+    """The first time in a step that an event happened to a unit. The unit is a digest and names no person."""
 
     id = models.BigAutoField(primary_key=True)
     canary = models.ForeignKey(CanaryDeployment, models.CASCADE, related_name="+")
@@ -134,7 +134,7 @@ class CanaryCalls(models.Model):
 
 
 class CallObserver(models.Model):
-    """A process that observes calls, and when it last said so."""
+    """A process that observes calls, and when it last reported."""
 
     process = models.CharField(primary_key=True, max_length=64)
     at = models.DateTimeField(db_default=Now())

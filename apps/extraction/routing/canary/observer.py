@@ -1,7 +1,7 @@
-"""One per process: counts the calls of services with a canary, notices what happens to a unit for the first time, and reports both.
+"""Counts, in each process, the calls of services with a canary and the first events of each unit, and reports both.
 
-A caller hands a call over in a microsecond; a thread does the rest each half second. When the database is away the counts wait, and
-what does not fit is dropped for both sides alike.
+A caller hands a call over in a microsecond; a thread does the rest each half second. While the database is unreachable
+the counts wait, and calls beyond the queue are dropped for both sides alike.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from apps.core.interface.operations import Kind, Operation
 from apps.core.seam.client.call_observer import ObservedCall
 from apps.core.seam.client.comparison import Verdict
 from apps.extraction.routing.canary import latencies
-from apps.extraction.routing.canary.outcomes import did_what_was_asked
+from apps.extraction.routing.canary.outcomes import is_accepted
 from apps.extraction.routing.judge.measures import Event
 
 EACH_SECONDS = 0.5
-# Counts of calls are reported often while a step is young; one that is held for days would fill the table.
+# Seconds. Counts of calls are reported often while a step is young; a step that is held for days would fill the table.
 CALLS_EACH_SECONDS, LATER_EACH_SECONDS, YOUNG_SECONDS = 2.0, 30.0, 900.0
-MOST_WAITING = 20_000
-# So many of a unit's last calls are remembered, and so many units.
+MOST_QUEUED = 20_000
+# The last calls of a unit that are remembered, the failures among them that count, and the most units.
 LAST_CALLS, FAILED_OF_THEM = 10, 3
 MOST_UNITS = 50_000
 log = structlog.get_logger(__name__)
@@ -57,13 +57,16 @@ FROM jsonb_to_recordset(%s::jsonb) AS row(canary uuid, step smallint, method tex
     errors integer, refused integer, times jsonb)
 WHERE EXISTS (SELECT FROM extraction_canarydeployment d WHERE d.id = row.canary)
 """
-REPORT_OURSELVES = """
+REPORT_PROCESS = """
 INSERT INTO extraction_callobserver (process) VALUES (%s) ON CONFLICT (process) DO UPDATE SET at = statement_timestamp()
 """
 
 
-class Watched(NamedTuple):
-    """A canary as an observer needs it. Shares in percent; `slow` is home's 95 % and 99.9 % quantile by method, s."""
+class WatchedCanary(NamedTuple):
+    """A canary as an observer needs it.
+
+    Shares in percent; `slow`: the local 95 % and 99.9 % quantile by method, s; `age` in s.
+    """
 
     canary: str
     service: str
@@ -80,12 +83,15 @@ class Watched(NamedTuple):
         """The name of the flag that draws the sides."""
         return f"{self.service}{snapshot.REMOTE}"
 
-    def is_there(self, unit: str, *, away: bool) -> bool:
-        """Whether the call went where this step sends the unit: not who is listed, and not by a route decided before the flag was turned."""
-        return away == (self._place(unit) < self.share)
+    def went_as_drawn(self, unit: str, *, is_remote: bool) -> bool:
+        """Whether the call went where this step sends the unit.
+
+        False for listed actors, and for a route decided before the flag was changed.
+        """
+        return is_remote == (self._place(unit) < self.share)
 
     def draws(self, unit: str) -> bool:
-        """Whether a unit's side was drawn in this step: who was away before it had no chance of home, who is listed never any."""
+        """Whether a unit's side was drawn in this step: not if it was remote before, and not if it is listed."""
         is_listed = unit in snapshot.current().get(self.flag, snapshot.OFF).actors
         return not is_listed and (self._place(unit) >= self.before or self.share >= 100)
 
@@ -107,31 +113,31 @@ class Observer:
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._name = f"{socket.gethostname()[:48]}:{os.getpid()}"
-        self._waiting: deque[ObservedCall] = deque(maxlen=MOST_WAITING)
-        self._compared: deque[tuple[Operation, str, Verdict]] = deque(maxlen=MOST_WAITING)
+        self._calls: deque[ObservedCall] = deque(maxlen=MOST_QUEUED)
+        self._comparisons: deque[tuple[Operation, str, Verdict]] = deque(maxlen=MOST_QUEUED)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._begin()
 
     def _begin(self) -> None:
-        self.watched: dict[str, Watched] = {}
-        self._known: set[tuple[str, int, str, int]] = set()
+        self.watched: dict[str, WatchedCanary] = {}
+        self._reported: set[tuple[str, int, str, int]] = set()
         self._firsts: list[dict[str, Any]] = []
         self._tallies: dict[tuple[str, int, str, bool], Tally] = {}
-        self._failing: dict[tuple[str, str], deque[bool]] = {}
+        self._recent: dict[tuple[str, str], deque[bool]] = {}
         self._calls_reported_at = time.monotonic()
 
-    def take(self, seen: ObservedCall) -> None:
-        """Take a call. Never waits."""
-        self._waiting.append(seen)
-        self._be_there()
+    def take(self, call: ObservedCall) -> None:
+        """Queue a call. Never waits."""
+        self._calls.append(call)
+        self._ensure_thread()
 
     def compared(self, operation: Operation, unit: str, verdict: Verdict) -> None:
-        """Take what shadowing found about one query of a unit."""
-        self._compared.append((operation, unit, verdict))
-        self._be_there()
+        """Queue the result of a shadow comparison of one query of a unit."""
+        self._comparisons.append((operation, unit, verdict))
+        self._ensure_thread()
 
-    def _be_there(self) -> None:
+    def _ensure_thread(self) -> None:
         thread = self._thread
         if thread is not None and thread.is_alive() and self._pid == os.getpid():
             return
@@ -142,8 +148,8 @@ class Observer:
                 self._thread = thread
 
     def begin_anew(self) -> None:
-        """In a forked child: the thread stayed behind, and what waited is the parent's to report."""
-        self.__init__()  # type: ignore[misc]  # the same object, which callers hold, as if it were new
+        """Reset in a forked child: it has no thread, and the queued calls are the parent's to report."""
+        self.__init__()  # type: ignore[misc]  # callers hold this object, so it is reset in place
 
     def _run(self) -> None:
         while True:
@@ -153,85 +159,87 @@ class Observer:
             except DatabaseError as error:
                 log.warning("observer_waits", error=str(error))
                 connection.close()
-            except Exception as error:  # noqa: BLE001 - what cannot be counted must not end the counting
+            except Exception as error:  # noqa: BLE001 - an error must not end the counting
                 log.warning("observer_stumbled", error=repr(error))
             threading.Event().wait(EACH_SECONDS)
 
     def work(self) -> None:
-        """Read which canaries there are, count what waits, report. Raises: DatabaseError; what was not reported is kept."""
+        """Read the open canaries, count the queued calls, report. Raises: DatabaseError; unreported counts are kept."""
         self.watched = {watched.service: watched for watched in _read_watched()}
         self._count()
         self._report()
 
     def _count(self) -> None:
-        while self._waiting:
-            seen = self._waiting.popleft()
-            watched = self.watched.get(seen.operation.service)
+        while self._calls:
+            call = self._calls.popleft()
+            watched = self.watched.get(call.operation.service)
             if watched is not None:
-                self._count_one(watched, seen)
-        while self._compared:
-            operation, unit, verdict = self._compared.popleft()
+                self._count_one(watched, call)
+        while self._comparisons:
+            operation, unit, verdict = self._comparisons.popleft()
             watched = self.watched.get(operation.service)
             if watched is not None and verdict in {Verdict.MATCH, Verdict.MISMATCH}:
-                # Once for each person and query: who asks often would otherwise meet every rare difference some time.
-                asked = f"{unit} {operation.name}"
-                is_first = self._first(watched, Event.COMPARED, asked, away=False)
+                # Once for each person and query: a person who asks often would otherwise meet every rare difference.
+                person_and_query = f"{unit} {operation.name}"
+                is_first = self._first(watched, Event.COMPARED, person_and_query, is_remote=False)
                 if is_first and verdict is Verdict.MISMATCH:
-                    self._first(watched, Event.MISMATCHED, asked, away=False)
+                    self._first(watched, Event.MISMATCHED, person_and_query, is_remote=False)
 
-    def _count_one(self, watched: Watched, seen: ObservedCall) -> None:
-        if seen.because == FailureKind.FULL.value:
-            return  # nothing was sent: this process had too many calls under way, which says nothing about the side
-        away = seen.chosen == "away"
-        if not watched.is_there(seen.unit, away=away):
+    def _count_one(self, watched: WatchedCanary, call: ObservedCall) -> None:
+        if call.because == FailureKind.FULL.value:
+            return  # nothing was sent: this process had too many calls under way, which says nothing about either side
+        is_remote = call.chosen == "away"
+        if not watched.went_as_drawn(call.unit, is_remote=is_remote):
             return
-        is_error = seen.answered != seen.chosen or seen.outcome in {"fault", Category.UNAVAILABLE.value}
-        tally = self._tallies.setdefault((watched.canary, watched.step, seen.operation.name, away), Tally())
+        is_error = call.answered != call.chosen or call.outcome in {"fault", Category.UNAVAILABLE.value}
+        tally = self._tallies.setdefault((watched.canary, watched.step, call.operation.name, is_remote), Tally())
         tally.calls += 1
         tally.errors += is_error
-        tally.refused += not is_error and seen.outcome != "ok"
-        tally.times[latencies.bucket(seen.seconds)] += 1
-        if watched.draws(seen.unit):
-            for event in self._events(watched, seen, away=away, is_error=is_error):
-                self._first(watched, event, seen.unit, away=away)
+        tally.refused += not is_error and call.outcome != "ok"
+        tally.times[latencies.bucket(call.seconds)] += 1
+        if watched.draws(call.unit):
+            for event in self._events(watched, call, is_remote=is_remote, is_error=is_error):
+                self._first(watched, event, call.unit, is_remote=is_remote)
 
-    def _events(self, watched: Watched, seen: ObservedCall, *, away: bool, is_error: bool) -> Iterable[Event]:
+    def _events(
+        self, watched: WatchedCanary, call: ObservedCall, *, is_remote: bool, is_error: bool
+    ) -> Iterable[Event]:
         yield Event.SEEN
         if is_error:
             yield Event.ERROR
-        if self._fails_often(watched.service, seen.unit, is_error=is_error):
+        if self._fails_often(watched.service, call.unit, is_error=is_error):
             yield Event.ERRORS
-        if not is_error and seen.operation.kind is Kind.COMMAND:
-            yield Event.ACCEPTED if did_what_was_asked(seen) else Event.REFUSED
-        seconds = seen.seconds
-        if away:
+        if not is_error and call.operation.kind is Kind.COMMAND:
+            yield Event.ACCEPTED if is_accepted(call) else Event.REFUSED
+        seconds = call.seconds
+        if is_remote:
             seconds = (seconds - watched.allowed_slower_ms / 1000) / (1 + watched.allowed_slower)
-        slow, very_slow = watched.slow.get(seen.operation.name, (None, None))
+        slow, very_slow = watched.slow.get(call.operation.name, (None, None))
         if slow is not None and seconds > slow:
             yield Event.SLOW
         if very_slow is not None and seconds > very_slow:
             yield Event.VERY_SLOW
 
     def _fails_often(self, service: str, unit: str, *, is_error: bool) -> bool:
-        last = self._failing.get((service, unit))
-        if last is None:
-            if not is_error or len(self._failing) >= MOST_UNITS:
+        recent = self._recent.get((service, unit))
+        if recent is None:
+            if not is_error or len(self._recent) >= MOST_UNITS:
                 return False
-            last = self._failing[service, unit] = deque(maxlen=LAST_CALLS)
-        last.append(is_error)
-        return sum(last) >= FAILED_OF_THEM
+            recent = self._recent[service, unit] = deque(maxlen=LAST_CALLS)
+        recent.append(is_error)
+        return sum(recent) >= FAILED_OF_THEM
 
-    def _first(self, watched: Watched, event: Event, unit: str, *, away: bool) -> bool:
-        """Report an event of a unit, if it is the first here; whether it is."""
+    def _first(self, watched: WatchedCanary, event: Event, unit: str, *, is_remote: bool) -> bool:
+        """Report an event of a unit if it is the first in this process and step; returns whether it is."""
         digest = int.from_bytes(hashlib.blake2b(unit.encode(), digest_size=8).digest(), signed=True)
-        known = (watched.canary, watched.step, event.value, digest)
-        if known in self._known:
+        key = (watched.canary, watched.step, event.value, digest)
+        if key in self._reported:
             return False
-        if len(self._known) >= 10 * MOST_UNITS:
-            self._known.clear()  # the database knows them too; this only saves asking it
-        self._known.add(known)
+        if len(self._reported) >= 10 * MOST_UNITS:
+            self._reported.clear()  # the database refuses duplicates too; this only saves statements
+        self._reported.add(key)
         self._firsts.append(
-            {"canary": watched.canary, "step": watched.step, "event": event.value, "unit": digest, "away": away}
+            {"canary": watched.canary, "step": watched.step, "event": event.value, "unit": digest, "away": is_remote}
         )
         return True
 
@@ -240,17 +248,17 @@ class Observer:
             if self._firsts:
                 cursor.execute(REPORT_FIRSTS, [msgspec.json.encode(self._firsts).decode()])
                 self._firsts = []
-            if self._tallies and time.monotonic() - self._calls_reported_at >= self._patience():
+            if self._tallies and time.monotonic() - self._calls_reported_at >= self._report_seconds():
                 cursor.execute(REPORT_CALLS, [msgspec.json.encode(self._rows()).decode()])
                 self._tallies = {}
                 self._calls_reported_at = time.monotonic()
             if self.watched:
-                cursor.execute(REPORT_OURSELVES, [self._name])
+                cursor.execute(REPORT_PROCESS, [self._name])
             else:
-                self._failing.clear()
-                self._known.clear()
+                self._recent.clear()
+                self._reported.clear()
 
-    def _patience(self) -> float:
+    def _report_seconds(self) -> float:
         youngest = min((watched.age for watched in self.watched.values()), default=0.0)
         return CALLS_EACH_SECONDS if youngest < YOUNG_SECONDS else LATER_EACH_SECONDS
 
@@ -260,18 +268,18 @@ class Observer:
                 "canary": canary,
                 "step": step,
                 "method": method,
-                "away": away,
+                "away": is_remote,
                 "process": self._name,
                 "calls": tally.calls,
                 "errors": tally.errors,
                 "refused": tally.refused,
                 "times": tally.times,
             }
-            for (canary, step, method, away), tally in self._tallies.items()
+            for (canary, step, method, is_remote), tally in self._tallies.items()
         ]
 
 
-def _read_watched() -> Iterable[Watched]:
+def _read_watched() -> Iterable[WatchedCanary]:
     with connection.cursor() as cursor:
         cursor.execute(WATCHED)
         rows = cursor.fetchall()
@@ -280,7 +288,7 @@ def _read_watched() -> Iterable[Watched]:
             msgspec.json.decode(value) if isinstance(value, str) else value for value in (rules_json, thresholds_json)
         )
         steps = rules["steps"]
-        yield Watched(
+        yield WatchedCanary(
             canary=str(canary),
             service=service,
             step=step,

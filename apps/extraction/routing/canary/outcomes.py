@@ -1,6 +1,6 @@
-"""Whether a command did what was asked: a document taken, a signature passed, a contract moved on.
+"""Whether a command was accepted: a document taken, a signature passed, a contract moved on.
 
-Some refusals are answers, because something was kept of them; the interface marks them (`@command(refused=…)`).
+Some refusals are answers, because a record of them is kept; the interface marks them (`@command(refused=…)`).
 """
 
 from __future__ import annotations
@@ -8,6 +8,6 @@ from __future__ import annotations
 from apps.core.seam.client.call_observer import ObservedCall
 
 
-def did_what_was_asked(seen: ObservedCall) -> bool:
-    """Whether an answered command did it; False for a refusal, and for an answer that is one."""
-    return seen.outcome == "ok" and not seen.operation.is_refusal(seen.result)
+def is_accepted(call: ObservedCall) -> bool:
+    """Whether an answered command did what it was asked; False for a refusal, and for an answer that is a refusal."""
+    return call.outcome == "ok" and not call.operation.is_refusal(call.result)

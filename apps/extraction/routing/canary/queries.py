@@ -1,4 +1,4 @@
-"""What the tables say about a canary, as the judge wants it: one look, read in one snapshot of the control database."""
+"""The judge's observation of a canary, read from the tables in one snapshot of the control database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from apps.extraction.routing.judge.measures import Event, Rules
 from apps.extraction.routing.judge.ruling import ALL, Calls, Observation
 
 PERIOD_SECONDS = 60
-# Home's quantiles are taken from its last minutes.
+# The local quantiles are taken from the calls of these last seconds.
 THRESHOLDS_FROM_SECONDS = 600
 
 FIRSTS = """
@@ -60,20 +60,20 @@ class _Read(NamedTuple):
 
 
 def rules_of(canary: CanaryDeployment) -> Rules:
-    """The rules it was deployed with."""
+    """The rules that the canary was deployed with."""
     return msgspec.convert(canary.rules, Rules)
 
 
 def observation(canary: CanaryDeployment) -> Observation:
-    """Everything the judge looks at."""
+    """Everything the judge rules on."""
     rules = rules_of(canary)
     read = _Read(canary, rules)
-    firsts, here = _firsts(read)
+    firsts, totals = _firsts(read)
     calls, before = _calls(read, canary.step), _calls(read, canary.step - 1) if canary.step else {}
     is_alone = rules.steps[canary.step] >= ALL
-    canary_units, local_units = here.get(Event.SEEN, (0, 0))
-    failing_units, local_failing_units = here.get(Event.ERROR, (0, 0))
-    slow_units, _ = here.get(Event.VERY_SLOW, (0, 0))
+    canary_units, local_units = totals.get(Event.SEEN, (0, 0))
+    failing_units, local_failing_units = totals.get(Event.ERROR, (0, 0))
+    slow_units, _ = totals.get(Event.VERY_SLOW, (0, 0))
     compared, mismatched = _one(COMPARED, [canary.id])
     (observed_ago,) = _one(OBSERVED, [])
     return Observation(
@@ -81,7 +81,7 @@ def observation(canary: CanaryDeployment) -> Observation:
         seconds=_seconds(canary),
         firsts=firsts,
         canary=calls.get(True, Calls()),
-        # With nobody left at home, the step before says what home is like.
+        # When all people are remote, the step before shows what the local side is like.
         local=(before if is_alone else calls).get(False, Calls()),
         canary_units=canary_units,
         local_units=local_units,
@@ -100,20 +100,23 @@ def observation(canary: CanaryDeployment) -> Observation:
 
 
 def is_flag_ours(canary: CanaryDeployment, rules: Rules) -> bool:
-    """Whether the flag stands where this step put it. It is held until the end of the transaction, so that nobody's turn is lost."""
+    """Whether the flag has this step's share.
+
+    Its row stays locked until the transaction ends, so that no change is lost.
+    """
     flag = Flag.objects.select_for_update().filter(name=f"{canary.service}_remote").first()
     return flag is not None and flag.everyone is None and float(flag.percent) == rules.steps[canary.step]
 
 
 def now() -> datetime:
     """The database's clock."""
-    (found,) = _one("SELECT clock_timestamp()", [])
-    moment: datetime = found
+    (value,) = _one("SELECT clock_timestamp()", [])
+    moment: datetime = value
     return moment
 
 
 def thresholds(canary: CanaryDeployment) -> dict[str, tuple[float | None, float | None]]:
-    """Home's 95 % and 99.9 % quantile by method, s; None where too few calls say so."""
+    """The local 95 % and 99.9 % quantile by method, s; None where there were too few calls."""
     with connection.cursor() as cursor:
         cursor.execute(TIMES, [canary.id, canary.step - 1, THRESHOLDS_FROM_SECONDS])
         return {
@@ -123,43 +126,43 @@ def thresholds(canary: CanaryDeployment) -> dict[str, tuple[float | None, float 
 
 
 def _firsts(read: _Read) -> tuple[dict[Event, list[Firsts]], dict[Event, tuple[int, int]]]:
-    """Every event's firsts, a period after the other from the rollout's beginning, and this step's totals."""
+    """Every event's firsts by period, from the rollout's beginning, and this step's totals."""
     began, rows = read.canary.started_at, []
     with connection.cursor() as cursor:
         cursor.execute(FIRSTS, {"began": began, "period": PERIOD_SECONDS, "canary": read.canary.id})
         rows = cursor.fetchall()
     counted: dict[Event, dict[tuple[int, int], tuple[int, int]]] = {}
-    here: dict[Event, tuple[int, int]] = {}
+    totals: dict[Event, tuple[int, int]] = {}
     for step, name, period, remote, local in rows:
         event = Event(name)
         counted.setdefault(event, {})[step, period] = (remote, local)
         if step == read.canary.step:
-            was = here.get(event, (0, 0))
-            here[event] = (was[0] + remote, was[1] + local)
+            total = totals.get(event, (0, 0))
+            totals[event] = (total[0] + remote, total[1] + local)
     periods = list(_periods(read))
-    return {event: _in_order(read, periods, found) for event, found in counted.items()}, here
+    return {event: _in_order(read, periods, counts) for event, counts in counted.items()}, totals
 
 
 def _periods(read: _Read) -> Iterator[tuple[int, int]]:
-    """Every (step, period) that has begun and has two sides, in order: a period in which nothing happened is one too."""
+    """Every (step, period) that has begun and has two sides, in order; periods without an event are included."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT step, floor(extract(epoch FROM at - %s) / %s)::bigint FROM extraction_canaryfirst WHERE canary_id = %s "
             "AND event = 'seen' GROUP BY 1, 2 ORDER BY 1, 2",
             [read.canary.started_at, PERIOD_SECONDS, read.canary.id],
         )
-        seen: list[tuple[int, int]] = cursor.fetchall()
-    return iter(seen)
+        periods: list[tuple[int, int]] = cursor.fetchall()
+    return iter(periods)
 
 
 def _in_order(
-    read: _Read, periods: list[tuple[int, int]], found: dict[tuple[int, int], tuple[int, int]]
+    read: _Read, periods: list[tuple[int, int]], counts: dict[tuple[int, int], tuple[int, int]]
 ) -> list[Firsts]:
     firsts = []
-    for step, period in sorted({*periods, *found}):
+    for step, period in sorted({*periods, *counts}):
         before, share = read.rules.span(step)
         if share < ALL:
-            firsts.append(Firsts((share - before) / (ALL - before), *found.get((step, period), (0, 0))))
+            firsts.append(Firsts((share - before) / (ALL - before), *counts.get((step, period), (0, 0))))
     return firsts
 
 
@@ -170,7 +173,7 @@ def _calls(read: _Read, step: int) -> dict[bool, Calls]:
 
 
 def _local_rate(read: _Read, event: Event) -> float:
-    """At which rate units at home met an event for the first time in the step before, 1/s."""
+    """The rate at which local units met an event for the first time in the step before, 1/s."""
     seen, met, seconds = _one(BEFORE, {"canary": read.canary.id, "step": read.canary.step - 1, "event": event.value})
     if not seen or not seconds:
         return 0.0
@@ -178,7 +181,7 @@ def _local_rate(read: _Read, event: Event) -> float:
 
 
 def _missed(read: _Read) -> float:
-    """Calls that the canary would have had since its last one, at home's pace and the flag's share."""
+    """Calls that the canary would have had since its last one, at the local rate and the flag's share."""
     share = read.rules.steps[read.canary.step]
     if share >= ALL:
         return 0.0

@@ -1,1 +1,4 @@
-"""The canary's judge: counts in, a ruling with its reasons out. No database, no clock, no Django, so that it can be simulated."""
+"""The canary's judge: counts in, a ruling with its reasons out.
+
+No database, no clock, no Django, so that it can be simulated.
+"""

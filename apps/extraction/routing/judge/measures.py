@@ -1,4 +1,4 @@
-"""What both sides are judged by: the events that are counted once per unit, and the part of the capital that each bet has."""
+"""What both sides are judged by: events, counted once per unit, and the part of the capital of each bet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from apps.extraction.routing.judge.evidence import LESS, MORE, SLOWER, Multiples
 
 
 class Measure(enum.StrEnum):
-    """What a person is told about: the reason of a ruling is one of these."""
+    """What is measured. The reason for a ruling of harm is one of these."""
 
     ERRORS = "errors"
     LATENCY = "latency"
@@ -20,21 +20,21 @@ class Measure(enum.StrEnum):
 
 
 class Event(enum.StrEnum):
-    """What can happen to a unit. Counted at its first time in a step: who fails again and again is still one."""
+    """What can happen to a unit. Counted at its first time in a step: a unit that fails again still counts once."""
 
     SEEN = "seen"
     ERROR = "error"  # a call that its side did not answer, or answered with a fault
     ERRORS = "errors"  # three such calls within ten
-    SLOW = "slow"  # a call slower than 95 % of home's, beyond what is allowed: all calls have become slower
-    VERY_SLOW = "very_slow"  # slower than 99.9 %: a tail is told by what is so rare that not everybody has met it soon
+    SLOW = "slow"  # slower than 95 % of local calls, beyond what is allowed: all calls have become slower
+    VERY_SLOW = "very_slow"  # slower than 99.9 %: rare enough that a worse tail is not met by all units at once
     REFUSED = (
         "refused"  # a command that the rules refused, or whose answer says that it failed: a signature without a pass
     )
     ACCEPTED = (
         "accepted"  # a command that did what was asked: a document taken, a signature passed, a contract moved on
     )
-    COMPARED = "compared"  # the first query of its kind that shadowing asked of both sides
-    MISMATCHED = "mismatched"  # and that they answered differently, beyond noise
+    COMPARED = "compared"  # the first query of its kind that both sides were asked
+    MISMATCHED = "mismatched"  # and both sides answered differently, beyond noise
 
 
 class Bet(NamedTuple):
@@ -67,20 +67,21 @@ class Rules(Dto):
     step_seconds: int = 300
     # A healthy service is rolled back in at most this share of rollouts.
     false_rollback: float = 0.01
-    # Going on wants to know, at 95 %, that the canary fails by no more than this beyond home: an error rate, 0 to 1.
+    # To go on, it must be known at 95 % that the canary's error rate, 0 to 1, exceeds the local one by no more than
+    # this.
     tolerated_errors: float = 0.01
-    # Certain and still too small to matter: a difference of error rates below this rolls nothing back.
+    # A difference of error rates below this rolls nothing back, however certain it is.
     least_harm: float = 0.001
     least_units: int = 5
     least_compared: int = 5
     # Of the first comparisons of each person and query.
     allowed_mismatches: float = 0.005
-    # What a call may cost more for travelling.
+    # What a remote call may take longer: milliseconds, and a part of its time.
     allowed_slower_ms: float = 25
     allowed_slower: float = 0.5
-    # Without a canary's call for so long nothing is known.
+    # After so many seconds without a call of the canary nothing is known.
     silent_seconds: int = 30
-    # After so long without an answer a person is asked.
+    # After so many seconds without a decision a person is asked.
     patience_seconds: int = 1_800
     shadow_percent: float = 10
 

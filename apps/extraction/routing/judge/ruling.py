@@ -1,4 +1,7 @@
-"""The ruling at one look: harm, clear to go on, watching, or not known. Errs towards home: what is not known never goes on."""
+"""Rules on a canary: harm, clear to go on, watching, or not known.
+
+Errs to the local side: `not known` never goes on.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,20 @@ from apps.extraction.routing.judge import evidence
 from apps.extraction.routing.judge.evidence import Firsts
 from apps.extraction.routing.judge.measures import ALONE_PART, BETS, MISMATCHES_PART, Event, Measure, Rules
 
-# The canary would have been called so many times, and was not: by chance once in twenty thousand.
+# Calls that the canary would have had and did not have: by chance once in twenty thousand.
 MISSED = 10
-# Units that are not split as the flag says in a way that chance gives once in so many.
+# Units are not split as the flag says, to a degree that chance gives once in so many.
 SPLIT = 10_000
-# With nobody at home to compare with, at least this share of units may meet an error, and twice what was seen at home before. Where
-# nearly all may, nothing can be said.
+# Without a local side to compare with, at least this share of units may meet an error, and twice the local share of the
+# step before. If nearly all may, nothing can be said.
 ALONE_ALLOWED, ALONE_SILENT = 0.02, 0.9
 ALL = 100.0
-# Which percent of home's calls are faster.
+# The percentage of local calls that are faster.
 QUANTILES = {Event.SLOW: 95.0, Event.VERY_SLOW: 99.9}
 
 
 class Verdict(enum.StrEnum):
-    """What the judge says. Only `CLEAR` lets a canary go on, and only `HARM` takes it back."""
+    """The outcome of a ruling. Only `CLEAR` lets a canary go on, and only `HARM` rolls it back."""
 
     HARM = "harm"
     CLEAR = "clear"
@@ -33,7 +36,7 @@ class Verdict(enum.StrEnum):
 
 
 class Reason(enum.StrEnum):
-    """Why: each has its sentence in `explaining.py`."""
+    """The reason for a ruling. Each has its sentence in `explanation.py`."""
 
     ERRORS = "errors"
     LATENCY = "latency"
@@ -54,7 +57,7 @@ class Reason(enum.StrEnum):
 
 
 class Calls(NamedTuple):
-    """Calls of one side in the present step, and those that failed."""
+    """Calls of one side in the present step, and how many of them failed."""
 
     calls: int = 0
     errors: int = 0
@@ -66,12 +69,12 @@ class Calls(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """All that is known at one look. Shares in percent, times in seconds.
+    """The counts that one ruling is based on. Shares in percent, times in seconds.
 
-    `firsts`, `compared` and `mismatched` are of the whole rollout, `firsts` a period after the other; everything else is of the
-    present step. `observed_ago` is how long ago any process reported, None if none ever did; `missed` is how many calls the canary
-    would have had since its last. `local_failing_rate` and `local_slow_rate` are the rates at which units at home met their first error and
-    their first very slow call in the step before, 1/s.
+    `firsts`, `compared` and `mismatched` are of the whole rollout, `firsts` by period; everything else is of the
+    present step. `observed_ago` is how long ago any process reported, None if none has; `missed` is how many calls the
+    canary would have had since its last. `local_failing_rate` and `local_slow_rate` are the rates at which local units
+    met their first error and their first very slow call in the step before, 1/s.
     """
 
     step: int
@@ -95,7 +98,7 @@ class Observation(NamedTuple):
 
 
 class Ruling(NamedTuple):
-    """What was ruled, why, and the numbers behind it. `evidence` is by measure, with `all` for their sum; 1 is none."""
+    """A verdict, its reason and its numbers. `evidence` is by measure, with `all` for the sum; 1 means none."""
 
     verdict: Verdict
     reason: Reason
@@ -104,7 +107,7 @@ class Ruling(NamedTuple):
 
 
 def rule(rules: Rules, observation: Observation) -> Ruling:
-    """Look once. The same counts always give the same ruling."""
+    """Rule on one observation. The same counts always give the same ruling."""
     weighed = weigh(rules, observation)
     total = sum(weighed.values())
     numbers = _numbers(rules, observation)
@@ -127,13 +130,13 @@ def rule(rules: Rules, observation: Observation) -> Ruling:
 
 
 def weigh(rules: Rules, observation: Observation) -> dict[Measure, float]:
-    """The evidence of each measure; together they reach x with a probability of at most 1/x for a service that does no harm."""
-    found = dict.fromkeys(Measure, 0.0)
+    """The evidence of each measure; their sum reaches x with a probability of at most 1/x for a harmless service."""
+    by_measure = dict.fromkeys(Measure, 0.0)
     for bet in BETS:
-        found[bet.measure] += bet.part * evidence.capital(observation.firsts.get(bet.event, ()), bet.multiples)
+        by_measure[bet.measure] += bet.part * evidence.capital(observation.firsts.get(bet.event, ()), bet.multiples)
     if _is_too_small(rules, observation):
-        found[Measure.ERRORS] = min(found[Measure.ERRORS], 1.0)
-    found[Measure.MISMATCHES] = MISMATCHES_PART * evidence.above(
+        by_measure[Measure.ERRORS] = min(by_measure[Measure.ERRORS], 1.0)
+    by_measure[Measure.MISMATCHES] = MISMATCHES_PART * evidence.above(
         observation.mismatched, observation.compared, rules.allowed_mismatches
     )
     alone = {
@@ -141,32 +144,33 @@ def weigh(rules: Rules, observation: Observation) -> dict[Measure, float]:
         Measure.LATENCY: (observation.slow_units, observation.local_slow_rate),
     }
     for measure, (units, rate) in alone.items():
-        found[measure] += ALONE_PART * (
+        by_measure[measure] += ALONE_PART * (
             _beyond_before(observation, units, rate) if _is_alone(rules, observation) else 1.0
         )
-    return found
+    return by_measure
 
 
 def _beyond_before(observation: Observation, units: int, rate: float) -> float:
-    """Evidence that more units met something than twice what home's rate in the step before would give."""
+    """Evidence that more units met an event than twice the local rate in the step before would give."""
     allowed = max(ALONE_ALLOWED, -math.expm1(-2 * rate * observation.seconds))
     return 1.0 if allowed > ALONE_SILENT else evidence.above(units, observation.canary_units, allowed)
 
 
 def _is_too_small(rules: Rules, observation: Observation) -> bool:
-    """Whether the canary fails no more than home by a difference that matters, neither by calls nor by people.
+    """Whether the canary's error rate exceeds the local one by too little to matter, both by calls and by units.
 
-    By both: one who fails all day at home would hide a canary's failures among calls, and a long step those of its last minutes.
+    By both: a local unit that fails all day would hide a canary's failures among calls, and a long step hides those of
+    its last minutes among units.
     """
     if _is_alone(rules, observation):
         return False
-    here = observation.failing_units / observation.canary_units if observation.canary_units else 0.0
-    there = observation.local_failing_units / observation.local_units if observation.local_units else 0.0
-    return max(observation.canary.rate - observation.local.rate, here - there) < rules.least_harm
+    canary_rate = observation.failing_units / observation.canary_units if observation.canary_units else 0.0
+    local_rate = observation.local_failing_units / observation.local_units if observation.local_units else 0.0
+    return max(observation.canary.rate - observation.local.rate, canary_rate - local_rate) < rules.least_harm
 
 
 def _is_alone(rules: Rules, observation: Observation) -> bool:
-    """Whether everybody is on the canary's side, so that there is nobody to compare with."""
+    """Whether all people are on the canary's side, so that there is no local side to compare with."""
     return rules.steps[observation.step] >= ALL
 
 
@@ -176,7 +180,7 @@ def _heaviest(weighed: Mapping[Measure, float], *, alone: bool) -> Reason:
 
 
 def _unknown(rules: Rules, observation: Observation) -> Reason | None:
-    """What makes it impossible to say anything."""
+    """The reason why nothing can be said about the canary, if there is one."""
     if observation.observed_ago is None or observation.observed_ago > rules.silent_seconds:
         return Reason.NOT_OBSERVED if observation.seconds > rules.silent_seconds else None
     if observation.missed >= MISSED:
@@ -190,7 +194,7 @@ def _unknown(rules: Rules, observation: Observation) -> Reason | None:
 
 
 def _missing(rules: Rules, observation: Observation, total: float) -> Reason | None:
-    """What is still missing before the canary may go on."""
+    """The first condition for going on that does not hold yet, or None."""
     if total >= rules.false_rollback**-0.5:
         return Reason.DOUBT
     if observation.seconds < rules.step_seconds or observation.observed_ago is None:
@@ -232,7 +236,7 @@ def _numbers(rules: Rules, observation: Observation) -> dict[str, float]:
 
 
 def _heavier_slow(observation: Observation) -> Event:
-    """Of the two bets on slowness the one that has won more."""
+    """The event of the two bets on slowness that has won more."""
     won = {
         bet.event: bet.part * evidence.capital(observation.firsts.get(bet.event, ()), bet.multiples)
         for bet in BETS

@@ -1,1 +1,1 @@
-"""Comparisons of both sides' answers: kept masked, and counted."""
+"""Comparisons of both sides' answers: stored masked, and counted."""

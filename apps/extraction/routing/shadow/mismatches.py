@@ -1,4 +1,4 @@
-"""Shadow comparisons counted: by service and method, and by the fields in which the sides differ."""
+"""Counts of shadow comparisons: by service and method, and by the fields in which the sides differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from apps.core.flags.models import FlagChange
 
 
 class Tally(NamedTuple):
-    """One method's comparisons. The medians are in milliseconds; `noisy` counts answers that differ by themselves."""
+    """One method's comparisons. The medians are in milliseconds; `noisy` counts answers of one side that vary."""
 
     service: str
     method: str
@@ -26,7 +26,7 @@ class Tally(NamedTuple):
 
 
 class Present(NamedTuple):
-    """What was compared since the shadow was last turned. `failed` had no answer from the other side."""
+    """Comparisons since the shadow flag was last changed. `failed` had no answer from the other side."""
 
     matched: int
     mismatched: int
@@ -34,7 +34,7 @@ class Present(NamedTuple):
 
 
 class Field(NamedTuple):
-    """One field in which the sides differ, beyond noise. `noise` is how often a difference turned out to be one side's own."""
+    """A field in which the sides differ beyond noise. `noise`: how often a difference was one side's own variation."""
 
     service: str
     method: str
@@ -54,8 +54,8 @@ SELECT service, method, count(*),
     percentile_cont(0.5) WITHIN GROUP (ORDER BY primary_ms), percentile_cont(0.5) WITHIN GROUP (ORDER BY other_ms)
 FROM extraction_shadowcomparison WHERE %s = '' OR service = %s GROUP BY service, method ORDER BY service, method
 """
-# What is one side's own was subtracted from each comparison already. How much of it there is, is measured on those in which the
-# primary was asked twice whether anything differed or not.
+# One side's own variation was subtracted from each comparison already. Its rate is measured on the comparisons in which
+# the primary was asked twice whether anything differed or not.
 FIELDS = """
 WITH compared AS (
     SELECT service, method, count(*) AS all_of_them, count(*) FILTER (WHERE asked_twice) AS twice
@@ -80,7 +80,7 @@ FROM extraction_shadowcomparison WHERE service = %s AND compared_at >= (
 
 
 def present(service: str) -> Present:
-    """A service's comparisons since its shadow was last turned."""
+    """A service's comparisons since its shadow flag was last changed."""
     with connection.cursor() as cursor:
         changes = connection.ops.quote_name(FlagChange._meta.db_table)
         cursor.execute(PRESENT.format(changes=changes), [service, f"{service}_shadow"])
@@ -88,7 +88,7 @@ def present(service: str) -> Present:
 
 
 def tallies(service: str = "") -> list[Tally]:
-    """Each method that was shadowed, of one service or of all."""
+    """The counts of each shadowed method, of one service or of all."""
     with connection.cursor() as cursor:
         cursor.execute(TALLIES, [service, service])
         return [Tally(*row) for row in cursor.fetchall()]

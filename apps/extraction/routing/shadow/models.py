@@ -1,4 +1,4 @@
-"""What shadowing found out. Control data: it stays where the flags are."""
+"""The shadow comparisons. Control data: it stays in the database of the flags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from apps.core.seam.client.comparison import Verdict
 
 
 class ShadowComparison(models.Model):
-    """One query answered by both sides of a service. Free text in arguments and answers is masked before it gets here."""
+    """One query answered by both sides of a service.
+
+    Free text in arguments and answers is masked before it is stored.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     compared_at = models.DateTimeField(_("compared at"), db_default=Now())

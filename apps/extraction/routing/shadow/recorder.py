@@ -1,4 +1,4 @@
-"""Keeps what shadowing found, masked, and forgets it in time."""
+"""Stores shadow comparisons, masked, and deletes them when they expire."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ FROM jsonb_to_recordset(%s::jsonb) AS row(id uuid, service text, method text, ve
 """
 
 
-def record(found: Sequence[Compared]) -> None:
-    """Store comparisons in one statement, and tell whoever judges a canary."""
-    for compared in found:
+def record(comparisons: Sequence[Compared]) -> None:
+    """Store comparisons in one statement, and hand them to the canary's observer."""
+    for compared in comparisons:
         ctx = compared.sample.ctx
         if ctx.unit:
             observer.compared(compared.sample.operation, ctx.unit, compared.finding.verdict)
-    rows = msgspec.json.encode([_row(compared) for compared in found]).decode()
+    rows = msgspec.json.encode([_row(compared) for compared in comparisons]).decode()
     with connection.cursor() as cursor:
         cursor.execute(INSERT, [rows])
 
@@ -70,7 +70,7 @@ def _row(compared: Compared) -> dict[str, Any]:
 
 
 def forget() -> int:
-    """Delete what nobody will look at any more; how many."""
+    """Delete expired comparisons; returns how many."""
     now = timezone.now()
     matches, _ = ShadowComparison.objects.filter(
         verdict=Verdict.MATCH.value, compared_at__lt=now - MATCHES_KEPT
