@@ -127,11 +127,11 @@ def test_an_override_wants_two_people_two_reasons_a_day_and_is_used_once(service
     passed = next(check for check in checks if check.name == "team_trained")
     assert passed.holds
     assert passed.seen.startswith(requirements.OVERRIDDEN)
-    (record,) = requirements.pass_over(service, checks, asked.id)
+    (record,) = requirements.use_overrides(service, checks, asked.id)
     assert (record["asked_by"], record["confirmed_by"]) == (first, second)
     assert overrides.covering(service) == ()
     with pytest.raises(overrides.NotOverridden, match="any more"):
-        requirements.pass_over(service, checks, asked.id)
+        requirements.use_overrides(service, checks, asked.id)
     with pytest.raises(DatabaseError, match=r"[Cc]annot delete"), connection.cursor() as cursor:
         cursor.execute("DELETE FROM extraction_override WHERE id = %s", [asked.id])
 

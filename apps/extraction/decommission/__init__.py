@@ -1,1 +1,1 @@
-"""The end of a migration: a checklist whose items are checked with evidence, overrides by two people, and the old tables dropped."""
+"""The end of a migration: a checklist with evidence, overrides by two people, and the dropping of the old tables."""

@@ -1,4 +1,4 @@
-"""The last action of a migration: the checklist holds, a backup of the old tables was found whole, and they go."""
+"""The last action of a migration: check the checklist, back up the old tables, compare the backup, drop the tables."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ def checks(run: Run) -> list[Check]:
     listed = run.do(CHECKLIST, lambda: requirements.checks(run.service, run.initiator.who))
     if listed is None:
         listed = requirements.shown(run.service)
-    return [*old_tables.before(run.found, run.observed), *listed]
+    return [*old_tables.before(run.pair, run.observed), *listed]
 
 
 def decommission(run: Run) -> None:
-    """Use up the overrides that were needed, then take the old tables away. Raises: NotOverridden, NotDecommissioned, BackupFailed."""
+    """Use up the overrides that were needed, then drop the old tables.
+
+    Raises: NotOverridden, NotDecommissioned, BackupFailed.
+    """
     if not run.is_dry:
-        run.note(facts={"passed_over": requirements.pass_over(run.service, run.checks, run.record_id)})
-    old_tables.take_away(run)
+        run.note(facts={"passed_over": requirements.use_overrides(run.service, run.checks, run.record_id)})
+    old_tables.back_up_and_drop(run)
 
 
 DECOMMISSION = Action(

@@ -24,7 +24,7 @@ SHORT, DAY = timedelta(hours=1), timedelta(hours=24)
 
 
 class Item(NamedTuple):
-    """An item: what it is called, how long a finding counts, the check, and whether it takes more than some seconds."""
+    """An item: its name and title, how long a finding counts, the check, and whether that takes more than seconds."""
 
     name: str
     title: Any

@@ -1,4 +1,4 @@
-"""What a check answers."""
+"""The result of one check of the checklist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from apps.extraction.decommission.models import ItemState
 
 
 class Finding(NamedTuple):
-    """State, reason in a sentence, and what was seen. `valid_until` where it ends earlier than the item's own limit."""
+    """State, reason in a sentence, and evidence. `valid_until` is given if it is earlier than the item's own limit."""
 
     state: ItemState
     reason: str
@@ -22,15 +22,15 @@ Run = Callable[[str], Finding]
 
 
 def holds(reason: str, *, valid_until: datetime | None = None, **evidence: Any) -> Finding:
-    """It is so."""
+    """The finding that the item holds."""
     return Finding(ItemState.HOLDS, reason, evidence, valid_until)
 
 
 def fails(reason: str, **evidence: Any) -> Finding:
-    """It is not so."""
+    """The finding that the item does not hold."""
     return Finding(ItemState.FAILS, reason, evidence)
 
 
 def not_known(reason: str, **evidence: Any) -> Finding:
-    """Nobody could say."""
+    """The finding that the check could not decide."""
     return Finding(ItemState.NOT_KNOWN, reason, evidence)

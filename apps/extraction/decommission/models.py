@@ -1,4 +1,4 @@
-"""What the checklist found, who has signed for what, and which item two people have passed over. Control data, like the moves."""
+"""The checklist's results, sign-offs and overrides. Control data, like the record of actions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.core.ids import new_id
 
 
 class ItemState(models.TextChoices):
-    """What is known of an item. Whatever does not hold stands against a decommissioning."""
+    """The state of an item. Any state but `holds` stands against a decommissioning."""
 
     HOLDS = "holds", _("holds")
     FAILS = "fails", _("fails")
@@ -20,7 +20,7 @@ class ItemState(models.TextChoices):
 
 
 class ChecklistResult(models.Model):
-    """One check of one item, with what it saw. It counts until `valid_until`; from then on nothing is known."""
+    """One check of one item, with its evidence. It counts until `valid_until`; from then on the item is not known."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     service = models.CharField(_("service"), max_length=32)
@@ -43,7 +43,7 @@ class ChecklistResult(models.Model):
 
 
 class SignOff(models.Model):
-    """A person's word for what no machine can see. It is never changed and never deleted; it ends."""
+    """A person's statement about what no program can check. It is never changed and never deleted; it expires."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     service = models.CharField(_("service"), max_length=32)
@@ -66,7 +66,7 @@ class SignOff(models.Model):
 
 
 class Override(models.Model):
-    """An item, or all, passed over once, by two people with a reason each. Kept for ever."""
+    """An item, or all, overridden once by two people with a reason each. Kept for ever."""
 
     ALL = "all"
 

@@ -1,4 +1,4 @@
-"""The end of a migration: the old tables go, once a backup of them was restored and found the same, and so does the local route."""
+"""Drops the old tables, once a backup of them was restored and found the same, and ends the local route."""
 
 from __future__ import annotations
 
@@ -27,39 +27,37 @@ DROP = Step("drop", _("drop: the old tables"))
 
 
 class NotDecommissioned(ActionFailed):
-    """The backup is not what the tables were: nothing was taken away."""
+    """The restored backup differs from the tables: nothing was dropped."""
 
 
-def before(found: Pair, observed: Observed) -> list[Check]:
-    """What has to be so before the old tables go."""
-    is_everyone = migration.is_everyone(found.service)
+def before(pair: Pair, observed: Observed) -> list[Check]:
+    """The checks before the old tables are dropped."""
+    is_everyone = migration.is_everyone(pair.service)
     return [
         Check("stage", observed.stage is Stage.COMMITTED, f"the stage is {observed.stage}"),
         Check(
             "remote",
             is_everyone,
-            "everybody's calls go there" if is_everyone else "some calls are served locally still",
+            "every call is remote" if is_everyone else "some calls are served locally still",
         ),
-        Check(
-            "address", found.service in settings.SEAM_AWAY, settings.SEAM_AWAY.get(found.service, "none in SEAM_AWAY")
-        ),
+        Check("address", pair.service in settings.SEAM_AWAY, settings.SEAM_AWAY.get(pair.service, "none in SEAM_AWAY")),
         _tools(),
     ]
 
 
-def take_away(run: Run) -> None:
-    """Back up, restore, compare; then drop the old tables and leave the platform the right to read. The facts stand in the record.
+def back_up_and_drop(run: Run) -> None:
+    """Back up, restore, compare; then drop the old tables, and leave the platform only the right to read the new ones.
 
-    Raises: NotDecommissioned, BackupFailed.
+    The facts are noted in the record. Raises: NotDecommissioned, BackupFailed.
     """
-    found, service = run.found, run.service
-    tables = replication.tables_of(found.shared, service)
+    pair, service = run.pair, run.service
+    tables = replication.tables_of(pair.shared, service)
     file = Path(settings.BACKUP_ROOT) / f"{service}-{secrets.token_hex(4)}.dump"
     run.do(BACKUP, lambda: _back_up(tables, file), file.name)
-    rows = run.do(COMPARE, lambda: _restored_and_compared(found.shared, service, tables, file))
-    # First the right to write there: should this die before the tables are gone, it is done again from here.
-    run.do(GRANTS, lambda: _leave_reading(found.own, service))
-    run.do(DROP, lambda: _drop(found.shared, service, tables))
+    rows = run.do(COMPARE, lambda: _restored_and_compared(pair.shared, service, tables, file))
+    # The grants come first: if this process dies before the tables are dropped, the action is done again from here.
+    run.do(GRANTS, lambda: _leave_reading(pair.own, service))
+    run.do(DROP, lambda: _drop(pair.shared, service, tables))
     if not run.is_dry:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         run.note(facts={"backup": str(file), "sha256": digest, "tables": len(tables), "rows": rows})
@@ -73,13 +71,13 @@ def _back_up(tables: tuple[str, ...], file: Path) -> None:
 
 def _drop(shared: Connection, service: str, tables: tuple[str, ...]) -> None:
     with shared.transaction():
-        named = sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)
-        shared.execute(sql.SQL("DROP TABLE {}").format(named))
+        table_list = sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)
+        shared.execute(sql.SQL("DROP TABLE {}").format(table_list))
         shared.execute("DELETE FROM django_migrations WHERE app = ANY(%s)", [list(labels_of(service))])
 
 
 def _leave_reading(own: Connection, service: str) -> None:
-    """The first role is the platform's: from now on it reads, for the admin, and everything else goes through the service."""
+    """Leave the platform's role, the first one, only SELECT, for the admin; all else goes through the service."""
     platform = settings.DATABASE_APP_ROLES[0]
     tables = sql.SQL(", ").join(sql.Identifier("public", name) for name in replication.tables_of(own, service))
     role = sql.Identifier(platform)
@@ -94,7 +92,10 @@ def _leave_reading(own: Connection, service: str) -> None:
 
 
 def _restored_and_compared(shared: Connection, service: str, tables: tuple[str, ...], file: Path) -> int:
-    """Restore into a database of its own beside the shared one and compare every row. The rows; raises NotDecommissioned."""
+    """Restore into a scratch database on the shared server and compare every row; returns the number of rows.
+
+    Raises: NotDecommissioned.
+    """
     scratch = f"lc_check_{service}_{secrets.token_hex(4)}"
     shared.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(scratch)))
     try:
@@ -102,12 +103,12 @@ def _restored_and_compared(shared: Connection, service: str, tables: tuple[str, 
         with connections.control(SHARED, options="", database=scratch) as restored:
             rows = 0
             for name in tables:
-                ours, theirs = checksums.content(shared, name), checksums.content(restored, name)
-                if ours != theirs:
+                original, copy = checksums.content(shared, name), checksums.content(restored, name)
+                if original != copy:
                     raise NotDecommissioned(
-                        f"{name}: {ours.rows} rows, {theirs.rows} in the restored backup, or not the same"
+                        f"{name}: {original.rows} rows, {copy.rows} in the restored backup, or not the same"
                     )
-                rows += ours.rows
+                rows += original.rows
             return rows
     finally:
         shared.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(scratch)))
@@ -115,7 +116,7 @@ def _restored_and_compared(shared: Connection, service: str, tables: tuple[str, 
 
 def _tools() -> Check:
     try:
-        found = [pg_dump.find(tool) for tool in ("pg_dump", "pg_restore")]
+        paths = [pg_dump.find(tool) for tool in ("pg_dump", "pg_restore")]
     except pg_dump.BackupFailed as error:
         return Check("backup tools", False, str(error))
-    return Check("backup tools", True, ", ".join(Path(path).name for path in found))
+    return Check("backup tools", True, ", ".join(Path(path).name for path in paths))

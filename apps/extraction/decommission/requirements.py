@@ -1,4 +1,4 @@
-"""What a decommissioning asks of the checklist: everything that can be looked at within seconds is looked at anew."""
+"""The checklist as checks of a decommissioning: items that take only seconds are checked again."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from apps.extraction.state.checks import Check
 
 
 def checks(service: str, who: str) -> list[Check]:
-    """Look again, and say of each item whether it stands in the way of this person."""
-    return [_check(one, who) for one in run(service, short())]
+    """Check the short items again; each item as a check of whether it stands in the way of `who`."""
+    return [_check(item, who) for item in run(service, short())]
 
 
 def shown(service: str) -> list[Check]:
-    """The same from what is known already, for a plan."""
-    return [_check(one, "") for one in standing(service)]
+    """The same from the last results, for a plan."""
+    return [_check(item, "") for item in standing(service)]
 
 
-def pass_over(service: str, made: list[Check], move_id: UUID) -> list[dict[str, Any]]:
-    """Use up the overrides that were needed; who has passed over what, for the record. Raises: NotOverridden."""
-    needed = [check.name for check in made if check.holds and check.seen.startswith(OVERRIDDEN)]
+def use_overrides(service: str, checks: list[Check], move_id: UUID) -> list[dict[str, Any]]:
+    """Use up the overrides that were needed; returns them for the record. Raises: NotOverridden."""
+    needed = [check.name for check in checks if check.holds and check.seen.startswith(OVERRIDDEN)]
     return [
         {
-            "item": one.item,
-            "asked_by": one.asked_by,
-            "asked_reason": one.asked_reason,
-            "confirmed_by": one.confirmed_by,
-            "confirmed_reason": one.confirmed_reason,
+            "item": override.item,
+            "asked_by": override.asked_by,
+            "asked_reason": override.asked_reason,
+            "confirmed_by": override.confirmed_by,
+            "confirmed_reason": override.confirmed_reason,
         }
-        for one in overrides.use(service, needed, move_id)
+        for override in overrides.use(service, needed, move_id)
     ]
 
 
-OVERRIDDEN = "passed over by two people: "
+OVERRIDDEN = "overridden by two people: "
 
 
-def _check(one: ItemStanding, who: str) -> Check:
-    holds, seen = one.holds, one.reason
-    if holds and one.item == sign_offs.TRAINED and who and sign_offs.signed_by(one.service, who):
-        holds, seen = False, "signed by the one who decommissions: somebody else has to"
-    if not holds and one.is_overridden:
-        return Check(one.item, True, f"{OVERRIDDEN}{seen}")
-    return Check(one.item, holds, seen if holds or one.state != "not_known" else f"not known: {seen}")
+def _check(item: ItemStanding, who: str) -> Check:
+    holds, seen = item.holds, item.reason
+    if holds and item.item == sign_offs.TRAINED and who and sign_offs.signed_by(item.service, who):
+        holds, seen = False, "signed by the person who decommissions: another person has to sign"
+    if not holds and item.is_overridden:
+        return Check(item.item, True, f"{OVERRIDDEN}{seen}")
+    return Check(item.item, holds, seen if holds or item.state != "not_known" else f"not known: {seen}")

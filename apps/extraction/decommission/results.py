@@ -1,4 +1,4 @@
-"""How each item stands: what its last check found, as long as that counts. And checking again."""
+"""The standing of each item: the result of its last check while that is valid. Runs checks again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class ItemStanding(NamedTuple):
-    """An item of a service now. `state` is an ItemState; `checked_at` and what follows is None where it was never checked."""
+    """An item of a service now. `state` is an ItemState; the fields from `checked_at` on are None if never checked."""
 
     service: str
     item: str
@@ -40,12 +40,12 @@ class ItemStanding(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether it stands against nothing by itself."""
+        """Whether the item holds, overrides apart."""
         return self.state == ItemState.HOLDS
 
 
 def standing(service: str) -> tuple[ItemStanding, ...]:
-    """Every item of a service, from what the last checks have found; nothing is checked."""
+    """Every item of a service by the results of the last checks; nothing is checked."""
     newest = {
         result.item: result
         for result in ChecklistResult.objects.filter(service=service, item__in=ITEMS)
@@ -57,7 +57,7 @@ def standing(service: str) -> tuple[ItemStanding, ...]:
 
 
 def run(service: str, names: Iterable[str] = ()) -> tuple[ItemStanding, ...]:
-    """Check some items again, or all; then how everything stands."""
+    """Check the named items, or all, again; returns the standing of all items."""
     for name in names or ITEMS:
         _check(service, ITEMS[name])
     return standing(service)
@@ -74,7 +74,7 @@ def _check(service: str, item: Item) -> None:
         finding = item.check(service)
     except (psycopg.Error, DatabaseError, DomainError, connections.NoWay, TwoPrimaries, OSError) as error:
         finding = not_known(f"{type(error).__name__}: {error}".strip())
-    except Exception as error:  # a check that breaks knows nothing, and the others are still to be made
+    except Exception as error:  # a broken check decides nothing, and the other checks still run
         log.exception("check_broken", service=service, item=item.name)
         finding = not_known(f"the check itself has failed: {error!r}")
     now = timezone.now()

@@ -1,1 +1,1 @@
-"""The items of the checklist, a module for each subject; every check looks for itself."""
+"""The items of the checklist, a module for each subject; each check reads its own evidence."""

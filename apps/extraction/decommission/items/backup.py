@@ -1,4 +1,4 @@
-"""backup_verified: the newest backup was restored into scratch databases and compared, row by row, and is not older than a day."""
+"""backup_verified: the newest backup is at most a day old, and was restored on scratch and compared by row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMIT = timedelta(hours=24)
 
 
 def backup_verified(service: str) -> Finding:
-    """Restore the newest backup, compare it, and drop it again."""
+    """Restore the newest backup, compare it, and drop the restored databases."""
     root = Path(settings.BACKUP_ROOT)
     try:
         with repository.held(root, writing=False):
@@ -37,29 +37,36 @@ def backup_verified(service: str) -> Finding:
         return fails(f"{error}".strip())
 
 
-def _verified(service: str, kept: repository.Backup) -> Finding:
-    made = kept.manifest
-    seen: dict[str, Any] = {"backup": made.id, "cut_at": made.cut_at.isoformat(), "homes": made.primaries}
-    if timezone.now() - made.cut_at > LIMIT:
-        return fails(f"the newest backup, {made.id}, is older than a day: manage.py backup", **seen)
-    if missing := _missing(service, made):
-        return fails(f"{made.id} does not hold {missing}", **seen)
-    count = restore.check_files(kept)
-    with targets.scratch([database.alias for database in made.databases]) as target:
-        restore.require_target(kept, target, replace=False)
-        done = restore.restore(kept, target)
-    seen |= {
-        "objects": count,
-        "databases": [one._asdict() for one in done.compared],
-        "files": {database.file: database.sha256 for database in made.databases},
+def _verified(service: str, newest: repository.Backup) -> Finding:
+    manifest = newest.manifest
+    evidence: dict[str, Any] = {
+        "backup": manifest.id,
+        "cut_at": manifest.cut_at.isoformat(),
+        "homes": manifest.primaries,
     }
-    rows = sum(one.rows for one in done.compared)
-    words = f"{made.id} was restored: {rows} rows and {count} objects are the same"
-    return holds(words, valid_until=made.cut_at + LIMIT, **seen)
+    if timezone.now() - manifest.cut_at > LIMIT:
+        return fails(f"the newest backup, {manifest.id}, is older than a day: manage.py backup", **evidence)
+    if missing := _missing(service, manifest):
+        return fails(f"{manifest.id} does not hold {missing}", **evidence)
+    count = restore.check_files(newest)
+    with targets.scratch([database.alias for database in manifest.databases]) as target:
+        restore.require_target(newest, target, replace=False)
+        restored = restore.restore(newest, target)
+    evidence |= {
+        "objects": count,
+        "databases": [database._asdict() for database in restored.compared],
+        "files": {database.file: database.sha256 for database in manifest.databases},
+    }
+    rows = sum(database.rows for database in restored.compared)
+    words = f"{manifest.id} was restored: {rows} rows and {count} objects are the same"
+    return holds(words, valid_until=manifest.cut_at + LIMIT, **evidence)
 
 
-def _missing(service: str, made: Manifest) -> str:
-    """What of this service is not in the backup: its table of commands, in the database that was its primary."""
-    primary = made.primaries.get(service)
-    database = next((one for one in made.databases if one.alias == primary), None)
+def _missing(service: str, manifest: Manifest) -> str:
+    """What of the service the backup lacks: its table of commands, in the database that was its primary.
+
+    Empty if nothing.
+    """
+    primary = manifest.primaries.get(service)
+    database = next((candidate for candidate in manifest.databases if candidate.alias == primary), None)
     return "" if database and f"{service}_command" in database.tables else f"the tables of {service}"

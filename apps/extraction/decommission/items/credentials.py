@@ -1,4 +1,4 @@
-"""credentials_revoked: nobody who serves people, and nobody else, has a right left on the old tables."""
+"""credentials_revoked: no role of the platform, and no other role, has a right left on the old tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from apps.extraction.decommission.findings import Finding, fails, holds
 from apps.extraction.relocation.access import KEEPERS
 from apps.extraction.state import stages
 
-# Asked as the server answers: by grants to a role, to everybody, by membership, for a table or for one of its columns.
+# All rights that the server grants: to a role, to PUBLIC, by membership, on a table or on one of its columns.
 RIGHTS = """
 SELECT r.rolname, c.relname FROM pg_class c CROSS JOIN pg_roles r
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'S') AND c.relname ~ %(p)s
@@ -20,15 +20,15 @@ ORDER BY 1, 2
 
 
 def credentials_revoked(service: str) -> Finding:
-    """Whose credentials still open the old tables."""
-    with stages.pair(service) as found:
-        tables = replication.tables_of(found.shared, service)
+    """Whether a role still has a right on the old tables."""
+    with stages.pair(service) as pair:
+        tables = replication.tables_of(pair.shared, service)
         if not tables:
             return holds("the old tables are gone")
-        given = {"p": replication.pattern_of(service), "k": KEEPERS}
-        rows = found.shared.execute(RIGHTS, given).fetchall()
+        parameters = {"p": replication.pattern_of(service), "k": KEEPERS}
+        rows = pair.shared.execute(RIGHTS, parameters).fetchall()
     left = sorted({f"{role} on {table}" for role, table in rows})
     if left:
         roles = sorted({str(role) for role, _ in rows})
         return fails(f"rights are left: {', '.join(roles)} on {len(left)} tables", left=left[:50])
-    return holds(f"nobody has a right on {len(tables)} old tables", tables=len(tables))
+    return holds(f"no role has a right on {len(tables)} old tables", tables=len(tables))

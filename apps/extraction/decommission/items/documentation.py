@@ -1,4 +1,4 @@
-"""documentation_updated: pages are there in both languages, and every command that they name is one that this build understands."""
+"""documentation_updated: pages exist in both languages, and this build understands every command in them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ PLACEHOLDER = re.compile(r"\$\{?SERVICE\}?|\bSERVICE\b|<service>")
 
 
 def documentation_updated(service: str) -> Finding:
-    """What is missing, and which commands there are not."""
+    """Which pages are missing, and which of their commands do not exist."""
     base = Path(settings.BASE_DIR)
     try:
         runbooks = list(_runbooks())
     except monitoring.NoRules as error:
-        return fails(f"which runbooks there have to be is not known: {error}")
+        return fails(f"the required runbooks are not known: {error}")
     wanted = [
         base / "apps" / service / "README.md",
         *(base / page for page in PAGES),
@@ -49,7 +49,7 @@ def documentation_updated(service: str) -> Finding:
     wrong = [
         f"{page.relative_to(base)}: {words}" for page in pages for words in wrong_commands(page.read_text(), service)
     ]
-    seen: dict[str, Any] = {
+    evidence: dict[str, Any] = {
         "pages": len(pages),
         "runbooks": len(runbooks),
         "missing": missing[:50],
@@ -57,9 +57,9 @@ def documentation_updated(service: str) -> Finding:
     }
     if missing or wrong:
         words = [f"{len(missing)} pages are missing: {missing[0]}"] if missing else []
-        words += [f"{len(wrong)} commands are none: {wrong[0]}"] if wrong else []
-        return fails("; ".join(words), **seen)
-    return holds(f"{len(pages)} pages, {len(runbooks)} of them runbooks; every command in them is known", **seen)
+        words += [f"{len(wrong)} commands do not exist: {wrong[0]}"] if wrong else []
+        return fails("; ".join(words), **evidence)
+    return holds(f"{len(pages)} pages, {len(runbooks)} of them runbooks; every command in them is known", **evidence)
 
 
 def wrong_commands(text: str, service: str) -> Iterator[str]:
@@ -89,23 +89,23 @@ def _runbooks() -> Iterator[str]:
 
 
 def _wrong(line: str) -> Iterator[str]:
-    """What a command says of its arguments itself, when it only reads them."""
+    """The error of a command's own parser about its arguments, if there is one."""
     try:
-        verb, *rest = shlex.split(line, comments=True)
+        name, *rest = shlex.split(line, comments=True)
     except ValueError as error:
         yield f"manage.py {line}: {error}"
         return
-    known = get_commands()
-    if verb not in known:
-        yield f"manage.py {verb}: there is no such command"
+    commands = get_commands()
+    if name not in commands:
+        yield f"manage.py {name}: there is no such command"
         return
-    app = known[verb]
-    command = app if isinstance(app, BaseCommand) else load_command_class(app, verb)
-    said = io.StringIO()
+    app = commands[name]
+    command = app if isinstance(app, BaseCommand) else load_command_class(app, name)
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            command.create_parser("manage.py", verb).parse_args(rest)
+        with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
+            command.create_parser("manage.py", name).parse_args(rest)
     except (CommandError, SystemExit) as error:
         if "--help" not in rest:
-            words = (said.getvalue().strip().splitlines() or [str(error)])[-1]
+            words = (output.getvalue().strip().splitlines() or [str(error)])[-1]
             yield f"manage.py {line.strip()}: {words}"

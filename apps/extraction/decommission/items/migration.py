@@ -1,4 +1,4 @@
-"""all_services_migrated: this service's data are moved for good and everybody is served there; and how far the platform is."""
+"""all_services_migrated: the service's data are relocated for good and every call is remote."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ DONE = (Stage.COMMITTED, Stage.DECOMMISSIONED)
 
 def all_services_migrated(service: str) -> Finding:
     """The stage of this service and its share of calls; the platform's stages as evidence."""
-    found = platform()
-    done = sorted(name for name, stage in found.items() if stage in DONE)
-    seen: dict[str, Any] = {"stages": found, "migrated": len(done), "services": len(found)}
-    words = f"{len(done)} of {len(found)} services are moved for good"
-    stage = found.get(service, "not movable: no database of its own is configured")
+    by_service = platform()
+    done = sorted(name for name, stage in by_service.items() if stage in DONE)
+    evidence: dict[str, Any] = {"stages": by_service, "migrated": len(done), "services": len(by_service)}
+    words = f"{len(done)} of {len(by_service)} services are moved for good"
+    stage = by_service.get(service, "not movable: no database of its own is configured")
     if stage not in DONE:
-        return fails(f"the stage of {service} is {stage}; {words}", **seen)
+        return fails(f"the stage of {service} is {stage}; {words}", **evidence)
     if not is_everyone(service):
-        return fails(f"some calls of {service} are served locally still; {words}", **seen)
-    return holds(f"{service} is {stage} and everybody is served there; {words}", **seen)
+        return fails(f"some calls of {service} are served locally still; {words}", **evidence)
+    return holds(f"{service} is {stage} and every call is remote; {words}", **evidence)
 
 
 def platform() -> dict[str, str]:
-    """The stage of every service whose data may move, or what hinders the look."""
+    """The stage of every service whose data can be relocated, or why it is not known."""
     return {service: _stage(service) for service in topology.entries() if primaries.is_movable(service)}
 
 

@@ -1,4 +1,4 @@
-"""monitoring_configured, no_open_alerts, no_traffic_at_home: what Prometheus says of a service. What it does not know is no success."""
+"""monitoring_configured, no_open_alerts, no_traffic_at_home: Prometheus on a service. Missing data never hold."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from apps.extraction.decommission.findings import Finding, Run, fails, holds, no
 
 RULES = "migrations_playbook/alerting/rules.yml"
 QUIET_HOURS = 24
-# `increase` does not see the call with which a counter appears: one that was not there then counts as a whole.
+# `increase` misses the call with which a counter appears: a counter that did not exist then counts as a whole.
 COUNTED = "sum((max_over_time({one}[{{hours}}h]) unless {one} offset {{hours}}h) or increase({one}[{{hours}}h]))"
-# Whichever process called: what the local side answered of this service, and whether calls were counted meanwhile.
+# Over all calling processes: the calls that the local side answered, and whether calls were counted meanwhile.
 LOCAL = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="home"}}')
 REMOTE = COUNTED.format(one='seam_call_seconds_count{{service="{service}",side="away"}}')
 INSTEAD = COUNTED.format(one='seam_fallbacks_total{{service="{service}"}}')
@@ -26,12 +26,12 @@ SINCE = 'count(count_over_time(seam_call_seconds_count{{service="{service}"}}[5m
 
 
 class NoRules(Exception):
-    """The file of alert rules is not there, or cannot be read."""
+    """The file of alert rules does not exist, or cannot be read."""
 
 
-def _asking(check: Run) -> Run:
+def _prometheus_check(check: Run) -> Run:
     @wraps(check)
-    def asked(service: str) -> Finding:
+    def checked(service: str) -> Finding:
         try:
             return check(service)
         except (prometheus.NoPrometheus, NoRules) as error:
@@ -39,7 +39,7 @@ def _asking(check: Run) -> Run:
         except (prometheus.Unanswered, KeyError, TypeError) as error:
             return not_known(f"Prometheus: {error}")
 
-    return asked
+    return checked
 
 
 def alerts() -> dict[str, dict[str, Any]]:
@@ -52,7 +52,7 @@ def alerts() -> dict[str, dict[str, Any]]:
         raise NoRules(f"{RULES} cannot be read: {error}") from error
 
 
-@_asking
+@_prometheus_check
 def monitoring_configured(service: str) -> Finding:
     """Every alert is loaded and evaluated, and the service's processes are scraped."""
     wanted = alerts()
@@ -67,33 +67,33 @@ def monitoring_configured(service: str) -> Finding:
     problems = []
     if missing := sorted(wanted.keys() - loaded.keys()):
         problems.append(f"not loaded: {', '.join(missing)}")
-    if sick := sorted(name for name in wanted if loaded.get(name, "ok") != "ok"):
-        problems.append(f"not evaluated: {', '.join(sick)}")
+    if unhealthy := sorted(name for name in wanted if loaded.get(name, "ok") != "ok"):
+        problems.append(f"not evaluated: {', '.join(unhealthy)}")
     targets = {target["scrapeUrl"]: target["health"] for target in _targets(service)}
     if not targets:
         problems.append(f"no target of {service} is scraped")
     if down := sorted(url for url, health in targets.items() if health != "up"):
         problems.append(f"down: {', '.join(down)}")
-    seen: dict[str, Any] = {"alerts": len(wanted), "loaded": len(wanted.keys() & loaded.keys()), "targets": targets}
+    evidence: dict[str, Any] = {"alerts": len(wanted), "loaded": len(wanted.keys() & loaded.keys()), "targets": targets}
     if problems:
-        return fails("; ".join(problems), **seen)
-    return holds(f"{len(wanted)} alerts are loaded, {len(targets)} targets are up", **seen)
+        return fails("; ".join(problems), **evidence)
+    return holds(f"{len(wanted)} alerts are loaded, {len(targets)} targets are up", **evidence)
 
 
 def _targets(service: str) -> list[dict[str, Any]]:
-    """Those that are named after the service, or stand where it listens."""
-    away = urlsplit(settings.SEAM_AWAY.get(service, "")).netloc
+    """The scrape targets that are named after the service, or have its address."""
+    remote = urlsplit(settings.SEAM_AWAY.get(service, "")).netloc
     return [
         target
         for target in prometheus.ask("targets", state="active")["activeTargets"]
         if service in {target["labels"].get(name) for name in ("lifted", "service", "job")}
-        or (away and urlsplit(target["scrapeUrl"]).netloc == away)
+        or (remote and urlsplit(target["scrapeUrl"]).netloc == remote)
     ]
 
 
-@_asking
+@_prometheus_check
 def no_open_alerts(service: str) -> Finding:
-    """Nothing fires that is of this service, or of the platform as a whole."""
+    """No alert of this service, or of the platform as a whole, fires."""
     firing = [
         alert["labels"]
         for alert in prometheus.ask("alerts")["alerts"]
@@ -112,13 +112,13 @@ def _concerns(labels: dict[str, str], service: str) -> bool:
     return not named or service in named
 
 
-@_asking
+@_prometheus_check
 def no_local_traffic(service: str) -> Finding:
-    """For so many hours nothing of this service was answered locally, while calls were counted and made."""
-    given = {"service": service, "hours": QUIET_HOURS}
-    ask: Callable[[str], float | None] = lambda query: prometheus.value(query.format(**given))  # noqa: E731 - four times
+    """Within QUIET_HOURS no call of this service was answered locally, while calls were made and counted."""
+    labels = {"service": service, "hours": QUIET_HOURS}
+    ask: Callable[[str], float | None] = lambda query: prometheus.value(query.format(**labels))  # noqa: E731 - four times
     local, remote, instead, since = ask(LOCAL), ask(REMOTE), ask(INSTEAD), ask(SINCE)
-    seen: dict[str, Any] = {
+    evidence: dict[str, Any] = {
         "hours": QUIET_HOURS,
         "at_home": local,
         "away": remote,
@@ -127,12 +127,13 @@ def no_local_traffic(service: str) -> Finding:
     }
     if local or instead:
         return fails(
-            f"the local service answered {(local or 0) + (instead or 0):.0f} calls within {QUIET_HOURS} hours", **seen
+            f"the local service answered {(local or 0) + (instead or 0):.0f} calls within {QUIET_HOURS} hours",
+            **evidence,
         )
     if not since:
-        return not_known(f"calls of {service} have not been counted for {QUIET_HOURS} hours", **seen)
+        return not_known(f"calls of {service} have not been counted for {QUIET_HOURS} hours", **evidence)
     if not remote:
-        return not_known(f"nobody has called {service} within {QUIET_HOURS} hours, locally or remotely", **seen)
+        return not_known(f"{service} was not called within {QUIET_HOURS} hours, locally or remotely", **evidence)
     return holds(
-        f"the local service answered nothing within {QUIET_HOURS} hours, and {remote:.0f} calls were remote", **seen
+        f"the local service answered nothing within {QUIET_HOURS} hours, and {remote:.0f} calls were remote", **evidence
     )

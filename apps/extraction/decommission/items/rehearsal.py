@@ -1,4 +1,4 @@
-"""rollback_rehearsed: the way back was walked lately, on copies or for real."""
+"""rollback_rehearsed: a rollback was done within LIMIT, on copies or for real."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from apps.extraction.decommission.findings import Finding, fails, holds
 from apps.extraction.state.models import Move, Outcome
 
 LIMIT = timedelta(days=30)
-VERBS = ("rehearse", "rollback")
+ACTIONS = ("rehearse", "rollback")
 
 
 def rollback_rehearsed(service: str) -> Finding:
-    """The latest rehearsal or rollback that came to its end."""
+    """The latest completed rehearsal or rollback, if it is recent enough."""
     move = (
-        Move.objects.filter(service=service, verb__in=VERBS, outcome=Outcome.DONE, ended_at__isnull=False)
+        Move.objects.filter(service=service, verb__in=ACTIONS, outcome=Outcome.DONE, ended_at__isnull=False)
         .order_by("-ended_at")
         .first()
     )
     if move is None or move.ended_at is None:
         return fails(f"no rollback was ever rehearsed: manage.py extraction {service} rehearse")
-    seen = {"move": str(move.id), "verb": move.verb, "ended_at": move.ended_at.isoformat(), "who": move.who}
+    evidence = {"move": str(move.id), "verb": move.verb, "ended_at": move.ended_at.isoformat(), "who": move.who}
     if timezone.now() - move.ended_at > LIMIT:
-        return fails(f"the last {move.verb} was on {move.ended_at:%Y-%m-%d}, more than {LIMIT.days} days ago", **seen)
-    return holds(f"{move.verb} on {move.ended_at:%Y-%m-%d} by {move.who}", valid_until=move.ended_at + LIMIT, **seen)
+        return fails(
+            f"the last {move.verb} was on {move.ended_at:%Y-%m-%d}, more than {LIMIT.days} days ago", **evidence
+        )
+    return holds(
+        f"{move.verb} on {move.ended_at:%Y-%m-%d} by {move.who}", valid_until=move.ended_at + LIMIT, **evidence
+    )

@@ -1,4 +1,4 @@
-"""team_trained and retention_agreed: what a person has to say, with their name, and what ends."""
+"""team_trained and retention_agreed: statements that a person signs for, and that expire."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.extraction.decommission.models import SignOff
 TRAINED, RETENTION = "team_trained", "retention_agreed"
 LASTS = {TRAINED: timedelta(days=180), RETENTION: timedelta(days=365)}
 WORDS = {
-    TRAINED: "the team was trained in running {service} apart",
+    TRAINED: "the team was trained in running {service} as a process of its own",
     RETENTION: "it was agreed how long the backup of the old tables of {service} is kept",
 }
 
@@ -22,7 +22,11 @@ class NotSigned(Exception):
 
 
 def sign_off(service: str, item: str, who: str, statement: str, keep_days: int | None = None) -> SignOff:
-    """Sign for an item. The backup of the old tables holds personal data (152-FZ): it is kept for days that are said. Raises: NotSigned."""
+    """Sign for an item.
+
+    The backup of the old tables holds personal data (152-FZ): `keep_days` says how many days it is kept. Raises:
+    NotSigned.
+    """
     if item not in LASTS:
         raise NotSigned(f"{item} is nothing that a person signs for")
     if not who.strip() or not statement.strip():
@@ -40,37 +44,37 @@ def sign_off(service: str, item: str, who: str, statement: str, keep_days: int |
 
 
 def latest(service: str, item: str) -> SignOff | None:
-    """The newest sign-off, whether it still holds or not."""
+    """The newest sign-off, expired or not."""
     return SignOff.objects.filter(service=service, item=item).order_by("-signed_at").first()
 
 
 def team_trained(service: str) -> Finding:
-    """Somebody has signed that the team was trained, within half a year."""
+    """A person has signed within half a year that the team was trained."""
     return _signed(service, TRAINED)
 
 
 def retention_agreed(service: str) -> Finding:
-    """Somebody has signed how long the backup of the old tables is kept."""
+    """A person has signed how long the backup of the old tables is kept."""
     return _signed(service, RETENTION)
 
 
 def signed_by(service: str, who: str) -> bool:
-    """Whether the training was signed off by this very person: whoever decommissions does not vouch for themselves."""
-    found = latest(service, TRAINED)
-    return found is not None and found.who.casefold() == who.strip().casefold()
+    """Whether this person signed off the training; the person who decommissions may not be the one who signed."""
+    newest = latest(service, TRAINED)
+    return newest is not None and newest.who.casefold() == who.strip().casefold()
 
 
 def _signed(service: str, item: str) -> Finding:
-    found = latest(service, item)
-    if found is None:
-        return fails(f"nobody has signed that {WORDS[item].format(service=service)}")
-    seen = {
-        "sign_off": str(found.id),
-        "who": found.who,
-        "what": found.statement,
-        "keep_days": found.keep_days,
-        "signed_at": found.signed_at.isoformat(),
+    newest = latest(service, item)
+    if newest is None:
+        return fails(f"it is not signed that {WORDS[item].format(service=service)}")
+    evidence = {
+        "sign_off": str(newest.id),
+        "who": newest.who,
+        "what": newest.statement,
+        "keep_days": newest.keep_days,
+        "signed_at": newest.signed_at.isoformat(),
     }
-    if found.valid_until <= timezone.now():
-        return fails(f"the sign-off of {found.signed_at:%Y-%m-%d} by {found.who} has ended", **seen)
-    return holds(f"signed by {found.who} on {found.signed_at:%Y-%m-%d}", valid_until=found.valid_until, **seen)
+    if newest.valid_until <= timezone.now():
+        return fails(f"the sign-off of {newest.signed_at:%Y-%m-%d} by {newest.who} has ended", **evidence)
+    return holds(f"signed by {newest.who} on {newest.signed_at:%Y-%m-%d}", valid_until=newest.valid_until, **evidence)

@@ -1,4 +1,4 @@
-"""data_sync_completed and events_drained: everything has arrived, nothing was written in the old primary since, nothing follows any more."""
+"""data_sync_completed and events_drained: rows and events arrived, the old primary is unchanged, nothing follows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUBSCRIPTIONS = (
     " AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 WAITING = "SELECT id::text, aggregate_id::text, consumer, sequence FROM {} WHERE delivered_at IS NULL"
-# Delivered there, or forgotten there after its delivery: the queue of its aggregate has gone on beyond it.
+# Delivered by the new primary, or deleted there after its delivery: its aggregate's queue has gone on beyond it.
 ARRIVED = """
 SELECT EXISTS (SELECT 1 FROM {table} WHERE id = %(id)s::uuid AND delivered_at IS NOT NULL)
     OR (NOT EXISTS (SELECT 1 FROM {table} WHERE id = %(id)s::uuid) AND EXISTS (
@@ -32,31 +32,31 @@ SELECT EXISTS (SELECT 1 FROM {table} WHERE id = %(id)s::uuid AND delivered_at IS
 
 
 def data_sync_completed(service: str) -> Finding:
-    """The copy followed until the cutover, was found the same, and was left in order."""
-    with stages.pair(service) as found:
-        problems, seen = _copied(service)
-        left = _left(found)
+    """The copy followed until the cutover, was found the same, and no slot or subscription is left."""
+    with stages.pair(service) as pair:
+        problems, evidence = _copied(service)
+        left = _left(pair)
         if left:
             problems.append(f"left behind: {', '.join(left)}")
-        unlike, words = _unchanged(found)
-        seen |= {"left": left, "old_home": words}
-        problems += unlike
+        changes, words = _unchanged(pair)
+        evidence |= {"left": left, "old_home": words}
+        problems += changes
     if problems:
-        return fails("; ".join(problems), **seen)
-    return holds(f"{seen['rows_compared']} rows were the same before the cutover; {words}", **seen)
+        return fails("; ".join(problems), **evidence)
+    return holds(f"{evidence['rows_compared']} rows were the same before the cutover; {words}", **evidence)
 
 
 def events_drained(service: str) -> Finding:
-    """No event that the old primary has undelivered is unknown to the new one, or waits there still."""
-    with stages.pair(service) as found:
-        if not replication.tables_of(found.shared, service):
+    """Every event that is undelivered in the old primary was delivered by the new one."""
+    with stages.pair(service) as pair:
+        if not replication.tables_of(pair.shared, service):
             return holds("the old primary has no outbox any more")
         table = sql.Identifier("public", f"{service}_outbox")
-        rows = found.shared.execute(sql.SQL(WAITING).format(table)).fetchall()
+        rows = pair.shared.execute(sql.SQL(WAITING).format(table)).fetchall()
         waiting = []
         for event, aggregate, consumer, sequence in rows:
-            given = {"id": event, "aggregate": aggregate, "consumer": consumer, "sequence": sequence}
-            row = found.own.execute(sql.SQL(ARRIVED).format(table=table), given).fetchone()
+            parameters = {"id": event, "aggregate": aggregate, "consumer": consumer, "sequence": sequence}
+            row = pair.own.execute(sql.SQL(ARRIVED).format(table=table), parameters).fetchone()
             if not (row and row[0]):
                 waiting.append(f"{event} for {consumer}")
     if waiting:
@@ -65,16 +65,16 @@ def events_drained(service: str) -> Finding:
 
 
 def _copied(service: str) -> tuple[list[str], dict[str, Any]]:
-    """What is the matter with the synchronisation and its verification, and what they say."""
+    """Problems of the synchronisation and its verification, and the evidence."""
     problems = []
     sync, verification, cutover = _latest(service), stages.latest_verification(service), _cutover(service)
-    seen: dict[str, Any] = {"sync": None, "rows_compared": 0, "differences": None}
+    evidence: dict[str, Any] = {"sync": None, "rows_compared": 0, "differences": None}
     if sync is None:
         problems.append("it was never synchronised")
     elif cutover is None or cutover.started_at < sync.started_at:
         problems.append("no cutover has found it synchronised to the end")
     else:
-        seen |= {"sync": str(sync.sync_id), "sync_status": sync.status.value, "rows_copied": sync.records_processed}
+        evidence |= {"sync": str(sync.sync_id), "sync_status": sync.status.value, "rows_copied": sync.records_processed}
         if sync.status in stages.LIVE:
             problems.append(f"the synchronisation is {sync.status} still")
         elif sync.status is SyncStatus.FAILED:
@@ -82,7 +82,7 @@ def _copied(service: str) -> tuple[list[str], dict[str, Any]]:
     if verification is None or verification.compared_at is None:
         problems.append("its rows were never compared to the end")
     else:
-        seen |= {
+        evidence |= {
             "rows_compared": verification.rows_compared,
             "differences": verification.differences,
             "compared_at": verification.compared_at.isoformat(),
@@ -91,7 +91,7 @@ def _copied(service: str) -> tuple[list[str], dict[str, Any]]:
             problems.append(f"{verification.differences} rows differed at the last comparison")
         if sync is not None and verification.started_at < sync.started_at:
             problems.append("the last comparison is of an earlier synchronisation")
-    return problems, seen
+    return problems, evidence
 
 
 def _latest(service: str) -> Sync | None:
@@ -103,39 +103,39 @@ def _latest(service: str) -> Sync | None:
 
 
 def _cutover(service: str) -> Move | None:
-    """The latest cutover that found everything synchronised, whether its leader finished it or somebody after it."""
+    """The latest cutover that found all rows synchronised, finished by its leader or by a later one."""
     for move in Move.objects.filter(service=service, verb="cutover").order_by("-started_at")[:50]:
         if any(check["name"] == "synchronised" and check["holds"] for check in move.checks):
             return move
     return None
 
 
-def _left(found: Pair) -> list[str]:
-    """Slots and subscriptions of this service's moves, on both servers."""
-    pattern = f"^lc_{found.service}(_|$)"
+def _left(pair: Pair) -> list[str]:
+    """Slots and subscriptions of this service's relocations, on both servers."""
+    pattern = f"^lc_{pair.service}(_|$)"
     left = []
-    for place, connection in (("shared", found.shared), ("own", found.own)):
+    for place, connection in (("shared", pair.shared), ("own", pair.own)):
         for kind, query in (("slot", SLOTS), ("subscription", SUBSCRIPTIONS)):
             left += [f"{kind} {name} ({place})" for (name,) in connection.execute(query, [pattern]).fetchall()]
     return left
 
 
-def _unchanged(found: Pair) -> tuple[list[str], str]:
-    """Whether the old tables are what they were at the commit."""
-    then = _at_commit(found.service)
-    tables = replication.tables_of(found.shared, found.service)
+def _unchanged(pair: Pair) -> tuple[list[str], str]:
+    """Problems if the old tables have changed since the commit, and a description."""
+    then = _at_commit(pair.service)
+    tables = replication.tables_of(pair.shared, pair.service)
     if not tables:
         return [], "the old tables are gone"
     if then is None:
         return ["no commit has noted what the old primary held"], "not known"
-    changed = sorted(name for name, now in baseline.of(found.shared, found.service).items() if now != then.get(name))
+    changed = sorted(name for name, now in baseline.of(pair.shared, pair.service).items() if now != then.get(name))
     if changed:
         return [f"the old primary was written since the commit: {', '.join(changed)}"], "changed"
     return [], f"{sum(rows for rows, _ in then.values())} rows of the old primary are what they were at the commit"
 
 
 def _at_commit(service: str) -> dict[str, list[Any]] | None:
-    """The first commit after the last cutover: one that is done again does not begin anew."""
+    """The contents noted by the first commit after the last cutover; a repeated commit does not replace them."""
     cutover = _cutover(service)
     if cutover is None:
         return None
