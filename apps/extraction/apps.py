@@ -6,13 +6,13 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ExtractionConfig(AppConfig):
-    """The control plane: which service is served where, and what was found out about it."""
+    """The control plane: where each service is served, and the evidence about it."""
 
     name = "apps.extraction"
     verbose_name = _("Migration of services")
 
     def ready(self) -> None:
-        """From now on this process compares the sides of a service, by shadowing and by a canary, and keeps what it finds."""
+        """Connect this process's shadow comparisons, call observer and metrics."""
         from apps.core.observability import scrape_registry
         from apps.core.seam.client import call_observer, registry, shadow
         from apps.extraction.routing.canary.metrics import CanaryCollector

@@ -1,4 +1,4 @@
-"""The worker's entry points: forgetting old comparisons, finishing cutovers that were left, acting for the admin."""
+"""The worker's tasks: delete expired rows, judge canaries, finish abandoned cutovers, act and check for the admin."""
 
 from __future__ import annotations
 
@@ -22,54 +22,54 @@ from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.models import Move, Outcome
 
 log = structlog.get_logger(__name__)
-_long = ThreadPoolExecutor(max_workers=4, thread_name_prefix="long")
-_checking = threading.Lock()
-_checked: set[str] = set()
+_long_work = ThreadPoolExecutor(max_workers=4, thread_name_prefix="long")
+_services_lock = threading.Lock()
+_services_checked: set[str] = set()
 
 
 @shared_task(name="extraction.forget")
 def forget() -> None:
-    """Old comparisons, and what was counted during old canaries."""
+    """Delete expired comparisons, and expired counts of canaries."""
     recorder.forget()
     history.forget()
 
 
 @shared_task(name="extraction.judge")
 def judge() -> None:
-    """Every canary under way is looked at."""
+    """Judge every open canary."""
     controller.judge_all()
 
 
 @shared_task(name="extraction.look_after")
 def look_after() -> None:
-    """Cutovers that were left half-way."""
+    """Finish cutovers that were left half-way."""
     for words in recovery.look_after():
         log.warning("cutover_looked_after", done=words)
 
 
 @shared_task(name="extraction.act", bind=True)
 def act(self: Any, move_id: str) -> None:
-    """An action that somebody asked for in the admin, once: who and why is in its record, and not in the message."""
+    """Perform, once, an action requested in the admin: who and why is in its record, and not in the message."""
     _beside(self, _act, move_id)
 
 
 @shared_task(name="extraction.check", bind=True)
 def check(self: Any, service: str, items: list[str]) -> None:
-    """Items of a service's checklist, or all of them, looked at again. While they are, who asks again is answered by that."""
+    """Check items of a service's checklist, or all, again. A request during a check of the service is dropped."""
     _beside(self, _check, service, items)
 
 
-def _beside(task: Any, work: Callable[..., None], *given: Any) -> None:
-    """Work of minutes or hours in a thread of its own: the clock's ticks, the judge's above all, need the worker's."""
+def _beside(task: Any, work: Callable[..., None], *arguments: Any) -> None:
+    """Run work of minutes or hours in a thread of its own: the worker is needed for the clock's ticks."""
     if task.request.called_directly:
-        work(*given)
+        work(*arguments)
     else:
-        _long.submit(_finished, work, *given)
+        _long_work.submit(_run_and_close, work, *arguments)
 
 
-def _finished(work: Callable[..., None], *given: Any) -> None:
+def _run_and_close(work: Callable[..., None], *arguments: Any) -> None:
     try:
-        work(*given)
+        work(*arguments)
     except Exception:
         log.exception("long_work_failed", work=work.__name__)
     finally:
@@ -77,8 +77,8 @@ def _finished(work: Callable[..., None], *given: Any) -> None:
 
 
 def _act(move_id: str) -> None:
-    asked = Move.objects.filter(id=move_id, outcome=Outcome.ASKED)
-    if not asked.update(outcome=Outcome.RUNNING):
+    requested = Move.objects.filter(id=move_id, outcome=Outcome.ASKED)
+    if not requested.update(outcome=Outcome.RUNNING):
         return
     move = Move.objects.get(id=move_id)
     initiator = Initiator(move.who, move.where, move.reason, asked=move.id)
@@ -90,11 +90,11 @@ def _act(move_id: str) -> None:
 
 
 def _check(service: str, items: list[str]) -> None:
-    with _checking:
-        if service in _checked:
+    with _services_lock:
+        if service in _services_checked:
             return
-        _checked.add(service)
+        _services_checked.add(service)
     try:
         results.run(service, items)
     finally:
-        _checked.discard(service)
+        _services_checked.discard(service)

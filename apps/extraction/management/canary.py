@@ -1,4 +1,4 @@
-"""`manage.py extraction documents canary deploy --rule step_seconds=60`: lead a canary from the command line, or see how it stands."""
+"""`manage.py extraction documents canary deploy --rule step_seconds=60`: lead a canary, or show its state."""
 
 from __future__ import annotations
 
@@ -21,30 +21,32 @@ ACTIONS = ("status", "deploy", *controller.ACTIONS)
 LINES = 10
 
 
-def lead(service: str, action: str, given: list[str], reason: str) -> Iterator[str]:
-    """Do it, then tell how the canary stands. Raises: CommandError."""
+def lead(service: str, action: str, assignments: list[str], reason: str) -> Iterator[str]:
+    """Do the action, then describe the canary. Raises: CommandError."""
     if action not in ACTIONS:
-        raise CommandError(f"{action!r} is nothing to do with a canary: {', '.join(ACTIONS)}")
+        raise CommandError(f"{action!r} is no action on a canary: {', '.join(ACTIONS)}")
     initiator = Initiator(getpass.getuser(), "manage.py extraction", reason)
     try:
         if action == "deploy":
-            controller.deploy(service, rules(given), initiator)
+            controller.deploy(service, rules(assignments), initiator)
         elif action != "status":
             controller.ACTIONS[action](service, initiator)
     except (controller.CanaryRefused, shares.UnknownService, ValidationError) as error:
         raise CommandError(f"{service} canary {action}: {error}") from None
     for canary in history.newest():
         if service in {canary.service, "all"}:
-            yield from _told(canary)
+            yield from _described(canary)
 
 
-def rules(given: list[str]) -> Rules:
-    """The rules with what was given as NAME=VALUE. Raises: CommandError."""
+def rules(assignments: list[str]) -> Rules:
+    """The default rules changed by assignments, each NAME=VALUE. Raises: CommandError."""
     changes: dict[str, object] = {}
-    for one in given:
-        name, _, value = one.partition("=")
+    for assignment in assignments:
+        name, _, value = assignment.partition("=")
         if name not in Rules.__struct_fields__ or not value:
-            raise CommandError(f"{one!r} is no rule: NAME=VALUE with one of {', '.join(Rules.__struct_fields__)}")
+            raise CommandError(
+                f"{assignment!r} is no rule: NAME=VALUE with one of {', '.join(Rules.__struct_fields__)}"
+            )
         changes[name] = value.replace(",", " ").split() if name == "steps" else value
     try:
         return msgspec.convert(changes, Rules, strict=False)
@@ -52,7 +54,7 @@ def rules(given: list[str]) -> Rules:
         raise CommandError(f"these rules do not work: {error}") from None
 
 
-def _told(canary: CanaryDeployment) -> Iterator[str]:
+def _described(canary: CanaryDeployment) -> Iterator[str]:
     numbers = canary.numbers
     yield f"{canary.service}  {state_of(canary)}  {queries.rules_of(canary).steps[canary.step]:g} %"
     if numbers:

@@ -1,4 +1,4 @@
-"""The checklist on the command line: how it stands, checking again, and asking for an override, which another person confirms in the admin."""
+"""The checklist on the command line: show it, check again, ask for an override, which is confirmed in the admin."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ ACTIONS = ("checklist", "override")
 WORDS = {"holds": "ok       ", "fails": "FAILS    ", "not_known": "NOT KNOWN"}
 
 
-def act(service: str, verb: str, options: dict[str, Any]) -> Iterator[str]:
-    """The lines to show. Raises: CommandError."""
+def act(service: str, action: str, options: dict[str, Any]) -> Iterator[str]:
+    """Do the action; yields the lines to show. Raises: CommandError."""
     if service not in topology.entries():
-        raise CommandError(f"{verb} is done with one service at a time")
-    if verb == "override":
+        raise CommandError(f"{action} is done with one service at a time")
+    if action == "override":
         yield from _override(service, options)
         return
     wanted = options["run"]
     if wanted is None:
-        found = standing(service)
+        items = standing(service)
     elif wanted in {*ITEMS, "all"}:
-        found = run(service, () if wanted == "all" else (wanted,))
+        items = run(service, () if wanted == "all" else (wanted,))
     else:
         raise CommandError(f"there is no item {wanted}: {', '.join(ITEMS)}")
-    yield from (line(one) for one in found)
-    failing = [one for one in found if not one.holds and not one.is_overridden]
-    yield f"{len(found) - len(failing)} of {len(found)} hold" + ("" if failing else ": nothing stands in the way")
+    yield from (line(item) for item in items)
+    failing = [item for item in items if not item.holds and not item.is_overridden]
+    yield f"{len(items) - len(failing)} of {len(items)} hold" + ("" if failing else ": nothing stands in the way")
 
 
-def line(one: ItemStanding) -> str:
-    """An item in a line."""
-    age = "never" if one.age is None else f"{_ago(one.age.total_seconds())} ago"
-    passed = "(passed over by two people) " if one.is_overridden and not one.holds else ""
-    return f"{WORDS[one.state]} {one.item:<22} {age:<10} {passed}{one.reason}"
+def line(item: ItemStanding) -> str:
+    """An item as a line of text."""
+    age = "never" if item.age is None else f"{_ago(item.age.total_seconds())} ago"
+    overridden = "(overridden by two people) " if item.is_overridden and not item.holds else ""
+    return f"{WORDS[item.state]} {item.item:<22} {age:<10} {overridden}{item.reason}"
 
 
 def _override(service: str, options: dict[str, Any]) -> Iterator[str]:
@@ -47,10 +47,10 @@ def _override(service: str, options: dict[str, Any]) -> Iterator[str]:
     if not who:
         raise CommandError("say who asks: --as, the e-mail of an administrator")
     try:
-        asked = overrides.ask(service, item, who, "manage.py extraction", options["reason"], tuple(ITEMS))
+        override = overrides.ask(service, item, who, "manage.py extraction", options["reason"], tuple(ITEMS))
     except overrides.NotOverridden as error:
         raise CommandError(f"{service} override: {error}") from error
-    yield f"asked for: {asked.item} of {service}, record {asked.id}"
+    yield f"asked for: {override.item} of {service}, record {override.id}"
     yield f"another administrator confirms it within a day: /admin/extraction/move/checklist/{service}/"
 
 

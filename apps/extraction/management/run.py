@@ -1,6 +1,6 @@
-"""`manage.py extraction documents run`: the questions of a run, and how it ends. What is done is in `apps/extraction/pipeline/`.
+"""`manage.py extraction documents run`: questions and exit status of a run, which is in `apps/extraction/pipeline/`.
 
-Exit status: 0 at the end of the last phase, 3 where a person has to decide or to look, 130 after Ctrl-C, 1 for what failed.
+Exit status: 0 at the end of the last phase, 3 if a person has to decide or to look, 130 after Ctrl-C, 1 for a failure.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ PROBLEMS = (*FAILURES, controller.CanaryRefused, shares.UnknownService, AnotherR
 
 
 def run(service: str, options: dict[str, Any], write: Callable[[str], Any]) -> None:
-    """Lead on as far as it goes. Raises: CommandError, with the exit status."""
+    """Run the pipeline as far as it goes. Raises: CommandError, with the exit status."""
     if options["plan"]:
         for line in runner.plan(service):
             write(line)
         return
     display = Display(write)
-    pipeline = _course(service, options, display)
-    # Told to end by whoever supervises us, or by a terminal that goes away, is the same as Ctrl-C.
-    for number in _heard():
+    pipeline = _pipeline(service, options, display)
+    # A signal of a supervisor, or of a terminal that is closed, is the same as Ctrl-C.
+    for number in _interrupts():
         signal.signal(number, signal.default_int_handler)
     try:
         display.write_line(runner.run(pipeline))
@@ -60,13 +60,13 @@ def run(service: str, options: dict[str, Any], write: Callable[[str], Any]) -> N
         ) from None
 
 
-def _course(service: str, options: dict[str, Any], display: Display) -> Pipeline:
-    decided = {one for given in options["decided"] for one in given.replace(",", " ").split()}
+def _pipeline(service: str, options: dict[str, Any], display: Display) -> Pipeline:
+    decided = {name for value in options["decided"] for name in value.replace(",", " ").split()}
     if unknown := decided - set(Decision):
-        raise CommandError(f"nobody decides {', '.join(sorted(unknown))}: {', '.join(Decision)}")
+        raise CommandError(f"there is no decision {', '.join(sorted(unknown))}: {', '.join(Decision)}")
     return Pipeline(
         service=service,
-        by=Initiator(
+        initiator=Initiator(
             getpass.getuser(),
             "manage.py extraction run",
             options["reason"],
@@ -85,7 +85,7 @@ def _course(service: str, options: dict[str, Any], display: Display) -> Pipeline
 
 
 def _ask(service: str, decision: Decision, display: Display) -> bool | None:
-    """Show the plan and ask; None where no person is at the terminal."""
+    """Show the plan and ask; None if no person is at the terminal."""
     if not sys.stdin.isatty():
         return None
     if decision.value in ACTIONS:
@@ -95,15 +95,15 @@ def _ask(service: str, decision: Decision, display: Display) -> bool | None:
     return sys.stdin.readline().strip().lower() in YES
 
 
-def _heard() -> list[signal.Signals]:
-    """What ends a run; a hang-up that `nohup` has shut out stays so."""
-    asked = [signal.SIGINT, signal.SIGTERM]
-    return asked if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [*asked, signal.SIGHUP]
+def _interrupts() -> list[signal.Signals]:
+    """The signals that end a run; a hang-up that `nohup` ignores stays ignored."""
+    signals = [signal.SIGINT, signal.SIGTERM]
+    return signals if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [*signals, signal.SIGHUP]
 
 
 @contextlib.contextmanager
 def _whole(display: Display) -> Iterator[None]:
-    """An interruption waits until what was begun is done; the second one does not."""
+    """Delay an interruption until the block is done; a second one is not delayed."""
     interrupted = False
 
     def remember(number: int, frame: FrameType | None) -> None:
@@ -113,7 +113,7 @@ def _whole(display: Display) -> Iterator[None]:
         interrupted = True
         display.write_line("stopping when this is done, in seconds; once more to stop now")
 
-    before = {number: signal.signal(number, remember) for number in _heard()}
+    before = {number: signal.signal(number, remember) for number in _interrupts()}
     try:
         yield
     finally:

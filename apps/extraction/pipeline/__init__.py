@@ -1,1 +1,1 @@
-"""Every action on a service by name, its plan, and the run that leads one service through all six phases."""
+"""Every action on a service by name, its plan, and the run that takes one service through all six phases."""

@@ -1,4 +1,4 @@
-"""Every action on a service's data, in the order in which the command line and the admin offer them; and how one is asked of the worker."""
+"""Every action on a service's data, in the order of the command line and the admin; requests one of the worker."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ class NotAsked(Exception):
 
 
 def label_of(name: str) -> str:
-    """An action's label; the name itself of one that there is no more."""
+    """An action's label; the name itself if the action no longer exists."""
     return str(ACTIONS[name].label) if name in ACTIONS else name
 
 
 def at(stage: Stage | None) -> list[Action]:
-    """The actions that make sense at a stage; the ways out where it is not known."""
+    """The actions that make sense at a stage; only the ways out if the stage is not known."""
     return [action for action in ACTIONS.values() if action.is_way_out or stage in action.stages]
 
 
 def can_move(service: str) -> bool:
-    """Whether the ways to both databases are known."""
+    """Whether connections to both databases are configured."""
     return primaries.is_movable(service) and connections.is_configured(service)
 
 
 def ask(service: str, name: str, *, who: str, reason: str) -> Move:
-    """Have the worker perform it: the record of what was asked for. Raises: NotAsked."""
+    """Ask the worker to perform an action; returns the record of the request. Raises: NotAsked."""
     possible = at(_stage(service))
     if name not in {action.name for action in possible} or not can_move(service):
         raise NotAsked(gettext("That is not possible at this stage."))
@@ -53,7 +53,7 @@ def ask(service: str, name: str, *, who: str, reason: str) -> Move:
     move = Move.objects.create(
         service=service, verb=name, who=who[:254], where="admin", reason=reason.strip()[:500], outcome=Outcome.ASKED
     )
-    # By name: a worker has the code and the way to the databases, and this request does not wait.
+    # By name: the worker has the code and the connections, and this request does not wait.
     try:
         current_app.send_task("extraction.act", args=[str(move.id)], queue="clock", ignore_result=True)
     except OperationalError as error:

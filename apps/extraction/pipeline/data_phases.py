@@ -1,4 +1,4 @@
-"""The last three phases: which database is the primary. From the commit on the way back is a backup."""
+"""The last three phases, which change the primary database. From the commit on the only way back is a backup."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from apps.extraction.state import stages
 from apps.extraction.state.checks import Refused
 from apps.extraction.state.phases import Decision
 
-LOOK_SECONDS = 1.0
-# A lag, a long transaction or changed rows yet to be compared pass by themselves.
+POLL_SECONDS = 1.0
+# Seconds to wait for what passes by itself: a lag, a long transaction, changed rows yet to be compared.
 READY_SECONDS = 60.0
 
 
 def copy(pipeline: Pipeline) -> str:
-    """Make the tables, copy every row, and follow every change."""
+    """Create the tables, copy every row, and follow every change."""
     if not primaries.is_movable(pipeline.service):
-        return f"{pipeline.service} is served apart; its tables are control data and stay where they are."
+        return f"{pipeline.service} is served remotely; its tables are control data and stay where they are."
     if not connections.is_configured(pipeline.service):
         raise Stopped(
-            "Served apart. For a database of its own SERVICE_DATABASE_URLS, CONTROL_URLS and REPLICATION_URLS have to name it."
+            "Served remotely. For a database of its own SERVICE_DATABASE_URLS, CONTROL_URLS and REPLICATION_URLS have to name it."
         )
     act(pipeline, "prepare")
     move = act(pipeline, "sync")
@@ -37,12 +37,10 @@ def copy(pipeline: Pipeline) -> str:
 
 
 def verify(pipeline: Pipeline) -> str:
-    """Go on with a copy that somebody began, then compare every row."""
+    """Finish a copy that was begun, then compare every row."""
     sync = stages.live_sync(pipeline.service)
     if sync is not None and sync.status is SyncStatus.PAUSED:
-        raise Stopped(
-            f"Somebody paused the copying: manage.py extraction {pipeline.service} resume; then run this again."
-        )
+        raise Stopped(f"The copy is paused: manage.py extraction {pipeline.service} resume; then run this again.")
     if sync is not None and sync.phase is not SyncPhase.FOLLOWING:
         act(pipeline, "sync")
     move = act(pipeline, "verify")
@@ -57,7 +55,7 @@ def verify(pipeline: Pipeline) -> str:
 
 
 def switch(decision: Decision) -> Callable[[Pipeline], str]:
-    """Ask, then do it; what passes by itself is waited for."""
+    """The turn of a decision: ask, then perform its action once nothing temporary stands against it."""
 
     def turn(pipeline: Pipeline) -> str:
         decide(pipeline, decision)
@@ -68,36 +66,39 @@ def switch(decision: Decision) -> Callable[[Pipeline], str]:
 
 
 def finish_switch(pipeline: Pipeline) -> str:
-    """End a switch that a leader left between its two commits."""
+    """Finish a cutover or rollback that a leader left between its two commits."""
     _when_ready(pipeline, "resume")
     return ""
 
 
 def end(pipeline: Pipeline) -> str:
-    """Nothing is left to do."""
-    return f"{pipeline.service} is on its own: nothing of it is left in its old primary."
+    """The last stage: nothing is left to do."""
+    return f"{pipeline.service} runs on its own: nothing of it remains in the old primary."
 
 
-def _when_ready(pipeline: Pipeline, verb: str) -> None:
-    """Do it as soon as nothing stands against it, and nobody else leads. Raises: FAILURES after a time."""
+def _when_ready(pipeline: Pipeline, name: str) -> None:
+    """Perform an action as soon as its checks hold and no other action leads.
+
+    Raises: FAILURES, Stopped after a time.
+    """
     began = time.monotonic()
     while True:
         try:
             with pipeline.whole():
-                act(pipeline, verb)
+                act(pipeline, name)
         except AnotherLeads as other:
             if time.monotonic() - began > pipeline.patience_seconds:
                 raise Stopped(
-                    f"Another action has led all the time: {other}. Should it hang: manage.py extraction {pipeline.service} "
+                    f"Another action has led all the time: {other}. If it hangs: manage.py extraction {pipeline.service} "
                     "resume --take-over"
                 ) from None
             pipeline.show(f"waiting: {other} leads", None)
         except (Refused, NotSwitched, TooSlow) as error:
-            if verb != Decision.CUTOVER or time.monotonic() - began > READY_SECONDS:
+            if name != Decision.CUTOVER or time.monotonic() - began > READY_SECONDS:
                 raise
             pipeline.show(f"not yet: {error}", None)
         else:
             return
-        time.sleep(LOOK_SECONDS)
-        if stages.observe(pipeline.service).stage not in ACTIONS[verb].stages:
+        time.sleep(POLL_SECONDS)
+        if stages.observe(pipeline.service).stage not in ACTIONS[name].stages:
             return

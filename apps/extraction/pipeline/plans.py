@@ -1,4 +1,4 @@
-"""What an action would do, before it does it: steps, locks, the pause to expect, what can go wrong. And how things stand."""
+"""The plan of an action (steps, locks, expected pause, dangers), and the situation of a service, as text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apps.extraction.state.stages import SHARED, Observed, Pair
 
 
 class Shown(NamedTuple):
-    """A plan with what can be said about it now."""
+    """A plan, with the expected pause and the present stage."""
 
     plan: Plan
     pause: str
@@ -24,22 +24,25 @@ class Shown(NamedTuple):
 
 
 def show(service: str, name: str) -> Shown:
-    """The plan of an action, with what its checks say now. Raises: NoWay, TwoPrimaries, psycopg.Error, DomainError."""
+    """The plan of an action, with its checks as they are now.
+
+    Raises: NoWay, TwoPrimaries, psycopg.Error, DomainError.
+    """
     action = ACTIONS[name]
-    with stages.pair(service) as found:
-        observed = stages.observe_with(found)
-        pause = _pause(found, observed, name) if action.switches else ""
-        return Shown(action.plan(found), pause, observed.stage.value)
+    with stages.pair(service) as pair:
+        observed = stages.observe_with(pair)
+        pause = _pause(pair, observed, name) if action.switches else ""
+        return Shown(action.plan(pair), pause, observed.stage.value)
 
 
 def without_steps(name: str, check: Check) -> Shown:
-    """The plan of an action whose databases cannot be asked: what is known of it, and the check that says why."""
+    """The plan of an action whose databases cannot be read, with a check that says why."""
     action = ACTIONS[name]
     return Shown(Plan((), action.locks, action.dangers, [check]), "", "")
 
 
 def lines(service: str, name: str) -> Iterator[str]:
-    """The same as lines of text."""
+    """The plan of an action as lines of text."""
     if not can_move(service):
         yield f"REFUSED {service} has no database of its own (SERVICE_DATABASE_URLS, CONTROL_URLS, REPLICATION_URLS)"
         return
@@ -55,13 +58,13 @@ def lines(service: str, name: str) -> Iterator[str]:
 
 
 def situation(service: str) -> Iterator[str]:
-    """How a service stands: its comparisons, both databases, synchronisation, verification, the latest actions."""
+    """The situation of a service: both databases, comparisons, synchronisation, verification, the latest actions."""
     try:
         observed = stages.observe(service)
     except stages.TwoPrimaries:
-        yield "TWO PRIMARIES: both databases let the platform write. Shut one by hand, then look here again."
+        yield "TWO PRIMARIES: both databases let the platform write. Close one by hand, then look here again."
         return
-    except (connections.NoWay, Exception) as error:  # noqa: BLE001 - whatever it is, it is what there is to say
+    except (connections.NoWay, Exception) as error:  # noqa: BLE001 - any error is shown as the situation
         yield f"not known: {error}"
         return
     for side in (observed.shared, observed.own):
@@ -73,32 +76,32 @@ def situation(service: str) -> Iterator[str]:
     if any(compared):
         yield (
             f"shadow  {compared.matched} agree, {compared.mismatched} differ, {compared.failed} were not answered,"
-            " since it was turned"
+            " since the flag was changed"
         )
     if (sync := observed.sync) is not None:
         lag = "" if sync.lag_seconds is None else f", {sync.lag_seconds} s and {sync.lag_bytes} bytes behind"
         yield f"sync    {sync.status}, {sync.phase}, {sync.records_processed} rows at {sync.rows_per_second} rows/s{lag}"
-    if (found := observed.verification) is not None:
+    if (verification := observed.verification) is not None:
         yield (
-            f"verify  {found.status}, {found.rows_compared} rows at {found.rows_per_second} rows/s,"
-            f" {found.differences} differ, {found.backlog} to be looked at {found.error}".rstrip()
+            f"verify  {verification.status}, {verification.rows_compared} rows at {verification.rows_per_second} rows/s,"
+            f" {verification.differences} differ, {verification.backlog} to be compared {verification.error}".rstrip()
         )
     for move in Move.objects.filter(service=service).order_by("-started_at")[:5]:
         pause = "" if move.pause_ms is None else f", pause {move.pause_ms:.1f} ms in {move.attempts} attempts"
         yield f"{move.started_at:%Y-%m-%d %H:%M:%S}  {move.verb:<12} {move.outcome:<8} {move.who}{pause} {move.problem[:120]}"
 
 
-def _pause(found: Pair, observed: Observed, verb: str) -> str:
-    """From how long a marker takes now, and from what the last switches took."""
+def _pause(pair: Pair, observed: Observed, name: str) -> str:
+    """The expected write pause, from a marker's time now and from the last pauses."""
     past = [
         move.pause_ms
-        for move in Move.objects.filter(service=found.service, verb=verb).order_by("-started_at")[:20]
+        for move in Move.objects.filter(service=pair.service, verb=name).order_by("-started_at")[:20]
         if move.pause_ms is not None
     ]
     measured = f"; the last {len(past)} took {min(past):.0f} to {max(past):.0f} ms" if past else ""
-    writer, reader = (found.shared, found.own) if verb == "cutover" else (found.own, found.shared)
+    writer, reader = (pair.shared, pair.own) if name == "cutover" else (pair.own, pair.shared)
     try:
-        lag = replication.beat(writer, reader, found.service, seconds=1) * 1000
+        lag = replication.beat(writer, reader, pair.service, seconds=1) * 1000
     except Exception:  # noqa: BLE001 - nothing follows yet, so nothing can be measured
         return f"not measured: nothing follows yet{measured}"
     return f"about {lag + 8:.0f} ms: a marker takes {lag:.1f} ms now, the two commits some 8{measured}"

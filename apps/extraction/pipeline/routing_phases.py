@@ -1,4 +1,4 @@
-"""The first three phases: who serves people. Until their end the way back is a flag."""
+"""The first three phases, which change the process that serves people. Until their end the way back is a flag."""
 
 from __future__ import annotations
 
@@ -19,34 +19,36 @@ from apps.extraction.routing.shadow import mismatches
 from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.phases import Decision
 
-LOOK_SECONDS = 1.0
-# So many of a service's queries have to agree before anybody is sent there, and so few may stay without an answer.
+POLL_SECONDS = 1.0
+# Comparisons that have to agree before people are served remotely, and the share that may stay without an answer.
 LEAST_COMPARED = 50
-UNANSWERED = 0.01
+MOST_UNANSWERED = 0.01
 
 
 def leave_the_process(pipeline: Pipeline) -> str:
-    """See that the lifted-out process answers, and have a share of people's queries asked of it as well."""
+    """Check that the lifted-out process answers, and shadow a share of people's queries."""
     service, url = pipeline.service, settings.SEAM_AWAY.get(pipeline.service)
     if url is None:
         raise Stopped(f"SEAM_AWAY has no address for {service}: name it in every process, and restart them once.")
     if problem := conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME):
         raise Stopped(f"Start it (manage.py serve {service}), then run this again: {url} does not answer ({problem}).")
     if not pipeline.rules.shadow_percent:
-        raise Stopped("Nothing is compared with shadow_percent=0, and nobody is sent where nothing was compared.")
+        raise Stopped(
+            "With shadow_percent=0 nothing is compared, and without a comparison no people are served remotely."
+        )
     with shares.initiated_by(pipeline.initiator.who, where=pipeline.initiator.where, reason=pipeline.initiator.reason):
         shares.set_share(service, "shadow", Decimal(str(pipeline.rules.shadow_percent)))
     return ""
 
 
 def compare(pipeline: Pipeline) -> str:
-    """Wait until enough was compared, and nothing differs; then ask, and deploy the canary."""
+    """Wait until enough comparisons agree and none differs; then ask, and deploy the canary."""
     deadline = time.monotonic() + pipeline.patience_seconds
     while True:
         matched, differing, failed = mismatches.present(pipeline.service)
         if differing:
             raise Stopped(
-                f"{differing} answers differ: /admin/extraction/shadowcomparison/ shows in which fields. Mend it, turn the "
+                f"{differing} answers differ: /admin/extraction/shadowcomparison/ shows in which fields. Fix it, turn the "
                 f"shadow off and on (manage.py extraction {pipeline.service} shadow 0, then {pipeline.rules.shadow_percent:g}), "
                 "and run this again."
             )
@@ -58,15 +60,17 @@ def compare(pipeline: Pipeline) -> str:
             break
         if time.monotonic() > deadline:
             raise Stopped("Too few queries were asked in this time. Run this again to wait on.")
-        time.sleep(LOOK_SECONDS)
-    if failed > UNANSWERED * (matched + failed):
-        raise Stopped(f"{failed} of {matched + failed} queries were not answered there: see its log.")
+        time.sleep(POLL_SECONDS)
+    if failed > MOST_UNANSWERED * (matched + failed):
+        raise Stopped(
+            f"{failed} of {matched + failed} queries were not answered by the lifted-out process: see its log."
+        )
     _deploy(pipeline)
     return ""
 
 
 def _deploy(pipeline: Pipeline) -> None:
-    """Ask, and send the first people. A canary that came back, whoever saw it, wants a decision of its own."""
+    """Ask, and deploy the canary. After a rollback a new canary needs a decision of its own."""
     last = controller.latest(pipeline.service)
     if last is not None and last.state == CanaryState.ROLLED_BACK:
         pipeline.show(f"the last canary: {words_of(last)}", None)
@@ -81,14 +85,14 @@ def _deploy(pipeline: Pipeline) -> None:
 
 
 def follow_canary(pipeline: Pipeline) -> str:
-    """Look on while the judge leads it, until it has ended or a person has to decide."""
+    """Show the canary while the judge leads it, until it has ended or a person has to decide."""
     canary = controller.open_canary(pipeline.service)
     if canary is None:
         raise Stopped(
-            f"{pipeline.service} sends people away, and nothing judges that. Turn it to 0 (manage.py extraction "
+            f"{pipeline.service} serves people remotely without a judge. Turn it to 0 (manage.py extraction "
             f"{pipeline.service} remote 0) for a canary, or to 100 if that is meant; then run this again."
         )
-    heard = time.monotonic()
+    last_heard = time.monotonic()
     while canary.ended_at is None:
         if canary.state != CanaryState.RUNNING:
             raise Stopped(
@@ -96,29 +100,29 @@ def follow_canary(pipeline: Pipeline) -> str:
                 f"manage.py extraction {pipeline.service} canary promote, resume or roll-back; then run this again."
             )
         if _silent_seconds(canary) <= controller.SILENT_SECONDS:
-            heard = time.monotonic()
-        if time.monotonic() - heard > pipeline.patience_seconds:
-            raise Stopped(f"{words_of(canary)} Nobody goes on without a judge.")
+            last_heard = time.monotonic()
+        if time.monotonic() - last_heard > pipeline.patience_seconds:
+            raise Stopped(f"{words_of(canary)} A canary does not go on without a judge.")
         pipeline.show(words_of(canary), _part_of(canary))
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
         canary.refresh_from_db()
     if canary.state == CanaryState.ROLLED_BACK:
-        raise Stopped(f"The canary was rolled back: everybody is at home. {words_of(canary)}")
+        raise Stopped(f"The canary was rolled back: everybody is served locally. {words_of(canary)}")
     return ""
 
 
 def words_of(canary: CanaryDeployment) -> str:
-    """Where a canary stands, and what the judge says of it."""
+    """The share and step of a canary, and its ruling in words."""
     rules = queries.rules_of(canary)
-    said = (
+    ruling = (
         explanation.words(canary.judged_because, canary.numbers, canary.evidence)
         if canary.numbers
         else "not judged yet"
     )
-    silent = _silent_seconds(canary)
-    if silent > controller.SILENT_SECONDS and canary.ended_at is None:
-        said = f"The judge has not looked for {silent:.0f} s: is the worker running?"
-    return f"{rules.steps[canary.step]:g} %, step {canary.step + 1} of {len(rules.steps)}: {said}"
+    silent_seconds = _silent_seconds(canary)
+    if silent_seconds > controller.SILENT_SECONDS and canary.ended_at is None:
+        ruling = f"The judge has not looked for {silent_seconds:.0f} s: is the worker running?"
+    return f"{rules.steps[canary.step]:g} %, step {canary.step + 1} of {len(rules.steps)}: {ruling}"
 
 
 def _silent_seconds(canary: CanaryDeployment) -> float:
@@ -126,6 +130,6 @@ def _silent_seconds(canary: CanaryDeployment) -> float:
 
 
 def _part_of(canary: CanaryDeployment) -> float:
-    """How much of the step's time is over; what else the step wants is in the judge's words."""
+    """The part of the step's time that has passed; other conditions of the step are in the ruling's words."""
     seconds = (timezone.now() - canary.step_started_at).total_seconds()
     return min(max(seconds / queries.rules_of(canary).step_seconds, 0.0), 1.0)

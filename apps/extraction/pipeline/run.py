@@ -1,4 +1,4 @@
-"""How a run is led: by whom, by which rules, what was decided before, whom to ask and to tell; and what ends one."""
+"""The parameters of a run: initiator, rules, decisions, callbacks; and the exceptions that end it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from apps.extraction.state.phases import Decision, Phase
 
 
 class Stopped(Exception):
-    """A person has to decide or to look; the message says what, and how to go on."""
+    """A person has to decide or to look; the message says about what, and how to go on."""
 
 
 class AnotherRun(Exception):
-    """Somebody leads this service already; the message says who."""
+    """Another run leads this service already; the message says which."""
 
 
 class Pipeline(NamedTuple):
-    """How a run is led.
+    """The parameters of a run.
 
-    `ask` answers a question with yes or no, or None where nobody can be asked. `show` is given what goes on, again and again, with how
-    far it is as a part of 1 where that is known. `patience_seconds` is for what people's traffic, a worker or another leader has to
-    bring. `whole` is a context in which an interruption waits: a switch is not left between its two commits.
+    `ask` answers a question with yes or no, or None if no person can be asked. `show` is called repeatedly with the
+    progress, in words and as a part of 1 if that is known. `patience_seconds` bounds the wait for people's traffic, a
+    worker or another leader. `whole` is a context in which an interruption waits: a switch is not left between its two
+    commits.
     """
 
     service: str
@@ -42,7 +43,7 @@ class Pipeline(NamedTuple):
 
 
 def decide(pipeline: Pipeline, decision: Decision) -> None:
-    """Return when it was decided that this is done. Raises: Stopped."""
+    """Return if the decision was taken, asking if necessary. Raises: Stopped."""
     if decision.value in pipeline.decided:
         return
     answer = pipeline.ask(decision)
@@ -55,7 +56,7 @@ def decide(pipeline: Pipeline, decision: Decision) -> None:
     pipeline.decided.add(decision.value)
 
 
-def act(pipeline: Pipeline, verb: str) -> Move:
-    """One action on the service's data, as the command line does it. Raises: FAILURES."""
-    pipeline.show(verb, None)
-    return ACTIONS[verb].perform(pipeline.service, pipeline.initiator)
+def act(pipeline: Pipeline, name: str) -> Move:
+    """Perform one action on the service's data, as the command line does. Raises: FAILURES."""
+    pipeline.show(name, None)
+    return ACTIONS[name].perform(pipeline.service, pipeline.initiator)

@@ -1,6 +1,7 @@
-"""Leads a service from where it stands to its end, and stops where a person has to decide or to look.
+"""Takes a service from its present stage to the last one, and stops where a person has to decide or to look.
 
-Nothing is remembered here: stage, canary and sync are read anew at every turn, so that a run which was killed goes on where it was.
+Nothing is stored here: stage, canary and sync are read anew at every turn, so that a killed run goes on from where it
+was.
 """
 
 from __future__ import annotations
@@ -21,41 +22,44 @@ from apps.extraction.state.stages import Stage
 
 
 def run(pipeline: Pipeline) -> str:
-    """Lead on until the end; the words for it.
+    """Run turn after turn until the last stage; returns the closing words.
 
-    Raises: Stopped; AnotherRun; what canaries and the verbs raise (`controller.CanaryRefused`, `action.FAILURES`).
+    Raises: Stopped; AnotherRun; what canaries and actions raise (`controller.CanaryRefused`, `action.FAILURES`).
     """
-    told: Phase | None = None
+    shown: Phase | None = None
     with alone(pipeline.service, pipeline.initiator.who):
         while True:
             stage = stage_of(pipeline.service)
-            if told != STAGES[stage].phase:
-                told = STAGES[stage].phase
-                pipeline.begin(told)
-            ended = TURNS[stage](pipeline)
-            if ended:
-                return ended
+            if shown != STAGES[stage].phase:
+                shown = STAGES[stage].phase
+                pipeline.begin(shown)
+            closing_words = TURNS[stage](pipeline)
+            if closing_words:
+                return closing_words
 
 
 def stage_of(service: str) -> Stage:
-    """Where it stands now. At a canary's last step everybody is away, and it is judged still."""
+    """The stage now. At its last step a canary serves everybody remotely, and is still being judged."""
     snapshot.forget()
     stage = stages.observe(service).stage
     return Stage.CANARY if stage is Stage.REMOTE and controller.open_canary(service) is not None else stage
 
 
 def plan(service: str) -> Iterator[str]:
-    """The phases, which of them are behind, and what a person decides in each."""
-    here = STAGES[stage_of(service)].phase
+    """A line for each phase: whether it is done, and the decisions a person takes in it."""
+    current = STAGES[stage_of(service)].phase
     for phase in PHASES:
-        mark = "done" if phase.number < here.number else ("here" if phase == here else "")
-        asked = ", ".join(decision.value for decision in phase.decisions)
-        yield f"{mark:<4} [{phase.number}/{len(PHASES)}] {phase.words}{f'; decided by a person: {asked}' if asked else ''}"
+        mark = "done" if phase.number < current.number else ("here" if phase == current else "")
+        decisions = ", ".join(decision.value for decision in phase.decisions)
+        yield f"{mark:<4} [{phase.number}/{len(PHASES)}] {phase.words}{f'; decided by a person: {decisions}' if decisions else ''}"
 
 
 @contextlib.contextmanager
 def alone(service: str, who: str) -> Iterator[None]:
-    """Be this service's only run: a lock of a session, which ends with the process. Raises: AnotherRun."""
+    """Hold the lock of this service's only run. It is bound to a session and ends with the process.
+
+    Raises: AnotherRun.
+    """
     key = f"{leadership.NAME} {service} run"
     with primaries.connect(stages.SHARED) as connection:
         connection.execute("SELECT set_config('application_name', %s, false)", [f"{key} by {who}"[:60]])

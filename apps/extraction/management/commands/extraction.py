@@ -30,7 +30,7 @@ CANARY = "canary"
 
 
 class Command(BaseCommand):
-    """Every change is recorded with who made it and why."""
+    """Leads services through their migration. Every change is recorded with its initiator and reason."""
 
     help = (
         "See or change where services are served and which database is the primary of their data: "
@@ -40,7 +40,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The service, the verb and its share."""
+        """The service, the action, its share and the options."""
         parser.add_argument("service", nargs="?", default=ALL, choices=(*topology.entries(), ALL))
         parser.add_argument(
             "verb",
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "share",
             nargs="?",
-            help="percent of people, 0 to 100, or `off` for nobody at all; of a canary, what to do with it; for override: an item",
+            help="percent of people, 0 to 100, or `off` for none; of a canary, the action; for override: an item",
         )
         parser.add_argument(
             "--rule", action="append", default=[], help="canary deploy: NAME=VALUE, such as step_seconds=60"
@@ -72,7 +72,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--compared", type=int, default=LEAST_COMPARED, help="run: comparisons that have to agree")
         parser.add_argument("--plan", action="store_true", help="show steps, locks, pause and dangers, and do nothing")
-        parser.add_argument("--take-over", action="store_true", help="end the session of whoever leads and hangs")
+        parser.add_argument("--take-over", action="store_true", help="end the session of a leader that hangs")
         parser.add_argument(
             "--here", action="store_true", help="rehearse: the databases of this environment are the copies"
         )
@@ -80,43 +80,43 @@ class Command(BaseCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        """Change, then show. Raises: CommandError."""
-        service, verb = options["service"], options["verb"]
+        """Do the action, then show the services. Raises: CommandError."""
+        service, action = options["service"], options["verb"]
         services = tuple(topology.entries()) if service == ALL else (service,)
-        if verb == "run":
+        if action == "run":
             run.run(service, options, self._write_line)
             return
-        if verb == CANARY:
+        if action == CANARY:
             for line in canary.lead(service, options["share"] or "status", options["rule"], options["reason"]):
                 self._write_line(line)
             return
-        if verb in ACTIONS:
+        if action in ACTIONS:
             if service == ALL:
-                raise CommandError(f"{verb} is done with one service at a time")
-            self._act(service, verb, options)
+                raise CommandError(f"{action} is done with one service at a time")
+            self._act(service, action, options)
             services = (service,)
-        elif verb in checklist.ACTIONS:
-            for line in checklist.act(service, verb, options):
+        elif action in checklist.ACTIONS:
+            for line in checklist.act(service, action, options):
                 self._write_line(line)
             return
-        elif verb != "status":
-            self._turn(services, verb, options)
+        elif action != "status":
+            self._set_shares(services, action, options)
         for line in _table(services):
             self.stdout.write(line)
-        if verb == "status" and service != ALL:
+        if action == "status" and service != ALL:
             for line in plans.situation(service):
                 self.stdout.write(line)
 
-    def _turn(self, services: tuple[str, ...], kind: str, options: dict[str, Any]) -> None:
+    def _set_shares(self, services: tuple[str, ...], kind: str, options: dict[str, Any]) -> None:
         if options["share"] is None:
             raise CommandError(f"{kind} wants a share: 0 to 100, or off")
         with shares.initiated_by(getpass.getuser(), where="manage.py extraction", reason=options["reason"]):
-            for one in services:
-                _change(one, kind, options["share"])
+            for service in services:
+                _change(service, kind, options["share"])
 
-    def _act(self, service: str, verb: str, options: dict[str, Any]) -> None:
+    def _act(self, service: str, action: str, options: dict[str, Any]) -> None:
         if options["plan"]:
-            for line in plans.lines(service, verb):
+            for line in plans.lines(service, action):
                 self.stdout.write(line)
             return
         initiator = Initiator(
@@ -131,10 +131,10 @@ class Command(BaseCommand):
             self._write_line(rehearsal.play(service, initiator))
             return
         try:
-            move = ACTIONS[verb].perform(service, initiator)
+            move = ACTIONS[action].perform(service, initiator)
         except FAILURES as error:
-            raise CommandError(f"{service} {verb}: {error}") from error
-        self._write_line(f"{verb} of {service}: {move.outcome}, record {move.id}")
+            raise CommandError(f"{service} {action}: {error}") from error
+        self._write_line(f"{action} of {service}: {move.outcome}, record {move.id}")
 
     def _write_line(self, words: str) -> None:
         self.stdout.write(words)
@@ -153,7 +153,7 @@ def _change(service: str, kind: str, share: str) -> None:
 
 def _table(services: tuple[str, ...]) -> list[str]:
     flags = {flag.name: flag for flag in Flag.objects.all()}
-    rows = [("service", "stage", "remote", "shadow", "primary", "remote process")]
+    rows = [("service", "stage", "remote", "shadow", "primary", "lifted-out process")]
     for service in services:
         remote, shadow = flags.get(f"{service}_remote"), flags.get(f"{service}_shadow")
         stage, primary = _stage(service)

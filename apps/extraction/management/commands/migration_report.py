@@ -1,4 +1,4 @@
-"""`manage.py migration_report --from 2026-11-01 --to 2026-11-30 --output report.pdf`: what happened in a period, as a file."""
+"""`manage.py migration_report --from 2026-11-01 --to 2026-11-30 --output report.pdf`: the report of a period."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Command(BaseCommand):
         output: Path = options["output"]
         if output.suffix not in {".pdf", ".html"}:
             raise CommandError(f"{output}: the name has to end in .pdf or .html")
-        given = {name: value for name, value in (("from", options["first"]), ("to", options["last"])) if value}
+        period = {name: value for name, value in (("from", options["first"]), ("to", options["last"])) if value}
         with translation.override(options["language"]):
-            form = forms.Period(given)
+            form = forms.Period(period)
             if form.is_bound and not form.is_valid():
                 raise CommandError(
-                    "; ".join(f"--{name}: {' '.join(map(str, said))}" for name, said in form.errors.items())
+                    "; ".join(f"--{name}: {' '.join(map(str, problems))}" for name, problems in form.errors.items())
                 )
             gathered = report.gather(*form.span())
             if output.suffix == ".pdf":
