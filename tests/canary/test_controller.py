@@ -273,10 +273,10 @@ def test_both_sides_have_their_curve(rollout):
     run = rollout(steps=(25, 100))
     run.calls(failing_away=0.01, each=3)
     points = history.curve(run.canary.id)
-    assert {point.away for point in points} == {True, False}
+    assert {point.is_remote for point in points} == {True, False}
     assert sum(point.calls for point in points) == 3 * len(run.people)
     assert all(point.median is not None and 0.001 < point.median < 0.01 for point in points)
-    assert sum(point.errors for point in points if not point.away) == 0
+    assert sum(point.errors for point in points if not point.is_remote) == 0
 
 
 def test_an_observer_that_fails_fails_no_call(monkeypatch):

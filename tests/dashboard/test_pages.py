@@ -185,9 +185,9 @@ def test_a_database_that_is_away_is_told_and_the_rest_is_shown(monkeypatch):
 
 
 def test_two_homes_are_told_first(monkeypatch):
-    real = probe.look()
+    real = probe.observe()
     side = real.shared[SERVICE].side
-    both = {**real.own, SERVICE: probe.Found(side._replace(alias=SERVICE))}
+    both = {**real.own, SERVICE: probe.DatabaseState(side._replace(alias=SERVICE))}
     monkeypatch.setattr(probe, "latest", lambda: msgspec.structs.replace(real, own=both))
     client = sign_in("en")
     shown = words_of(client, PAGE)

@@ -1,4 +1,4 @@
-"""What shadowing found, by service, method and field; and every action on a service's data (its pages: `admin_moves.py`)."""
+"""Admin of shadow comparisons, the dashboard, and the record of actions on data (its pages: `relocation.py`)."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class DifferingField(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The fields that ever differed."""
-        return [(name, name) for name in sorted({found.field for found in mismatches.fields()})]
+        return [(name, name) for name in sorted({row.field for row in mismatches.fields()})]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Those that differ in it."""
+        """The comparisons that differ in the chosen field."""
         return queryset.filter(fields__contains=[self.value()]) if self.value() else queryset
 
 
 @admin.register(ShadowComparison)
 class ShadowComparisonAdmin(ReadOnly):
-    """Answers are masked: free text shows as a digest, so that two can be compared and none can be read."""
+    """Answers are masked: free text shows as a digest, which can be compared but not read."""
 
     list_display = (
         *("compared_at", "service", "method", "verdict", "differing", "primary_side", "milliseconds", "same_request"),
@@ -73,9 +73,9 @@ class ShadowComparisonAdmin(ReadOnly):
 
     @admin.display(description=_("request"))
     def same_request(self, obj: ShadowComparison) -> SafeString:
-        """The request, with everything that was compared in it."""
-        there = reverse("admin:extraction_shadowcomparison_changelist")
-        return format_html('<a href="{}?q={}">{}</a>', there, obj.request_id, obj.request_id)
+        """The request's id, with a link to all comparisons made in it."""
+        changelist = reverse("admin:extraction_shadowcomparison_changelist")
+        return format_html('<a href="{}?q={}">{}</a>', changelist, obj.request_id, obj.request_id)
 
     @admin.display(description=_("arguments, masked"))
     def shown_arguments(self, obj: ShadowComparison) -> SafeString:
@@ -99,12 +99,12 @@ def _shown(value: Any) -> str:
 
 @admin.register(Dashboard)
 class DashboardAdmin(DashboardPages, ReadOnly):
-    """Has pages and no records; who may view it may look at them, and superusers act."""
+    """Has pages and no records; the view permission lets people read them, and superusers act."""
 
 
 @admin.register(Move)
 class MoveAdmin(MovePages, ChecklistPages, ReadOnly):
-    """What was done with each service's data, by whom and why; above it where each service stands, and its pages."""
+    """The record of actions on each service's data; above it the stage of each service, and its pages."""
 
     list_display = ("started_at", "service", "verb", "outcome", "pause_ms", "attempts", "who", "reason")
     list_filter = ("service", "verb", "outcome")
@@ -118,7 +118,7 @@ class MoveAdmin(MovePages, ChecklistPages, ReadOnly):
 
     @admin.display(description=_("checks"))
     def shown_checks(self, obj: Move) -> SafeString:
-        """What was checked and what was seen."""
+        """The checks and what each saw."""
         rows = ((("✓" if check["holds"] else "✗"), check["name"], check["seen"]) for check in obj.checks)
         return format_html("<table>{}</table>", format_html_join("", _ROW, rows))
 
@@ -130,7 +130,7 @@ class MoveAdmin(MovePages, ChecklistPages, ReadOnly):
 
     @admin.display(description=_("facts"))
     def shown_facts(self, obj: Move) -> SafeString:
-        """What it found out."""
+        """The facts that the action noted."""
         return format_html("<pre>{}</pre>", _shown(obj.facts))
 
 

@@ -1,4 +1,4 @@
-"""The admin's page of a service's checklist: how each item stands and why, checking again, signing, and passing over by two people."""
+"""The admin's page of a service's checklist: items and reasons, checking again, signing, overrides by two people."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ChecklistPages:
         return [page, *urls]
 
     def checklist_page(self, request: HttpRequest, service: str) -> HttpResponse:
-        """How it stands; with a POST a check by the worker, a signature, or a step of an override."""
+        """Show the checklist; with a POST request a check by the worker, sign, or take a step of an override."""
         if not request.user.is_superuser:
             raise PermissionDenied
         if service not in topology.entries():
@@ -44,18 +44,19 @@ class ChecklistPages:
         if request.method == "POST":
             _act(request, service)
             return HttpResponseRedirect(reverse("admin:extraction_checklist", args=[service]))
-        found = standing(service)
+        items = standing(service)
         labels = dict(ItemState.choices)
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("Checklist: %(service)s") % {"service": service},
             "service": service,
-            "rows": [(one, labels[ItemState(one.state)], _shown(one.evidence)) for one in found],
-            "failing": sum(not one.holds and not one.is_overridden for one in found),
+            "rows": [(item, labels[ItemState(item.state)], _shown(item.evidence)) for item in items],
+            "failing": sum(not item.holds and not item.is_overridden for item in items),
             "signed": list(sign_offs.LASTS),
             "titles": [(item.name, item.title) for item in ITEMS.values()],
             "waiting": [
-                (one, one.asked_by.casefold() != _who(request).casefold()) for one in overrides.waiting(service)
+                (override, override.asked_by.casefold() != _who(request).casefold())
+                for override in overrides.waiting(service)
             ],
             "sign_offs": SignOff.objects.filter(service=service)[:10],
             "passed_over": Override.objects.filter(service=service, confirmed_at__isnull=False)[:10],
@@ -65,10 +66,10 @@ class ChecklistPages:
 
 
 def _act(request: HttpRequest, service: str) -> None:
-    given = request.POST
+    posted = request.POST
     actions = {"check": _ask_check, "sign": _sign, "ask": _ask_override, "confirm": _confirm}
     try:
-        actions[given.get("action", "")](request, service)
+        actions[posted.get("action", "")](request, service)
     except KeyError:
         raise Http404 from None
     except (overrides.NotOverridden, sign_offs.NotSigned) as error:
@@ -76,7 +77,7 @@ def _act(request: HttpRequest, service: str) -> None:
 
 
 def _ask_check(request: HttpRequest, service: str) -> None:
-    """By the worker, which has the way to the databases and the time."""
+    """Ask the worker, which has the connections to the databases and the time."""
     item = request.POST.get("item", "")
     if item and item not in ITEMS:
         raise Http404
@@ -85,35 +86,35 @@ def _ask_check(request: HttpRequest, service: str) -> None:
 
 
 def _sign(request: HttpRequest, service: str) -> None:
-    given = request.POST
-    days = given.get("keep_days", "")
+    posted = request.POST
+    days = posted.get("keep_days", "")
     sign_offs.sign_off(
         service,
-        given.get("item", ""),
+        posted.get("item", ""),
         _who(request),
-        given.get("statement", ""),
+        posted.get("statement", ""),
         int(days) if days.isdecimal() else None,
     )
-    # Seen at once: this check asks the control database and nothing else.
-    run(service, [given.get("item", "")])
+    # Checked at once: this check reads the control database alone.
+    run(service, [posted.get("item", "")])
     messages.success(request, gettext("Signed."))
 
 
 def _ask_override(request: HttpRequest, service: str) -> None:
-    given = request.POST
-    overrides.ask(service, given.get("item", ""), _who(request), "admin", given.get("reason", ""), tuple(ITEMS))
+    posted = request.POST
+    overrides.ask(service, posted.get("item", ""), _who(request), "admin", posted.get("reason", ""), tuple(ITEMS))
     messages.success(request, gettext("Asked for; another administrator has to confirm it within a day."))
 
 
 def _confirm(request: HttpRequest, service: str) -> None:
-    given = request.POST
+    posted = request.POST
     try:
-        override_id = UUID(given.get("override", ""))
+        override_id = UUID(posted.get("override", ""))
     except ValueError:
         raise Http404 from None
     if not Override.objects.filter(id=override_id, service=service).exists():
         raise Http404
-    overrides.confirm(override_id, _who(request), given.get("reason", ""))
+    overrides.confirm(override_id, _who(request), posted.get("reason", ""))
     messages.success(request, gettext("Confirmed; it counts once, within a day."))
 
 
@@ -127,7 +128,7 @@ def _shown(value: Any) -> str:
 
 @admin.register(ChecklistResult)
 class ChecklistResultAdmin(ReadOnly):
-    """Every check that was made, with what it saw."""
+    """Every check that was made, with its evidence."""
 
     list_display = ("checked_at", "service", "item", "state", "reason", "took_ms")
     list_filter = ("service", "item", "state")
@@ -136,7 +137,7 @@ class ChecklistResultAdmin(ReadOnly):
 
 @admin.register(SignOff)
 class SignOffAdmin(ReadOnly):
-    """Who has signed for what."""
+    """The sign-offs."""
 
     list_display = ("signed_at", "service", "item", "who", "statement", "keep_days", "valid_until")
     list_filter = ("service", "item")
@@ -145,7 +146,7 @@ class SignOffAdmin(ReadOnly):
 
 @admin.register(Override)
 class OverrideAdmin(ReadOnly):
-    """What two people have passed over, and what became of it."""
+    """The overrides, and the actions that used them."""
 
     list_display = (
         "asked_at",

@@ -1,6 +1,6 @@
-"""The dashboard's pages: everything at a glance, a page to lead each service from, an action's plan, and the report of a period.
+"""The dashboard's pages: the overview, a page for each service, an action with its plan, and the report of a period.
 
-Who may view looks; superusers act, by POST, from the page that shows the plan.
+People with the view permission may read; superusers act, by POST, from the page that shows the plan.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from apps.extraction.dashboard import (
     timeline,
 )
 from apps.extraction.dashboard.board import Board
-from apps.extraction.dashboard.cards import Card, Known
+from apps.extraction.dashboard.cards import Card, ServiceState
 from apps.extraction.dashboard.charts import Chart
 from apps.extraction.dashboard.submission import Refused, act
 from apps.extraction.routing.canary import controller
@@ -50,7 +50,7 @@ encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class ServiceLive(msgspec.Struct, frozen=True):
-    """What a service's page asks for each two seconds. Another `revision` means that its other parts have changed as well."""
+    """The live part of a service's page, requested each two seconds. A new `revision`: other parts have changed too."""
 
     card: Card
     charts: tuple[Chart, ...]
@@ -81,7 +81,7 @@ class DashboardPages:
         ]
 
     def overview(self, request: HttpRequest) -> HttpResponse:
-        """Every service at a glance."""
+        """The overview of all services."""
         self._require_view(request)
         return self._page(
             request,
@@ -94,14 +94,14 @@ class DashboardPages:
     def live(self, request: HttpRequest) -> HttpResponse:
         """The board as JSON."""
         self._require_view(request)
-        found: Board = board.gather()
-        return _json(request, found)
+        present: Board = board.gather()
+        return _json(request, present)
 
     def service(self, request: HttpRequest, service: str) -> HttpResponse:
         """The page to lead one service from."""
         self._require_view(request)
-        card, known = _known(service)
-        curves = charts.of(known.canary, known.sync)
+        card, state = _card_and_state(service)
+        curves = charts.of(state.canary, state.sync)
         number = request.GET.get("page", "")
         tallies = mismatches.tallies(service)
         return self._page(
@@ -109,27 +109,27 @@ class DashboardPages:
             "service",
             service,
             card=card,
-            known=known,
+            known=state,
             lane=[(stage, facts.short) for stage, facts in STAGES.items()],
             explained=STAGES[Stage(card.stage)].sentence if card.position >= 0 else "",
-            choices=choices.grouped(found := choices.of(known)),
-            refused=[choice for choice in found if not choice.is_possible],
+            choices=choices.grouped(offered := choices.of(state)),
+            refused=[choice for choice in offered if not choice.is_possible],
             charts=curves,
             drawn=[msgspec.to_builtins(chart) for chart in curves],
-            measures=_measures(known),
+            measures=_measures(state),
             tallies=tallies,
             differing=mismatches.fields(service)[:10] if tallies else [],
             history=timeline.page(service, int(number) if number.isdecimal() and len(number) < 6 else 1),
             sections=sections.of(service),
-            revision=_revision(card, known),
+            revision=_revision(card, state),
         )
 
     def service_live(self, request: HttpRequest, service: str) -> HttpResponse:
         """One service's card and curves as JSON."""
         self._require_view(request)
-        card, known = _known(service)
-        curves = tuple(charts.of(known.canary, known.sync))
-        return _json(request, ServiceLive(card, curves, _revision(card, known)))
+        card, state = _card_and_state(service)
+        curves = tuple(charts.of(state.canary, state.sync))
+        return _json(request, ServiceLive(card, curves, _revision(card, state)))
 
     def act(self, request: HttpRequest, service: str, action: str) -> HttpResponse:
         """An action: its plan before, and with a POST the action itself."""
@@ -137,15 +137,15 @@ class DashboardPages:
             raise PermissionDenied
         if request.method not in {"GET", "HEAD", "POST"}:
             return HttpResponseNotAllowed(["GET", "POST"])
-        # What is possible is decided by how flags and databases are now, not by a look two seconds ago.
+        # What is possible depends on flags and databases as they are now, not as they were two seconds ago.
         snapshot.forget()
         probe.forget()
-        card, known = _known(service)
-        choice = choices.find(known, action)
+        card, state = _card_and_state(service)
+        choice = choices.find(state, action)
         if choice is None:
             raise Http404
         here = reverse("admin:extraction_dashboard_service", args=[service])
-        form = preview.form_of(action, known, request.POST if request.method == "POST" else None)
+        form = preview.form_of(action, state, request.POST if request.method == "POST" else None)
         refusal = choice.refusal
         if request.method == "POST" and not refusal and form.is_valid():
             try:
@@ -154,7 +154,7 @@ class DashboardPages:
                 refusal = str(error)
             else:
                 return HttpResponseRedirect(here)
-        plan = preview.plan_of(known, choice) if not choice.refusal else None
+        plan = preview.plan_of(state, choice) if not choice.refusal else None
         return self._page(
             request,
             "act",
@@ -165,12 +165,12 @@ class DashboardPages:
             refusal=refusal,
             form=form,
             plan=plan,
-            place=controller.position(known.canary) if known.canary else "",
+            place=controller.position(state.canary) if state.canary else "",
             will_refuse=plan is not None and not all(check.holds for check in plan.plan.checks),
         )
 
     def report(self, request: HttpRequest) -> HttpResponse:
-        """What happened in a period, to be read or printed."""
+        """The report of a period, to be read or printed."""
         self._require_view(request)
         form = forms.Period(request.GET)
         if form.is_bound and not form.is_valid():
@@ -204,7 +204,7 @@ class DashboardPages:
     def _page(
         self, request: HttpRequest, template: str, title: str, *, status: int = 200, **context: Any
     ) -> TemplateResponse:
-        given = {
+        page_context = {
             **self.admin_site.each_context(request),
             "title": title,
             "opts": self.opts,
@@ -212,26 +212,28 @@ class DashboardPages:
             "now": timezone.now(),
             **context,
         }
-        return TemplateResponse(request, f"{FOLDER}/{template}.html", given, status=status)
+        return TemplateResponse(request, f"{FOLDER}/{template}.html", page_context, status=status)
 
 
-def _known(service: str) -> tuple[Card, Known]:
+def _card_and_state(service: str) -> tuple[Card, ServiceState]:
     if service not in topology.entries():
         raise Http404
-    return board.one(service)
+    return board.of_service(service)
 
 
-def _measures(known: Known) -> list[tuple[Any, float]]:
+def _measures(state: ServiceState) -> list[tuple[Any, float]]:
     """The evidence of each measure, the heaviest first."""
-    if known.canary is None:
+    if state.canary is None:
         return []
-    found = ((labels.MEASURES.get(name, name), value) for name, value in known.canary.evidence.items() if name != "all")
-    return sorted(found, key=lambda pair: pair[1], reverse=True)
+    measures = (
+        (labels.MEASURES.get(name, name), value) for name, value in state.canary.evidence.items() if name != "all"
+    )
+    return sorted(measures, key=lambda measure: measure[1], reverse=True)
 
 
-def _revision(card: Card, known: Known) -> str:
-    """What the page's other parts are made of: another one when anything was done or has ended."""
-    canary, verification = known.canary, known.verification
+def _revision(card: Card, state: ServiceState) -> str:
+    """A digest of what the page's other parts show; it changes when an action was done or has ended."""
+    canary, verification = state.canary, state.verification
     newest = Move.objects.filter(service=card.service).values_list("id", "outcome").first()
     parts = (
         *(card.stage, card.process, card.under_way, card.share_words, card.shadow_words, card.problem, str(newest)),
@@ -242,7 +244,7 @@ def _revision(card: Card, known: Known) -> str:
 
 
 def _json(request: HttpRequest, value: msgspec.Struct) -> HttpResponse:
-    """Typed JSON with an ETag (RFC 9110, section 8.8.3): what has not changed is not sent again."""
+    """Typed JSON with an ETag (RFC 9110, section 8.8.3): an unchanged answer is not sent again."""
     body = encoder.encode(value)
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Cookie, Accept-Language"}

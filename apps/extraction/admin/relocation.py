@@ -1,4 +1,4 @@
-"""What the admin's pages of moves show of where everything stands. A migration is led from the dashboard."""
+"""The admin's overview of stages and primaries, above the record of actions. A migration is led from the dashboard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from apps.extraction.state.stages import SHARED, Observed
 
 
 class Row(NamedTuple):
-    """A service as the overview shows it."""
+    """A service in the overview."""
 
     service: str
     stage: Any
@@ -30,12 +30,12 @@ class Row(NamedTuple):
 
 
 def overview() -> list[Row]:
-    """Every service: stage and primary, or what hinders the look."""
+    """Every service: stage and primary, or why they are not known."""
     return [row_of(service) for service in topology.entries()]
 
 
 def row_of(service: str) -> Row:
-    """One service."""
+    """The row of one service."""
     try:
         observed = stages.observe(service)
     except stages.TwoPrimaries:
@@ -47,7 +47,7 @@ def row_of(service: str) -> Row:
 
 
 class MovePages:
-    """Mixin of the admin of moves: the overview above the list, and the way to each service's page."""
+    """Mixin of the admin of `Move`: the overview above the list, and the redirect to each service's page."""
 
     admin_site: admin.AdminSite
 
@@ -64,10 +64,10 @@ class MovePages:
         return answer
 
     def service_page(self, request: HttpRequest, service: str) -> HttpResponse:
-        """A service is led from the dashboard's page; this one was its address before."""
+        """Redirect to the dashboard's page of the service, which replaced this one."""
         if service not in topology.entries():
             raise Http404
-        verb = request.GET.get("verb", "")
-        if verb in ACTIONS:
-            return HttpResponseRedirect(reverse("admin:extraction_dashboard_act", args=[service, verb]))
+        action = request.GET.get("verb", "")
+        if action in ACTIONS:
+            return HttpResponseRedirect(reverse("admin:extraction_dashboard_act", args=[service, action]))
         return HttpResponseRedirect(reverse("admin:extraction_dashboard_service", args=[service]))

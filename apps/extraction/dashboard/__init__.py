@@ -1,1 +1,1 @@
-"""What one page has to show to lead a migration: the board, the curves, the chronicle, the choices, the report."""
+"""The content of the migration dashboard: board, curves, chronicle, choices, report."""

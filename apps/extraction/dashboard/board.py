@@ -1,4 +1,4 @@
-"""Every service and where it stands, and the platform's figures: what the overview shows and its live endpoint answers."""
+"""The board: every service's card and the platform's figures, for the overview and its live endpoint."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from apps.core.interface.errors import DomainError, SeamError
 from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync
 from apps.extraction.dashboard import comparison, figures, probe
-from apps.extraction.dashboard.cards import Card, Known, card
+from apps.extraction.dashboard.cards import Card, ServiceState, card
 from apps.extraction.dashboard.figures import Figures
-from apps.extraction.dashboard.probe import Look
+from apps.extraction.dashboard.probe import Observation
 from apps.extraction.routing.canary import history
 from apps.extraction.routing.canary.models import CanaryDeployment
 from apps.extraction.state import stages
@@ -28,7 +28,7 @@ SYNCS = 200
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole overview. `problem` says what could not be asked at all."""
+    """The whole overview. `problem` says what could not be read at all."""
 
     services: tuple[Card, ...]
     figures: Figures
@@ -36,42 +36,42 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gather() -> Board:
-    """The board now, in the reader's language: one look at the databases for all who look, and a handful of queries."""
-    look = probe.latest()
+    """The board now, in the reader's language: one shared observation of the databases, and a handful of queries."""
+    observation = probe.latest()
     syncs, problem = _syncs()
     canaries = {canary.service: canary for canary in history.newest()}
     sides = comparison.of([canary.id for canary in canaries.values()])
     under_way = _under_way()
-    cards, known = [], []
+    cards, states = [], []
     for service in topology.entries():
         canary = canaries.get(service)
-        one = _known(service, look, syncs, canary, under_way.get(service))
-        known.append(one)
-        cards.append(card(one, sides.get(canary.id) if canary else None))
+        state = _state(service, observation, syncs, canary, under_way.get(service))
+        states.append(state)
+        cards.append(card(state, sides.get(canary.id) if canary else None))
     return Board(
         services=tuple(cards),
-        figures=figures.of(cards, known, list(sides.values())),
+        figures=figures.of(cards, states, list(sides.values())),
         problem=problem,
     )
 
 
-def one(service: str) -> tuple[Card, Known]:
-    """One service of it, with what it was made of."""
-    look = probe.latest()
+def of_service(service: str) -> tuple[Card, ServiceState]:
+    """The card of one service, and the state that it shows."""
+    observation = probe.latest()
     syncs, _ = _syncs()
     canary = CanaryDeployment.objects.filter(service=service).first()
-    known = _known(service, look, syncs, canary, _under_way().get(service))
+    state = _state(service, observation, syncs, canary, _under_way().get(service))
     sides = comparison.of([canary.id]).get(canary.id) if canary else None
-    return card(known, sides), known
+    return card(state, sides), state
 
 
-def _known(
-    service: str, look: Look, syncs: tuple[Sync, ...], canary: CanaryDeployment | None, move: Move | None
-) -> Known:
+def _state(
+    service: str, observation: Observation, syncs: tuple[Sync, ...], canary: CanaryDeployment | None, move: Move | None
+) -> ServiceState:
     sync = stages.live_sync(service, syncs)
-    shared, own = look.shared.get(service), look.own.get(service)
+    shared, own = observation.shared.get(service), observation.own.get(service)
     flags = snapshot.current()
-    return Known(
+    return ServiceState(
         service=service,
         is_movable=shared is not None,
         shared=shared,
@@ -81,16 +81,16 @@ def _known(
         remote=flags.get(f"{service}_remote", snapshot.OFF),
         shadow=flags.get(f"{service}_shadow", snapshot.OFF),
         address=settings.SEAM_AWAY.get(service, ""),
-        silence=look.away.get(service),
-        is_breaker_open=service in look.open_breakers,
+        silence=observation.away.get(service),
+        is_breaker_open=service in observation.open_breakers,
         canary=canary,
         move=move,
-        asked_ago=time.time() - look.at,
+        asked_ago=time.time() - observation.at,
     )
 
 
 def _syncs() -> tuple[tuple[Sync, ...], str]:
-    """The newest synchronisations; datasync may be away itself, and the rest of the board is worth seeing then."""
+    """The newest synchronisations, or why they are not known: the board is shown without `datasync` too."""
     try:
         return call(DATASYNC).list(ctx=system_context("extraction.dashboard"), limit=SYNCS), ""
     except (DomainError, SeamError, DatabaseError) as error:
@@ -98,5 +98,5 @@ def _syncs() -> tuple[tuple[Sync, ...], str]:
 
 
 def _under_way() -> dict[str, Move]:
-    found = Move.objects.filter(outcome__in=(Outcome.ASKED, Outcome.RUNNING)).order_by("started_at")
-    return {move.service: move for move in found}
+    moves = Move.objects.filter(outcome__in=(Outcome.ASKED, Outcome.RUNNING)).order_by("started_at")
+    return {move.service: move for move in moves}

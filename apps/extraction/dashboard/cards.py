@@ -1,4 +1,4 @@
-"""One service in short: stage, home, share, canary and judge, the lifted-out process, copying, and what waits for a person."""
+"""One service in short: stage, primary, share, canary, lifted-out process, copying, what waits for a person."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from apps.core.flags.snapshot import FlagState
 from apps.datasync.interface import Sync, SyncPhase, Verification
 from apps.extraction.dashboard import labels
 from apps.extraction.dashboard.comparison import Sides
-from apps.extraction.dashboard.probe import Found
+from apps.extraction.dashboard.probe import DatabaseState
 from apps.extraction.routing.canary import controller, queries
 from apps.extraction.routing.canary.metrics import state_of
 from apps.extraction.routing.canary.models import CanaryDeployment, CanaryState
@@ -23,13 +23,13 @@ from apps.extraction.state.phases import STAGES
 from apps.extraction.state.stages import SHARED, Observed, Stage
 
 
-class Known(NamedTuple):
-    """All that is known of a service at one look. `silence` is why its process does not answer; None without an address."""
+class ServiceState(NamedTuple):
+    """A service at one moment. `silence` is why its process does not answer, None without an address."""
 
     service: str
     is_movable: bool
-    shared: Found | None
-    own: Found | None
+    shared: DatabaseState | None
+    own: DatabaseState | None
     sync: Sync | None
     verification: Verification | None
     remote: FlagState
@@ -43,17 +43,17 @@ class Known(NamedTuple):
 
     @property
     def problem(self) -> str:
-        """Why the stage is not known; empty where it is."""
-        return next((found.problem for found in (self.shared, self.own) if found is not None and found.problem), "")
+        """Why the stage is not known; empty if it is."""
+        return next((state.problem for state in (self.shared, self.own) if state is not None and state.problem), "")
 
     @property
     def has_two_primaries(self) -> bool:
         """Whether both databases let the platform write."""
-        sides = [found.side for found in (self.shared, self.own) if found is not None]
+        sides = [state.side for state in (self.shared, self.own) if state is not None]
         return len(sides) == 2 and all(side is not None and side.is_writable for side in sides)
 
     def observed(self) -> Observed | None:
-        """Where it stands; None where that is not known, or is no stage."""
+        """The observation of both databases; None if it is not known, or is no stage."""
         if not self.is_movable:
             return stages.observe(self.service)
         if self.shared is None or self.own is None or self.shared.side is None or self.own.side is None:
@@ -69,7 +69,7 @@ class Known(NamedTuple):
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """One service, ready to be shown. `position` is the stage's place from 0, -1 where it is not known; shares in percent."""
+    """One service, ready to be shown. `position` is the stage's index from 0, -1 if not known; shares in percent."""
 
     service: str
     stage: str
@@ -97,29 +97,29 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     under_way: str
 
 
-def card(known: Known, sides: Sides | None) -> Card:
+def card(state: ServiceState, sides: Sides | None) -> Card:
     """The card of a service."""
-    observed = known.observed()
+    observed = state.observed()
     stage = observed.stage if observed is not None else None
-    process, process_words = _process(known)
-    canary, canary_words = _canary(known.canary)
-    progress, sync_words = _sync(known, stage)
-    remote = known.remote
+    process, process_words = _process(state)
+    canary, canary_words = _canary(state.canary)
+    progress, sync_words = _sync(state, stage)
+    remote = state.remote
     return Card(
-        service=known.service,
-        stage=stage.value if stage else ("two_homes" if known.has_two_primaries else "not_known"),
-        stage_words=str(STAGES[stage].short) if stage else _no_stage(known),
+        service=state.service,
+        stage=stage.value if stage else ("two_homes" if state.has_two_primaries else "not_known"),
+        stage_words=str(STAGES[stage].short) if stage else _no_stage(state),
         position=list(Stage).index(stage) if stage else -1,
         phase=_phase(stage),
-        home=_home(known, observed),
+        home=_primary(state, observed),
         share=100.0 if remote.everyone else 0.0 if remote.everyone is False else remote.percent,
         share_words=labels.share(remote),
-        shadow_words=labels.share(known.shadow),
+        shadow_words=labels.share(state.shadow),
         canary=canary,
         canary_words=canary_words,
-        sentence=_sentence(known.canary),
-        evidence=float(known.canary.evidence.get("all", 0.0)) if known.canary else 0.0,
-        evidence_words=_evidence(known.canary),
+        sentence=_sentence(state.canary),
+        evidence=float(state.canary.evidence.get("all", 0.0)) if state.canary else 0.0,
+        evidence_words=_evidence(state.canary),
         process=process,
         process_words=process_words,
         sync_percent=progress,
@@ -127,14 +127,14 @@ def card(known: Known, sides: Sides | None) -> Card:
         errors_words=_errors(sides),
         latency_words=_latency(sides),
         sides_words="—" if sides is None else f"{_errors(sides)}\n{_latency(sides)}",
-        waits=_waits(known, stage),
-        problem=known.problem,
-        under_way=_under_way(known.move),
+        waits=_waits(state, stage),
+        problem=state.problem,
+        under_way=_under_way(state.move),
     )
 
 
-def _no_stage(known: Known) -> str:
-    return gettext("TWO PRIMARIES") if known.has_two_primaries else gettext("not known")
+def _no_stage(state: ServiceState) -> str:
+    return gettext("TWO PRIMARIES") if state.has_two_primaries else gettext("not known")
 
 
 def _phase(stage: Stage | None) -> str:
@@ -143,23 +143,23 @@ def _phase(stage: Stage | None) -> str:
     return gettext("phase %(number)d of 6") % {"number": STAGES[stage].phase.number}
 
 
-def _home(known: Known, observed: Observed | None) -> str:
-    if known.has_two_primaries:
+def _primary(state: ServiceState, observed: Observed | None) -> str:
+    if state.has_two_primaries:
         return gettext("both databases")
     if observed is None:
         return gettext("not known")
     if observed.primary == SHARED:
-        return gettext("shared database") if known.is_movable else gettext("shared database, stays there")
+        return gettext("shared database") if state.is_movable else gettext("shared database, stays there")
     return gettext("its own database") if observed.primary else gettext("none: nobody can write")
 
 
-def _process(known: Known) -> tuple[str, str]:
-    if not known.address:
+def _process(state: ServiceState) -> tuple[str, str]:
+    if not state.address:
         return "none", gettext("not lifted out")
-    if known.silence:
-        is_needed = known.remote.everyone or (known.remote.everyone is None and known.remote.percent > 0)
+    if state.silence:
+        is_needed = state.remote.everyone or (state.remote.everyone is None and state.remote.percent > 0)
         return ("silent", gettext("does not answer")) if is_needed else ("idle", gettext("not running"))
-    return ("open", gettext("breaker open")) if known.is_breaker_open else ("answers", gettext("answers"))
+    return ("open", gettext("breaker open")) if state.is_breaker_open else ("answers", gettext("answers"))
 
 
 def _canary(canary: CanaryDeployment | None) -> tuple[str, str]:
@@ -191,8 +191,8 @@ def _evidence(canary: CanaryDeployment | None) -> str:
     return gettext("%(value)s of %(limit)s") % {"value": shown, "limit": limit}
 
 
-def _sync(known: Known, stage: Stage | None) -> tuple[float | None, str]:
-    sync = known.sync
+def _sync(state: ServiceState, stage: Stage | None) -> tuple[float | None, str]:
+    sync = state.sync
     if sync is None:
         if stage in {Stage.COMMITTED, Stage.DECOMMISSIONED}:
             return 100.0, gettext("all rows moved")
@@ -202,14 +202,14 @@ def _sync(known: Known, stage: Stage | None) -> tuple[float | None, str]:
     total = max(sync.records_total, sync.records_processed, 1)
     is_following = sync.phase is SyncPhase.FOLLOWING
     progress = 100.0 if is_following else 100 * sync.records_processed / total
-    told = f"{labels.percent(progress, 1)}, {SYNC_WORDS[sync.phase]()}"
+    words = f"{labels.percent(progress, 1)}, {SYNC_WORDS[sync.phase]()}"
     if sync.lag_seconds is not None:
-        told += ", " + gettext("%(seconds)s s behind") % {"seconds": labels.number(sync.lag_seconds)}
-    return round(progress, 1), told
+        words += ", " + gettext("%(seconds)s s behind") % {"seconds": labels.number(sync.lag_seconds)}
+    return round(progress, 1), words
 
 
 def _errors(sides: Sides | None) -> str:
-    return "—" if sides is None else f"{rate(sides.away.rate)} / {rate(sides.home.rate)}"
+    return "—" if sides is None else f"{rate(sides.remote.rate)} / {rate(sides.local.rate)}"
 
 
 def rate(value: float | None) -> str:
@@ -220,40 +220,40 @@ def rate(value: float | None) -> str:
 def _latency(sides: Sides | None) -> str:
     if sides is None:
         return "—"
-    return f"{labels.milliseconds(sides.away.quantile(0.5))} / {labels.milliseconds(sides.home.quantile(0.5))}"
+    return f"{labels.milliseconds(sides.remote.quantile(0.5))} / {labels.milliseconds(sides.local.quantile(0.5))}"
 
 
-def _waits(known: Known, stage: Stage | None) -> str:
-    """What only a person can decide or put right, the most pressing first; empty where nothing waits."""
-    if known.has_two_primaries:
+def _waits(state: ServiceState, stage: Stage | None) -> str:
+    """The most pressing matter that only a person can decide or repair; empty if there is none."""
+    if state.has_two_primaries:
         return gettext("Both databases let the platform write. Shut one by hand at once.")
-    if known.problem:
+    if state.problem:
         return gettext("A database does not answer: its stage is not known until it does.")
     if stage is Stage.CUTTING:
         return str(STAGES[stage].waits)
-    return (known.canary is not None and _of_canary(known.canary)) or _of_stage(known, stage)
+    return (state.canary is not None and _of_canary(state.canary)) or _of_stage(state, stage)
 
 
 def _of_canary(canary: CanaryDeployment) -> str:
     if canary.ended_at is not None:
         return ""
-    silent = (timezone.now() - (canary.judged_at or canary.started_at)).total_seconds()
-    if silent > controller.SILENT_SECONDS:
-        seconds = int(silent)
-        told = ngettext("The judge has not looked for %(s)d second: is a worker running?",
+    silent_seconds = (timezone.now() - (canary.judged_at or canary.started_at)).total_seconds()
+    if silent_seconds > controller.SILENT_SECONDS:
+        seconds = int(silent_seconds)
+        words = ngettext("The judge has not looked for %(s)d second: is a worker running?",
                         "The judge has not looked for %(s)d seconds: is a worker running?", seconds)  # fmt: skip
-        return told % {"s": seconds}
+        return words % {"s": seconds}
     if canary.state == CanaryState.AWAITING:
         return gettext("The judge asks: it cannot say that the canary is well. Promote, resume or roll back.")
     return gettext("Held by hand: it stays at this share until resumed.") if canary.state == CanaryState.HELD else ""
 
 
-def _of_stage(known: Known, stage: Stage | None) -> str:
-    if known.verification is not None and known.verification.differences:
-        count = known.verification.differences
+def _of_stage(state: ServiceState, stage: Stage | None) -> str:
+    if state.verification is not None and state.verification.differences:
+        count = state.verification.differences
         return ngettext("%(count)d row differs: a cutover is refused until it does not.",
                         "%(count)d rows differ: a cutover is refused until none does.", count) % {"count": count}  # fmt: skip
-    if _process(known)[0] == "silent":
+    if _process(state)[0] == "silent":
         return gettext(
             "Calls are routed to a process that does not answer; the local service answers for it as long as it can."
         )
@@ -263,8 +263,8 @@ def _of_stage(known: Known, stage: Stage | None) -> str:
 def _under_way(move: Move | None) -> str:
     if move is None:
         return ""
-    said: dict[str, Any] = {"verb": move.verb, "who": move.who}
-    return gettext("Under way: %(verb)s, asked for by %(who)s.") % said
+    values: dict[str, Any] = {"verb": move.verb, "who": move.who}
+    return gettext("Under way: %(verb)s, asked for by %(who)s.") % values
 
 
 SYNC_WORDS = {

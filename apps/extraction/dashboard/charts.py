@@ -1,4 +1,4 @@
-"""The curves of a service's page: both sides' errors and times, the judge's evidence, the share, and how far behind a copy is."""
+"""The curves of a service's page: both sides' errors and times, the judge's evidence, the share, a copy's lag."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from apps.extraction.routing.canary.history import Point
 from apps.extraction.routing.canary.models import CanaryDeployment
 
 Number = float | None
-# Widths of a slot, s: the narrowest that gives at most so many points.
+# Widths of a slot, s: the narrowest that gives at most POINTS points.
 WIDTHS = (5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400)
 POINTS = 180
-# Counts arrive some seconds late; a slot older than this changes no more, and is read once.
+# Counts arrive some seconds late; a slot older than this no longer changes, and is read once.
 SETTLED_SECONDS = 30
 CURVE_KEPT_SECONDS = 3_600
 SAMPLES, SAMPLES_KEPT_SECONDS = 400, 3_600
@@ -40,9 +40,9 @@ ROWS_SHOWN = 30
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
-    """One chart: times in seconds since 1970, and a series of values for each label, None where nothing is known.
+    """One chart: times in seconds since 1970, and a series of values for each label, None where not known.
 
-    `kind` is `line`, `steps` or `log`; `limit` is drawn across. `away` tells which series is the lifted-out side's.
+    `kind` is `line`, `steps` or `log`; `limit` is drawn across.
     """
 
     name: str
@@ -58,14 +58,14 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> list[tuple[str, list[str]]]:
-        """As a table for those who see no picture: at most thirty rows, evenly chosen, the newest first."""
+        """As a table for people who cannot see the chart: at most thirty rows, evenly chosen, the newest first."""
         step = max(1, -(-len(self.at) // ROWS_SHOWN))
         chosen = range(len(self.at) - 1, -1, -step)
-        return [(_moment(self.at[index]), [_shown(one[index]) for one in self.series]) for index in chosen]
+        return [(_moment(self.at[index]), [_shown(values[index]) for values in self.series]) for index in chosen]
 
 
 def of(canary: CanaryDeployment | None, sync: Sync | None) -> list[Chart]:
-    """Every chart for which there is anything to draw."""
+    """Every chart that has data."""
     charts = []
     if canary is not None:
         points = _points(canary)
@@ -76,13 +76,13 @@ def of(canary: CanaryDeployment | None, sync: Sync | None) -> list[Chart]:
 
 
 def width_of(canary: CanaryDeployment) -> int:
-    """How wide a slot of its curves is, s."""
+    """The width of a slot of its curves, s."""
     lasted = ((canary.ended_at or timezone.now()) - canary.started_at).total_seconds()
     return next((width for width in WIDTHS if lasted / width <= POINTS), WIDTHS[-1])
 
 
 def _points(canary: CanaryDeployment) -> list[Point]:
-    """The curve, of which only the last slots are asked of the database each time."""
+    """The curve; only its last slots are read from the database each time."""
     width = width_of(canary)
     key = f"extraction.dashboard.curve.{canary.id}.{width}"
     settled: list[Point] = []
@@ -91,21 +91,21 @@ def _points(canary: CanaryDeployment) -> list[Point]:
     since = settled[-1].at + timedelta(seconds=width) if settled else None
     newer = history.curve(canary.id, seconds=width, since=since)
     edge = timezone.now() - timedelta(seconds=SETTLED_SECONDS + width)
-    if done := [point for point in newer if point.at < edge]:
+    if newly_settled := [point for point in newer if point.at < edge]:
         with contextlib.suppress(redis.RedisError):
-            cache.set(key, msgspec.json.encode(settled + done), CURVE_KEPT_SECONDS)
+            cache.set(key, msgspec.json.encode(settled + newly_settled), CURVE_KEPT_SECONDS)
     return settled + newer
 
 
 def _two_sides(points: list[Point], value: Callable[[Point], Number]) -> tuple[tuple[float, ...], Any, Any]:
     slots = sorted({point.at for point in points})
-    values = {(point.at, point.away): value(point) for point in points}
-    away, home = (tuple(values.get((slot, side)) for slot in slots) for side in (True, False))
-    return tuple(slot.timestamp() for slot in slots), away, home
+    values = {(point.at, point.is_remote): value(point) for point in points}
+    remote, local = (tuple(values.get((slot, side)) for slot in slots) for side in (True, False))
+    return tuple(slot.timestamp() for slot in slots), remote, local
 
 
 def _errors(points: list[Point]) -> Chart:
-    at, away, home = _two_sides(
+    at, remote, local = _two_sides(
         points, lambda point: round(100 * point.errors / point.calls, 3) if point.calls else None
     )
     return Chart(
@@ -115,13 +115,13 @@ def _errors(points: list[Point]) -> Chart:
         kind="line",
         labels=(gettext("remote"), gettext("local")),
         at=at,
-        series=(away, home),
+        series=(remote, local),
     )
 
 
 def _times(points: list[Point]) -> Chart:
-    at, away, home = _two_sides(points, lambda point: _ms(point.median))
-    _, away_slow, home_slow = _two_sides(points, lambda point: _ms(point.slow))
+    at, remote, local = _two_sides(points, lambda point: _ms(point.median))
+    _, remote_slow, local_slow = _two_sides(points, lambda point: _ms(point.slow))
     return Chart(
         name="latency",
         title=gettext("Time of a call"),
@@ -129,7 +129,7 @@ def _times(points: list[Point]) -> Chart:
         kind="line",
         labels=(gettext("remote, median"), gettext("local, median"), gettext("remote, p95"), gettext("local, p95")),
         at=at,
-        series=(away, home, away_slow, home_slow),
+        series=(remote, local, remote_slow, local_slow),
         note=gettext("A time is known to 19 %. Where too few calls were made to say it, the line has a gap."),
     )
 
@@ -141,7 +141,7 @@ def _ms(seconds: float | None) -> Number:
 def _evidence(canary: CanaryDeployment) -> Chart:
     with connection.cursor() as cursor:
         cursor.execute(EVIDENCE, {"width": width_of(canary), "canary": canary.id})
-        found = cursor.fetchall()
+        rows = cursor.fetchall()
     limit = 1 / queries.rules_of(canary).false_rollback
     return Chart(
         name="evidence",
@@ -149,8 +149,8 @@ def _evidence(canary: CanaryDeployment) -> Chart:
         unit=gettext("to 1"),
         kind="log",
         labels=(gettext("evidence"),),
-        at=tuple(at for at, _ in found),
-        series=(tuple(min(max(value, LEAST), MOST) for _, value in found),),
+        at=tuple(at for at, _ in rows),
+        series=(tuple(min(max(value, LEAST), MOST) for _, value in rows),),
         limit=limit,
         limit_words=gettext("%(limit)s: the canary is rolled back") % {"limit": number(round(limit))},
         note=gettext("1 is no evidence at all. A healthy service reaches the line in at most one rollout of %(limit)s.")
@@ -179,7 +179,7 @@ def _share(canary: CanaryDeployment) -> Chart:
 
 
 def _copying(sync: Sync) -> list[Chart]:
-    """What was seen while somebody was looking: a synchronisation keeps only its newest figures."""
+    """Samples taken while the page is open: a synchronisation keeps only its newest figures."""
     samples = _sampled(sync)
     at = tuple(sample[0] for sample in samples)
     note = gettext("Drawn while somebody has this page open.")
@@ -208,17 +208,17 @@ def _copying(sync: Sync) -> list[Chart]:
 
 def _sampled(sync: Sync) -> list[tuple[float, Number, float, float]]:
     key = f"extraction.dashboard.sync.{sync.sync_id}"
-    kept: list[tuple[float, Number, float, float]] = []
+    samples: list[tuple[float, Number, float, float]] = []
     with contextlib.suppress(redis.RedisError, msgspec.MsgspecError):
-        kept = msgspec.json.decode(cache.get(key) or b"[]", type=list[tuple[float, float | None, float, float]])
+        samples = msgspec.json.decode(cache.get(key) or b"[]", type=list[tuple[float, float | None, float, float]])
     now = time.time()
-    if not kept or now - kept[-1][0] >= 1:
+    if not samples or now - samples[-1][0] >= 1:
         lag = None if sync.lag_seconds is None else float(sync.lag_seconds)
         total = max(sync.records_total, sync.records_processed)
-        kept = [*kept[1 - SAMPLES :], (now, lag, float(sync.records_processed), float(total))]
+        samples = [*samples[1 - SAMPLES :], (now, lag, float(sync.records_processed), float(total))]
         with contextlib.suppress(redis.RedisError):
-            cache.set(key, msgspec.json.encode(kept), SAMPLES_KEPT_SECONDS)
-    return kept
+            cache.set(key, msgspec.json.encode(samples), SAMPLES_KEPT_SECONDS)
+    return samples
 
 
 def _moment(seconds: float) -> str:

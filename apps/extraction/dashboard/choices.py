@@ -1,4 +1,4 @@
-"""What can be done with a service now, and what cannot and why: each with the sentence of what will happen."""
+"""The actions on a service: which are possible now, why others are not, and a sentence on the effect of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.extraction.dashboard import labels
-from apps.extraction.dashboard.cards import Known
+from apps.extraction.dashboard.cards import ServiceState
 from apps.extraction.pipeline.actions import ACTIONS, label_of
 from apps.extraction.routing.canary import controller, queries
 from apps.extraction.routing.canary.models import CanaryState
@@ -28,12 +28,12 @@ NAMES: dict[str, Any] = {
     "shadow": _("Set the shadowed share"),
     "home": _("Serve everybody locally"),
 }
-# What takes something away from people is marked, as an action that destroys is.
+# Choices that take something away from people are marked, like actions that destroy.
 GRAVE = frozenset({"canary-roll-back", "home"})
 
 
 class Choice(NamedTuple):
-    """One action. `refusal` says why it is not possible now, and is empty where it is; `effect` says what it does."""
+    """One action. `refusal` says why it is not possible now, empty if it is; `effect` says what it does."""
 
     name: str
     group: str
@@ -43,46 +43,47 @@ class Choice(NamedTuple):
 
     @property
     def is_possible(self) -> bool:
-        """Whether it makes sense now; its own checks may refuse it still."""
+        """Whether it makes sense now; its own checks may still refuse it."""
         return not self.refusal
 
     @property
     def is_grave(self) -> bool:
-        """Whether it is marked."""
+        """Whether it is marked as taking something away."""
         return self.name in GRAVE or (self.group == DATA and ACTIONS[self.name].destroys)
 
     @property
-    def verb(self) -> str:
-        """The canary's verb, or the action's own name."""
+    def action(self) -> str:
+        """The name of the action, a canary's without its prefix."""
         return self.name.removeprefix("canary-")
 
 
-def of(known: Known) -> list[Choice]:
-    """Every action with a service, in the order of a migration."""
-    observed = known.observed()
-    return [*_of_canary(known, observed), *_of_flags(known, observed), *_of_data(known, observed)]
+def of(state: ServiceState) -> list[Choice]:
+    """Every action on a service, in the order of a migration."""
+    observed = state.observed()
+    return [*_of_canary(state, observed), *_of_flags(state, observed), *_of_data(state, observed)]
 
 
 def grouped(choices: list[Choice]) -> list[tuple[Any, list[Choice]]]:
-    """The possible ones by group, without empty groups."""
-    found = [
-        (words, [one for one in choices if one.group == name and one.is_possible]) for name, words in GROUPS.items()
+    """The possible choices by group, without empty groups."""
+    by_group = [
+        (words, [choice for choice in choices if choice.group == name and choice.is_possible])
+        for name, words in GROUPS.items()
     ]
-    return [(name, some) for name, some in found if some]
+    return [(words, possible) for words, possible in by_group if possible]
 
 
-def find(known: Known, name: str) -> Choice | None:
-    """One by its name; None where there is none of that name."""
-    return next((choice for choice in of(known) if choice.name == name), None)
+def find(state: ServiceState, name: str) -> Choice | None:
+    """The choice of a name, or None."""
+    return next((choice for choice in of(state) if choice.name == name), None)
 
 
 def _choice(name: str, group: str, refusal: str, effect: str = "") -> Choice:
     return Choice(name, group, NAMES.get(name) or ACTIONS[name].label, refusal, effect)
 
 
-def _of_canary(known: Known, observed: Observed | None) -> Iterator[Choice]:
-    yield _choice("canary-deploy", CANARY, _not_deployable(known, observed), _deploying(known))
-    canary = known.canary
+def _of_canary(state: ServiceState, observed: Observed | None) -> Iterator[Choice]:
+    yield _choice("canary-deploy", CANARY, _not_deployable(state, observed), _deploying(state))
+    canary = state.canary
     if canary is None or canary.ended_at is not None:
         for name in ("canary-promote", "canary-hold", "canary-resume", "canary-roll-back"):
             yield _choice(name, CANARY, gettext("No canary is under way."))
@@ -118,10 +119,10 @@ def _of_canary(known: Known, observed: Observed | None) -> Iterator[Choice]:
     )
 
 
-def _not_deployable(known: Known, observed: Observed | None) -> str:
-    if not known.address:
+def _not_deployable(state: ServiceState, observed: Observed | None) -> str:
+    if not state.address:
         return gettext("It has no remote process: SEAM_AWAY has no address for it.")
-    if known.has_open_canary:
+    if state.has_open_canary:
         return gettext("A canary is under way already.")
     if observed is None:
         return gettext("Where it stands is not known.")
@@ -129,28 +130,28 @@ def _not_deployable(known: Known, observed: Observed | None) -> str:
         return gettext("A canary begins with everybody served locally; the stage is “%(stage)s”.") % {
             "stage": STAGES[observed.stage].short
         }
-    if known.silence:
-        return gettext("Its process does not answer: %(problem)s") % {"problem": known.silence}
+    if state.silence:
+        return gettext("Its process does not answer: %(problem)s") % {"problem": state.silence}
     return ""
 
 
-def _deploying(known: Known) -> str:
+def _deploying(state: ServiceState) -> str:
     return gettext(
         "The first share of people is served by the process at %(address)s. Who they are is drawn once, "
         "and each keeps their side. The judge rules each second: it goes on to the next share when it "
         "knows that all is well, rolls the canary back when it sees harm, and asks you when it cannot "
         "know."
-    ) % {"address": known.address}
+    ) % {"address": state.address}
 
 
 def _promoting(share: str, step: int, steps: tuple[float, ...]) -> str:
     if step + 1 < len(steps):
-        given = {"now": share, "next": labels.percent(steps[step + 1])}
+        shares = {"now": share, "next": labels.percent(steps[step + 1])}
         return (
             gettext(
                 "The share rises from %(now)s to %(next)s of people now, whatever the judge says. It goes on judging there."
             )
-            % given
+            % shares
         )
     return gettext(
         "The canary ends well: %(now)s of people stay on the remote process, and the judge stops. The "
@@ -158,41 +159,41 @@ def _promoting(share: str, step: int, steps: tuple[float, ...]) -> str:
     ) % {"now": share}
 
 
-def _of_flags(known: Known, observed: Observed | None) -> Iterator[Choice]:
-    hindrance = gettext("It has no remote process: SEAM_AWAY has no address for it.") if not known.address else ""
-    by_canary = gettext("The canary leads the flags until it ends.") if known.has_open_canary else ""
+def _of_flags(state: ServiceState, observed: Observed | None) -> Iterator[Choice]:
+    hindrance = gettext("It has no remote process: SEAM_AWAY has no address for it.") if not state.address else ""
+    by_canary = gettext("The canary leads the flags until it ends.") if state.has_open_canary else ""
     yield _choice(
         *("shadow", FLAGS, hindrance or by_canary),
         gettext("Of this share of people the queries are asked of the other side as well, and the answers compared. "
                 "People are answered as before and wait for nothing."),
     )  # fmt: skip
-    nobody = known.remote.everyone is False or not (
-        known.remote.everyone or known.remote.percent or known.remote.actors
+    is_all_local = state.remote.everyone is False or not (
+        state.remote.everyone or state.remote.percent or state.remote.actors
     )
-    at_home = gettext("Everybody is served locally.") if nobody else ""
+    at_home = gettext("Everybody is served locally.") if is_all_local else ""
     is_gone = observed is not None and observed.stage is Stage.DECOMMISSIONED
     gone = gettext("The local service has no right to its data any more.") if is_gone else ""
     yield _choice(
         *("home", FLAGS, hindrance or by_canary or at_home or gone),
         gettext("%(share)s are served remotely now. From now on everybody is served locally; no data move.")
-        % {"share": labels.share(known.remote).capitalize()},
+        % {"share": labels.share(state.remote).capitalize()},
     )
 
 
-def _of_data(known: Known, observed: Observed | None) -> Iterator[Choice]:
+def _of_data(state: ServiceState, observed: Observed | None) -> Iterator[Choice]:
     for action in ACTIONS.values():
-        yield _choice(action.name, DATA, _not_movable(known, observed, action), str(action.effect))
+        yield _choice(action.name, DATA, _not_movable(state, observed, action), str(action.effect))
 
 
-def _not_movable(known: Known, observed: Observed | None, action: Action) -> str:
-    if not known.is_movable:
+def _not_movable(state: ServiceState, observed: Observed | None, action: Action) -> str:
+    if not state.is_movable:
         return gettext("Its data have no database of their own to go to.")
-    if known.move is not None and not action.is_way_out:
-        return gettext("“%(verb)s” is under way.") % {"verb": label_of(known.move.verb)}
+    if state.move is not None and not action.is_way_out:
+        return gettext("“%(verb)s” is under way.") % {"verb": label_of(state.move.verb)}
     if observed is None:
-        is_possible = action.is_way_out and known.has_two_primaries
+        is_possible = action.is_way_out and state.has_two_primaries
         return "" if is_possible else gettext("Where it stands is not known.")
-    if observed.stage in action.stages or (action.is_way_out and known.move is not None):
+    if observed.stage in action.stages or (action.is_way_out and state.move is not None):
         return ""
     names = [str(STAGES[stage].short) for stage in action.stages]
     return gettext("Only at these stages: %(stages)s.") % {"stages": ", ".join(names)}

@@ -1,5 +1,6 @@
-"""Both sides' errors and times next to each other: over the last minutes of each service's newest canary, the one period in which
-both sides answered the same people's calls at the same time.
+"""Both sides' errors and times over the last minutes of each service's newest canary.
+
+It is the one period in which both sides answered the same people's calls at the same time.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Side(msgspec.Struct, frozen=True):
     times: tuple[int, ...] = (0,) * latencies.COUNT
 
     def __add__(self, other: Side) -> Side:
-        """Both together."""
-        times = tuple(ours + theirs for ours, theirs in zip(self.times, other.times, strict=True))
+        """The sum of both."""
+        times = tuple(mine + others for mine, others in zip(self.times, other.times, strict=True))
         return Side(self.calls + other.calls, self.errors + other.errors, times)
 
     @property
@@ -46,26 +47,29 @@ class Side(msgspec.Struct, frozen=True):
 
 
 class Sides(msgspec.Struct, frozen=True):
-    """Away and home over the same time."""
+    """The remote and the local side over the same time."""
 
-    away: Side = Side()
-    home: Side = Side()
+    remote: Side = Side()
+    local: Side = Side()
 
     def __add__(self, other: Sides) -> Sides:
-        """Both services together."""
-        return Sides(self.away + other.away, self.home + other.home)
+        """The sum of both services."""
+        return Sides(self.remote + other.remote, self.local + other.local)
 
     def cost(self, share: float) -> tuple[float, float] | None:
-        """What being answered away costs at a quantile: s, and as a part of home's time. None where too few calls say so."""
-        away, home = self.away.quantile(share), self.home.quantile(share)
-        return None if away is None or home is None else (away - home, (away - home) / home)
+        """The cost of a remote call at a quantile: s, and as a part of the local time.
+
+        None if there are too few calls.
+        """
+        remote, local = self.remote.quantile(share), self.local.quantile(share)
+        return None if remote is None or local is None else (remote - local, (remote - local) / local)
 
 
 def of(canaries: Sequence[UUID]) -> dict[UUID, Sides]:
     """Both sides by canary, over its last ten minutes."""
-    found: dict[UUID, dict[bool, Side]] = {}
+    by_canary: dict[UUID, dict[bool, Side]] = {}
     with connection.cursor() as cursor:
         cursor.execute(SIDES, [list(canaries), WINDOW_SECONDS])
-        for canary, away, calls, errors, times in cursor.fetchall():
-            found.setdefault(canary, {})[away] = Side(int(calls), int(errors), tuple(map(int, times)))
-    return {canary: Sides(sides.get(True, Side()), sides.get(False, Side())) for canary, sides in found.items()}
+        for canary, remote, calls, errors, times in cursor.fetchall():
+            by_canary.setdefault(canary, {})[remote] = Side(int(calls), int(errors), tuple(map(int, times)))
+    return {canary: Sides(sides.get(True, Side()), sides.get(False, Side())) for canary, sides in by_canary.items()}

@@ -1,4 +1,4 @@
-"""The platform's five figures: services migrated of all, rows synchronised, error rate of both sides, what being away costs in time."""
+"""The platform's five figures: services migrated, rows synchronised, error rates, cost of a remote call (p50, p95)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext, ngettext
 
 from apps.datasync.interface import SyncPhase
 from apps.extraction.dashboard import labels
-from apps.extraction.dashboard.cards import Card, Known, rate
+from apps.extraction.dashboard.cards import Card, ServiceState, rate
 from apps.extraction.dashboard.comparison import WINDOW_SECONDS, Sides
 from apps.extraction.state.stages import SHARED, Stage
 
@@ -18,7 +18,7 @@ MIGRATED = (Stage.COMMITTED, Stage.DECOMMISSIONED)
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One figure: what it is, its value in words, and on what it rests."""
+    """One figure: its name and label, its value in words, and its basis."""
 
     name: str
     label: str
@@ -27,7 +27,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """The raw values beside the words: None is not known. Rates 0 to 1, times in seconds."""
+    """The raw values beside the words. None is not known; rates 0 to 1, times in seconds, progress in percent."""
 
     services_migrated: int
     total_services: int
@@ -40,12 +40,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     shown: tuple[Figure, ...]
 
 
-def of(cards: Sequence[Card], known: Sequence[Known], compared: Sequence[Sides]) -> Figures:
+def of(cards: Sequence[Card], states: Sequence[ServiceState], compared: Sequence[Sides]) -> Figures:
     """The figures of a board."""
     sides = reduce(Sides.__add__, compared, Sides())
     migrated = sum(card.stage in MIGRATED for card in cards)
-    movable = sum(one.is_movable for one in known)
-    progress, rows, all_rows = _progress(known)
+    movable = sum(state.is_movable for state in states)
+    progress, rows, all_rows = _progress(states)
     median, slow = sides.cost(0.5), sides.cost(0.95)
     shown = (
         Figure("services_migrated", gettext("Services migrated"),
@@ -54,7 +54,7 @@ def of(cards: Sequence[Card], known: Sequence[Known], compared: Sequence[Sides])
                "—" if progress is None else labels.percent(progress, 1),
                gettext("%(rows)s of about %(all)s rows are copied or moved") % {"rows": labels.number(rows), "all": labels.number(all_rows)}),
         Figure("error_rate", gettext("Error rate, remote / local"),
-               f"{rate(sides.away.rate)} / {rate(sides.home.rate)}", _period(sides)),
+               f"{rate(sides.remote.rate)} / {rate(sides.local.rate)}", _period(sides)),
         Figure("performance_impact_p50", gettext("A remote call costs, median"), _cost(median), _quantiles(sides, 0.5)),
         Figure("performance_impact_p95", gettext("A remote call costs, p95"), _cost(slow), _quantiles(sides, 0.95)),
     )  # fmt: skip
@@ -63,8 +63,8 @@ def of(cards: Sequence[Card], known: Sequence[Known], compared: Sequence[Sides])
         total_services=len(cards),
         movable_services=movable,
         data_sync_progress=progress,
-        error_rate_away=sides.away.rate,
-        error_rate_home=sides.home.rate,
+        error_rate_away=sides.remote.rate,
+        error_rate_home=sides.local.rate,
         performance_impact_p50=median[0] if median else None,
         performance_impact_p95=slow[0] if slow else None,
         shown=shown,
@@ -74,31 +74,31 @@ def of(cards: Sequence[Card], known: Sequence[Known], compared: Sequence[Sides])
 def _migrated(cards: Sequence[Card], movable: int) -> str:
     reversible = sum(card.stage == Stage.REVERSIBLE for card in cards)
     unknown = sum(card.position < 0 for card in cards)
-    told = [ngettext("%(count)d can move", "%(count)d can move", movable) % {"count": movable}]
+    words = [ngettext("%(count)d can move", "%(count)d can move", movable) % {"count": movable}]
     if reversible:
-        told.append(
+        words.append(
             ngettext("%(count)d moved and can go back", "%(count)d moved and can go back", reversible)
             % {"count": reversible}
         )
     if unknown:
-        told.append(ngettext("%(count)d not known", "%(count)d not known", unknown) % {"count": unknown})
-    return ", ".join(told)
+        words.append(ngettext("%(count)d not known", "%(count)d not known", unknown) % {"count": unknown})
+    return ", ".join(words)
 
 
-def _progress(known: Sequence[Known]) -> tuple[float | None, int, int]:
-    """Rows that are in their service's own database, of all rows that are to get there. As the planner estimates them."""
+def _progress(states: Sequence[ServiceState]) -> tuple[float | None, int, int]:
+    """Percent, count and total of the rows that are in their service's own database, by the planner's estimates."""
     done = total = 0
-    for one in known:
-        if not one.is_movable or one.shared is None or one.own is None or one.problem:
+    for state in states:
+        if not state.is_movable or state.shared is None or state.own is None or state.problem:
             continue
-        home = one.observed()
-        if home is not None and home.primary not in (SHARED, None):
-            done, total = done + one.own.rows, total + one.own.rows
+        observed = state.observed()
+        if observed is not None and observed.primary not in (SHARED, None):
+            done, total = done + state.own.rows, total + state.own.rows
             continue
-        rows = max(one.shared.rows, one.sync.records_total if one.sync else 0)
+        rows = max(state.shared.rows, state.sync.records_total if state.sync else 0)
         total += rows
-        if one.sync is not None:
-            done += rows if one.sync.phase is SyncPhase.FOLLOWING else min(one.sync.records_processed, rows)
+        if state.sync is not None:
+            done += rows if state.sync.phase is SyncPhase.FOLLOWING else min(state.sync.records_processed, rows)
     return (100 * done / total if total else None), done, total
 
 
@@ -112,17 +112,17 @@ def _cost(cost: tuple[float, float] | None) -> str:
 
 
 def _quantiles(sides: Sides, share: float) -> str:
-    away, home = sides.away.quantile(share), sides.home.quantile(share)
-    if away is None or home is None:
+    remote, local = sides.remote.quantile(share), sides.local.quantile(share)
+    if remote is None or local is None:
         return gettext("too few calls say so")
-    given = {"away": labels.milliseconds(away), "home": labels.milliseconds(home)}
-    return gettext("%(away)s remote, %(home)s local") % given
+    values = {"away": labels.milliseconds(remote), "home": labels.milliseconds(local)}
+    return gettext("%(away)s remote, %(home)s local") % values
 
 
 def _period(sides: Sides) -> str:
-    calls = sides.away.calls + sides.home.calls
+    calls = sides.remote.calls + sides.local.calls
     if not calls:
         return gettext("no canary has compared the sides yet")
-    told = ngettext("%(count)s call in the last %(minutes)d minutes of the newest canaries",
+    words = ngettext("%(count)s call in the last %(minutes)d minutes of the newest canaries",
                     "%(count)s calls in the last %(minutes)d minutes of the newest canaries", calls)  # fmt: skip
-    return told % {"count": labels.number(calls), "minutes": WINDOW_SECONDS // 60}
+    return words % {"count": labels.number(calls), "minutes": WINDOW_SECONDS // 60}

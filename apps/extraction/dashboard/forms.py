@@ -1,4 +1,4 @@
-"""The forms of actions: why, a share, a canary's rules, a report's period. What is no rule is said at the field that it is about."""
+"""The forms of actions: a reason, a share, a canary's rules, a report's period. Errors are shown at their field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.extraction.routing.judge.measures import Rules
 
 DEFAULTS = Rules()
-# What Rules itself says of values that do not go together; collected from here for the catalogues.
+# The errors of Rules itself, marked here for the message catalogues.
 REFUSALS = (
     gettext_noop("steps are rising shares above 0 and up to 100 percent"),
     gettext_noop("false_rollback is a probability above 0 and up to 0.5"),
@@ -47,7 +47,7 @@ class Share(Why):
 
 
 class Deploy(Why):
-    """A canary's rules: three that are chosen each time, and the others folded away."""
+    """A canary's rules: three are chosen each time, the others are folded away."""
 
     steps = forms.CharField(
         # xgettext:no-python-format
@@ -84,12 +84,12 @@ class Deploy(Why):
     CHOSEN = ("steps", "step_seconds", "shadow_percent")
     field_order = (*CHOSEN, "reason")
 
-    def __init__(self, given: Any = None) -> None:
+    def __init__(self, data: Any = None) -> None:
         steps = " ".join(f"{share:g}" for share in DEFAULTS.steps)
-        super().__init__(given, initial={**msgspec.to_builtins(DEFAULTS), "steps": steps})
+        super().__init__(data, initial={**msgspec.to_builtins(DEFAULTS), "steps": steps})
 
     def clean_steps(self) -> list[float]:
-        """Numbers, however they are separated. A comma between digits without a space separates too."""
+        """Numbers with any separators. A comma between digits separates as well, with or without a space."""
         words = [word for word in re.split(r"[\s,;/%]+", self.cleaned_data["steps"]) if word]
         try:
             shares = [float(word) for word in words]
@@ -102,25 +102,25 @@ class Deploy(Why):
         return shares
 
     def clean_shadow_percent(self) -> float:
-        """As many decimals as a flag has."""
+        """A share with as many decimals as a flag has."""
         share = float(self.cleaned_data["shadow_percent"])
         if round(share, PLACES) != share:
             raise forms.ValidationError(gettext("A share has at most two decimals."))
         return share
 
     def clean(self) -> dict[str, Any]:
-        """Each rule beside the defaults, so that what is wrong is said where it is wrong; then all together."""
-        given: dict[str, Any] = super().clean() or {}
+        """Check each rule with the defaults, so that an error is shown at its field; then all together."""
+        cleaned: dict[str, Any] = super().clean() or {}
         for name in Rules.__struct_fields__:
-            if name in given:
-                self._refuse(name, {name: given[name]})
+            if name in cleaned:
+                self._refuse(name, {name: cleaned[name]})
         if not self.errors:
-            self._refuse(None, {name: given[name] for name in Rules.__struct_fields__})
-        return given
+            self._refuse(None, {name: cleaned[name] for name in Rules.__struct_fields__})
+        return cleaned
 
-    def _refuse(self, name: str | None, given: dict[str, Any]) -> None:
+    def _refuse(self, name: str | None, values: dict[str, Any]) -> None:
         try:
-            msgspec.convert(given, Rules)
+            msgspec.convert(values, Rules)
         except msgspec.ValidationError as error:
             self.add_error(name, gettext(str(error)))
 
@@ -133,11 +133,11 @@ class Deploy(Why):
         return (self[name] for name in self.CHOSEN)
 
     def folded(self) -> Iterator[Any]:
-        """The others."""
+        """The fields that are folded away."""
         return (self[name] for name in Rules.__struct_fields__ if name not in self.CHOSEN)
 
     def is_folded_wrong(self) -> bool:
-        """Whether something that is folded away has to be looked at."""
+        """Whether a folded field has an error."""
         return any(field.errors for field in self.folded())
 
 
@@ -146,8 +146,8 @@ class Period(forms.Form):
 
     DAYS = 30
 
-    def __init__(self, given: Any = None) -> None:
-        super().__init__(given or None)
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data or None)
         day = forms.DateField(input_formats=["%Y-%m-%d"], required=False, label=_("From"),
                               widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"))  # fmt: skip
         last = forms.DateField(input_formats=["%Y-%m-%d"], required=False, label=_("To"),
@@ -158,10 +158,10 @@ class Period(forms.Form):
         self.initial = {"from": today - timedelta(days=self.DAYS - 1), "to": today}
 
     def clean(self) -> dict[str, Any]:
-        """In their order, and no longer than ten years."""
-        given: dict[str, Any] = super().clean() or {}
-        last = given.get("to") or timezone.localdate()
-        first = given.get("from") or max(last, date(2000, 1, 31)) - timedelta(days=self.DAYS - 1)
+        """The days in order, at most ten years apart."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        last = cleaned.get("to") or timezone.localdate()
+        first = cleaned.get("from") or max(last, date(2000, 1, 31)) - timedelta(days=self.DAYS - 1)
         if last.year not in YEARS or first.year not in YEARS:
             self.add_error("from", gettext("No such year."))
         elif last < first:
@@ -171,7 +171,7 @@ class Period(forms.Form):
         return {"from": first, "to": last}
 
     def span(self) -> tuple[datetime, datetime]:
-        """The begin, and the end that is not part of it. Of an unbound form the last thirty days."""
+        """The begin, and the end, which is not part of it; the last thirty days for an unbound form."""
         chosen = self.cleaned_data if self.is_bound else self.initial
         zone = timezone.get_current_timezone()
         first, last = chosen["from"], chosen["to"]

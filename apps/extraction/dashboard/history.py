@@ -1,4 +1,4 @@
-"""At which stage a service was at some time, as far as the record of actions and of flags says. Nothing else of the past is kept."""
+"""The stage of a service at a past time, from the records of actions and flags: nothing else of the past is kept."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from apps.extraction.state.stages import SHARED, Stage
 
 
 def stage_at(service: str, moment: datetime) -> Stage:
-    """The stage at a time."""
+    """The stage of a service at `moment`."""
     done = Move.objects.filter(service=service, outcome=Outcome.DONE, ended_at__lt=moment).order_by("ended_at")
     stage: Stage | None = None
-    for verb, facts, differences in done.values_list("verb", "facts", "facts__differences"):
-        if verb == "resume" and "home" in facts:  # it has finished a cutover, there or back
+    for action, facts, differences in done.values_list("verb", "facts", "facts__differences"):
+        if action == "resume" and "home" in facts:  # it has finished a cutover, forward or back
             stage = Stage.SYNCING if facts["home"] == SHARED else Stage.REVERSIBLE
-        elif verb == "verify":
+        elif action == "verify":
             stage = VERIFY.leaves if stage in VERIFY.stages and not differences else stage
-        elif verb == "abort":  # of a rollback under way, the cutover still counts; else nothing is left
+        elif action == "abort":  # of a rollback under way, the cutover still counts; else nothing is left
             stage = stage if stage is Stage.REVERSIBLE else None
-        elif verb in ACTIONS:
-            stage = ACTIONS[verb].leaves or stage
+        elif action in ACTIONS:
+            stage = ACTIONS[action].leaves or stage
     return stage if stage is not None else _served(service, moment)
 
 

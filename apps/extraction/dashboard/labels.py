@@ -31,7 +31,7 @@ MEASURES: dict[str, Any] = {
 
 
 def share(state: FlagState) -> str:
-    """Who is covered by a flag, in short."""
+    """The people that a flag covers, in short."""
     if state.everyone is not None:
         return gettext("everybody") if state.everyone else gettext("nobody")
     listed = ""
@@ -42,12 +42,12 @@ def share(state: FlagState) -> str:
 
 
 def number(value: float | Decimal) -> str:
-    """A number in the reader's way, as plain text: what `localize` gives is marked as safe, which no encoder knows."""
+    """A number in the reader's format, as plain text: `localize` returns a safe string, which no encoder accepts."""
     return str.__str__(localize(value))
 
 
 def percent(value: float | Decimal, places: int = 2) -> str:
-    """A share in percent, without zeros that say nothing."""
+    """A share in percent, without trailing zeros."""
     rounded = round(float(value), places)
     return f"{number(int(rounded) if rounded == int(rounded) else rounded)}\N{NO-BREAK SPACE}%"
 

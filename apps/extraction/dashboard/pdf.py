@@ -1,4 +1,4 @@
-"""A report as a PDF/A, typeset by Typst from one template: what people wrote is a value there, never markup."""
+"""A report as a PDF/A, typeset by Typst from one template: people's texts are values there, never markup."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TEMPLATE = Path(settings.BASE_DIR) / "templates" / "extraction" / "report.typ"
 
 def pdf(report: Report, *, language: str) -> bytes:
     """The report's PDF, in the language in which it was gathered."""
-    import typst  # forty megabytes, which only this needs
+    import typst  # forty megabytes, needed only here
 
-    given = {"report": msgspec.json.encode(report).decode(), "language": language[:2]}
-    made: bytes = typst.compile(str(TEMPLATE), sys_inputs=given, pdf_standards=["a-2b"], ignore_system_fonts=True)
-    return made
+    inputs = {"report": msgspec.json.encode(report).decode(), "language": language[:2]}
+    document: bytes = typst.compile(str(TEMPLATE), sys_inputs=inputs, pdf_standards=["a-2b"], ignore_system_fonts=True)
+    return document

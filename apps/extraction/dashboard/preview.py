@@ -1,4 +1,4 @@
-"""What an action's page shows before its button: the plan of a move with its checks, and the form that the action wants."""
+"""The content of an action's page above its button: the plan with its checks, and the action's form."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from django.utils.translation import gettext
 from apps.core.interface.errors import DomainError, SeamError
 from apps.core.postgres import connections
 from apps.extraction.dashboard import forms
-from apps.extraction.dashboard.cards import Known
+from apps.extraction.dashboard.cards import ServiceState
 from apps.extraction.dashboard.choices import DATA, Choice
 from apps.extraction.pipeline import plans
 from apps.extraction.state import stages
 from apps.extraction.state.checks import Check
 
 
-def form_of(action: str, known: Known, given: Any) -> Any:
-    """The form of an action, empty or with what was sent."""
+def form_of(action: str, state: ServiceState, submitted: Any) -> Any:
+    """The form of an action, empty or bound to the submitted data."""
     if action == "canary-deploy":
-        return forms.Deploy(given)
+        return forms.Deploy(submitted)
     if action == "shadow":
-        return forms.Share(given, initial={"share": known.shadow.percent})
-    return forms.Why(given)
+        return forms.Share(submitted, initial={"share": state.shadow.percent})
+    return forms.Why(submitted)
 
 
-def plan_of(known: Known, choice: Choice) -> Any:
-    """Steps, locks, pause, dangers and checks of a move; None for what has no plan but its sentence."""
+def plan_of(state: ServiceState, choice: Choice) -> Any:
+    """Steps, locks, pause, dangers and checks of an action on data; None for other actions, which have no plan."""
     if choice.group != DATA:
         return None
     try:
-        return plans.show(known.service, choice.name)
+        return plans.show(state.service, choice.name)
     except (stages.TwoPrimaries, connections.NoWay, psycopg.Error, DomainError, SeamError) as error:
-        seen = str(error).strip().splitlines() or [type(error).__name__]
-        check = Check(gettext("look at both databases"), holds=False, seen=seen[0])
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        check = Check(gettext("look at both databases"), holds=False, seen=lines[0])
         return plans.without_steps(choice.name, check)

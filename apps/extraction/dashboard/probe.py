@@ -1,6 +1,7 @@
-"""What the databases and the lifted-out processes say of themselves: asked side by side, and once for however many people look.
+"""Observes the databases and the lifted-out processes: in parallel, and once for all people who have a page open.
 
-A database that is away costs three seconds of waiting: each is asked in a thread of its own, and nobody asks twice at a time.
+An unreachable database costs three seconds of waiting: each is read in a thread of its own, and one process observes at
+a time.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from apps.extraction.state import stages
 from apps.extraction.state.stages import SHARED, Side
 
 FRESH_SECONDS = 2.0
-# One who was to look and has not come back: somebody else looks.
+# After this time without a result another process observes.
 STALE_SECONDS = 15.0
-KEPT_SECONDS = 60
-KEPT, LOOKING = "extraction.dashboard.look", "extraction.dashboard.looking"
+STORED_SECONDS = 60
+OBSERVATION_KEY, OBSERVING_KEY = "extraction.dashboard.look", "extraction.dashboard.looking"
 BREAKER = "seam_breaker_open"
 ROWS = """
 SELECT coalesce(sum(greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)), 0)::bigint FROM pg_class c
@@ -41,26 +42,29 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname 
 """
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What one database says of one service; `problem` where it could not be asked. `rows` is the planner's estimate."""
+class DatabaseState(msgspec.Struct, frozen=True):
+    """The state of one service in one database, or the `problem` of reading it. `rows` is the planner's estimate."""
 
     side: Side | None = None
     rows: int = 0
     problem: str = ""
 
 
-class Look(msgspec.Struct, frozen=True):
-    """One look at everything. `away` says why a lifted-out process does not answer, and is empty where it does."""
+class Observation(msgspec.Struct, frozen=True):
+    """One observation of everything.
+
+    `away`, by service: why its lifted-out process does not answer; empty if it does.
+    """
 
     at: float
-    shared: dict[str, Found]
-    own: dict[str, Found]
+    shared: dict[str, DatabaseState]
+    own: dict[str, DatabaseState]
     away: dict[str, str]
     open_breakers: tuple[str, ...]
 
 
 def movable() -> list[str]:
-    """The services whose data can be led to a database of their own, as this process is configured."""
+    """The services whose data can be relocated, as this process is configured."""
     return [
         service
         for service in topology.entries()
@@ -68,87 +72,87 @@ def movable() -> list[str]:
     ]
 
 
-def latest() -> Look:
-    """A look at most two seconds old, or the last one while somebody else is looking."""
-    kept = _kept()
-    age = time.time() - kept.at if kept is not None else STALE_SECONDS
-    if kept is not None and (age < FRESH_SECONDS or (age < STALE_SECONDS and not _may_look())):
-        return kept
-    found = look()
+def latest() -> Observation:
+    """An observation at most two seconds old, or the last one while another process is observing."""
+    stored = _stored()
+    age = time.time() - stored.at if stored is not None else STALE_SECONDS
+    if stored is not None and (age < FRESH_SECONDS or (age < STALE_SECONDS and not _may_observe())):
+        return stored
+    observation = observe()
     with contextlib.suppress(redis.RedisError):
-        cache.set(KEPT, msgspec.json.encode(found), KEPT_SECONDS)
-        cache.delete(LOOKING)
-    return found
+        cache.set(OBSERVATION_KEY, msgspec.json.encode(observation), STORED_SECONDS)
+        cache.delete(OBSERVING_KEY)
+    return observation
 
 
 def forget() -> None:
-    """Look anew at the next question: something was done."""
+    """Drop the stored observation after an action, so that the next request observes anew."""
     with contextlib.suppress(redis.RedisError):
-        cache.delete_many([KEPT, LOOKING])
+        cache.delete_many([OBSERVATION_KEY, OBSERVING_KEY])
 
 
-def look() -> Look:
-    """Ask everybody, now."""
+def observe() -> Observation:
+    """Read every database and process now."""
     services = movable()
     with ThreadPoolExecutor(max_workers=max(1, 1 + len(services) + len(settings.SEAM_AWAY))) as pool:
         shared = pool.submit(_shared, services)
         own = {service: pool.submit(_own, service) for service in services}
-        away: dict[str, Future[str]] = {
+        silences: dict[str, Future[str]] = {
             service: pool.submit(_silence, service, url)
             for service, url in settings.SEAM_AWAY.items()
             if service in topology.entries()
         }
-        return Look(
+        return Observation(
             at=time.time(),
             shared=shared.result(),
-            own={service: found.result() for service, found in own.items()},
-            away={service: found.result() for service, found in away.items()},
+            own={service: future.result() for service, future in own.items()},
+            away={service: future.result() for service, future in silences.items()},
             open_breakers=tuple(sorted(_open_breakers())),
         )
 
 
-def _kept() -> Look | None:
+def _stored() -> Observation | None:
     try:
-        stored = cache.get(KEPT)
-        return None if stored is None else msgspec.json.decode(stored, type=Look)
+        stored = cache.get(OBSERVATION_KEY)
+        return None if stored is None else msgspec.json.decode(stored, type=Observation)
     except (redis.RedisError, msgspec.MsgspecError):
         return None
 
 
-def _may_look() -> bool:
+def _may_observe() -> bool:
     try:
-        return bool(cache.add(LOOKING, 1, int(STALE_SECONDS)))
+        return bool(cache.add(OBSERVING_KEY, 1, int(STALE_SECONDS)))
     except redis.RedisError:
         return True
 
 
 def _silence(service: str, url: str) -> str:
-    """Why a lifted-out process does not answer, or nothing. The connection ends with this thread."""
+    """Why a lifted-out process does not answer, or an empty string. The connection ends with this thread."""
     try:
         return conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME)
     finally:
         http.close_idle()
 
 
-def _shared(services: list[str]) -> dict[str, Found]:
+def _shared(services: list[str]) -> dict[str, DatabaseState]:
     try:
         with connections.control(SHARED) as connection:
-            return {service: _found(connection, service, SHARED) for service in services}
+            return {service: _state_of(connection, service, SHARED) for service in services}
     except (connections.NoWay, psycopg.Error) as error:
-        return dict.fromkeys(services, Found(problem=_line(error)))
+        return dict.fromkeys(services, DatabaseState(problem=_line(error)))
 
 
-def _own(service: str) -> Found:
+def _own(service: str) -> DatabaseState:
     try:
         with connections.control(service) as connection:
-            return _found(connection, service, service)
+            return _state_of(connection, service, service)
     except (connections.NoWay, psycopg.Error) as error:
-        return Found(problem=_line(error))
+        return DatabaseState(problem=_line(error))
 
 
-def _found(connection: Connection, service: str, alias: str) -> Found:
+def _state_of(connection: Connection, service: str, alias: str) -> DatabaseState:
     row = connection.execute(ROWS, [replication.pattern_of(service)]).fetchone()
-    return Found(stages.side(connection, service, alias), int(row[0]) if row else 0)
+    return DatabaseState(stages.side(connection, service, alias), int(row[0]) if row else 0)
 
 
 def _line(error: Exception) -> str:
@@ -159,9 +163,9 @@ def _open_breakers() -> Iterator[str]:
     """The services whose breaker is open in any process of this machine."""
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         files = [str(file) for file in Path(folder).glob("gauge_livemax_*.db")]
-        found = MultiProcessCollector.merge(files)
+        metrics = MultiProcessCollector.merge(files)
     else:
-        found = REGISTRY.collect()
-    for metric in found:
+        metrics = REGISTRY.collect()
+    for metric in metrics:
         if metric.name == BREAKER:
             yield from (sample.labels["service"] for sample in metric.samples if sample.value)

@@ -1,4 +1,4 @@
-"""What happened in a period, in the reader's language: tables with a heading each, which a page and a PDF show alike."""
+"""The report of a period in the reader's language: sections with a table each, for a page and a PDF alike."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from apps.extraction.state.models import Move, Outcome
 from apps.extraction.state.phases import STAGES
 
 DAY = timedelta(days=1)
-# A report is read by people: what is longer says how much it leaves out.
+# The most rows of a section: a report is read by people. A longer one says how much it leaves out.
 MOST = 500
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """One table. `widths` are parts of the page's width; `empty` is said where there are no rows."""
+    """One table. `widths` are parts of the page's width; `empty` is shown if there are no rows."""
 
     heading: str
     columns: tuple[str, ...]
@@ -49,7 +49,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Gather = Callable[[datetime, datetime], Section]
-# Other modules may add theirs: each is asked for the period's begin and its end, which is not part of it.
+# Other modules may add theirs; called with the period's begin and its end, which is not part of it.
 SECTIONS: list[Gather] = []
 
 
@@ -75,17 +75,17 @@ def gather(begin: datetime, end: datetime) -> Report:
 
 
 def _now(begin: datetime, end: datetime) -> tuple[Section, Section]:
-    found = board.gather()
+    present = board.gather()
     is_past = end <= timezone.now()
     figures = Section(
         heading=gettext("Figures"),
         note=gettext("As they are now: figures of the past are not kept."),
         columns=(gettext("figure"), gettext("value"), gettext("on what it rests")),
         widths=(3, 2, 4),
-        rows=tuple((figure.label, figure.value, figure.note) for figure in found.figures.shown),
+        rows=tuple((figure.label, figure.value, figure.note) for figure in present.figures.shown),
         empty="",
     )
-    ends = {card.service: card.stage_words for card in found.services}
+    ends = {card.service: card.stage_words for card in present.services}
     if is_past:
         ends = {service: str(STAGES[history.stage_at(service, end)].short) for service in topology.entries()}
     stages = Section(
@@ -98,7 +98,7 @@ def _now(begin: datetime, end: datetime) -> tuple[Section, Section]:
         widths=(2, 2, 2, 3),
         rows=tuple(
             (card.service, str(STAGES[history.stage_at(card.service, begin)].short), ends[card.service], card.home)
-            for card in found.services
+            for card in present.services
         ),
         empty="",
     )
@@ -106,9 +106,11 @@ def _now(begin: datetime, end: datetime) -> tuple[Section, Section]:
 
 
 def _canaries(begin: datetime, end: datetime) -> Section:
-    found = CanaryDeployment.objects.filter(Q(started_at__lt=end) & (Q(ended_at__isnull=True) | Q(ended_at__gte=begin)))
+    canaries = CanaryDeployment.objects.filter(
+        Q(started_at__lt=end) & (Q(ended_at__isnull=True) | Q(ended_at__gte=begin))
+    )
     rows = []
-    for canary in found.order_by("started_at")[:MOST]:
+    for canary in canaries.order_by("started_at")[:MOST]:
         rules = queries.rules_of(canary)
         ended = moment(canary.ended_at) if canary.ended_at else gettext("under way")
         rows.append((
@@ -124,24 +126,24 @@ def _canaries(begin: datetime, end: datetime) -> Section:
         widths=(2, 3, 2, 1.2, 3, 6),
         rows=tuple(rows),
         empty=gettext("There was no canary."),
-        note=_left_out(found.count()),
+        note=_left_out(canaries.count()),
     )
 
 
 def _last_words(canary: CanaryDeployment) -> str:
-    ruled = CanaryEntry.objects.filter(canary=canary).exclude(judged_because="").first()
-    if ruled is None:
+    ruling = CanaryEntry.objects.filter(canary=canary).exclude(judged_because="").first()
+    if ruling is None:
         return gettext("The judge has not looked yet.")
-    return explanation.words(ruled.judged_because, ruled.numbers, ruled.evidence)
+    return explanation.words(ruling.judged_because, ruling.numbers, ruling.evidence)
 
 
 def _cutovers(begin: datetime, end: datetime) -> Section:
-    found = Move.objects.filter(started_at__gte=begin, started_at__lt=end, verb__in=("cutover", "rollback", "resume"))
+    moves = Move.objects.filter(started_at__gte=begin, started_at__lt=end, verb__in=("cutover", "rollback", "resume"))
     rows = tuple(
         (moment(move.started_at), move.service, label_of(move.verb), str(Outcome(move.outcome).label),
          "—" if move.pause_ms is None else labels.milliseconds(move.pause_ms / 1000),
          "—" if move.attempts is None else str(move.attempts), _rows_before(move))
-        for move in found.order_by("started_at")[:MOST]
+        for move in moves.order_by("started_at")[:MOST]
     )  # fmt: skip
     return Section(
         heading=gettext("Cutovers"),
@@ -152,12 +154,12 @@ def _cutovers(begin: datetime, end: datetime) -> Section:
         widths=(2.4, 2, 2, 2, 2, 1.4, 2),
         rows=rows,
         empty=gettext("Nothing was cut over."),
-        note=_left_out(found.count()),
+        note=_left_out(moves.count()),
     )
 
 
 def _rows_before(move: Move) -> str:
-    """The rows of the last verification before it, which it rests on."""
+    """The rows of the last verification before the move, which it relies on."""
     facts = (
         Move.objects.filter(service=move.service, verb="verify", outcome=Outcome.DONE, started_at__lt=move.started_at)
         .order_by("-started_at")
@@ -181,7 +183,7 @@ def _incidents(lines: Iterable[Line]) -> Section:
 
 
 def _shadow(begin: datetime, end: datetime) -> Section:
-    found = (
+    comparisons = (
         ShadowComparison.objects.filter(compared_at__gte=begin, compared_at__lt=end)
         .values("service", "method")
         .annotate(
@@ -202,13 +204,13 @@ def _shadow(begin: datetime, end: datetime) -> Section:
             *(gettext("mismatch"), gettext("noise"), gettext("failed")),
         ),
         widths=(2, 3, 1.5, 1.5, 1.5, 1.5),
-        rows=tuple((service, method, *map(labels.number, counts)) for service, method, *counts in found.values_list(*names)[:MOST]),
+        rows=tuple((service, method, *map(labels.number, counts)) for service, method, *counts in comparisons.values_list(*names)[:MOST]),
         empty=gettext("Nothing was asked of both sides."),
     )  # fmt: skip
 
 
 def _backups(begin: datetime, end: datetime) -> Section:
-    found = Move.objects.filter(started_at__gte=begin, started_at__lt=end, facts__has_key="backup")
+    moves = Move.objects.filter(started_at__gte=begin, started_at__lt=end, facts__has_key="backup")
     return Section(
         heading=gettext("Backups"),
         columns=(
@@ -219,15 +221,15 @@ def _backups(begin: datetime, end: datetime) -> Section:
         rows=tuple(
             (moment(move.started_at), move.service, str(move.facts["backup"]).rpartition("/")[2],
              labels.number(move.facts.get("rows", 0)), str(move.facts.get("sha256", "—")))
-            for move in found.order_by("started_at")[:MOST]
+            for move in moves.order_by("started_at")[:MOST]
         ),
         empty=gettext("No old tables were backed up."),
     )  # fmt: skip
 
 
 def _actions(lines: list[Line]) -> Section:
-    rows = ((moment(one.at), one.service, one.what, one.detail, f"{one.who} {one.where}".strip(), one.why)
-            for one in lines[:MOST])  # fmt: skip
+    rows = ((moment(line.at), line.service, line.what, line.detail, f"{line.who} {line.where}".strip(), line.why)
+            for line in lines[:MOST])  # fmt: skip
     return Section(
         heading=gettext("Every action"),
         columns=(
@@ -252,5 +254,5 @@ def _left_out(count: int) -> str:
 
 
 def moment(at: datetime) -> str:
-    """A time to the minute, in the reader's way."""
+    """A time to the minute, in the reader's format."""
     return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")

@@ -1,4 +1,4 @@
-"""Parts of a service's page that other modules bring: registered once, shown in their order, and none takes the page down."""
+"""Sections of a service's page registered by other modules, in their order; an error in one does not break the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class Section(NamedTuple):
-    """A part of the page. `gather` is asked for the template's context each time, with the service's name."""
+    """A section of the page. `gather` returns the template's context for a service's name, at each request."""
 
     name: str
     title: Any
@@ -23,7 +23,7 @@ class Section(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A part with what was gathered, or with what hindered it."""
+    """A section with its context, or with the problem of gathering it."""
 
     section: Section
     context: Mapping[str, Any]
@@ -34,19 +34,19 @@ SECTIONS: list[Section] = []
 
 
 def register(section: Section) -> None:
-    """Show this part from now on; one of the same name is replaced."""
-    SECTIONS[:] = [known for known in SECTIONS if known.name != section.name] + [section]
+    """Add a section; one of the same name is replaced."""
+    SECTIONS[:] = [other for other in SECTIONS if other.name != section.name] + [section]
 
 
 def of(service: str) -> list[Shown]:
-    """Every part for a service."""
+    """Every section for a service."""
     return [_shown(section, service) for section in SECTIONS]
 
 
 def _shown(section: Section, service: str) -> Shown:
     try:
         return Shown(section, section.gather(service), "")
-    except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the page is worth seeing
+    except Exception as error:  # noqa: BLE001 - the rest of the page is shown in spite of any error
         log.warning("section_not_gathered", section=section.name, service=service, error=str(error))
         return Shown(section, {}, str(error).splitlines()[0] if str(error) else type(error).__name__)
 

@@ -1,4 +1,4 @@
-"""An action asked for on a page, done: a canary's and a flag's at once in the request, a move of data by the worker."""
+"""Performs an action submitted on a page: on a canary or a flag in the request, on data by the worker."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ WHERE = "admin"
 
 
 class Refused(Exception):
-    """It was not done; the message says why."""
+    """The action was not done; the message says why."""
 
 
 def act(service: str, choice: Choice, form: Any, *, who: str) -> str:
-    """Do it; what was done, in a sentence. Raises: Refused."""
-    given, initiator = form.cleaned_data, Initiator(who[:254], WHERE, form.cleaned_data["reason"])
+    """Do the action; returns a sentence that says what was done. Raises: Refused."""
+    cleaned, initiator = form.cleaned_data, Initiator(who[:254], WHERE, form.cleaned_data["reason"])
     try:
         if choice.group == CANARY:
             return _canary(service, choice, form, initiator)
         if choice.group == FLAGS:
-            return _flag(service, choice, given, initiator)
-        actions.ask(service, choice.name, who=who, reason=given["reason"])
+            return _flag(service, choice, cleaned, initiator)
+        actions.ask(service, choice.name, who=who, reason=cleaned["reason"])
         return gettext("Asked for: the worker does it, and the history below shows how it goes.")
     except (controller.CanaryRefused, actions.NotAsked) as error:
         raise Refused(str(error)) from None
@@ -42,27 +42,27 @@ def act(service: str, choice: Choice, form: Any, *, who: str) -> str:
 
 
 def _canary(service: str, choice: Choice, form: Any, initiator: Initiator) -> str:
-    if choice.verb == "deploy":
+    if choice.action == "deploy":
         controller.deploy(service, form.rules(), initiator)
         return gettext(
             "The canary is deployed: the first share of people is served remotely, and the judge rules each second."
         )
-    if choice.verb == "promote":
+    if choice.action == "promote":
         controller.promote(service, initiator, position_seen=str(form.data.get("place", "")) or "nowhere")
     else:
-        controller.ACTIONS[choice.verb](service, initiator)
+        controller.ACTIONS[choice.action](service, initiator)
     return {
         "promote": gettext("Promoted."),
         "hold": gettext("Held at this share."),
         "resume": gettext("The judge leads on."),
         "roll-back": gettext("Everybody is served locally; the canary has ended."),
-    }[choice.verb]
+    }[choice.action]
 
 
-def _flag(service: str, choice: Choice, given: dict[str, Any], initiator: Initiator) -> str:
+def _flag(service: str, choice: Choice, cleaned: dict[str, Any], initiator: Initiator) -> str:
     with shares.initiated_by(initiator.who, where=initiator.where, reason=initiator.reason):
         if choice.name == "home":
             shares.switch_off(service, "remote")
             return gettext("Everybody is served locally.")
-        shares.set_share(service, "shadow", given["share"])
+        shares.set_share(service, "shadow", cleaned["share"])
     return gettext("The shadowed share is set.")

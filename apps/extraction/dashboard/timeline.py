@@ -1,4 +1,4 @@
-"""Everything that anybody did with a service, and why: canaries, moves of its data, and flags, as one list."""
+"""The chronicle of a service: actions on its canaries, its data and its flags, with who and why, as one list."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from apps.extraction.state.models import Move, Outcome
 
 PAGE = 20
 CANARY, DATA, FLAG = "canary", "data", "flag"
-# A canary's action and the flag that it turns are one transaction.
+# A canary's action and its change of the flag are one transaction.
 SAME = timedelta(seconds=1)
 GOOD, BAD, PLAIN = "good", "bad", ""
 
 
 class Line(NamedTuple):
-    """One thing that was done. `why` is what the person said, or the judge's sentence; `pk` leads to a move's record."""
+    """One action.
+
+    `why` is the person's reason or the judge's sentence; `pk` identifies the record of an action on data.
+    """
 
     name: str
     at: datetime
@@ -58,12 +61,12 @@ def page(service: str, number: int) -> Page:
 
 
 def between(begin: datetime, end: datetime) -> list[Line]:
-    """What was done with any service from a time up to another, oldest first."""
+    """The lines of all services from `begin` up to `end`, which is not part of it, oldest first."""
     moves = Move.objects.filter(started_at__gte=begin, started_at__lt=end)
     entries = CanaryEntry.objects.exclude(action="judge").filter(at__gte=begin, at__lt=end).select_related("canary")
-    changed = FlagChange.objects.filter(pgh_created_at__gte=begin, pgh_created_at__lt=end)
+    changes = FlagChange.objects.filter(pgh_created_at__gte=begin, pgh_created_at__lt=end)
     lines = [*_moves(moves), *_entries(entries)]
-    for name in sorted(set(changed.values_list("name", flat=True))):
+    for name in sorted(set(changes.values_list("name", flat=True))):
         service, _, kind = name.rpartition("_")
         if kind in shares.KINDS:
             lines += [line for line in _flags(service, kind, limit=10_000) if begin <= line.at < end]
@@ -71,12 +74,12 @@ def between(begin: datetime, end: datetime) -> list[Line]:
 
 
 def _once(lines: list[Line]) -> list[Line]:
-    """Without flags that a canary's action turned, which is told in its own line."""
-    acted = [(line.who, line.at) for line in lines if line.name == CANARY]
+    """The lines without flag changes made by a canary's action, which has its own line."""
+    canary_actions = [(line.who, line.at) for line in lines if line.name == CANARY]
     return [
         line
         for line in lines
-        if line.name != FLAG or not any(who == line.who and abs(at - line.at) < SAME for who, at in acted)
+        if line.name != FLAG or not any(who == line.who and abs(at - line.at) < SAME for who, at in canary_actions)
     ]
 
 
@@ -91,18 +94,18 @@ def _newest(service: str, count: int) -> Iterator[Line]:
 def _moves(moves: Iterable[Move]) -> Iterator[Line]:
     tones: dict[str, str] = {Outcome.DONE: GOOD, Outcome.REFUSED: BAD, Outcome.FAILED: BAD}
     for move in moves:
-        told = [str(Outcome(move.outcome).label)]
+        details = [str(Outcome(move.outcome).label)]
         if move.pause_ms is not None:
-            told.append(gettext("pause %(pause)s") % {"pause": labels.milliseconds(move.pause_ms / 1000)})
+            details.append(gettext("pause %(pause)s") % {"pause": labels.milliseconds(move.pause_ms / 1000)})
         if move.problem:
-            told.append(move.problem[:300])
+            details.append(move.problem[:300])
         yield Line(
             name=DATA,
             at=move.started_at,
             service=move.service,
             kind=gettext("data"),
             what=label_of(move.verb),
-            detail=", ".join(told),
+            detail=", ".join(details),
             who=labels.who(move.who),
             where=move.where,
             why=move.reason,
@@ -115,7 +118,7 @@ def _entries(entries: Iterable[CanaryEntry]) -> Iterator[Line]:
     tones = {"roll-back": BAD, "ask": BAD, "go-on": GOOD, "promote": GOOD}
     for entry in entries:
         is_judge = entry.who == controller.JUDGE
-        said = explanation.words(entry.judged_because, entry.numbers, entry.evidence) if is_judge else entry.reason
+        why = explanation.words(entry.judged_because, entry.numbers, entry.evidence) if is_judge else entry.reason
         yield Line(
             name=CANARY,
             at=entry.at,
@@ -125,7 +128,7 @@ def _entries(entries: Iterable[CanaryEntry]) -> Iterator[Line]:
             detail=labels.percent(entry.share),
             who=labels.who(entry.who),
             where="" if is_judge else controller.WHERE,
-            why=said,
+            why=why,
             tone=tones.get(entry.action, PLAIN),
         )
 

@@ -34,7 +34,7 @@ class Point(NamedTuple):
     """One side within one slot of time. Times in seconds, None where there were too few calls."""
 
     at: datetime
-    away: bool
+    is_remote: bool
     calls: int
     errors: int
     refused: int
