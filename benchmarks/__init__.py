@@ -1,1 +1,1 @@
-"""Measurements of the platform beside its peers, interleaved in one run. `python -m benchmarks`; see README.md."""
+"""Measurements of the platform and its peers, interleaved in one run. `python -m benchmarks`; see README.md."""

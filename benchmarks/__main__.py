@@ -1,4 +1,4 @@
-"""Run every benchmark, write `build/bench.json`, print the table. A goal that is missed is data, not a failure.
+"""Runs every benchmark, writes `build/bench.json`, prints the table. A missed goal is data, not a failure.
 
 `python -m benchmarks flags shadow` runs some of them and writes nothing.
 """
@@ -42,15 +42,15 @@ def main() -> int:
     if unknown := set(names) - set(STEPS):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     with servers.chosen_places() as places:
-        # The route decision is on: addresses are known, and flags have to be asked.
-        os.environ["SEAM_AWAY"] = servers.away_from_home(places)
+        # The route decision is on: addresses are set, so flags have to be read.
+        os.environ["SEAM_AWAY"] = servers.remote_addresses(places)
         os.environ["DJANGO_SETTINGS_MODULE"] = "landcontracts.settings"
         django.setup()
         with servers.running(FOLDER, places) as running:
-            found = _measured(running, names or list(STEPS))
-    print(f"\n{figures.table(found)}")
+            measured = _measured(running, names or list(STEPS))
+    print(f"\n{figures.table(measured)}")
     if not names:
-        figures.write(found, OUTPUT)
+        figures.write(measured, OUTPUT)
         print(f"\nWritten to {OUTPUT.relative_to(servers.BASE)}")
     return 0
 
@@ -70,7 +70,8 @@ def _measured(running: servers.Servers, names: list[str]) -> list[Figure]:
     data.require_empty()
     with _step("Data"):
         market = data.make_market()
-    # The million rows come late, so that they disturb nothing else; last is what empties the tables for rows of its own.
+    # The million rows come late, so that they disturb nothing else; the last step empties the tables for rows of its
+    # own.
     steps: dict[str, Callable[[], list[Figure]]] = {
         "in-process": lambda: seam.in_process(market),
         "flags": flags.decision,
@@ -84,12 +85,12 @@ def _measured(running: servers.Servers, names: list[str]) -> list[Figure]:
         "million": lambda: [pages.last_over_first(market)],
         "moving": relocation.measured,
     }
-    found: list[Figure] = []
+    measured: list[Figure] = []
     for name, words in STEPS.items():
         if name in names:
             with _step(words):
-                found += steps[name]()
-    return found
+                measured += steps[name]()
+    return measured
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The people, the plot and the contracts that everything is measured on, and the tokens to ask for them with."""
+"""The people, the plot and the contracts that all benchmarks use, and the access tokens of these people."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ class Market(NamedTuple):
 
 
 class NotEmpty(Exception):
-    """The database holds somebody's contracts; a million more are not for it."""
+    """The database holds contracts of its own; a million more are not for it."""
 
 
 def require_empty() -> None:
-    """Raises: NotEmpty, so that nobody's own database is filled by accident."""
+    """Refuse a database with contracts, so that none is filled by accident. Raises: NotEmpty."""
     with psycopg.connect(owner_url()) as owner:
         if owner.execute("SELECT 1 FROM contracts_contract LIMIT 1").fetchone() is not None:
             raise NotEmpty("the benchmarks fill the database: give them an empty one, or none at all")
 
 
 def owner_url() -> str:
-    """The database as its owner, who may ANALYZE."""
+    """The URL of the database for its owner, who may ANALYZE."""
     return os.environ.get("DATABASE_OWNER_URL") or os.environ["DATABASE_URL"]
 
 
 def make_person(name: str) -> User:
-    """A new person. By the service, as everything here but the million."""
+    """Register a new person by the service, as all data here but the million rows."""
     return call(AUTHENTICATION).register(
         ctx=new_context(actor=SYSTEM),
         email=f"{name}@bench.example",
@@ -59,7 +59,7 @@ def make_person(name: str) -> User:
 
 
 def make_market() -> Market:
-    """The people, the plot, and enough contracts for several pages."""
+    """Create the people, the plot, and enough contracts for several pages."""
     seller = actor_of(make_person("seller"))
     buyer = make_person("buyer")
     plot = call(CONTRACTS).record_plot(
@@ -68,22 +68,22 @@ def make_market() -> Market:
         address="Московская область, Одинцовский район, д. Лесная, уч. 7",
         area_m2=Decimal("1200.50"),
     )
-    made = [
+    contracts = [
         call(CONTRACTS).create(
             ctx=new_context(actor=seller), buyer_id=buyer.id, land_plot_id=plot.id, price=PRICE, terms=TERMS
         )
         for _ in range(CONTRACTS_MADE)
     ]
-    return Market(seller=seller, buyer_id=buyer.id, plot=plot, contract_id=made[len(made) // 2].id)
+    return Market(seller=seller, buyer_id=buyer.id, plot=plot, contract_id=contracts[len(contracts) // 2].id)
 
 
 def actor_of(person: User) -> Actor:
-    """The person as the beginning of a call."""
+    """The person as the actor of a call."""
     return Actor(id=person.id, roles=tuple(person.roles))
 
 
 def our_token(actor: Actor) -> str:
-    """An access token of ours: RS256, five minutes."""
+    """An access token of the platform: RS256, five minutes."""
     token = AccessToken()
     token["sub"] = str(actor.id)
     token["roles"] = list(actor.roles)

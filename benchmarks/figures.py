@@ -1,4 +1,4 @@
-"""What is reported: one figure per goal, as JSON and as a table. Not here: how anything is measured."""
+"""The report: one figure per goal, as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One measured value beside its goal. `least` says that the goal is a floor, not a ceiling."""
+    """One measured value and its goal. `least`: the goal is a lower bound, not an upper one."""
 
     name: str
     value: float
@@ -20,7 +20,7 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        """Whether the goal is reached."""
+        """Whether the value reaches the goal."""
         return self.value >= self.goal if self.least else self.value <= self.goal
 
     @property
@@ -46,7 +46,7 @@ def write(figures: list[Figure], path: Path) -> None:
 
 
 def table(figures: list[Figure]) -> str:
-    """The figures for a reader."""
+    """The figures as a text table."""
     rows = [("figure", "value", "unit", "goal", "met")]
     rows += [
         (figure.name, f"{figure.value:.2f}", figure.unit, figure.bound, "yes" if figure.met else "NO")

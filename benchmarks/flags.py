@@ -1,4 +1,4 @@
-"""What a flag's decision costs, beside waffle's own check of such a flag."""
+"""The cost of a flag's decision, compared with waffle's own check of such a flag."""
 
 from __future__ import annotations
 
@@ -30,42 +30,42 @@ NAME = "contracts_remote"
 
 
 def decision() -> list[Figure]:
-    """Microseconds and queries of one flag's decision for one of many people."""
+    """Microseconds and queries of the decision of one flag for one of many people."""
     people = [str(uuid4()) for _ in range(PEOPLE)]
     shares.set_share("contracts", "remote", Decimal(PERCENT))
     try:
-        with _waffle() as theirs, _counted() as queries:
-            found = measure.batches(lambda: _one_flag(people), lambda: theirs()[0], rounds=ROUNDS)
-            their_queries = theirs()[1]
+        with _waffle() as ask_waffle, _counted() as queries:
+            peers = measure.batches(lambda: _one_flag(people), lambda: ask_waffle()[0], rounds=ROUNDS)
+            waffle_queries = ask_waffle()[1]
             first, again = zip(*(_routes(people) for _ in range(ROUNDS)), strict=True)
     finally:
         shares.set_share("contracts", "remote", Decimal(0))
         snapshot.forget()
-    asked = 2 * len(settings.SEAM_AWAY)
+    flag_count = 2 * len(settings.SEAM_AWAY)
     against = (
-        f"one flag at {PERCENT} % for one of {PEOPLE:,} people in turn, loaded snapshot, {_us(found.first)}, beside "
-        f"stock waffle's flag_is_active with LocMem, warm, the share kept by its cookie, {_us(found.second)} "
-        f"({their_queries} queries), {median(found.second) / median(found.first):.0f} times as long; a request's whole "
-        f"route ({asked} flags) is decided in {_us(first)} when a person comes for the first time since the snapshot "
+        f"one flag at {PERCENT} % for one of {PEOPLE:,} people in turn, loaded snapshot, {_us(peers.first)}, beside "
+        f"stock waffle's flag_is_active with LocMem, warm, the share kept by its cookie, {_us(peers.second)} "
+        f"({waffle_queries} queries), {median(peers.second) / median(peers.first):.0f} times as long; a request's whole "
+        f"route ({flag_count} flags) is decided in {_us(first)} when a person comes for the first time since the snapshot "
         f"was loaded (a quarter of a second), {_us(again)} after that"
     )
     return [
         Figure(
-            name="flag_decision_us", value=median(found.first) * MICRO, goal=1, unit="us a decision", against=against
+            name="flag_decision_us", value=median(peers.first) * MICRO, goal=1, unit="us a decision", against=against
         ),
         Figure(
             name="flag_decision_queries",
             value=queries[0] / (ROUNDS * PEOPLE),
             goal=0,
             unit="queries a decision",
-            against="the same decisions, routes too; the snapshot, one query in a quarter of a second whatever the number of "
+            against="the same decisions, routes too; the snapshot, one query in a quarter of a second for any number of "
             "decisions, is loaded before",
         ),
     ]
 
 
 def _one_flag(people: list[str]) -> float:
-    """Seconds a decision."""
+    """Seconds per decision."""
     _load()
     started = time.perf_counter()
     for person in people:
@@ -74,7 +74,7 @@ def _one_flag(people: list[str]) -> float:
 
 
 def _routes(people: list[str]) -> tuple[float, float]:
-    """Seconds a route, for people who come for the first time and for the same people again."""
+    """Seconds per route, for people who come for the first time and for the same people again."""
     _load()
     moments = [time.perf_counter()]
     for _ in range(2):
@@ -86,7 +86,7 @@ def _routes(people: list[str]) -> tuple[float, float]:
 
 
 def _load() -> None:
-    """A new snapshot, so that none is due while the clock runs."""
+    """Load a new snapshot, so that none is due while the clock runs."""
     with _uncounted():
         snapshot.forget()
         snapshot.current()
@@ -106,19 +106,19 @@ def _uncounted() -> Iterator[None]:
 
 @contextmanager
 def _counted() -> Iterator[list[int]]:
-    seen = [0]
+    queries = [0]
 
     def count(execute: Callable[..., Any], *arguments: Any) -> Any:
-        seen[0] += _counting[0]
+        queries[0] += _counting[0]
         return execute(*arguments)
 
     with connection.execute_wrapper(count):
-        yield seen
+        yield queries
 
 
 @contextmanager
 def _waffle() -> Iterator[Callable[[], tuple[float, int]]]:
-    """Asks the peer's process for one batch: seconds a check, and queries so far."""
+    """Yields a function that runs one batch in the peer's process: seconds a check, and queries so far."""
     command = [sys.executable, "-m", "benchmarks.tutorial.flags", str(PEOPLE), str(PERCENT)]
     with subprocess.Popen(command, cwd=BASE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
         to_peer, from_peer = peer.stdin, peer.stdout

@@ -1,4 +1,4 @@
-"""Sending this process's calls to a lifted-out service at an address, and making sure that home did not answer."""
+"""Sends this process's calls to a lifted-out service, and checks that none was answered locally."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from apps.core.observability import seam_metrics
 from apps.core.seam.client import registry
 
 
-class AnsweredAtHome(Exception):
-    """Home answered in place of the lifted-out process, so that something else was measured than meant."""
+class AnsweredLocally(Exception):
+    """The local service answered in place of the lifted-out process, so that the measurement is void."""
 
 
 @contextmanager
 def to(url: str, service: str) -> Iterator[None]:
-    """For the time of a block, the service's place away from home is this one.
+    """For the time of a block, the service's remote address is `url`.
 
-    Raises: AnsweredAtHome, at the end of the block.
+    Raises: AnsweredLocally, at the end of the block.
     """
     before = settings.SEAM_AWAY
     settings.SEAM_AWAY = {**before, service: url}
@@ -31,7 +31,7 @@ def to(url: str, service: str) -> Iterator[None]:
         settings.SEAM_AWAY = before
         _forget()
     if (count := _fallbacks() - fallbacks) > 0:
-        raise AnsweredAtHome(f"{count:.0f} calls of {service}")
+        raise AnsweredLocally(f"{count:.0f} calls of {service}")
 
 
 def _forget() -> None:

@@ -1,6 +1,6 @@
-"""A bounded HTTP/1.1 client for rates: a few keep-alive connections, one thread, a fixed number of prepared requests.
+"""An HTTP/1.1 client that measures rates: a few keep-alive connections, one thread, a fixed number of requests.
 
-It has to cost little, because the servers share the machine's cores with it: it reads only the status and the length.
+It costs little, because the servers share the machine's cores with it: it reads only the status and the length.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class LoadFailed(Exception):
-    """A server answered something else than it should, or not in time."""
+    """A server did not answer as expected, or not in time."""
 
 
 def request(method: str, port: int, path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
     """A request's bytes."""
-    given = {"Host": f"127.0.0.1:{port}", "Accept": "application/json", **headers}
+    all_headers = {"Host": f"127.0.0.1:{port}", "Accept": "application/json", **headers}
     if body:
-        given |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        all_headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
     return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 

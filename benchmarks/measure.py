@@ -1,4 +1,4 @@
-"""Interleaved timing. The machine is noisy, so two sides are only ever compared within the same short round."""
+"""Interleaved timing. The machine is noisy, so two sides are compared only within the same short round."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ class Peers(NamedTuple):
 
     def ratio(self) -> float:
         """How many times the first is the second: the median over the rounds."""
-        return median(one / two for one, two in zip(self.first, self.second, strict=True))
+        return median(first / second for first, second in zip(self.first, self.second, strict=True))
 
     def difference(self) -> float:
         """The first less the second: the median over the rounds."""
-        return median(one - two for one, two in zip(self.first, self.second, strict=True))
+        return median(first - second for first, second in zip(self.first, self.second, strict=True))
 
 
 def calls(first: Timed, second: Timed, *, rounds: int, block: int) -> Peers:
-    """The median seconds of a call per round. The sides take turns in blocks, long enough to be in stride."""
+    """The median seconds of a call per round. The sides take turns in blocks, long enough to be warm."""
     return batches(lambda: _typical(first, block), lambda: _typical(second, block), rounds=rounds)
 
 
 def batches(first: Callable[[], float], second: Callable[[], float], *, rounds: int) -> Peers:
-    """What each side reports for a batch of its own, A B B A and so on; one unmeasured batch of each goes first."""
+    """The values of both sides' batches, in the order A B B A and so on, after one unmeasured batch of each."""
     first()
     second()
-    found = Peers([], [])
+    peers = Peers([], [])
     for turn in range(rounds):
         if turn % 2:
-            found.second.append(second())
-            found.first.append(first())
+            peers.second.append(second())
+            peers.first.append(first())
         else:
-            found.first.append(first())
-            found.second.append(second())
-    return found
+            peers.first.append(first())
+            peers.second.append(second())
+    return peers
 
 
 def _typical(function: Timed, block: int) -> float:
-    spent: list[float] = []
+    seconds: list[float] = []
     for _ in range(block):
         started = time.perf_counter()
         function()
-        spent.append(time.perf_counter() - started)
-    return median(spent)
+        seconds.append(time.perf_counter() - started)
+    return median(seconds)

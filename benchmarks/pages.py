@@ -1,4 +1,4 @@
-"""One person's list of a million contracts: its last page beside its first."""
+"""One person's list of a million contracts: its last page compared with its first."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ORDER BY created_at, contract_id OFFSET %(page)s LIMIT 1
 
 
 def last_over_first(market: Market) -> Figure:
-    """The time of the last page beside the first's, through the service."""
+    """The time of the last page over that of the first, through the service."""
     person = actor_of(make_person("owner"))
     cursor = _load(market, person.id)
 
@@ -51,11 +51,11 @@ def last_over_first(market: Market) -> Figure:
     end = page(cursor)()
     if len(end.items) != PAGE or end.next_cursor is not None:
         raise AssertionError("the cursor does not lead to the last page")
-    found = measure.calls(page(cursor), page(None), rounds=20, block=25)
-    first, last = (median(side) * MICRO for side in (found.second, found.first))
+    peers = measure.calls(page(cursor), page(None), rounds=20, block=25)
+    first, last = (median(side) * MICRO for side in (peers.second, peers.first))
     return Figure(
         name="last_page_over_first",
-        value=found.ratio(),
+        value=peers.ratio(),
         goal=1.2,
         unit="times the first page's time",
         against=f"contracts.list of one person with {ROWS:,} contracts, {PAGE} a page: last {last:.0f} us, "
@@ -64,7 +64,7 @@ def last_over_first(market: Market) -> Figure:
 
 
 def _load(market: Market, person: UUID | None) -> str:
-    """Fill the tables; the cursor before the last page."""
+    """Fill the tables; returns the cursor before the last page."""
     parameters = {
         "person": person,
         "buyer": market.buyer_id,

@@ -1,4 +1,4 @@
-"""How long nobody can write while a service's data change homes, with a client that writes all the time and nothing else."""
+"""The write pause while the primary of a service's data changes, with a client that does nothing but write."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from apps.extraction.state.models import Move
 from benchmarks import rows, writes
 from benchmarks.figures import Figure
 from benchmarks.rows import SERVICE
-from benchmarks.writes import Said
+from benchmarks.writes import Results
 
 ROUNDS = 10
 RATE = 1_000
-# A command of the seam costs several times a bare write; so many leave both cores something for the switch.
+# A command of the seam costs several times a bare write; this rate leaves both cores some time for the switch.
 SEAM_ROUNDS = 4
 SEAM_RATE = 300
 PATIENCE_SECONDS = 5
-BY = Initiator("benchmarks", "make bench", "how long nobody can write")
+INITIATOR = Initiator("benchmarks", "make bench", "measure the write pause")
 WRITTEN = "SELECT cadastral_number FROM contracts_landplot WHERE owner_id = %s"
 
 
 class WritesLost(Exception):
-    """A write that was acknowledged is not there exactly once."""
+    """An acknowledged write is not in the database exactly once."""
 
 
 def longest() -> list[Figure]:
-    """There and back. The carrier and the comparison of changed rows live in this process, the client in another.
+    """Cut over and roll back. Replication and comparison of changed rows run in this process, the client in another.
 
     Raises: WritesLost.
     """
     try:
-        actions.SYNC.perform(SERVICE, BY)
-        # What an earlier comparison has found is of another copy.
-        actions.VERIFY.perform(SERVICE, BY, anew=True)
+        actions.SYNC.perform(SERVICE, INITIATOR)
+        # An earlier comparison was of another copy.
+        actions.VERIFY.perform(SERVICE, INITIATOR, anew=True)
         with connections.control(SHARED) as shared:
             number = rows.count(shared)
         what = f"cutover and rollback of {SERVICE} with {number:,} rows, followed both ways and compared all the time"
@@ -64,9 +64,11 @@ def longest() -> list[Figure]:
 
 def _measured(name: str, how: str, rounds: int, rate: int, what: str) -> Figure:
     with writes.client(how, rate) as client:
-        moves = [_switched(verb) for _ in range(rounds) for verb in (actions.CUTOVER.perform, actions.ROLLBACK.perform)]
-    said = client.said
-    _require_all_there(said)
+        moves = [
+            _switched(perform) for _ in range(rounds) for perform in (actions.CUTOVER.perform, actions.ROLLBACK.perform)
+        ]
+    results = client.results
+    _require_all_once(results)
     pauses = [move.pause_ms for move in moves if move.pause_ms is not None]
     again = sum((move.attempts or 1) - 1 for move in moves)
     return Figure(
@@ -75,35 +77,38 @@ def _measured(name: str, how: str, rounds: int, rate: int, what: str) -> Figure:
         goal=25,
         unit="ms",
         against=f"the longest of {len(pauses)} pauses, median {median(pauses):.1f}, {again} repeated, over {rounds} rounds of "
-        f"{what}, in a process of its own, aimed at {rate:,} writes/s and made {said.rate:.0f} ({said.call_ms:.1f} ms each); "
-        f"the longest gap between two acknowledged writes of its {writes.THREADS} threads {said.gap_ms:.1f} ms; all "
-        f"{len(said.numbers):,} acknowledged are there once, {sum(said.failures.values())} failed; load average "
+        f"{what}, in a process of its own, aimed at {rate:,} writes/s and made {results.rate:.0f} ({results.call_ms:.1f} ms each); "
+        f"the longest gap between two acknowledged writes of its {writes.THREADS} threads {results.gap_ms:.1f} ms; all "
+        f"{len(results.numbers):,} acknowledged are there once, {sum(results.failures.values())} failed; load average "
         f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
     )
 
 
-def _switched(verb: Callable[[str, Initiator], Move]) -> Move:
-    """One action. The server may see a moment late that the one before has given the lead back. Raises: AnotherLeads."""
+def _switched(perform: Callable[[str, Initiator], Move]) -> Move:
+    """Perform one action. The server may notice late that the action before has ended its lead.
+
+    Raises: AnotherLeads.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return verb(SERVICE, BY)
+            return perform(SERVICE, INITIATOR)
         except AnotherLeads:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
 
 
-def _require_all_there(said: Said) -> None:
+def _require_all_once(results: Results) -> None:
     with connections.control(SHARED) as shared:
-        there = Counter(number for (number,) in shared.execute(WRITTEN, [said.owner]))
-    wrong = [number for number in said.numbers if there[number] != 1]
+        counts = Counter(number for (number,) in shared.execute(WRITTEN, [results.owner]))
+    wrong = [number for number in results.numbers if counts[number] != 1]
     if wrong:
-        raise WritesLost(f"{len(wrong)} of {len(said.numbers)}, {wrong[0]} among them")
+        raise WritesLost(f"{len(wrong)} of {len(results.numbers)}, {wrong[0]} among them")
 
 
 def _bring_back() -> None:
-    """The data in the shared database, nothing followed: from wherever a round has ended."""
+    """Make the shared database the primary and end replication, from any point at which a round has ended."""
     if stages.observe(SERVICE).primary is None:
         _switched(actions.RESUME.perform)
     if stages.observe(SERVICE).primary != SHARED:

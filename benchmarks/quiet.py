@@ -1,4 +1,4 @@
-"""A service of the benchmarks' own that asks no database, behind the real endpoint: what is left is the seam itself.
+"""A service of the benchmarks that reads no database, behind the real endpoint: only the cost of the seam is left.
 
 The server that answers for it is `quiet_wsgi.py`.
 """
@@ -17,7 +17,7 @@ NAME = "quiet"
 
 
 class QuietApi(Protocol):
-    """One question."""
+    """The interface: one query."""
 
     @query
     def say(self, *, ctx: CallContext, text: str) -> str:
@@ -26,7 +26,7 @@ class QuietApi(Protocol):
 
 
 class QuietService:
-    """Its answer."""
+    """The implementation."""
 
     def say(self, *, ctx: CallContext, text: str) -> str:
         """The same text."""

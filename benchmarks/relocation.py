@@ -1,4 +1,4 @@
-"""Moving a service's data to a database of its own and back: how fast rows are carried and compared, how long nobody can write."""
+"""Relocation of a service's data and its way back: rates of copying and comparing rows, and the write pause."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from benchmarks.rows import SERVICE
 
 
 def measured() -> list[Figure]:
-    """All figures of a move, or none where there is nowhere to move to. It empties the service's tables, in both databases."""
+    """All figures of a relocation, or none without a database of its own.
+
+    Empties the service's tables in both databases.
+    """
     try:
         subscription.require_target(SERVICE)
     except NoTarget:
         print(f"left out, {SERVICE} has no database of its own … ", end="", flush=True)
         return []
-    # What is at home in the other database is somebody's.
+    # If the other database is the primary, its rows are real data.
     subscription.require_primary(SERVICE)
     prepare(SERVICE)
     try:

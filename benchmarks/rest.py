@@ -1,4 +1,4 @@
-"""Our public REST beside the tutorial's, on the same table and kind of server: a list of 50, and a new contract."""
+"""The REST API against the tutorial's, on the same table and kind of server: a list of 50, and a new contract."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def listing(market: Market, servers: Servers) -> Figure:
     ours = load.request("GET", servers.ours, f"/api/v1/contracts?limit={PAGE}", _bearer(our_token(market.seller)))
     theirs = load.request("GET", servers.tutorial, "/contracts/", _bearer(tutorial_token(market.seller)))
     with _clients(servers, expected=200) as (us, them):
-        found = measure.batches(
+        peers = measure.batches(
             lambda: us.rate([ours] * LIST_BATCH), lambda: them.rate([theirs] * LIST_BATCH), rounds=14
         )
         _require_pages(us, them)
     return Figure(
         name="list_rate_over_tutorial",
-        value=found.ratio(),
+        value=peers.ratio(),
         goal=4,
         least=True,
         unit="times the requests/s",
-        against=f"GET /api/v1/contracts?limit=50 of a party, {median(found.first):.0f}/s, beside a DRF ModelViewSet "
-        f"with PageNumberPagination of 50 and simplejwt, {median(found.second):.0f}/s; {SERVER}; "
+        against=f"GET /api/v1/contracts?limit=50 of a party, {median(peers.first):.0f}/s, beside a DRF ModelViewSet "
+        f"with PageNumberPagination of 50 and simplejwt, {median(peers.second):.0f}/s; {SERVER}; "
         "the tutorial with CONN_MAX_AGE=None, its better setting",
     )
 
@@ -44,19 +44,19 @@ def listing(market: Market, servers: Servers) -> Figure:
 def creation(market: Market, servers: Servers) -> Figure:
     """POST of a contract."""
     with _clients(servers, expected=201) as (us, them):
-        found = measure.batches(
+        peers = measure.batches(
             lambda: us.rate(_our_posts(market, servers.ours)),
             lambda: them.rate(_their_posts(market, servers.tutorial)),
             rounds=14,
         )
     return Figure(
         name="create_rate_over_tutorial",
-        value=found.ratio(),
+        value=peers.ratio(),
         goal=1,
         least=True,
         unit="times the requests/s",
-        against=f"POST /api/v1/contracts with command key, history, parties and outbox, {median(found.first):.0f}/s, "
-        f"beside a DRF ModelViewSet's bare insert with its validations, {median(found.second):.0f}/s; {SERVER}; "
+        against=f"POST /api/v1/contracts with command key, history, parties and outbox, {median(peers.first):.0f}/s, "
+        f"beside a DRF ModelViewSet's bare insert with its validations, {median(peers.second):.0f}/s; {SERVER}; "
         "the tutorial with CONN_MAX_AGE=None, its better setting",
     )
 
@@ -72,7 +72,7 @@ def _clients(servers: Servers, *, expected: int) -> Iterator[tuple[Client, Clien
 
 
 def _require_pages(ours: Client, theirs: Client) -> None:
-    """Both gave the same contracts. Raises: LoadFailed."""
+    """Check that both lists have the same contracts. Raises: LoadFailed."""
     ids = [row["id"] for row in json.loads(ours.last_body)["items"]]
     if len(ids) != PAGE or ids != [row["id"] for row in json.loads(theirs.last_body)["results"]]:
         raise LoadFailed("the two lists differ")

@@ -1,4 +1,4 @@
-"""Bringing a service's rows to another server: our copy beside what people do without us, and our comparison beside our copy."""
+"""Copying a service's rows to another server, against the usual ways; and comparing rows, against copying them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Side = Callable[[Ends], None]
 
 
 class CopyFailed(Exception):
-    """One side did not bring every row over, so that its time means nothing."""
+    """One side did not copy every row, so that its time means nothing."""
 
 
 class Spent(NamedTuple):
@@ -45,17 +45,17 @@ class Spent(NamedTuple):
 
 
 def rates(row_bytes: float) -> list[Figure]:
-    """Copy and comparison of the tables that `rows.fill` has filled; their other side is there, and is left empty."""
-    with following.connect(SERVICE) as found:
-        number = rows.count(found.source)
-        rounds = [_round(found, turn, number) for turn in range(ROUNDS)]
-        rows.empty(found.target)
+    """Copy and compare the tables that `rows.fill` has filled. Their copies exist before, and are left empty."""
+    with following.connect(SERVICE) as ends:
+        number = rows.count(ends.source)
+        rounds = [_round(ends, turn, number) for turn in range(ROUNDS)]
+        rows.empty(ends.target)
     bare, dump, subscription, ours, tidied, verified = (
         f"{number / median(column):,.0f} rows/s"
         for column in zip(
             *(
-                (one.bare, one.dump, one.subscription, one.ours, one.ours + one.tidying, one.verifying)
-                for one in rounds
+                (times.bare, times.dump, times.subscription, times.ours, times.ours + times.tidying, times.verifying)
+                for times in rounds
             ),
             strict=True,
         )
@@ -65,28 +65,28 @@ def rates(row_bytes: float) -> list[Figure]:
     return [
         _figure(
             "copy_rate_over_bare",
-            [one.bare / one.ours for one in rounds],
+            [times.bare / times.ours for times in rounds],
             1.3,
             f"{what}: {how}, {ours}; COPY binary piped through psycopg into tables with their keys {bare}. With VACUUM "
             f"ANALYZE and CHECKPOINT, which the others leave to be done, ours is {tidied}, "
-            f"{median(one.bare / (one.ours + one.tidying) for one in rounds):.2f} times the bare rate",
+            f"{median(times.bare / (times.ours + times.tidying) for times in rounds):.2f} times the bare rate",
         ),
         _figure(
             "copy_rate_over_dump",
-            [one.dump / one.ours for one in rounds],
+            [times.dump / times.ours for times in rounds],
             1,
             f"the same rows: {ours}; pg_dump --data-only | psql into tables with their keys {dump}",
         ),
         _figure(
             "copy_rate_over_subscription",
-            [one.subscription / one.ours for one in rounds],
+            [times.subscription / times.ours for times in rounds],
             1,
             f"the same rows: {ours}; CREATE SUBSCRIPTION with its own copy into tables with their keys, until every table "
             f"is ready, {subscription}",
         ),
         _figure(
             "verify_rate_over_copy",
-            [one.ours / one.verifying for one in rounds],
+            [times.ours / times.verifying for times in rounds],
             1.8,
             f"the same rows, checksums of ranges of keys on both sides {verified}; {how}, {ours}",
         ),
@@ -97,80 +97,82 @@ def _figure(name: str, ratios: list[float], goal: float, against: str) -> Figure
     return Figure(name=name, value=median(ratios), goal=goal, unit="times the rate", against=against, least=True)
 
 
-def _round(found: Ends, turn: int, number: int) -> Spent:
-    """All sides once, in the other order each second time."""
+def _round(ends: Ends, turn: int, number: int) -> Spent:
+    """Run all sides once, in reverse order each second time."""
     sides: dict[str, Side] = {"ours": _ours, "bare": _bare, "dump": _dump, "subscription": _subscription}
     spent: dict[str, float] = {}
     for name in reversed(sides) if turn % 2 else sides:
-        rows.empty(found.target)
-        for connection in (found.source, found.target):
+        rows.empty(ends.target)
+        for connection in (ends.source, ends.target):
             connection.execute("CHECKPOINT")
-        spent[name] = _seconds(sides[name], found)
-        if (arrived := rows.count(found.target)) != number:
+        spent[name] = _seconds(sides[name], ends)
+        if (arrived := rows.count(ends.target)) != number:
             raise CopyFailed(f"{name}: {arrived} of {number} rows")
         if name == "ours":
-            # As a move goes on: comparing comes after these.
-            spent["tidying"] = _seconds(_tidy, found)
-            spent["verifying"] = _seconds(_verify, found)
+            # In the order of a relocation: comparing comes after these.
+            spent["tidying"] = _seconds(_tidy, ends)
+            spent["verifying"] = _seconds(_verify, ends)
     return Spent(**spent)
 
 
-def _seconds(side: Side, found: Ends) -> float:
+def _seconds(side: Side, ends: Ends) -> float:
     started = time.perf_counter()
-    side(found)
+    side(ends)
     return time.perf_counter() - started
 
 
-def _ours(found: Ends) -> None:
-    """As `datasync` does it, without the record of how far it is."""
-    chosen = tables.describe_all(found.source, SERVICE)
-    row_copy.empty(found.target, SERVICE, chosen, by="bench")
+def _ours(ends: Ends) -> None:
+    """The copy of `datasync`, without its progress record."""
+    chosen = tables.describe_all(ends.source, SERVICE)
+    row_copy.empty(ends.target, SERVICE, chosen, by="bench")
     with row_copy.snapshot(SHARED) as at:
         row_copy.copy(
             SHARED, SERVICE, chosen, at=at, jobs=settings.SYNC_JOBS, report=lambda _: None, wanted=lambda: True
         )
-        row_copy.build_keys(found.target)
+        row_copy.build_keys(ends.target)
 
 
-def _tidy(found: Ends) -> None:
-    row_copy.tidy(found.target, tables.describe_all(found.source, SERVICE))
+def _tidy(ends: Ends) -> None:
+    row_copy.tidy(ends.target, tables.describe_all(ends.source, SERVICE))
 
 
-def _verify(found: Ends) -> None:
-    both = Both(found.source, found.target)
-    for table in tables.describe_all(found.source, SERVICE):
-        for within in comparison.ranges(found.source, table, None):
+def _verify(ends: Ends) -> None:
+    both = Both(ends.source, ends.target)
+    for table in tables.describe_all(ends.source, SERVICE):
+        for within in comparison.ranges(ends.source, table, None):
             ours, theirs = comparison.checksums(both, table, within)
             if ours != theirs:
                 raise CopyFailed(f"{table.name} is not the same on both sides")
 
 
-def _bare(found: Ends) -> None:
+def _bare(ends: Ends) -> None:
     """psycopg's own example of copying from one server to another, table by table."""
     with connections.control(SHARED) as source, connections.control(SERVICE) as target:
         for table in map(rows.named, TABLES):
             reading = sql.SQL("COPY {} TO STDOUT (FORMAT binary)").format(table)
             writing = sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(table)
-            with source.cursor().copy(reading) as some, target.cursor().copy(writing) as sink:
-                for block in some:
+            with source.cursor().copy(reading) as blocks, target.cursor().copy(writing) as sink:
+                for block in blocks:
                     sink.write(block)
 
 
-def _dump(found: Ends) -> None:
-    """The tools' own way. Passwords go by the environment: a command line is everybody's to read."""
-    named = [f"--table=public.{table}" for table in TABLES]
+def _dump(ends: Ends) -> None:
+    """pg_dump piped into psql. Passwords go by the environment: any local user can read a command line."""
+    table_options = [f"--table=public.{table}" for table in TABLES]
     source, target = _bare_url(SHARED), _bare_url(SERVICE)
     with subprocess.Popen(
-        [pg_dump.find("pg_dump"), "--data-only", *named, source.url], env=source.environment, stdout=subprocess.PIPE
+        [pg_dump.find("pg_dump"), "--data-only", *table_options, source.url],
+        env=source.environment,
+        stdout=subprocess.PIPE,
     ) as dump:
-        done = subprocess.run(
+        psql = subprocess.run(
             [pg_dump.find("psql"), "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--output=/dev/null", target.url],
             env=target.environment,
             stdin=dump.stdout,
             check=False,
         )
-    if dump.returncode or done.returncode:
-        raise CopyFailed(f"pg_dump ended with {dump.returncode}, psql with {done.returncode}")
+    if dump.returncode or psql.returncode:
+        raise CopyFailed(f"pg_dump ended with {dump.returncode}, psql with {psql.returncode}")
 
 
 class _Address(NamedTuple):
@@ -184,21 +186,21 @@ def _bare_url(alias: str) -> _Address:
     return _Address(url, {**os.environ, "PGPASSWORD": parts.password or ""})
 
 
-def _subscription(found: Ends) -> None:
-    """The server's own way, until every table has been copied and has caught up."""
-    replication.publish(found.source, LINE, TABLES)
+def _subscription(ends: Ends) -> None:
+    """A subscription with its own copy, until every table has been copied and has caught up."""
+    replication.publish(ends.source, LINE, TABLES)
     try:
-        found.target.execute(
+        ends.target.execute(
             sql.SQL("CREATE SUBSCRIPTION {name} CONNECTION {publisher} PUBLICATION {name}").format(
                 name=sql.Identifier(LINE), publisher=sql.Literal(connections.address(SHARED))
             )
         )
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while found.target.execute("SELECT 1 FROM pg_subscription_rel WHERE srsubstate <> 'r' LIMIT 1").fetchone():
+        while ends.target.execute("SELECT 1 FROM pg_subscription_rel WHERE srsubstate <> 'r' LIMIT 1").fetchone():
             if time.monotonic() > deadline:
                 raise CopyFailed(f"the subscription's tables are not ready after {PATIENCE_SECONDS} s")
             time.sleep(0.01)
     finally:
-        replication.unsubscribe(found.target, LINE)
-        replication.drop_slot(found.slots, LINE)
-        replication.unpublish(found.source, LINE)
+        replication.unsubscribe(ends.target, LINE)
+        replication.drop_slot(ends.slots, LINE)
+        replication.unpublish(ends.source, LINE)

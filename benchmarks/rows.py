@@ -1,4 +1,4 @@
-"""A service's tables as they look after years of use, made by the server itself: what a move has to carry."""
+"""A service's tables as after years of use, filled by the server itself: the rows that a relocation copies."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from apps.core.postgres import connections
 from apps.core.postgres.connections import Connection
 
 SERVICE = "contracts"
-# Rows that others refer to come first.
+# Referenced tables come first.
 ORDER = ("command", "landplot", "contract", "party", "statuschange", "seensignature", "outbox")
 TABLES = tuple(f"{SERVICE}_{name}" for name in ORDER)
 SALES = 30_000
 SIZE = """
 SELECT sum(pg_relation_size(to_regclass(name))) FROM unnest(%s::text[]) AS name
 """
-# Ids grow with the time, as UUIDv7 does; those of people and of commands are spread evenly, as they are in truth.
+# Ids grow with the time, as UUIDv7 does; those of people and of commands are spread evenly, as in production.
 MAKE = """
 CREATE FUNCTION pg_temp.grown(n bigint, kind text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT (lpad(to_hex(1600000000000 + n * 1000), 12, '0') || '7' || substr(h, 1, 3) || '8' || substr(h, 4, 15))::uuid
@@ -68,7 +68,7 @@ FROM generate_series(1, :sales) AS n, generate_series(0, 1) AS turn
 
 
 def fill() -> float:
-    """Rows of so many sales in place of whatever the service's tables hold; the mean bytes of a row, keys apart."""
+    """Replace all rows by those of SALES sales; returns the mean bytes of a row, without indexes."""
     with connections.control(SHARED, options="") as shared:
         empty(shared)
         shared.execute(MAKE.replace(":sales", str(SALES)))
@@ -78,23 +78,23 @@ def fill() -> float:
 
 
 def empty(connection: Connection) -> None:
-    """Take out every row; keys stay."""
+    """Delete every row; indexes stay."""
     connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(map(named, TABLES))))
 
 
 def settle(connection: Connection) -> None:
-    """Leave nothing to do that the server would do later, in the middle of somebody's measurement."""
+    """VACUUM, ANALYZE and CHECKPOINT now, so that the server does not do so during a measurement."""
     connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.SQL(", ").join(map(named, TABLES))))
     connection.execute("CHECKPOINT")
 
 
 def count(connection: Connection) -> int:
-    """How many rows there are in all tables."""
+    """The number of rows in all tables."""
     counts = sql.SQL(" + ").join(sql.SQL("(SELECT count(*) FROM {})").format(named(table)) for table in TABLES)
     row = connection.execute(sql.SQL("SELECT {}").format(counts)).fetchone()
     return int(row[0]) if row else 0
 
 
 def named(table: str) -> sql.Identifier:
-    """The table in a statement."""
+    """The table as an identifier in a statement."""
     return sql.Identifier("public", table)

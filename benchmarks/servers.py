@@ -1,4 +1,4 @@
-"""The servers that are compared, each a process of its own; peers have the same number of workers and threads."""
+"""The compared servers, each a process of its own; peers have the same number of workers and threads."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ OURS = "landcontracts.wsgi:application"
 
 
 class Places(NamedTuple):
-    """Where the lifted-out service will listen; chosen first, because the settings name it."""
+    """The addresses of the lifted-out service; chosen first, because the settings name them."""
 
     port: int
     path: Path
 
     @property
     def tcp(self) -> str:
-        """Its address on loopback."""
+        """Its address over TCP on loopback."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def unix(self) -> str:
-        """The address of its other process, which listens on a socket of this machine."""
+        """The address of its second process, which listens on a unix socket."""
         return f"unix://{self.path}"
 
 
@@ -60,14 +60,14 @@ class Servers(NamedTuple):
 
 @contextmanager
 def chosen_places() -> Iterator[Places]:
-    """Places that nobody has. A socket's path may have 107 characters at most, so that it is not kept with the data."""
+    """Unused addresses. A socket's path has at most 107 characters, so it is not in the folder of the data."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         yield Places(free_port(), Path(folder) / "contracts.sock")
 
 
 @contextmanager
 def running(folder: Path, places: Places) -> Iterator[Servers]:
-    """Ours, its contracts lifted out twice by `serve` (TCP, unix socket), the tutorial on granian and on gunicorn.
+    """The platform, contracts lifted out twice by `serve` (TCP, unix socket), the tutorial on granian and gunicorn.
 
     Raises: StartFailed.
     """
@@ -76,10 +76,10 @@ def running(folder: Path, places: Places) -> Iterator[Servers]:
             raise StartFailed(f"{package}, one of the peers, is not installed")
     with _processes(folder) as processes:
         ours = _start(processes, "ours", OURS, "landcontracts.settings", ready="/readyz")
-        home = f"http://127.0.0.1:{ours}"
-        process, log = _serve(processes, "lifted", f"127.0.0.1:{places.port}", home)
+        platform_url = f"http://127.0.0.1:{ours}"
+        process, log = _serve(processes, "lifted", f"127.0.0.1:{places.port}", platform_url)
         wait_for_url(f"{places.tcp}/readyz", process, log)
-        wait_for_socket(places.path, *_serve(processes, "lifted-unix", places.unix, home))
+        wait_for_socket(places.path, *_serve(processes, "lifted-unix", places.unix, platform_url))
         yield Servers(
             ours=ours,
             tutorial=_start(processes, "tutorial", TUTORIAL, TUTORIAL_SETTINGS),
@@ -90,7 +90,7 @@ def running(folder: Path, places: Places) -> Iterator[Servers]:
 
 @contextmanager
 def started(folder: Path, name: str, command: Sequence[str], port: int, **environment: str) -> Iterator[None]:
-    """One more server for the time of a block. Raises: StartFailed."""
+    """Run one more server for the time of a block. Raises: StartFailed."""
     with _processes(folder / name) as processes:
         process, log = processes.start(name, command, env={**os.environ, **environment}, cwd=BASE)
         wait_for_port(port, process, log)
@@ -116,7 +116,7 @@ def as_serve_would(port: int, target: str) -> list[str]:
 
 
 def wait_for_socket(path: Path, process: Process, log: Path, seconds: float = 60) -> None:
-    """Return when the seam behind a unix socket answers anything. Raises: StartFailed."""
+    """Return when the seam behind a unix socket answers `/healthz`. Raises: StartFailed."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
@@ -139,14 +139,14 @@ def _processes(folder: Path) -> Iterator[Processes]:
         processes.stop_all()
 
 
-def _serve(processes: Processes, name: str, bind: str, home: str) -> tuple[Process, Path]:
+def _serve(processes: Processes, name: str, bind: str, platform_url: str) -> tuple[Process, Path]:
     command = [sys.executable, "manage.py", "serve", "contracts", "--bind", bind, "--no-worker"]
-    environment = {**os.environ, "SEAM_HOME": home, "DEBUG": "false"}
+    environment = {**os.environ, "SEAM_HOME": platform_url, "DEBUG": "false"}
     return processes.start(name, [*command, "--threads", str(SERVE_THREADS)], env=environment, cwd=BASE)
 
 
-def away_from_home(places: Places) -> str:
-    """The setting `SEAM_AWAY`: every service of the stack, contracts at the place that was chosen."""
+def remote_addresses(places: Places) -> str:
+    """The setting `SEAM_AWAY`: every service of the stack, contracts at its chosen address."""
     return json.dumps({**json.loads(os.environ.get("SEAM_AWAY") or "{}"), "contracts": places.tcp})
 
 

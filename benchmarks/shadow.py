@@ -1,4 +1,4 @@
-"""What shadowing adds to the caller whose queries are asked of the other side as well, in the same process."""
+"""The time that shadowing adds to a caller whose queries are also asked of the other side by the same process."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def added(market: Market) -> Figure:
     interval = _one_call(market) / LOAD
     chance = random.Random(1)
     before = _counts()
-    found = measure.batches(
+    peers = measure.batches(
         lambda: _at_share(market, 100, interval, chance), lambda: _at_share(market, 0, interval, chance), rounds=ROUNDS
     )
     dropped, compared, lost = (now - then for now, then in zip(_counts(), before, strict=True))
-    differences = [(one - two) * MICRO for one, two in zip(found.first, found.second, strict=True)]
+    differences = [(shadowed - plain) * MICRO for shadowed, plain in zip(peers.first, peers.second, strict=True)]
     half = T_95 * stdev(differences) / ROUNDS**0.5
     return Figure(
         name="shadow_added_us",
@@ -46,15 +46,15 @@ def added(market: Market) -> Figure:
         against=f"95 % confidence {mean(differences) - half:.0f} to {mean(differences) + half:.0f} us over {ROUNDS} "
         f"rounds (median {median(differences):.0f}); mean time of contracts.get in-process from the moment it is due, "
         f"one caller, arrivals at random, {1 / interval:.0f}/s, which keep it {LOAD:.0%} busy: all shadowed "
-        f"{mean(found.first) * MICRO:.0f} us, none {mean(found.second) * MICRO:.0f} us; {compared:.0f} compared, "
+        f"{mean(peers.first) * MICRO:.0f} us, none {mean(peers.second) * MICRO:.0f} us; {compared:.0f} compared, "
         f"{dropped:.0f} dropped because the queue was full, {lost:.0f} not kept",
     )
 
 
 def _at_share(market: Market, percent: int, interval: float, chance: random.Random) -> float:
-    """Mean seconds from the moment that a call is due to its answer, with nothing left over for the next batch.
+    """Mean seconds from the moment that a call is due to its answer; no shadow call is left over for the next batch.
 
-    A caller that falls behind asks again at once and makes up for none, or its own queue would be measured.
+    A caller that falls behind asks again at once and skips missed calls, or its own queue would be measured.
     """
     shares.set_share("contracts", "shadow", Decimal(percent))
     snapshot.forget()
@@ -87,7 +87,7 @@ def _one_call(market: Market) -> float:
 
 
 def _drain() -> None:
-    """Until the other side has been asked about everything that waits: nothing has been compared for a while."""
+    """Wait until all queued shadow calls are done: the number of comparisons no longer changes."""
     deadline = time.monotonic() + DRAIN_SECONDS
     before, now = -1.0, _counts()[1]
     while before != now and time.monotonic() < deadline:
@@ -96,7 +96,7 @@ def _drain() -> None:
 
 
 def _counts() -> tuple[float, float, float]:
-    """Dropped, compared, lost so far in this process."""
+    """The numbers of dropped, compared and lost shadow calls in this process."""
     dropped, compared, lost = (
         sum(sample.value for family in counter.collect() for sample in family.samples if sample.name.endswith("_total"))
         for counter in (seam_metrics.shadow_dropped, seam_metrics.shadow_compared, seam_metrics.shadow_lost)

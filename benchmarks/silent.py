@@ -1,4 +1,4 @@
-"""The seam without a query: one call beside a raw socket echo, and the requests/s of one core beside bare WSGI."""
+"""The seam without a query: one call against a raw socket echo, the requests/s of one core against bare WSGI."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ TEXT = "Участок передаётся по акту. " * 8
 CALLER = "monolith"
 ACTOR = Actor(id=context.NOBODY, roles=("seller",))
 OPERATION = QUIET.operations["say"]
-# What a call and its answer have on the wire around their bodies: request line or status, headers, signature.
+# Bytes of a call and its answer on the wire around their bodies: request line or status, headers, signature.
 REQUEST_HEAD = 258
 ANSWER_HEAD = 126
 RATE_BATCH = 2_000
 
 
 def over_echo(folder: Path) -> Figure:
-    """A call that asks no database beside a raw socket that takes and gives as many bytes."""
+    """A call without a database query against a raw socket echo of as many bytes."""
     port, echo = free_port(), free_port()
     sizes = (len(_body()) + REQUEST_HEAD, len(_answer()) + ANSWER_HEAD)
     raw = [sys.executable, "-m", "benchmarks.echoes", *map(str, (echo, *sizes))]
     with _endpoint(folder, port), servers.started(folder, "echo", raw, echo):
         quiet.register()
         with lifted.to(f"http://127.0.0.1:{port}", quiet.NAME), _echo(echo, *sizes) as exchange:
-            found = measure.calls(_say, exchange, rounds=30, block=100)
+            peers = measure.calls(_say, exchange, rounds=30, block=100)
     return Figure(
         name="silent_call_over_echo",
-        value=found.ratio(),
+        value=peers.ratio(),
         goal=3,
         unit="times the echo's time",
         against="a call without a query by `call(KEY)` over TCP to the real endpoint "
-        f"{median(found.first) * MICRO:.0f} us beside a raw socket echo of {sizes[0]} bytes there and {sizes[1]} back "
-        f"{median(found.second) * MICRO:.0f} us, each from a process of its own, one caller",
+        f"{median(peers.first) * MICRO:.0f} us beside a raw socket echo of {sizes[0]} bytes there and {sizes[1]} back "
+        f"{median(peers.second) * MICRO:.0f} us, each from a process of its own, one caller",
     )
 
 
 def of_one_core(folder: Path) -> Figure:
-    """Requests/s of the endpoint on one core beside those of a bare WSGI application on the same server and core."""
+    """Requests/s of the endpoint on one core against those of a bare WSGI application on the same server and core."""
     ours, bare = free_port(), free_port()
     cores = sorted(os.sched_getaffinity(0))
     command = servers.as_serve_would(bare, "benchmarks.echoes:application")
@@ -69,7 +69,7 @@ def of_one_core(folder: Path) -> Figure:
     ):
         us, them = Client(ours, expected=200), Client(bare, expected=200)
         try:
-            found = measure.batches(
+            peers = measure.batches(
                 lambda: us.rate([_signed(ours)] * RATE_BATCH),
                 lambda: them.rate([_signed(bare)] * RATE_BATCH),
                 rounds=14,
@@ -79,12 +79,12 @@ def of_one_core(folder: Path) -> Figure:
             them.close()
     return Figure(
         name="endpoint_rate_over_bare_wsgi",
-        value=found.ratio(),
+        value=peers.ratio(),
         goal=0.7,
         least=True,
         unit="times the requests/s",
-        against=f"the seam's endpoint without a query, {median(found.first):.0f}/s, beside a WSGI application that "
-        f"answers as many bytes and does nothing, {median(found.second):.0f}/s; the same granian command as `serve`, "
+        against=f"the seam's endpoint without a query, {median(peers.first):.0f}/s, beside a WSGI application that "
+        f"answers as many bytes and does nothing, {median(peers.second):.0f}/s; the same granian command as `serve`, "
         f"each on the same one core, {load.CONNECTIONS} connections from {'another' if len(cores) > 1 else 'the same'}",
     )
 
@@ -99,7 +99,7 @@ def _endpoint(folder: Path, port: int) -> Iterator[None]:
 
 
 def _say() -> str:
-    route = routes.decide(str(ACTOR.id))  # the flags say home; the decision's cost is paid all the same
+    route = routes.decide(str(ACTOR.id))  # the flags say local; the decision's cost is included
     ctx = new_context(actor=ACTOR, away=(*route.away, quiet.NAME))
     return call(QUIET).say(ctx=ctx, text=TEXT)
 

@@ -1,6 +1,7 @@
-"""A client that writes at a steady rate from a process of its own, as people do whose data are being moved.
+"""A client that writes at a steady rate from a process of its own, like people during a relocation.
 
-`python -m benchmarks.writes HOW RATE` prints "ready", writes until its standard input is closed, and prints what came of it.
+`python -m benchmarks.writes HOW RATE` prints "ready", writes until its standard input is closed, and prints the
+results.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ INSERT = """
 INSERT INTO contracts_landplot (id, cadastral_number, address, area_m2, category, owner_id)
 VALUES (%s, %s, %s, 1200.50, 'settlement', %s)
 """
-LOOK_AGAIN_SECONDS = 0.001
+RETRY_SECONDS = 0.001
 Write = Callable[[str], object]
 
 
-class Said(NamedTuple):
-    """What came of it: whose plots, which were acknowledged, what failed, writes a second, the longest gap between two."""
+class Results(NamedTuple):
+    """The plots' owner, acknowledged numbers, failures by type, writes/s, longest gap, median time of a write."""
 
     owner: str
     numbers: list[str]
@@ -45,35 +46,35 @@ class Said(NamedTuple):
 
 
 class Client:
-    """A process that writes; `said` is there when it has ended."""
+    """A process that writes; `results` is set when it has ended."""
 
-    said: Said
+    results: Results
 
 
 class ClientFailed(Exception):
-    """The client ended before its time."""
+    """The client did not start, or ended with an error."""
 
 
 @contextmanager
 def client(how: str, rate: int) -> Iterator[Client]:
-    """For the time of a block, a client that writes so many plots a second, `seam` or `sql`. Raises: ClientFailed."""
+    """For the time of a block, a client that writes `rate` plots a second, by `seam` or `sql`. Raises: ClientFailed."""
     command = [sys.executable, "-m", "benchmarks.writes", how, str(rate)]
-    found = Client()
+    running = Client()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         if process.stdout is None or process.stdin is None or process.stdout.readline() != "ready\n":
             raise ClientFailed("it did not begin")
         try:
-            yield found
+            yield running
         finally:
             process.stdin.close()
-            said = process.stdout.read()
+            output = process.stdout.read()
     if process.returncode:
         raise ClientFailed(f"it ended with {process.returncode}")
-    found.said = Said(**json.loads(said.splitlines()[-1]))
+    running.results = Results(**json.loads(output.splitlines()[-1]))
 
 
 def main() -> int:
-    """Write until nobody listens any more."""
+    """Write until the standard input is closed, then print the results."""
     django.setup()
     from apps.core.ids import new_id
 
@@ -81,42 +82,42 @@ def main() -> int:
     owner = new_id()
     stopped = threading.Event()
     writers = [_Writer(how(owner), number, THREADS / rate, stopped) for number in range(THREADS)]
-    for one in writers:
-        one.start()
-    for one in writers:
-        one.is_warm.wait()
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.is_warm.wait()
     print("ready", flush=True)
     started = time.monotonic()
     sys.stdin.read()
     stopped.set()
-    for one in writers:
-        one.join()
+    for writer in writers:
+        writer.join()
     seconds = time.monotonic() - started
-    moments = sorted(moment for one in writers for moment in one.moments if moment > started)
-    said = Said(
+    moments = sorted(moment for writer in writers for moment in writer.moments if moment > started)
+    results = Results(
         owner=str(owner),
-        numbers=[number for one in writers for number in one.acknowledged],
-        failures=dict(sum((one.failures for one in writers), Counter())),
+        numbers=[number for writer in writers for number in writer.acknowledged],
+        failures=dict(sum((writer.failures for writer in writers), Counter())),
         rate=len(moments) / seconds,
         gap_ms=max(later - earlier for earlier, later in pairwise(moments)) * 1000,
-        call_ms=median(took for one in writers for took in one.spent) * 1000,
+        call_ms=median(took for writer in writers for took in writer.write_seconds) * 1000,
     )
-    print(json.dumps(said._asdict()))
+    print(json.dumps(results._asdict()))
     return 0
 
 
 class _Writer(threading.Thread):
-    """One of the client's threads, at its share of the rate. Late, it writes at once and makes up for what it missed."""
+    """A thread of the client, at its share of the rate. When late, it writes at once until it has caught up."""
 
     def __init__(self, write: Write, number: int, interval: float, stopped: threading.Event) -> None:
         super().__init__(name=f"writer-{number}", daemon=True)
         self._write, self._number, self._interval, self._stopped = write, number, interval, stopped
         self._written = 0
-        # After the first write: whatever is opened and looked up once is there.
+        # Set after the first write: connections are open and caches are filled.
         self.is_warm = threading.Event()
         self.acknowledged: list[str] = []
         self.moments: list[float] = []
-        self.spent: list[float] = []
+        self.write_seconds: list[float] = []
         self.failures: Counter[str] = Counter()
 
     def run(self) -> None:
@@ -135,12 +136,12 @@ class _Writer(threading.Thread):
         began = time.monotonic()
         try:
             self._write(number)
-        except Exception as error:  # noqa: BLE001 - counted and told; a client does not end for one answer
+        except Exception as error:  # noqa: BLE001 - counted and reported; a client does not end for one answer
             self.failures[type(error).__name__] += 1
             return
         self.acknowledged.append(number)
         self.moments.append(time.monotonic())
-        self.spent.append(self.moments[-1] - began)
+        self.write_seconds.append(self.moments[-1] - began)
 
 
 def _by_seam(owner: UUID) -> Write:
@@ -156,19 +157,21 @@ def _by_seam(owner: UUID) -> Write:
 
 
 def _by_sql(owner: UUID) -> Write:
-    """One statement, which follows the grants as the seam does: refused in one database, it is sent to the other."""
+    """One statement, which follows the grants as the seam does: if one database refuses it, it is sent to the other."""
     from apps.core.ids import new_id
 
     urls = [os.environ["DATABASE_URL"], json.loads(os.environ["SERVICE_DATABASE_URLS"])["contracts"]]
-    places: list[psycopg.Connection[Any]] = [psycopg.connect(url, autocommit=True, prepare_threshold=0) for url in urls]
+    databases: list[psycopg.Connection[Any]] = [
+        psycopg.connect(url, autocommit=True, prepare_threshold=0) for url in urls
+    ]
 
     def write(number: str) -> None:
         while True:
             try:
-                places[0].execute(INSERT, [new_id(), number, ADDRESS, owner])
+                databases[0].execute(INSERT, [new_id(), number, ADDRESS, owner])
             except psycopg.errors.InsufficientPrivilege:
-                places.reverse()
-                time.sleep(LOOK_AGAIN_SECONDS)
+                databases.reverse()
+                time.sleep(RETRY_SECONDS)
             else:
                 return
 

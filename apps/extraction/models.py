@@ -1,4 +1,4 @@
-"""Where Django looks for the models; each stands beside the code that writes it."""
+"""The models, imported here for Django; each is defined beside the code that writes it."""
 
 from apps.extraction.decommission.models import ChecklistResult, Override, SignOff
 from apps.extraction.routing.canary.models import (

@@ -43,7 +43,7 @@ def judge() -> None:
 @shared_task(name="extraction.look_after")
 def look_after() -> None:
     """Finish cutovers that were left half-way."""
-    for words in recovery.look_after():
+    for words in recovery.finish_abandoned():
         log.warning("cutover_looked_after", done=words)
 
 

@@ -1,1 +1,4 @@
-"""The canary's judge beside its peers, over thousands of simulated rollouts: `python -m benchmarks.judge`. No stack, no database."""
+"""Simulates the canary's judge and its peers over thousands of rollouts, without a stack or a database.
+
+Run it by `python -m benchmarks.judge`.
+"""

@@ -1,6 +1,6 @@
-"""Simulate all scenarios, write `build/sim-judge.json`, print the table. A goal that is missed is data, not a failure.
+"""Simulates all scenarios, writes `build/sim-judge.json`, prints the table. A missed goal is data, not a failure.
 
-`python -m benchmarks.judge --only latency` simulates those whose name has the word, and writes nothing.
+`python -m benchmarks.judge --only latency` simulates the scenarios whose name contains the word, and writes nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only scenarios whose name has this in it")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args()
-    found: report.Report = {}
+    results: report.Report = {}
     with ProcessPoolExecutor(chosen.processes) as pool:
         for scenario in scenarios():
             if chosen.only not in scenario.name:
@@ -44,11 +44,13 @@ def main() -> int:
                 starts,
                 [min(start + BATCH, count) for start in starts],
             )
-            found[scenario.name] = report.summary(scenario, [decisions for some in batches for decisions in some])
+            results[scenario.name] = report.summary(
+                scenario, [decisions for batch_decisions in batches for decisions in batch_decisions]
+            )
             print(f"  {scenario.name} … {time.monotonic() - started:.1f} s", flush=True)
             if not chosen.only:
-                report.write(found, OUTPUT)
-    print(f"\n{report.table(found)}\n")
+                report.write(results, OUTPUT)
+    print(f"\n{report.table(results)}\n")
     print("Share of rollouts with an alarm, median canary requests to it, (beside the information limit).")
     if not chosen.only:
         print(f"Written to {OUTPUT.relative_to(OUTPUT.parent.parent)}")
@@ -56,11 +58,11 @@ def main() -> int:
 
 
 def batch(scenario: Scenario, seed: str, start: int, end: int) -> list[Decisions]:
-    """Some rollouts of a scenario. Each has a seed of its own, so that it may be played again alone."""
+    """Some rollouts of a scenario. Each has a seed of its own, so that it can be repeated alone."""
     seeds = [f"{seed}/{scenario.name}/{number}" for number in range(start, end)]
     if scenario.steps:
-        return [rollouts.staged(scenario.world, one, scenario.steps) for one in seeds]
-    return [rollouts.rolled_out(scenario.world, one, scenario.judges) for one in seeds]
+        return [rollouts.staged(scenario.world, rollout_seed, scenario.steps) for rollout_seed in seeds]
+    return [rollouts.rolled_out(scenario.world, rollout_seed, scenario.judges) for rollout_seed in seeds]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the standard library does not draw: Poisson counts, exactly, at any mean."""
+"""Exact Poisson counts at any mean, which the standard library does not draw."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def _rejected(random: Random, mean: float) -> int:
 
 def moments(random: Random, rate: float, start: float, end: float) -> list[float]:
     """The moments of a Poisson process of a rate per second, in order."""
-    found: list[float] = []
+    times: list[float] = []
     if rate <= 0:
-        return found
+        return times
     moment = start + random.expovariate(rate)
     while moment < end:
-        found.append(moment)
+        times.append(moment)
         moment += random.expovariate(rate)
-    return found
+    return times

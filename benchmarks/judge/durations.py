@@ -1,7 +1,7 @@
-"""How long calls take: two methods, heavy-tailed, a person's own pace, drifting over the half hour; and what counts as slow.
+"""Durations of calls: two methods, heavy-tailed, different by person, drifting over the half hour; and slow calls.
 
-Calls of the canary and of a baseline as large are drawn one by one, for their P99. Of the others at home it is known how probable
-a slow call is, and the first one is drawn from that.
+Calls of the canary and of an equally large baseline are drawn one by one, for their P99. For the other local people
+only the first slow call is drawn, from its probability.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ class Durations:
         drift = 0.3 * math.sin(2 * math.pi * number / 30 + self._phase)
         if number % SAMPLE_MINUTES == 0:
             self._bounds = [self._quantiles(method, drift) for method in range(len(METHODS))]
-        found: list[Happening] = []
+        happenings: list[Happening] = []
         ours: list[float] = []
         baseline: list[float] = []
         for unit in self._drawn:
-            self._calls(unit, number, drift, found, ours if self._step.groups[unit] == CANARY else baseline)
+            self._calls(unit, number, drift, happenings, ours if self._step.groups[unit] == CANARY else baseline)
         for unit in self._local:
             if self._step.groups[unit] != BASELINE and unit not in self._has[Event.VERY_SLOW]:
-                self._first(unit, number, drift, found)
-        return found, _p99(ours), _p99(baseline)
+                self._first(unit, number, drift, happenings)
+        return happenings, _p99(ours), _p99(baseline)
 
     def _quantiles(self, method: int, drift: float) -> tuple[float, float]:
-        """The bounds of slow and of very slow calls, as an observer estimates it from calls of the last minutes."""
+        """The bounds of slow and of very slow calls, as an observer estimates them from calls of the last minutes."""
         _, median, sigma = METHODS[method]
         total, sample = self._local_ends[-1], []
         for _ in range(SAMPLE):
@@ -62,7 +62,7 @@ class Durations:
         sample.sort()
         return sample[int((1 - worlds.SLOW) * SAMPLE)], sample[int((1 - worlds.VERY_SLOW) * SAMPLE)]
 
-    def _calls(self, unit: int, number: int, drift: float, found: list[Happening], into: list[float]) -> None:
+    def _calls(self, unit: int, number: int, drift: float, happenings: list[Happening], into: list[float]) -> None:
         person, random, slower = self._people[unit], self._random, self._slower
         canary = self._step.groups[unit] == CANARY
         for _ in range(poisson(random, person.calls * 60)):
@@ -77,9 +77,9 @@ class Durations:
             for event, bound in zip((Event.SLOW, Event.VERY_SLOW), self._bounds[method], strict=True):
                 if compared > bound and unit not in self._has[event]:
                     self._has[event].add(unit)
-                    found.append(Happening((number + random.random()) * 60, event, self._step.groups[unit], unit))
+                    happenings.append(Happening((number + random.random()) * 60, event, self._step.groups[unit], unit))
 
-    def _first(self, unit: int, number: int, drift: float, found: list[Happening]) -> None:
+    def _first(self, unit: int, number: int, drift: float, happenings: list[Happening]) -> None:
         person = self._people[unit]
         slow = very = 0.0
         for (part, median, sigma), bounds in zip(METHODS, self._bounds, strict=True):
@@ -92,7 +92,7 @@ class Durations:
         for event, first in ((Event.SLOW, slow_first), (Event.VERY_SLOW, very_first)):
             if first < 1 and unit not in self._has[event]:
                 self._has[event].add(unit)
-                found.append(Happening((number + first) * 60, event, self._step.groups[unit], unit))
+                happenings.append(Happening((number + first) * 60, event, self._step.groups[unit], unit))
 
 
 def _p99(durations: list[float]) -> float | None:

@@ -1,6 +1,6 @@
-"""The judge's capital kept up event by event. The same number as `evidence.capital` of all counts, at four multiplications an event.
+"""The judge's capital, updated at each event: the same as `evidence.capital` of all counts, at four multiplications.
 
-Only to know when it pays to ask the real judge: what is ruled is always its own word.
+It tells when to call the real judge, which makes every ruling.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from apps.extraction.routing.judge.measures import ALONE_PART, BETS, MISMATCHES_
 
 
 class Ledger:
-    """One bet of 1 by some multiples, over periods that follow each other."""
+    """One bet of 1 by some multiples, over consecutive periods."""
 
     def __init__(self, multiples: Multiples) -> None:
         self._multiples = multiples
@@ -22,7 +22,7 @@ class Ledger:
         self._local: list[float] = []
 
     def begin(self, share: float) -> None:
-        """A new period, in which a first is on the canary's side with probability `share`."""
+        """Begin a period, in which a first is on the canary's side with probability `share`."""
         number = self._periods
         if number:
             begins = (1 - FROM_THE_START) / (number * (number + 1))
@@ -37,17 +37,17 @@ class Ledger:
             self._local.append((1 - chance) / (1 - share))
 
     def first(self, *, canary: bool) -> None:
-        """It happened to a unit for the first time."""
+        """Count an event that happened to a unit for the first time."""
         self._running = list(map(mul, self._running, self._canary if canary else self._local))
 
     @property
     def value(self) -> float:
-        """What the bet has become."""
+        """The capital of the bet."""
         return sum(self._running) + (1 - FROM_THE_START) / self._periods if self._periods else 1.0
 
 
 class Ledgers:
-    """All bets of the judge, and their sum before any clause takes something off."""
+    """All bets of the judge, and their sum before any clause reduces it."""
 
     def __init__(self) -> None:
         self._bets = [(bet.event, bet.part, Ledger(bet.multiples)) for bet in BETS]
@@ -56,26 +56,26 @@ class Ledgers:
             self._by_event.setdefault(event, []).append(ledger)
 
     def begin(self, share: float) -> None:
-        """A new period for all."""
+        """Begin a period for all bets."""
         for _, _, ledger in self._bets:
             ledger.begin(share)
 
     def first(self, event: Event, *, canary: bool) -> None:
-        """It happened to a unit for the first time."""
+        """Count an event that happened to a unit for the first time."""
         for ledger in self._by_event.get(event, ()):
             ledger.first(canary=canary)
 
     def value(self, mismatches: float) -> float:
-        """The sum, with the evidence of mismatches as it is."""
+        """The sum of all bets, with the evidence of mismatches as given."""
         return (
             sum(part * ledger.value for _, part, ledger in self._bets) + MISMATCHES_PART * mismatches + 2 * ALONE_PART
         )
 
 
 class OneByOne:
-    """A judge who takes each request as independent of the others: the same bets, on every failure instead of every first one.
+    """A judge that takes requests as independent: the same bets, on every failure instead of on every first one.
 
-    It is told the canary's true share of requests, which a real one would have to estimate.
+    It is given the canary's true share of requests, which a real judge would have to estimate.
     """
 
     def __init__(self, share: float, false_rollback: float) -> None:
@@ -84,11 +84,11 @@ class OneByOne:
         self._limit = 1 / false_rollback
 
     def begin(self) -> None:
-        """A new period."""
+        """Begin a period."""
         self._ledger.begin(self._share)
 
     def failed(self, *, canary: bool) -> None:
-        """A request failed."""
+        """Count a failed request."""
         self._ledger.first(canary=canary)
 
     @property

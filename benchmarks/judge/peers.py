@@ -1,4 +1,4 @@
-"""The judges of others, on the same minutes: thresholds as Flagger has them, Mann-Whitney as Kayenta has it."""
+"""The judges of other tools, on the same minutes: thresholds as in Flagger, Mann-Whitney as in Kayenta."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Z = 2.3263478740408408
 TOLERANCE = 0.25
 
 
-class Seen(NamedTuple):
-    """One side in one minute. `p99` in ms, None if latencies were not looked at."""
+class MinuteCounts(NamedTuple):
+    """One side in one minute. `p99` in ms, None if latencies were not drawn."""
 
     calls: int
     errors: int
@@ -28,29 +28,33 @@ class Seen(NamedTuple):
 
 
 class Thresholds:
-    """Rolls back when `allowed` checks have failed: one a minute and metric. Checks that pass in between forgive nothing."""
+    """Rolls back when `allowed` checks, one a minute and metric, have failed.
+
+    Passed checks in between do not reset the count.
+    """
 
     def __init__(self, allowed: int) -> None:
         self._left = allowed
 
-    def minute(self, canary: Seen) -> bool:
-        """Whether it rolls back now. A minute without calls halts Flagger; it is taken as passed."""
+    def minute(self, canary: MinuteCounts) -> bool:
+        """Whether it rolls back now. A minute without calls halts Flagger; here it counts as passed."""
         if canary.calls and (1 - canary.rate < LEAST_SUCCESS or (canary.p99 is not None and canary.p99 > MOST_P99_MS)):
             self._left -= 1
         return self._left <= 0
 
 
 class MannWhitney:
-    """Rolls back when a metric is classified as `High`: looked at each minute over all minutes so far.
+    """Rolls back when a metric is classified as `High`, each minute over all minutes so far.
 
     The lower end of the interval around the Hodges-Lehmann estimate (order statistics of pairwise differences, normal
-    approximation as R's wilcox.test has it) lies above a quarter of the estimate. Outliers are kept; every metric is critical.
+    approximation as R's wilcox.test has it) lies above a quarter of the estimate. Outliers are kept; every metric is
+    critical.
     """
 
     def __init__(self) -> None:
         self._metrics: dict[str, _Differences] = {}
 
-    def minute(self, canary: Seen, baseline: Seen) -> bool:
+    def minute(self, canary: MinuteCounts, baseline: MinuteCounts) -> bool:
         """Whether it rolls back now."""
         pairs = {}
         if canary.calls and baseline.calls:

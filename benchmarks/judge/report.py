@@ -1,4 +1,4 @@
-"""What was found: alarms with their intervals, canary requests to detection, goals; as JSON and as a table."""
+"""The results: alarms with their intervals, canary requests to detection, goals; as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -26,22 +26,25 @@ def wilson(count: int, of: int) -> tuple[float, float]:
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-def summary(scenario: Scenario, found: Sequence[Decisions]) -> dict[str, dict[str, Any]]:
-    """What each judge made of a scenario's rollouts. A rollout without an alarm counts as infinitely late: then None."""
+def summary(scenario: Scenario, rollouts: Sequence[Decisions]) -> dict[str, dict[str, Any]]:
+    """The results of each judge in a scenario.
+
+    A rollout without an alarm counts as infinitely late; None if that is the median.
+    """
     judged: dict[str, dict[str, Any]] = {}
     for judge in scenario.judges:
-        alarms = [decided for decisions in found if (decided := decisions[judge]) is not None]
-        late = [math.inf] * (len(found) - len(alarms))
+        alarms = [decided for decisions in rollouts if (decided := decisions[judge]) is not None]
+        late = [math.inf] * (len(rollouts) - len(alarms))
         requests = sorted([*(decided.requests for decided in alarms), *late])
         seconds = sorted([*(decided.seconds for decided in alarms), *late])
         reasons = sorted({decided.reason for decided in alarms if decided.reason})
         judged[judge] = {
-            "rollouts": len(found),
+            "rollouts": len(rollouts),
             "alarms": len(alarms),
             "median_requests": _quantile(requests, 0.5),
             "p90_requests": _quantile(requests, 0.9),
             "median_seconds": _quantile(seconds, 0.5),
-            "ci95": [round(end, 5) for end in wilson(len(alarms), len(found))],
+            "ci95": [round(end, 5) for end in wilson(len(alarms), len(rollouts))],
             "reasons": {reason: sum(decided.reason == reason for decided in alarms) for reason in reasons},
         }
     _goals(scenario, judged)
@@ -81,21 +84,21 @@ def write(report: Report, path: Path) -> None:
 
 
 def table(report: Report) -> str:
-    """Alarms of rollouts, and median canary requests to them, of each judge; then ours beside its goals."""
+    """Alarms of rollouts, and median canary requests to them, of each judge; then the goals of ours."""
     names = list(dict.fromkeys(judge for judged in report.values() for judge in judged))
     rows = [["scenario", "rollouts", *names, "goals of ours"]]
     for scenario, judged in report.items():
         goals = judged[OURS]["goals"].items()
-        told = "; ".join(f"{goal}: {'yes' if met else 'NO'}" for goal, met in goals)
+        outcomes = "; ".join(f"{goal}: {'yes' if met else 'NO'}" for goal, met in goals)
         cells = [_cell(judged[name]) if name in judged else "" for name in names]
-        rows.append([scenario, str(judged[OURS]["rollouts"]), *cells, told])
+        rows.append([scenario, str(judged[OURS]["rollouts"]), *cells, outcomes])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
-def _cell(found: dict[str, Any]) -> str:
-    share = f"{100 * found['alarms'] / found['rollouts']:.1f} %"
-    median = found["median_requests"]
-    ratio = found.get("ratio_to_limit")
+def _cell(result: dict[str, Any]) -> str:
+    share = f"{100 * result['alarms'] / result['rollouts']:.1f} %"
+    median = result["median_requests"]
+    ratio = result.get("ratio_to_limit")
     return share + (f" {median:g}" if median is not None else "") + (f" ({ratio:g})" if ratio else "")

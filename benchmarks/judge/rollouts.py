@@ -1,4 +1,4 @@
-"""One rollout: the same traffic shown to every judge, second by second, until each has decided or the time is over."""
+"""One rollout: every judge gets the same traffic, second by second, until each has decided or the time is over."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from apps.extraction.routing.judge.ruling import Verdict
 from benchmarks.judge.durations import Durations
 from benchmarks.judge.ledger import OneByOne
 from benchmarks.judge.observation import Observed
-from benchmarks.judge.peers import MannWhitney, Seen, Thresholds
+from benchmarks.judge.peers import MannWhitney, MinuteCounts, Thresholds
 from benchmarks.judge.traffic import BASELINE, CANARY, REST, Happening, Step
 from benchmarks.judge.worlds import Person, World, population
 
 OURS = "landcontracts"
 JUDGES = (OURS, "threshold-1", "threshold-5", "mann-whitney", "mann-whitney-home", "one-by-one")
-# Going on to the next step is asked for every so many seconds; harm is looked for in each.
-PROMOTION_LOOK = 60
-# The capital of the ledger is the judge's but for rounding.
+# The judge is asked for promotion every so many seconds, for harm in each second.
+PROMOTION_EACH_SECONDS = 60
+# The ledger's capital equals the judge's up to rounding.
 _ROUNDING = 1 - 1e-9
 
 
 class Decided(NamedTuple):
-    """When a judge rolled back: canary requests until then, seconds since the start, and the reason where it has one."""
+    """When a judge rolled back: canary requests until then, seconds since the start, and the reason if it has one."""
 
     requests: int
     seconds: float
@@ -34,7 +34,7 @@ Decisions = dict[str, Decided | None]
 
 
 def rolled_out(world: World, seed: str, judges: tuple[str, ...] = JUDGES) -> Decisions:
-    """Half an hour at one share, before all judges."""
+    """Half an hour at one share, for all judges."""
     random = Random(seed)
     people = population(world, random)
     step = Step(world, people, random, world.share)
@@ -42,31 +42,31 @@ def rolled_out(world: World, seed: str, judges: tuple[str, ...] = JUDGES) -> Dec
 
 
 class _Held:
-    """One step that is held for the whole time."""
+    """One step that is held for the whole rollout."""
 
     def __init__(self, world: World, people: list[Person], step: Step, random: Random, judges: tuple[str, ...]) -> None:
         self._world, self._step = world, step
         self._rules = Rules(steps=(world.share, 100.0))
         self._observed = Observed(self._rules, random)
-        self._observed.step(0, step, [person.calls for person in people], world.told_share)
+        self._observed.step(0, step, [person.calls for person in people], world.assumed_share)
         self._durations = Durations(world.latency, people, step, random, self._rules) if world.latency else None
         self._one_by_one = OneByOne(step.canary_share_of_calls() or 1e-9, self._rules.false_rollback)
         self._thresholds = {f"threshold-{allowed}": Thresholds(allowed) for allowed in (1, 5)}
         self._equal, self._unequal = MannWhitney(), MannWhitney()
-        self._found: Decisions = dict.fromkeys(judges)
+        self._decisions: Decisions = dict.fromkeys(judges)
         self._open = set(judges)
         self._since: list[Happening] = []
         self._failed = [0, 0, 0]
-        self._well = [0, 0, 0]
+        self._succeeded = [0, 0, 0]
         self._requests = 0
 
     def decisions(self) -> Decisions:
-        """What each judge decided."""
+        """The decision of each judge."""
         for number in range(self._world.seconds // 60):
             if not self._open:
                 break
             self._minute(number)
-        return self._found
+        return self._decisions
 
     def _minute(self, number: int) -> None:
         start = number * 60
@@ -74,10 +74,10 @@ class _Held:
         if self._durations:
             slow, ours, baseline = self._durations.minute(number)
             happenings = sorted([*happenings, *slow], key=lambda happening: happening.moment)
-        self._failed, self._well = [0, 0, 0], [0, 0, 0]
+        self._failed, self._succeeded = [0, 0, 0], [0, 0, 0]
         self._observed.period()
         self._one_by_one.begin()
-        self._looked = float(start)
+        self._counted_until = float(start)
         at, count = 0, len(happenings)
         for second in range(start + 1, start + 61):
             begin = at
@@ -98,12 +98,12 @@ class _Held:
             self._one_by_one.failed(canary=happening.group == CANARY)
 
     def _catch_up(self, second: float) -> None:
-        if second > self._looked:
-            counts = self._step.well(self._looked, second)
+        if second > self._counted_until:
+            counts = self._step.well(self._counted_until, second)
             self._observed.answered(counts)
-            self._well = [had + more for had, more in zip(self._well, counts, strict=True)]
+            self._succeeded = [before + more for before, more in zip(self._succeeded, counts, strict=True)]
             self._requests += counts[CANARY]
-            self._looked = second
+            self._counted_until = second
 
     def _ask_ours(self, second: float) -> None:
         if OURS in self._open and self._observed.weight() >= _ROUNDING / self._rules.false_rollback:
@@ -118,9 +118,11 @@ class _Held:
             self._decide("one-by-one", second)
 
     def _ask_the_rest(self, number: int, ours: float | None, baseline: float | None) -> None:
-        seen = [Seen(well + failed, failed) for well, failed in zip(self._well, self._failed, strict=True)]
-        canary, equal = seen[CANARY]._replace(p99=ours), seen[BASELINE]._replace(p99=baseline)
-        local = Seen(seen[BASELINE].calls + seen[REST].calls, seen[BASELINE].errors + seen[REST].errors)
+        counts = [
+            MinuteCounts(well + failed, failed) for well, failed in zip(self._succeeded, self._failed, strict=True)
+        ]
+        canary, equal = counts[CANARY]._replace(p99=ours), counts[BASELINE]._replace(p99=baseline)
+        local = MinuteCounts(counts[BASELINE].calls + counts[REST].calls, counts[BASELINE].errors + counts[REST].errors)
         second = (number + 1) * 60
         for name, thresholds in self._thresholds.items():
             if name in self._open and thresholds.minute(canary):
@@ -131,19 +133,19 @@ class _Held:
             self._decide("mann-whitney-home", second)
 
     def _decide(self, judge: str, second: float, reason: str = "") -> None:
-        self._found[judge] = Decided(self._requests, second, reason)
+        self._decisions[judge] = Decided(self._requests, second, reason)
         self._open.discard(judge)
 
 
 def staged(world: World, seed: str, steps: tuple[float, ...] = (1, 5, 25, 50)) -> Decisions:
-    """A whole rollout by the judge's own rule for going on. The peers have other rules for that and are not asked."""
+    """A whole rollout by the judge's own rule for going on. The peers have other rules for that and take no part."""
     random = Random(seed)
     people = population(world, random)
     rules = Rules(steps=(*steps, 100.0))
     observed, total, requests, before = Observed(rules, random), 0.0, 0, 0.0
     for number, share in enumerate(steps):
         step = Step(world, people, random, share, before, counts_seen=True)
-        observed.step(number, step, [person.calls for person in people], world.told_share)
+        observed.step(number, step, [person.calls for person in people], world.assumed_share)
         seconds, outcome, reason = _led(observed, step)
         total, requests, before = total + seconds, requests + observed.canary_calls, share
         if outcome == Verdict.HARM:
@@ -154,7 +156,7 @@ def staged(world: World, seed: str, steps: tuple[float, ...] = (1, 5, 25, 50)) -
 
 
 def _led(observed: Observed, step: Step) -> tuple[float, str, str]:
-    rules, looked = observed.rules, 0.0
+    rules, counted_until = observed.rules, 0.0
     for start in range(0, rules.patience_seconds, 60):
         happenings, at = step.minute(start, start + 60), 0
         observed.period()
@@ -162,10 +164,10 @@ def _led(observed: Observed, step: Step) -> tuple[float, str, str]:
             while at < len(happenings) and happenings[at].moment < second:
                 observed.happened(happenings[at])
                 at += 1
-            may_go_on = second >= rules.step_seconds and second % PROMOTION_LOOK == 0
+            may_go_on = second >= rules.step_seconds and second % PROMOTION_EACH_SECONDS == 0
             if may_go_on or observed.weight() >= _ROUNDING / rules.false_rollback:
-                observed.answered(step.well(looked, second))
-                looked = second
+                observed.answered(step.well(counted_until, second))
+                counted_until = second
                 ruling = observed.ruling(second)
                 if ruling.verdict in {Verdict.HARM, Verdict.CLEAR}:
                     return second, ruling.verdict, ruling.reason

@@ -1,4 +1,4 @@
-"""The table of what is simulated, with the goals."""
+"""The table of the simulated scenarios, with their goals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.judge.worlds import Slower, World
 
 BASES = (0.0001, 0.001, 0.005, 0.01, 0.02)
 FALSE_ROLLBACK = 0.01
-# What a judge can do best who knows both rates beforehand is to see ln(100) nats.
+# The best that a judge can do that knows both rates beforehand is to collect ln(100) nats.
 NATS = math.log(100)
 SHAPES = {
     "independent": {},
@@ -18,16 +18,17 @@ SHAPES = {
     "clustered": {"is_clustered": True},
     "bursts and clusters": {"has_bursts": True, "is_clustered": True},
 }
-# The whole home's durations are not drawn, and the judge of requests one by one looks at failures alone.
+# The durations of all local calls are not drawn, and the judge of requests one by one counts failures alone.
 TIMED = JUDGES[:4]
-# Whoever tells a share that is not the canary's is no judge: to show that the check can fail.
+# A judge with a wrong share of the canary, to show that the check can fail.
 BROKEN = "a judge who was told 2 % for 5 %"
 
 
 class Scenario(NamedTuple):
     """One row. `part` is the share of the full number of rollouts; `limit` is in canary requests.
 
-    `of_limit` is the goal for the median beside the limit, `of_peer` beside the median of Flagger's thresholds as documented.
+    `of_limit` is the goal for the median over the limit, `of_peer` over the median of Flagger's thresholds as
+    documented.
     """
 
     name: str
@@ -42,18 +43,18 @@ class Scenario(NamedTuple):
 
 
 def information_limit(healthy: float, failing: float) -> float:
-    """Canary requests that give evidence of 100 to 1 on average, for a judge who knows both rates: ln(100) / KL."""
+    """Canary requests that give evidence of 100 to 1 on average, for a judge that knows both rates: ln(100) / KL."""
     nats = failing * math.log(failing / healthy) + (1 - failing) * math.log((1 - failing) / (1 - healthy))
     return NATS / nats
 
 
 def scenarios() -> list[Scenario]:
-    """All rows."""
+    """All scenarios."""
     return [*_failing(), *_other_failures(), *_healthy()]
 
 
 def _healthy() -> list[Scenario]:
-    found = [
+    rows = [
         Scenario(f"healthy {base * 100:g} % {name}", World(base=base, **shape), is_healthy=True)
         for name, shape in SHAPES.items()
         for base in BASES
@@ -65,23 +66,23 @@ def _healthy() -> list[Scenario]:
         "healthy 1 % pairs fail together, clustered": World(base=0.01, has_pairs=True, is_clustered=True),
         "healthy, answers differ as often as allowed": World(noise=0.005),
     }
-    found += [Scenario(name, world, is_healthy=True) for name, world in worlds.items()]
+    rows += [Scenario(name, world, is_healthy=True) for name, world in worlds.items()]
     large = World(base=0.01, is_clustered=True, people=20_000)
-    found.append(Scenario("healthy 1 % clustered, 20000 people", large, part=0.1, is_healthy=True))
+    rows.append(Scenario("healthy 1 % clustered, 20000 people", large, part=0.1, is_healthy=True))
     latency = {"as fast": Slower(plus=3), "as slow as allowed": Slower(times=1.5, plus=25)}
     for name, slower in latency.items():
-        found.append(Scenario(f"healthy latency, {name}", World(latency=slower), is_healthy=True, judges=TIMED))
+        rows.append(Scenario(f"healthy latency, {name}", World(latency=slower), is_healthy=True, judges=TIMED))
     steps, ours = (1.0, 5.0, 25.0, 50.0), (OURS,)
     stages = {
         "": World(),
         " 1 % bursts and clusters": World(base=0.01, is_clustered=True, has_bursts=True, noise=0.005),
     }
     for name, world in stages.items():
-        found.append(Scenario(f"healthy 1/5/25/50{name}", world, is_healthy=True, steps=steps, judges=ours))
-    # The canary's people are counted as if they were 2 %.
-    broken = World(base=0.01, told_share=2.0)
-    found.append(Scenario(BROKEN, broken, part=0.1, is_healthy=True, judges=ours))
-    return found
+        rows.append(Scenario(f"healthy 1/5/25/50{name}", world, is_healthy=True, steps=steps, judges=ours))
+    # The judge counts the canary's people as if they were 2 %.
+    broken = World(base=0.01, assumed_share=2.0)
+    rows.append(Scenario(BROKEN, broken, part=0.1, is_healthy=True, judges=ours))
+    return rows
 
 
 def _failing() -> list[Scenario]:

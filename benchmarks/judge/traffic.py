@@ -1,7 +1,7 @@
-"""The calls of one step of a rollout. Only those to which something happens are drawn one by one; the others are counted.
+"""The calls of one step of a rollout. Only calls with an event are drawn one by one; the others are counted.
 
-A Poisson process that is thinned is Poisson again: failures are drawn at their own rate, and the calls between two looks that did
-not fail are a Poisson count. So it is the same traffic as if each call were drawn, at a thousandth of the work.
+A thinned Poisson process is Poisson again: failures are drawn at their own rate, and the calls between two moments that
+did not fail are a Poisson count. So it is the same traffic as if each call were drawn, at a thousandth of the work.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from benchmarks.judge.draws import moments, poisson
 from benchmarks.judge.worlds import Person, World
 
 CANARY, BASELINE, REST = 0, 1, 2
-NOBODY = -1
+NO_UNIT = -1
 
 
 class Happening(NamedTuple):
-    """Something that happened to a unit: `unit` is NOBODY where each request is somebody else's."""
+    """An event that happened to a unit; `unit` is NO_UNIT if each request has a unit of its own."""
 
     moment: float
     event: Event
@@ -30,7 +30,7 @@ class Happening(NamedTuple):
 
 
 class _Rates(NamedTuple):
-    """What fails while nothing changes: whose calls fail and how often, and calls per second and group that do not."""
+    """Constant rates: failures per second, cumulated over `units`, and other calls per second by group."""
 
     ends: list[float]
     units: list[int]
@@ -38,7 +38,7 @@ class _Rates(NamedTuple):
 
 
 class Step:
-    """The traffic of one step: who is on the canary's side was drawn before, by their place."""
+    """The traffic of one step. The side of each person was drawn before, by their place."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Step:
 
     def counted(self, unit: int) -> bool:
         """Whether a unit was not on the canary's side before this step."""
-        return unit == NOBODY or self._people[unit].place >= self.before
+        return unit == NO_UNIT or self._people[unit].place >= self.before
 
     def canary_share_of_calls(self) -> float:
         """The canary's true share of calls."""
@@ -81,7 +81,7 @@ class Step:
         return on_canary / sum(person.calls for person in self._people)
 
     def well(self, start: float, end: float) -> list[int]:
-        """How many calls of each group did not fail in a span of time. To be asked once for each span."""
+        """The number of calls of each group that did not fail in a span of time. Call it once for each span."""
         sums = [0.0, 0.0, 0.0]
         for left, right in self._spans(start, end):
             rates = self._at(left).well
@@ -90,29 +90,29 @@ class Step:
         return [poisson(self._random, mean) for mean in sums]
 
     def minute(self, start: float, end: float) -> list[Happening]:
-        """What happens in a span of time, in order. To be asked once for each span, one after the other."""
-        found: list[Happening] = []
+        """The happenings in a span of time, in order. Call it once for each span, one after the other."""
+        happenings: list[Happening] = []
         for left, right in self._spans(start, end):
             rates = self._at(left)
             total = rates.ends[-1] if rates.ends else 0.0
             for moment in moments(self._random, total, left, right):
                 at = min(bisect(rates.ends, self._random.random() * total), len(rates.units) - 1)
-                found += self._failure(moment, rates.units[at])
+                happenings += self._failure(moment, rates.units[at])
         if not self._people:
-            found += self._of_nobody(start, end)
+            happenings += self._without_units(start, end)
         while self._next < len(self._others) and self._others[self._next].moment < end:
-            found.append(self._others[self._next])
+            happenings.append(self._others[self._next])
             self._next += 1
-        found.sort(key=lambda happening: happening.moment)
-        return found
+        happenings.sort(key=lambda happening: happening.moment)
+        return happenings
 
     def _failure(self, moment: float, unit: int) -> list[Happening]:
         if not self._people:
-            return [Happening(moment, Event.ERROR, unit, NOBODY)]
-        found = [Happening(moment, Event.ERROR, self.groups[unit], unit)]
+            return [Happening(moment, Event.ERROR, unit, NO_UNIT)]
+        happenings = [Happening(moment, Event.ERROR, self.groups[unit], unit)]
         if self._world.has_pairs and self._random.random() < 0.8:
-            found.append(Happening(moment, Event.ERROR, self.groups[unit ^ 1], unit ^ 1))
-        return found
+            happenings.append(Happening(moment, Event.ERROR, self.groups[unit ^ 1], unit ^ 1))
+        return happenings
 
     def _spans(self, start: float, end: float) -> list[tuple[float, float]]:
         inside = [edge for edge in self._edges if start < edge < end]
@@ -145,8 +145,8 @@ class Step:
         well = [value * (1 - rate) for value, rate in zip(calls, rates, strict=True)]
         return _Rates(list(accumulate(failed)), [CANARY, BASELINE, REST], (well[0], well[1], well[2]))
 
-    def _of_nobody(self, start: float, end: float) -> list[Happening]:
-        random, requests, found = self._random, self._world.requests, []
+    def _without_units(self, start: float, end: float) -> list[Happening]:
+        random, requests, happenings = self._random, self._world.requests, []
         for event, rate in (
             (Event.SLOW, worlds.SLOW),
             (Event.REFUSED, worlds.REFUSED),
@@ -154,14 +154,14 @@ class Step:
         ):
             for moment in moments(random, requests * rate, start, end):
                 group = CANARY if random.random() * 100 < self.share else REST
-                found.append(Happening(moment, event, group, NOBODY))
+                happenings.append(Happening(moment, event, group, NO_UNIT))
                 if event is Event.SLOW and random.random() < worlds.VERY_SLOW / worlds.SLOW:
-                    found.append(Happening(moment, Event.VERY_SLOW, group, NOBODY))
-        return found
+                    happenings.append(Happening(moment, Event.VERY_SLOW, group, NO_UNIT))
+        return happenings
 
     def _firsts_of_people(self) -> list[Happening]:
-        """The first time of each event that only its first time matters of. Latency has a module of its own."""
-        world, draw, end, found = self._world, self._random.expovariate, self._world.seconds, []
+        """The first happening of each event that counts only once. Latency has a module of its own."""
+        world, draw, end, happenings = self._world, self._random.expovariate, self._world.seconds, []
         for unit, (person, group) in enumerate(zip(self._people, self.groups, strict=True)):
             if person.place < self.before:
                 continue
@@ -175,15 +175,15 @@ class Step:
                 moment = draw(person.calls * rate)
                 if moment >= end:
                     continue
-                found.append(Happening(moment, event, group, unit))
+                happenings.append(Happening(moment, event, group, unit))
                 if event is Event.SLOW:
                     # Each slow call is very slow with the same chance: the first of those comes some calls later.
                     moment += draw(person.calls * rate * worlds.VERY_SLOW / worlds.SLOW)
                     if moment < end:
-                        found.append(Happening(moment, Event.VERY_SLOW, group, unit))
+                        happenings.append(Happening(moment, Event.VERY_SLOW, group, unit))
             moment = draw(person.calls * worlds.COMPARED)
             if moment < end:
-                found.append(Happening(moment, Event.COMPARED, group, unit))
+                happenings.append(Happening(moment, Event.COMPARED, group, unit))
                 if self._random.random() < max(world.noise, world.mismatching):
-                    found.append(Happening(moment, Event.MISMATCHED, group, unit))
-        return found
+                    happenings.append(Happening(moment, Event.MISMATCHED, group, unit))
+        return happenings

@@ -1,4 +1,4 @@
-"""What is simulated: the service, its people, and what the canary does to them."""
+"""The simulated worlds: a service, its people, and the effects of a canary on them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import math
 from random import Random
 from typing import NamedTuple
 
-# What is true of calls on both sides, wherever a world does not say otherwise: shares of calls.
+# Defaults for calls on both sides: shares of calls.
 SLOW = 0.05
 VERY_SLOW = 0.001
 ACCEPTED = 0.20
 REFUSED = 0.02
 COMPARED = 0.06  # a tenth of the queries
-# Both sides' failures are so many times as frequent in a burst, which comes every ten minutes and lasts seconds to a minute.
+# In a burst both sides' failures are so many times as frequent; bursts come every ten minutes and last up to a minute.
 BURST = 20.0
 BURSTS_PER_SECOND = 1 / 600
 BURST_SECONDS = (2.0, 60.0)
 
 
 class Slower(NamedTuple):
-    """What the canary does to a call's duration: `times` and `plus` (ms), and the same for the slowest 2 % only."""
+    """The canary's effect on a call's duration: `times`, `plus` (ms), and `tail_times` for the slowest 2 % only."""
 
     times: float = 1.0
     plus: float = 0.0
@@ -27,11 +27,11 @@ class Slower(NamedTuple):
 
 
 class World(NamedTuple):
-    """One kind of rollout. Rates are shares of calls unless told otherwise.
+    """One kind of rollout. Rates are shares of calls if not stated otherwise.
 
-    `people` of 0 makes every request somebody else's. `failing` is the canary's error rate from `since` seconds on, `on_seconds`
-    of each `every_seconds`; `failing_people` is the share of people for whom every call fails there. `masked` puts one person at
-    home who makes a tenth as many calls as all others together and fails in each.
+    `people` of 0 gives every request a unit of its own. `failing` is the canary's error rate from `since` seconds on,
+    `on_seconds` of each `every_seconds`; `failing_people` is the share of people for whom every call fails there.
+    `masked` adds one local person who makes a tenth as many calls as all others together and fails in each.
     """
 
     base: float = 0.001
@@ -51,7 +51,7 @@ class World(NamedTuple):
     accepted: float = 1.0
     latency: Slower | None = None
     masked: bool = False
-    told_share: float | None = None
+    assumed_share: float | None = None
     seconds: int = 1_800
 
     def is_failing(self, moment: float) -> bool:
@@ -61,18 +61,18 @@ class World(NamedTuple):
         return not self.every_seconds or (moment - self.since) % self.every_seconds < self.on_seconds
 
     def edges(self, end: float) -> list[float]:
-        """The moments at which `is_failing` may change."""
-        found = [self.since] if 0 < self.since < end else []
+        """The moments, s, at which `is_failing` may change."""
+        moments = [self.since] if 0 < self.since < end else []
         if self.every_seconds:
             start = self.since
             while start < end:
-                found += [start, start + self.on_seconds]
+                moments += [start, start + self.on_seconds]
                 start += self.every_seconds
-        return [moment for moment in found if 0 < moment < end]
+        return [moment for moment in moments if 0 < moment < end]
 
 
 class Person(NamedTuple):
-    """One person: where the hash puts them (0 to 100), calls per second, and how apt their calls are to something."""
+    """One person: their place by hash (0 to 100), calls per second, and the rates of events among their calls."""
 
     place: float
     calls: float
@@ -84,7 +84,7 @@ class Person(NamedTuple):
 
 
 def population(world: World, random: Random) -> list[Person]:
-    """Draw the people. Their activity is heavy-tailed if clustered, and so is what fails for them: a few have 30 to 100 %."""
+    """Draw the people. Activity and failures are heavy-tailed if clustered: a few people have 30 to 100 % failures."""
     activity = [
         min(random.paretovariate(1.2), 200.0) if world.is_clustered or world.latency else 1.0
         for _ in range(world.people)
@@ -94,7 +94,7 @@ def population(world: World, random: Random) -> list[Person]:
     for weight in activity:
         errors, slow, refused, effect = world.base, SLOW, REFUSED, 0.0
         if world.is_clustered:
-            # Half of all failures come from people for whom 65 % of calls fail on average, the rest from everybody.
+            # Half of all failures come from people for whom 65 % of calls fail on average, the rest from all people.
             errors = random.uniform(0.3, 1.0) if random.random() < world.base / 1.3 else world.base / 2
             slow = min(SLOW * random.lognormvariate(-0.5, 1.0), 1.0)
             refused = min(REFUSED * random.lognormvariate(-1.125, 1.5), 1.0)
@@ -108,11 +108,11 @@ def population(world: World, random: Random) -> list[Person]:
 
 
 def bursts(world: World, random: Random, seconds: float) -> list[tuple[float, float]]:
-    """When bursts begin and end."""
-    found: list[tuple[float, float]] = []
+    """The begin and end of each burst, s."""
+    spans: list[tuple[float, float]] = []
     moment = random.expovariate(BURSTS_PER_SECOND) if world.has_bursts else math.inf
     while moment < seconds:
         end = moment + random.uniform(*BURST_SECONDS)
-        found.append((moment, end))
+        spans.append((moment, end))
         moment = end + random.expovariate(BURSTS_PER_SECOND)
-    return found
+    return spans

@@ -1,1 +1,1 @@
-"""The peer: what the tutorials of Django, DRF and simplejwt would write for our tables. Imports nothing of ours."""
+"""The peer: code as in the tutorials of Django, DRF and simplejwt, on the platform's tables. Imports nothing of it."""

@@ -14,7 +14,7 @@ COOKIE = f"dwf_{NAME}"
 
 
 def main(people: int, percent: int) -> None:
-    """Until the input ends. Everybody has been asked before, so that the cookie says which side is theirs."""
+    """Time a batch for each line of input. Each person was drawn before, so that the cookie names their side."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.tutorial.flag_settings"
     django.setup()
     from django.contrib.auth.models import User
@@ -26,11 +26,11 @@ def main(people: int, percent: int) -> None:
 
     call_command("migrate", verbosity=0)
     Flag.objects.create(name=NAME, percent=percent, superusers=False)
-    seen = 0
+    queries = 0
 
     def count(execute: Any, *arguments: Any) -> Any:
-        nonlocal seen
-        seen += 1
+        nonlocal queries
+        queries += 1
         return execute(*arguments)
 
     for _ in sys.stdin:
@@ -45,8 +45,8 @@ def main(people: int, percent: int) -> None:
             started = time.perf_counter()
             for request in requests:
                 flag_is_active(request, NAME)
-            spent = time.perf_counter() - started
-        print(spent / people, seen, flush=True)
+            seconds = time.perf_counter() - started
+        print(seconds / people, queries, flush=True)
 
 
 if __name__ == "__main__":

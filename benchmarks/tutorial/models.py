@@ -1,4 +1,4 @@
-"""Our tables, as models that a tutorial would have; unmanaged, because the platform's migrations made them."""
+"""The platform's tables as models of a tutorial; unmanaged, because the platform's migrations create them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STATUSES = ("draft", "awaiting_signatures", "signed", "in_registration", "comple
 
 
 class Person(AbstractBaseUser, PermissionsMixin):
-    """The user whom simplejwt looks up for each request."""
+    """The user that simplejwt reads for each request."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(unique=True)
@@ -48,7 +48,7 @@ class LandPlot(models.Model):
 
 
 class Contract(models.Model):
-    """A contract. The index on the order of the list is there, as for ours."""
+    """A contract. The index on the list's order exists, as for the platform."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     number = models.CharField(max_length=30, unique=True)

@@ -1,4 +1,4 @@
-"""What `startproject` writes, plus DRF and simplejwt as their quick starts say. DEBUG is off, as in production.
+"""The settings of `startproject`, plus DRF and simplejwt as in their quick starts. DEBUG is off, as in production.
 
 One setting is better than the tutorials': connections are kept (`CONN_MAX_AGE`), because the default of opening one for
 each request would cost the peer 35 to 46 % for a reason that has nothing to do with its code.

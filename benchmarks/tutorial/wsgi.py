@@ -1,4 +1,4 @@
-"""What `startproject` writes."""
+"""The WSGI application, as `startproject` writes it."""
 
 import os
 

@@ -14,9 +14,9 @@ from benchmarks.judge import report, scenarios
 from benchmarks.judge.draws import poisson
 from benchmarks.judge.ledger import Ledger
 from benchmarks.judge.observation import Observed
-from benchmarks.judge.peers import MannWhitney, Seen, Thresholds
+from benchmarks.judge.peers import MannWhitney, MinuteCounts, Thresholds
 from benchmarks.judge.rollouts import OURS, Decided, rolled_out, staged
-from benchmarks.judge.traffic import CANARY, NOBODY, REST, Happening, Step
+from benchmarks.judge.traffic import CANARY, NO_UNIT, REST, Happening, Step
 from benchmarks.judge.worlds import World
 
 NAIVE = "one-by-one"
@@ -56,7 +56,7 @@ def test_the_bound_is_passed_by_a_judge_of_requests_one_by_one():
 
 
 def test_a_judge_who_was_told_a_wrong_share_is_caught():
-    assert alarms(World(base=0.01, told_share=1.0, seconds=600), 40, OURS) >= bound(40)
+    assert alarms(World(base=0.01, assumed_share=1.0, seconds=600), 40, OURS) >= bound(40)
 
 
 def test_a_gross_failure_is_found_within_the_goal():
@@ -114,8 +114,8 @@ def test_what_is_screened_for_is_never_less_than_what_the_judge_weighs():
             group = CANARY if random.random() < 0.3 else REST
             event = random.choice(events)
             if event is Event.MISMATCHED:  # who differs was compared
-                observed.happened(Happening(minute * 60.0, Event.COMPARED, group, NOBODY))
-            observed.happened(Happening(minute * 60.0, event, group, NOBODY))
+                observed.happened(Happening(minute * 60.0, Event.COMPARED, group, NO_UNIT))
+            observed.happened(Happening(minute * 60.0, event, group, NO_UNIT))
             assert observed.weight() >= observed.ruling(minute * 60.0).evidence["all"] * (1 - 1e-9)
 
 
@@ -139,17 +139,26 @@ def test_thinned_traffic_has_the_calls_and_failures_that_it_should():
 
 
 def test_thresholds_count_failed_checks_and_forgive_none():
-    bad, good, judge = Seen(100, 2), Seen(100, 1), Thresholds(2)
-    assert [judge.minute(seen) for seen in (good, bad, good, Seen(0, 0), bad)] == [False, False, False, False, True]
-    assert Thresholds(1).minute(Seen(100, 0, p99=501.0))
+    bad, good, judge = MinuteCounts(100, 2), MinuteCounts(100, 1), Thresholds(2)
+    assert [judge.minute(seen) for seen in (good, bad, good, MinuteCounts(0, 0), bad)] == [
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
+    assert Thresholds(1).minute(MinuteCounts(100, 0, p99=501.0))
 
 
 def test_mann_whitney_finds_what_is_always_higher_and_not_what_is_alike():
     judge = MannWhitney()
-    assert any(judge.minute(Seen(1_000, 60 + minute), Seen(1_000, 10 + minute % 3)) for minute in range(8))
+    assert any(
+        judge.minute(MinuteCounts(1_000, 60 + minute), MinuteCounts(1_000, 10 + minute % 3)) for minute in range(8)
+    )
     alike = MannWhitney()
     assert not any(
-        alike.minute(Seen(1_000, 10 + minute % 3), Seen(1_000, 10 + (minute + 1) % 3)) for minute in range(30)
+        alike.minute(MinuteCounts(1_000, 10 + minute % 3), MinuteCounts(1_000, 10 + (minute + 1) % 3))
+        for minute in range(30)
     )
 
 

@@ -224,7 +224,7 @@ class TestLeftHalfWay:
 
     def test_the_worker_finishes_it(self, service: str, closed: int, settings):
         settings.CUTOVER_LEFT_SECONDS = 0
-        assert any(service in words for words in recovery.look_after())
+        assert any(service in words for words in recovery.finish_abandoned())
         assert stages.observe(service).primary == service
 
     def test_a_new_home_without_the_last_write_is_not_opened(self, service: str, closed: int, both):

@@ -146,7 +146,7 @@ def test_in_a_file_a_run_leaves_lines_and_few_that_say_much_the_same():
     display.begin(PHASES[2])
     for percent in range(100):
         display.show(f"{percent} of 100 rows", percent / 100)
-    display.tell("copied")
+    display.write_line("copied")
     assert lines[0].startswith("[3/6] ")
     assert lines[1].split() == ["0:00:00", "0%", "0", "of", "100", "rows"]
     assert [line.split()[1:] for line in lines[2:]] == [["copied"]]
@@ -156,7 +156,7 @@ def test_on_a_terminal_what_goes_on_is_written_over_and_fits(capsys: pytest.Capt
     monkeypatch.setenv("COLUMNS", "40")
     display = Display(print, is_terminal=True)
     display.show("half of the rows " * 5, 0.5)
-    display.tell("done")
+    display.write_line("done")
     written, kept = capsys.readouterr().out.split("\r\x1b[K")[1:]
     assert "[##########..........]  50%" in written
     assert len(written) < 40

@@ -24,7 +24,7 @@ from apps.extraction.decommission.results import run, standing
 
 
 class ChecklistPages:
-    """Mixin of the admin of moves: a page per service. Superusers only."""
+    """Mixin of the admin of `Move`: a page per service. Superusers only."""
 
     admin_site: admin.AdminSite
 

@@ -144,7 +144,7 @@ class DashboardPages:
         choice = choices.find(state, action)
         if choice is None:
             raise Http404
-        here = reverse("admin:extraction_dashboard_service", args=[service])
+        service_page = reverse("admin:extraction_dashboard_service", args=[service])
         form = preview.form_of(action, state, request.POST if request.method == "POST" else None)
         refusal = choice.refusal
         if request.method == "POST" and not refusal and form.is_valid():
@@ -153,7 +153,7 @@ class DashboardPages:
             except Refused as error:
                 refusal = str(error)
             else:
-                return HttpResponseRedirect(here)
+                return HttpResponseRedirect(service_page)
         plan = preview.plan_of(state, choice) if not choice.refusal else None
         return self._page(
             request,

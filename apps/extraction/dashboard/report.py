@@ -159,7 +159,7 @@ def _cutovers(begin: datetime, end: datetime) -> Section:
 
 
 def _rows_before(move: Move) -> str:
-    """The rows of the last verification before the move, which it relies on."""
+    """The rows of the last verification before the action, which it relies on."""
     facts = (
         Move.objects.filter(service=move.service, verb="verify", outcome=Outcome.DONE, started_at__lt=move.started_at)
         .order_by("-started_at")

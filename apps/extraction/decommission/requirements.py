@@ -40,9 +40,9 @@ OVERRIDDEN = "overridden by two people: "
 
 
 def _check(item: ItemStanding, who: str) -> Check:
-    holds, seen = item.holds, item.reason
+    holds, words = item.holds, item.reason
     if holds and item.item == sign_offs.TRAINED and who and sign_offs.signed_by(item.service, who):
-        holds, seen = False, "signed by the person who decommissions: another person has to sign"
+        holds, words = False, "signed by the person who decommissions: another person has to sign"
     if not holds and item.is_overridden:
-        return Check(item.item, True, f"{OVERRIDDEN}{seen}")
-    return Check(item.item, holds, seen if holds or item.state != "not_known" else f"not known: {seen}")
+        return Check(item.item, True, f"{OVERRIDDEN}{words}")
+    return Check(item.item, holds, words if holds or item.state != "not_known" else f"not known: {words}")

@@ -40,7 +40,7 @@ class ItemStanding(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether the item holds, overrides apart."""
+        """Whether the item holds, without regard to overrides."""
         return self.state == ItemState.HOLDS
 
 

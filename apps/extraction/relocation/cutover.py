@@ -94,7 +94,7 @@ def switch(run: Run, origin: str) -> None:
                     raise
                 # The new primary was lost before `open`. Only this process has this epoch, so it stays closed.
                 access.open_up(old, epoch, {}, closed=0)
-                raise NotSwitched(f"{pair.other(origin)} went away: {error}") from error
+                raise NotSwitched(f"{pair.other(origin)} was lost: {error}") from error
             paused_seconds += time.monotonic() - began
         run.note(attempts=attempt, pause_ms=round(paused_seconds * 1000, 2))
         time.sleep(random.uniform(0.05, 0.25))

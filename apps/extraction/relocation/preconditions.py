@@ -128,11 +128,15 @@ def identity(pair: Pair, observed: Observed) -> Check:
 
 
 def sequences(pair: Pair, observed: Observed) -> Check:
-    """Every sequence that numbers the tables' rows moves with them."""
+    """Every sequence that numbers the tables' rows is relocated with them."""
     rows = pair.shared.execute(USED_SEQUENCES, {"p": replication.pattern_of(pair.service)}).fetchall()
     own_names = {str(row[0]) for row in pair.own.execute("SELECT relname FROM pg_class WHERE relkind = 'S'").fetchall()}
     wrong = sorted(str(name) for name, moves in rows if not moves or name not in own_names)
-    words = f"would stay behind, or are missing there: {', '.join(wrong)}" if wrong else f"{len(rows)} move along"
+    words = (
+        f"would stay in the shared database, or are missing in the own one: {', '.join(wrong)}"
+        if wrong
+        else f"{len(rows)} are relocated"
+    )
     return Check("sequences", not wrong, words)
 
 

@@ -14,7 +14,7 @@ from apps.extraction.state.initiator import Initiator
 from apps.extraction.state.stages import SHARED
 
 
-def look_after() -> list[str]:
+def finish_abandoned() -> list[str]:
     """Finish every cutover that was left closed for longer than CUTOVER_LEFT_SECONDS; returns a line about each."""
     lines = []
     for service in _left_closed():

@@ -30,9 +30,9 @@ def quantile(counts: Sequence[int], share: float) -> float | None:
     total = sum(counts)
     if total * (1 - share) < 1:
         return None
-    wanted, seen = share * total, 0
+    wanted, counted = share * total, 0
     for number, count in enumerate(counts):
-        seen += count
-        if seen >= wanted:
+        counted += count
+        if counted >= wanted:
             return upper(number)
     return upper(COUNT - 1)

@@ -174,10 +174,10 @@ def _calls(read: _Read, step: int) -> dict[bool, Calls]:
 
 def _local_rate(read: _Read, event: Event) -> float:
     """The rate at which local units met an event for the first time in the step before, 1/s."""
-    seen, met, seconds = _one(BEFORE, {"canary": read.canary.id, "step": read.canary.step - 1, "event": event.value})
-    if not seen or not seconds:
+    units, met, seconds = _one(BEFORE, {"canary": read.canary.id, "step": read.canary.step - 1, "event": event.value})
+    if not units or not seconds:
         return 0.0
-    return -math.log1p(-min(met / seen, 0.999)) / float(seconds)
+    return -math.log1p(-min(met / units, 0.999)) / float(seconds)
 
 
 def _missed(read: _Read) -> float:
