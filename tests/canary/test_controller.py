@@ -198,9 +198,9 @@ def test_two_looks_at_once_take_one_step(rollout):
 def test_who_promotes_what_has_gone_on_meanwhile_promotes_nothing(rollout):
     run = rollout(steps=(5, 25, 50, 100))
     seen = controller.position(run.read())
-    controller.promote(SERVICE, ME, seen=seen)
+    controller.promote(SERVICE, ME, position_seen=seen)
     with pytest.raises(controller.CanaryRefused, match="meanwhile"):
-        controller.promote(SERVICE, ME, seen=seen)
+        controller.promote(SERVICE, ME, position_seen=seen)
     assert run.read().step == 1
 
 

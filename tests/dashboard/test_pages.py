@@ -80,7 +80,7 @@ def test_what_has_not_changed_is_not_sent_again(admin: Client, monkeypatch):
 def test_a_look_costs_a_handful_of_queries_and_asks_the_databases_once(admin: Client, watched, monkeypatch):
     admin.get(LIVE)
     looks = []
-    monkeypatch.setattr(probe, "look", lambda: looks.append(1))
+    monkeypatch.setattr(probe, "observe", lambda: looks.append(1))
     monkeypatch.setattr(probe, "FRESH_SECONDS", 60)
     with CaptureQueriesContext(connection) as queries:
         assert admin.get(LIVE).status_code == 200

@@ -85,7 +85,7 @@ class Drill:
 
     def share(self, service: str, kind: str, percent: int) -> None:
         """Turn a flag."""
-        with self._routing.by("drill", where="make drill-lift"):
+        with self._routing.initiated_by("drill", where="make drill-lift"):
             self._routing.set_share(service, kind, percent)
 
 
