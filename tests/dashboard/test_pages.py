@@ -177,8 +177,8 @@ def test_a_database_that_is_away_is_told_and_the_rest_is_shown(monkeypatch):
     assert "A database does not answer" in shown
     assert "1 not known" in shown
     assert shown.count("in process") >= 6
-    assert "Where it stands is not known." in words_of(client, PAGE)
-    assert "Where it stands is not known." in words_of(client, f"{PAGE}act/sync/")
+    assert "Its stage is not known." in words_of(client, PAGE)
+    assert "Its stage is not known." in words_of(client, f"{PAGE}act/sync/")
     monkeypatch.setattr(settings, "CONTROL_URLS", {**urls, "default": "postgres://x:x@127.0.0.1:1/x"})
     probe.forget()
     assert "6 not known" in words_of(client, HOME)

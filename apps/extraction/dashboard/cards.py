@@ -150,7 +150,7 @@ def _primary(state: ServiceState, observed: Observed | None) -> str:
         return gettext("not known")
     if observed.primary == SHARED:
         return gettext("shared database") if state.is_movable else gettext("shared database, stays there")
-    return gettext("its own database") if observed.primary else gettext("none: nobody can write")
+    return gettext("its own database") if observed.primary else gettext("none: writes wait")
 
 
 def _process(state: ServiceState) -> tuple[str, str]:
@@ -178,7 +178,7 @@ def _sentence(canary: CanaryDeployment | None) -> str:
     if canary is None:
         return ""
     if not canary.numbers:
-        return gettext("The judge has not looked yet.")
+        return gettext("The judge has not ruled yet.")
     return explanation.words(canary.judged_because, canary.numbers, canary.evidence)
 
 
@@ -226,7 +226,7 @@ def _latency(sides: Sides | None) -> str:
 def _waits(state: ServiceState, stage: Stage | None) -> str:
     """The most pressing matter that only a person can decide or repair; empty if there is none."""
     if state.has_two_primaries:
-        return gettext("Both databases let the platform write. Shut one by hand at once.")
+        return gettext("Both databases let the platform write. Close one by hand at once.")
     if state.problem:
         return gettext("A database does not answer: its stage is not known until it does.")
     if stage is Stage.CUTTING:

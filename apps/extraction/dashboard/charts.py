@@ -182,7 +182,7 @@ def _copying(sync: Sync) -> list[Chart]:
     """Samples taken while the page is open: a synchronisation keeps only its newest figures."""
     samples = _sampled(sync)
     at = tuple(sample[0] for sample in samples)
-    note = gettext("Drawn while somebody has this page open.")
+    note = gettext("Drawn while this page is open.")
     behind = Chart(
         name="lag",
         title=gettext("How far its own database is behind"),

@@ -125,7 +125,7 @@ def _not_deployable(state: ServiceState, observed: Observed | None) -> str:
     if state.has_open_canary:
         return gettext("A canary is under way already.")
     if observed is None:
-        return gettext("Where it stands is not known.")
+        return gettext("Its stage is not known.")
     if observed.stage not in controller.DEPLOYABLE:
         return gettext("A canary begins with everybody served locally; the stage is “%(stage)s”.") % {
             "stage": STAGES[observed.stage].short
@@ -149,7 +149,8 @@ def _promoting(share: str, step: int, steps: tuple[float, ...]) -> str:
         shares = {"now": share, "next": labels.percent(steps[step + 1])}
         return (
             gettext(
-                "The share rises from %(now)s to %(next)s of people now, whatever the judge says. It goes on judging there."
+                "The share rises from %(now)s to %(next)s of people now, without waiting for the judge, which "
+                "then judges at the new share."
             )
             % shares
         )
@@ -192,7 +193,7 @@ def _not_movable(state: ServiceState, observed: Observed | None, action: Action)
         return gettext("“%(verb)s” is under way.") % {"verb": label_of(state.move.verb)}
     if observed is None:
         is_possible = action.is_way_out and state.has_two_primaries
-        return "" if is_possible else gettext("Where it stands is not known.")
+        return "" if is_possible else gettext("Its stage is not known.")
     if observed.stage in action.stages or (action.is_way_out and state.move is not None):
         return ""
     names = [str(STAGES[stage].short) for stage in action.stages]

@@ -34,5 +34,5 @@ def plan_of(state: ServiceState, choice: Choice) -> Any:
         return plans.show(state.service, choice.name)
     except (stages.TwoPrimaries, connections.NoWay, psycopg.Error, DomainError, SeamError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        check = Check(gettext("look at both databases"), holds=False, seen=lines[0])
+        check = Check(gettext("read both databases"), holds=False, seen=lines[0])
         return plans.without_steps(choice.name, check)

@@ -133,7 +133,7 @@ def _canaries(begin: datetime, end: datetime) -> Section:
 def _last_words(canary: CanaryDeployment) -> str:
     ruling = CanaryEntry.objects.filter(canary=canary).exclude(judged_because="").first()
     if ruling is None:
-        return gettext("The judge has not looked yet.")
+        return gettext("The judge has not ruled yet.")
     return explanation.words(ruling.judged_because, ruling.numbers, ruling.evidence)
 
 
@@ -242,7 +242,7 @@ def _actions(lines: list[Line]) -> Section:
         ),
         widths=(2.2, 2, 2.4, 4, 3, 3.6),
         rows=tuple(rows),
-        empty=gettext("Nobody did anything."),
+        empty=gettext("There were no actions."),
         note=_left_out(len(lines)),
     )
 

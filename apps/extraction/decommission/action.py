@@ -11,7 +11,7 @@ from apps.extraction.state.stages import Stage
 
 CHECKLIST = Step(
     "checklist",
-    _("checklist: everything that can be looked at within seconds is looked at again; the rest has to be fresh"),
+    _("checklist: items that take only seconds are checked again; the others have to be recent"),
 )
 
 
@@ -41,7 +41,7 @@ DECOMMISSION = Action(
     leaves=Stage.DECOMMISSIONED,
     checks=checks,
     procedure=decommission,
-    locks=_("ACCESS EXCLUSIVE on tables that nobody may use any more"),
+    locks=_("ACCESS EXCLUSIVE on tables that are no longer in use"),
     dangers=(_("the restored backup is not the same: nothing is dropped"),),
     leads=True,
     destroys=True,

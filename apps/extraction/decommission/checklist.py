@@ -37,7 +37,7 @@ ITEMS: dict[str, Item] = {
     item.name: item
     for item in (
         Item(
-            "all_services_migrated", _("Moved for good, everybody served there"), SHORT, migration.all_services_migrated
+            "all_services_migrated", _("Relocated for good, every call remote"), SHORT, migration.all_services_migrated
         ),
         Item(
             "data_sync_completed",
@@ -53,7 +53,12 @@ ITEMS: dict[str, Item] = {
         Item("rollback_rehearsed", _("Rollback rehearsed"), SHORT, rehearsal.rollback_rehearsed),
         Item("credentials_revoked", _("No rights left on the old tables"), SHORT, credentials.credentials_revoked),
         Item("keys_not_expiring", _("Keys and certificates last"), SHORT, key_expiry.keys_not_expiring),
-        Item("documentation_updated", _("Pages there, their commands known"), DAY, documentation.documentation_updated),
+        Item(
+            "documentation_updated",
+            _("Pages exist, their commands are known"),
+            DAY,
+            documentation.documentation_updated,
+        ),
         Item("team_trained", _("Team trained"), SHORT, sign_offs.team_trained),
         Item("retention_agreed", _("Retention of the backup agreed"), SHORT, sign_offs.retention_agreed),
     )

@@ -11,20 +11,23 @@ from apps.extraction.relocation import preconditions, procedures, synchronisatio
 from apps.extraction.state.action import Action
 from apps.extraction.state.stages import Stage
 
-NONE_FELT = _("none that people feel")
+NONE_FELT = _("none that people notice")
 ENDS_A_PAUSE = _("none new: it ends a pause")
 SERVED = (Stage.IN_PROCESS, Stage.SHADOW, Stage.CANARY, Stage.REMOTE)
-_SWITCH_LOCKS = _("EXCLUSIVE on all tables, asked for at most 50 ms; from close to open nobody writes or reads")
+_SWITCH_LOCKS = _("EXCLUSIVE on all tables, requested for at most 50 ms; from close to open writes and reads wait")
 _SWITCH_DANGERS = (
     _("a table is held longer than 50 ms: nothing was closed; tried again, at most 40 times"),
     _("the marker takes longer than 80 ms: the old primary is opened again; tried again"),
-    _("the leading process dies between close and open: people wait; the worker finishes it after a few seconds"),
-    _("a server dies between close and open: people wait until it is back, then it is finished"),
+    _(
+        "the leading process dies between close and open: writes wait; the worker finishes the cutover "
+        "after a few seconds"
+    ),
+    _("a server dies between close and open: writes wait until it is back, then the cutover is finished"),
 )
 PREPARE = Action(
     name="prepare",
     label=_("Make its tables"),
-    effect=_("Its tables are made in its own database. Nobody notices."),
+    effect=_("Its tables are created in its own database. People notice nothing."),
     stages=SERVED,
     checks=synchronisation.prepare_checks,
     procedure=synchronisation.prepare,
@@ -33,7 +36,9 @@ PREPARE = Action(
 SYNC = Action(
     name="sync",
     label=_("Copy and follow"),
-    effect=_("Every row is copied to its own database, which follows every change from then on. Nobody notices."),
+    effect=_(
+        "Every row is copied to its own database, which follows every change from then on. People notice nothing."
+    ),
     stages=SERVED,
     leaves=Stage.SYNCING,
     checks=synchronisation.sync_checks,

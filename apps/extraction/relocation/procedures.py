@@ -27,7 +27,7 @@ WAY_BACK = Step("way back", _("way back: the shared database follows the service
 VACUUM = Step("vacuum", _("vacuum: VACUUM ANALYZE of every table and a CHECKPOINT on both servers"))
 STOP_FOLLOWING = Step("stop following", _("stop following: end both directions and drop their slots"))
 GRANTS = Step("grants", _("grants: future tables are the service's as well"))
-REOPEN = Step("open", _("open: the database that was closed, after everybody else is shut out of the other"))
+REOPEN = Step("open", _("open: the database that was closed, after every other leader is refused by the other one"))
 CONTINUE = Step("continue", _("continue: a copy that was paused, and the comparison that follows it"))
 
 

@@ -45,7 +45,7 @@ FACTS = "facts: "
 PRIMARY_SQL = "migrations_playbook/sql/home.sql"
 BACKUP = Step("backup", _("backup: the service's tables, by pg_dump"))
 RESTORE = Step("restore", _("restore: into two scratch databases beside the real ones"))
-PLAY = Step("play", _("play: prepare, sync, verify, cutover, rollback, cutover and commit, there"))
+PLAY = Step("play", _("play: prepare, sync, verify, cutover, rollback, cutover and commit on the copies"))
 DROP = Step("drop", _("drop: the scratch databases"))
 
 
@@ -217,7 +217,9 @@ def _run(arguments: list[str], environment: dict[str, str]) -> str:
 REHEARSE = Action(
     name="rehearse",
     label=_("Rehearse on copies"),
-    effect=_("The whole move is played on copies of its tables, which are dropped afterwards. Nobody notices."),
+    effect=_(
+        "The whole relocation is done on copies of its tables, which are dropped afterwards. People notice nothing."
+    ),
     stages=SERVED,
     procedure=rehearse,
     locks=NONE_FELT,

@@ -17,8 +17,8 @@ SENTENCES: dict[str, Any] = {
     ),
     "latency": _(
         "In this rollout %(canary_slow)s people on the canary's side and %(home_slow)s on the local side"
-        " met a call slower than %(slower_than)s %% of local ones, what travelling may cost taken off; "
-        "%(share)s %% of people are on the canary. Were it as fast as allowed, this would be seen at "
+        " met a call slower than %(slower_than)s %% of local ones, after the allowance for the network; "
+        "%(share)s %% of people are on the canary. If it were as fast as allowed, this would be seen at "
         "most once in %(all)s rollouts."
     ),
     "mismatches": _(
@@ -32,11 +32,11 @@ SENTENCES: dict[str, Any] = {
         " healthy, this would be seen at most once in %(all)s rollouts."
     ),
     "alone": _(
-        "Everybody is on the canary's side, and %(canary_failing)s of %(canary_units)s people met an error: more than is allowed where nobody is "
-        "left to compare with. The evidence is %(all)s to 1."
+        "All people are on the canary's side, and %(canary_failing)s of %(canary_units)s met an error: "
+        "more than is allowed without a local side to compare with. The evidence is %(all)s to 1."
     ),
     "flag_turned": _(
-        "Somebody turned the flag to another share than this step's %(share)s %%: whose calls are compared is not known."
+        "The flag was changed to another share than this step's %(share)s %%: it is not known whose calls are compared."
     ),
     "not_observed": _("No process has reported its calls for too long: nothing is known about either side."),
     "silent": _(
