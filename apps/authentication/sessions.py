@@ -25,6 +25,6 @@ class SessionStore(db.SessionStore):
             said = error.__context__ if isinstance(error, UpdateError) else error
             if said is None or sqlstate(said) not in primaries.REFUSALS:
                 raise
-            if not primaries.look_again("authentication", primary, patience_seconds=PATIENCE_SECONDS):
+            if not primaries.refresh("authentication", primary, patience_seconds=PATIENCE_SECONDS):
                 raise
             super().save(must_create)

@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend with two costs taken out; named as ENGINE in the settings."""
+"""Django's PostgreSQL backend without two of its costs (named as ENGINE in the settings); primaries and replicas."""

@@ -1,9 +1,10 @@
-"""Pooled connections that a busy thread keeps, that are checked only when they have rested, and times read by the standard library.
+"""Pooled connections, kept by busy threads and checked only after a rest; timestamps parsed by the standard library.
 
-A check is a round trip before every request; of a connection that answered a second ago it finds nothing. Should such a
-connection be dead after all, commands and queries are repeated (`seam/server/commands.py`, `seam/server/dispatch.py`). Taking a connection from
-the pool and giving it back costs a tenth of a small call, so a thread that is asked again within the second keeps its own; the
-pool must be as large as the server has threads.
+A health check is a round trip before every request, and on a connection that answered a second ago it finds nothing. If
+such a connection is dead after all, commands and queries are repeated (`seam/server/commands.py`,
+`seam/server/dispatch.py`). Taking a connection from the pool and returning it costs a tenth of a small call, so a
+thread that is asked again within a second keeps its connection; the pool must therefore be as large as the server has
+threads.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ _thread = threading.local()
 
 
 class UtcLoader(TimestamptzLoader):
-    """Django's own loader takes about 9 us a value, a quarter of a lean list; this one a tenth of that."""
+    """Loads timestamps in a tenth of the time of Django's loader (about 9 us a value, a quarter of a small list)."""
 
     timezone = UTC  # Django asks its loader for it
 
     def load(self, data: Buffer) -> datetime:
-        """A time in UTC, which is the session's zone."""
+        """The timestamp in UTC, the session's time zone."""
         text = bytes(data).decode()
         try:
             return datetime.fromisoformat(text).astimezone(UTC)
-        except ValueError:  # years before 1 or after 9999, infinity: psycopg says what is wrong
+        except ValueError:  # years before 1 or after 9999, infinity: psycopg raises the precise error
             return super().load(data)
 
 
@@ -51,28 +52,28 @@ def _with_loader(template: AdaptersMap) -> AdaptersMap:
 
 
 class RestedPool(ConnectionPool[Any]):
-    """A pool that remembers when each connection last came back."""
+    """A pool that records when each connection was last returned."""
 
     def putconn(self, conn: Connection[Any]) -> None:
-        """Take a connection back."""
+        """Return a connection to the pool."""
         conn.last_used = time.monotonic()  # type: ignore[attr-defined]  # ours, read by `check_rested`
         super().putconn(conn)
 
 
 def check_rested(connection: Connection[Any]) -> None:
-    """Ask the server only when the connection has rested. Raises: psycopg.OperationalError."""
+    """Check a connection only when it has rested for `RESTED_SECONDS`. Raises: psycopg.OperationalError."""
     if time.monotonic() - getattr(connection, "last_used", 0.0) > RESTED_SECONDS:
         ConnectionPool.check_connection(connection)
 
 
 def open_transactions() -> set[str]:
-    """The aliases on which this thread is inside a transaction: asked before every seam call, so it is one look-up."""
-    found: set[str] = _thread.__dict__.setdefault("open", set())
-    return found
+    """The aliases on which this thread has a transaction open: read before every seam call, so it is one look-up."""
+    aliases: set[str] = _thread.__dict__.setdefault("open", set())
+    return aliases
 
 
-class _Kept:
-    """The connection that a thread keeps. When the thread ends, so does this, and the pool gets it back."""
+class _ThreadConnection:
+    """The connection that a thread keeps; when the thread ends, the connection returns to the pool."""
 
     def __init__(self) -> None:
         self.connection: Connection[Any] | None = None
@@ -83,10 +84,10 @@ class _Kept:
             self.pool.putconn(self.connection)
 
 
-class HomingCursor(CursorWrapper):
-    """Sends a single statement that was refused here once more, to the database that is their primary now.
+class RedirectingCursor(CursorWrapper):
+    """Sends a single statement that its database refused once more, to the present primary of its tables.
 
-    Inside a transaction nothing is sent again: the seam repeats the whole of it.
+    Inside a transaction nothing is sent again: the seam repeats the transaction as a whole.
     """
 
     def _execute(self, sql: Any, params: Any, *ignored: Any) -> Any:
@@ -94,14 +95,14 @@ class HomingCursor(CursorWrapper):
             return super()._execute(sql, params, *ignored)  # type: ignore[misc]  # in Django, not in its stubs
         except DatabaseError as error:
             state = getattr(error.__cause__, "sqlstate", None)
-            if self.db.in_atomic_block or (other := primaries.elsewhere(self.db.alias, state, str(sql))) is None:
+            if self.db.in_atomic_block or (other := primaries.redirect(self.db.alias, state, str(sql))) is None:
                 raise
             self.db, self.cursor = connections[other], connections[other].cursor().cursor
         return super()._execute(sql, params, *ignored)  # type: ignore[misc]  # in Django, not in its stubs
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """PostgreSQL through a pool of ours."""
+    """PostgreSQL through a `RestedPool`."""
 
     _taken = 0.0
     _asked = 0.0
@@ -120,13 +121,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         else:
             open_transactions().discard(self.alias)
 
-    def make_cursor(self, cursor: Any) -> HomingCursor:
-        """A cursor that follows the tables of a service which have moved."""
-        return HomingCursor(cursor, self)
+    def make_cursor(self, cursor: Any) -> RedirectingCursor:
+        """A cursor that follows relocated tables to their new primary."""
+        return RedirectingCursor(cursor, self)
 
     @property
     def pool(self) -> Any:
-        """This alias's pool in this process, made on first use; None where the settings want none."""
+        """This alias's pool in this process, created on first use; None where the settings configure none."""
         options = self.settings_dict["OPTIONS"].get("pool")
         if not options:
             return None
@@ -143,7 +144,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return pools[self.alias]
 
     def connect(self) -> None:
-        """Take a connection from the pool; Django's own way sets up again what the pool has set up already (0.1 ms)."""
+        """Take a connection from the pool; Django's own method repeats the set-up that the pool has done (0.1 ms)."""
         pool = self.pool
         if pool is None or not self.settings_dict["AUTOCOMMIT"]:
             super().connect()
@@ -156,27 +157,27 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.connection = pool.getconn()
         self.autocommit = True
         self._taken = self._asked = time.monotonic()
-        kept: _Kept = _thread.__dict__.setdefault(f"kept_{self.alias}", _Kept())
-        kept.connection, kept.pool = self.connection, pool
+        slot: _ThreadConnection = _thread.__dict__.setdefault(f"kept_{self.alias}", _ThreadConnection())
+        slot.connection, slot.pool = self.connection, pool
 
     def _close(self) -> None:
-        _thread.__dict__.get(f"kept_{self.alias}", _Kept()).connection = None
+        _thread.__dict__.get(f"kept_{self.alias}", _ThreadConnection()).connection = None
         super()._close()  # type: ignore[misc]  # Django has it and its stubs have not
 
     def close_if_unusable_or_obsolete(self) -> None:
-        """Give the connection back, unless this thread is likely to want it again at once and nobody else waits."""
+        """Return the connection, unless this thread is likely to need it again at once and no other thread waits."""
         now = time.monotonic()
         rested, self._asked = now - self._asked > RESTED_SECONDS, now
         if rested or self.connection is None or self.errors_occurred or self.in_atomic_block or not self.autocommit:
             super().close_if_unusable_or_obsolete()
             return
         pool = self.pool
-        # The pool's own list of those who wait: its statistics cost more than the rest of this together.
+        # The pool's own list of waiting threads: its statistics cost more than the rest of this method together.
         if pool is None or now - self._taken > RESTED_SECONDS or pool._waiting:
             super().close_if_unusable_or_obsolete()
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Django's, with our loader."""
+        """Django's parameters, with `UtcLoader`."""
         parameters: dict[str, Any] = super().get_connection_params()
         if self.timezone is UTC:
             parameters["context"] = _with_loader(parameters["context"])

@@ -1,7 +1,8 @@
 """The primary of each service's data: the database that grants its tables to this process's role.
 
-Nothing is told and nothing expires. A process that looks in the wrong place is refused there by the database itself (SQLSTATE
-42501), looks at the grants again, and repeats what it was doing. Here: that look. Not here: changing a grant (`extraction`).
+No message announces a new primary and no cache entry expires. A process that still uses the old database gets
+`permission denied` (SQLSTATE 42501), re-reads the grants and retries. Here: reading the grants. Not here: changing them
+(`extraction`).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from django.db.utils import DEFAULT_DB_ALIAS
 from apps.core import topology
 
 SHARED = DEFAULT_DB_ALIAS
-LOOK_AGAIN_SECONDS = 0.002
-# Refused where its tables were: by its grants, or because they are not there any more.
+POLL_SECONDS = 0.002
+# insufficient_privilege: the grants were withdrawn; undefined_table: the tables are no longer there.
 REFUSALS = frozenset({"42501", "42P01"})
 ASK = """
 SELECT to_regclass(%(table)s) IS NOT NULL,
@@ -35,37 +36,37 @@ SELECT to_regclass(%(table)s) IS NOT NULL,
 
 
 class Primary(NamedTuple):
-    """A database, and whether this process may write there or only read."""
+    """A database, and whether this process may write to it or only read."""
 
     alias: str
     writable: bool = True
 
 
 _known: dict[str, Primary] = {}
-_fixed: ContextVar[Mapping[str, Primary] | None] = ContextVar("fixed_homes", default=None)
+_fixed: ContextVar[Mapping[str, Primary] | None] = ContextVar("fixed_primaries", default=None)
 
 
 def is_movable(service: str) -> bool:
-    """Whether a database of its own is configured for a service."""
+    """Whether a service has a database of its own configured."""
     return service in settings.DATABASES
 
 
 def of(service: str) -> Primary:
-    """The primary of a service's data, as far as this process knows.
+    """The primary of a service's data, as this process last read it.
 
-    Raises: psycopg.OperationalError when no primary can be found within five seconds.
+    Raises: psycopg.OperationalError when no primary is found within five seconds.
     """
     fixed = _fixed.get()
     if fixed is not None and service in fixed:
         return fixed[service]
     if not is_movable(service):
         return Primary(SHARED)
-    found = _known.get(service)
-    if found is None:
-        if not look_again(service, None, patience_seconds=5):
+    primary = _known.get(service)
+    if primary is None:
+        if not refresh(service, None, patience_seconds=5):
             raise psycopg.OperationalError(f"no database grants the tables of {service} to this process")
-        found = _known[service]
-    return found
+        primary = _known[service]
+    return primary
 
 
 def database_of(service: str) -> str:
@@ -75,7 +76,7 @@ def database_of(service: str) -> str:
 
 @contextmanager
 def fixed(service: str, primary: Primary | None = None) -> Iterator[Primary]:
-    """One primary for the whole of a command or a query, whatever is found out meanwhile; or a replica of it."""
+    """One primary, or a replica of it, for the whole of a command or query, even if the grants change meanwhile."""
     primary = primary or of(service)
     token = _fixed.set({**(_fixed.get() or {}), service: primary})
     try:
@@ -84,51 +85,51 @@ def fixed(service: str, primary: Primary | None = None) -> Iterator[Primary]:
         _fixed.reset(token)
 
 
-def look_again(service: str, seen: Primary | None, *, patience_seconds: float) -> bool:
-    """After a refusal at `seen`: wait until some database grants the tables, and remember which. False when none did in time.
+def refresh(service: str, refused: Primary | None, *, patience_seconds: float) -> bool:
+    """After a refusal by `refused`, wait until a database grants the tables and record it. False when none did in time.
 
-    Many threads are refused at once; one of them looks and the others take what it found.
+    Many threads are refused at once; one of them reads the grants and the others use its result.
     """
     deadline = time.monotonic() + patience_seconds
     before = _known.get(service)
     with _lock_of(service):
-        if (known := _known.get(service)) is not None and known not in (seen, before):
+        if (latest := _known.get(service)) is not None and latest not in (refused, before):
             return True
-        while (found := _look(service)) is None:
+        while (primary := _read_grants(service)) is None:
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(LOOK_AGAIN_SECONDS)
-        _known[service] = found
+            time.sleep(POLL_SECONDS)
+        _known[service] = primary
         return True
 
 
-def elsewhere(alias: str, state: str | None, sql: str) -> str | None:
-    """Where a statement belongs that a database has refused: the alias of the primary that its tables have now, or None."""
+def redirect(alias: str, state: str | None, sql: str) -> str | None:
+    """The alias of the present primary for a statement that a database refused; None where it has no other."""
     if state not in REFUSALS:
         return None
     for service, pattern in _patterns():
         if pattern.search(sql):
-            seen = _known.get(service)
-            if look_again(service, seen if seen and seen.alias == alias else None, patience_seconds=5):
-                found = _known[service].alias
-                return found if found != alias else None
+            last = _known.get(service)
+            if refresh(service, last if last and last.alias == alias else None, patience_seconds=5):
+                present = _known[service].alias
+                return present if present != alias else None
     return None
 
 
 def known() -> dict[str, Primary]:
-    """Where this process thinks that everything is."""
+    """The primaries of all services that this process has looked up, as last read."""
     return dict(_known)
 
 
-def anything_moved(before: dict[str, Primary], *, patience_seconds: float) -> bool:
-    """Look at every service's grants again: whether one of them is elsewhere than this process thought before."""
-    for service, seen in before.items():
-        look_again(service, seen, patience_seconds=patience_seconds)
+def any_relocated(before: dict[str, Primary], *, patience_seconds: float) -> bool:
+    """Re-read the grants of every service in `before`: whether the primary of one has changed."""
+    for service, last in before.items():
+        refresh(service, last, patience_seconds=patience_seconds)
     return before != _known
 
 
 def forget() -> None:
-    """Look at the grants anew at the next question; for this process only."""
+    """Discard this process's knowledge of primaries, so that the next use reads the grants."""
     _known.clear()
 
 
@@ -144,62 +145,62 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple((service, re.compile(rf"\b(?:{names[service]})")) for service in services)
 
 
-class _Asked(NamedTuple):
+class _Privileges(NamedTuple):
     exists: bool
     may_read: bool
     may_write: bool
 
 
-def _look(service: str) -> Primary | None:
-    """The database that lets us write, else the one that lets us read; none while a cutover is under way."""
-    answers: dict[str, _Asked] = {}
+def _read_grants(service: str) -> Primary | None:
+    """The database that lets this process write, else the one that lets it read; None during a cutover."""
+    answers: dict[str, _Privileges] = {}
     for alias in (SHARED, service):
         try:
-            answers[alias] = asked = _privileges(alias, service)
+            answers[alias] = privileges = _privileges(alias, service)
         except psycopg.OperationalError:
-            continue  # whoever cannot be asked may be the primary, unless another says that it is
-        if asked.may_write:
+            continue  # a database that does not answer may be the primary, unless the other one grants writes
+        if privileges.may_write:
             return Primary(alias)
     if len(answers) < 2:
         return None
     if not answers[service].exists:
-        return Primary(SHARED)  # nothing has ever moved, and the tables are yet to be made
-    return next((Primary(alias, writable=False) for alias, asked in answers.items() if asked.may_read), None)
+        return Primary(SHARED)  # the service was never relocated, and the tables are yet to be created
+    return next((Primary(alias, writable=False) for alias, privileges in answers.items() if privileges.may_read), None)
 
 
-def _privileges(alias: str, service: str) -> _Asked:
+def _privileges(alias: str, service: str) -> _Privileges:
     key = (os.getpid(), alias)
-    with _asking_lock(alias):
-        connection = _askers.get(key)
+    with _grant_connection_lock(alias):
+        connection = _grant_connections.get(key)
         if connection is None or connection.broken or connection.closed:
-            connection = _askers[key] = connect(alias)
+            connection = _grant_connections[key] = connect(alias)
         role = settings.DATABASE_APP_ROLE or connection.info.user
         try:
             row = connection.execute(ASK, {"role": role, "table": f"public.{service}_command"}).fetchone()
         except psycopg.OperationalError:
             connection.close()
             raise
-        return _Asked(*row) if row else _Asked(exists=False, may_read=False, may_write=False)
+        return _Privileges(*row) if row else _Privileges(exists=False, may_read=False, may_write=False)
 
 
-# Connections of their own: a pool in which everybody waits for a primary has none to look with.
-_askers: dict[tuple[int, str], psycopg.Connection[Any]] = {}
+# Connections outside the pools: a pool whose connections all wait for a primary has none left to read the grants with.
+_grant_connections: dict[tuple[int, str], psycopg.Connection[Any]] = {}
 
 
 @cache
-def _asking_lock(alias: str) -> threading.Lock:
+def _grant_connection_lock(alias: str) -> threading.Lock:
     return threading.Lock()
 
 
 def connect(alias: str) -> psycopg.Connection[Any]:
-    """A connection of this process's own role, outside of the pools. Raises: psycopg.OperationalError."""
-    given = settings.DATABASES[alias]
+    """A connection as this process's own role, outside the pools. Raises: psycopg.OperationalError."""
+    database = settings.DATABASES[alias]
     return psycopg.connect(
-        host=given.get("HOST") or None,
-        port=given.get("PORT") or None,
-        user=given.get("USER") or None,
-        password=given.get("PASSWORD") or None,
-        dbname=given["NAME"],
+        host=database.get("HOST") or None,
+        port=database.get("PORT") or None,
+        user=database.get("USER") or None,
+        password=database.get("PASSWORD") or None,
+        dbname=database["NAME"],
         connect_timeout=2,
         options="-c statement_timeout=2000",
         autocommit=True,
@@ -209,6 +210,6 @@ def connect(alias: str) -> psycopg.Connection[Any]:
 
 @atexit.register
 def _close() -> None:
-    for (process, _), connection in _askers.items():
+    for (process, _), connection in _grant_connections.items():
         if process == os.getpid():
             connection.close()

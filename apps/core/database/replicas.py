@@ -1,8 +1,9 @@
-"""Streaming replicas: which of them may answer a query now, and who has to be answered by the primary itself.
+"""Streaming replicas: which of them may answer a query now, and which queries only the primary may answer.
 
-A replica may answer while its lag is under a bound (setting REPLICA_MAX_LAG_SECONDS), and for a person only when it has replayed
-what that person last wrote. Lag is measured against the primary's own log, so a replica that has lost its primary is not taken for one
-that has nothing to do. One that lags or dies is left out, and returns by itself when it has caught up.
+A replica may answer while its lag is under a bound (setting REPLICA_MAX_LAG_SECONDS), and for a person only when it has
+replayed what that person last wrote. Lag is measured against the primary's own log, so a replica that has lost its
+primary is not taken for an idle one. A replica that lags or dies is left out, and returns by itself when it has caught
+up.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class State(NamedTuple):
-    """A replica as last seen: how far it has replayed, its lag in seconds (None: not known), when that was."""
+    """A replica as last observed: its replay position, its lag (None: unknown), and the monotonic time of the look."""
 
     replayed: int
     lag_seconds: float | None
@@ -47,7 +48,7 @@ def aliases_of(primary: str) -> tuple[str, ...]:
 
 
 def pick(primary: str, actor: UUID | None) -> str | None:
-    """A replica that may answer this person's query, or None. System work and strangers are answered by the primary."""
+    """A replica that may answer this person's query, or None. The primary answers system work and anonymous calls."""
     if primary not in settings.REPLICA_URLS or actor is None:
         return None
     watch = _watch(primary, os.getpid())
@@ -61,8 +62,8 @@ def pick(primary: str, actor: UUID | None) -> str | None:
     return fit[time.monotonic_ns() // 1000 % len(fit)] if fit else None
 
 
-def wrote(primary: str, actor: UUID | None) -> None:
-    """A person's command has committed: only a replica that has replayed so far may answer them for a while."""
+def record_write(primary: str, actor: UUID | None) -> None:
+    """Record a person's commit: for `REMEMBERED_SECONDS` only replicas that have replayed it may answer them."""
     if primary not in settings.REPLICA_URLS or actor is None:
         return
     with connections[primary].cursor() as cursor:
@@ -70,68 +71,68 @@ def wrote(primary: str, actor: UUID | None) -> None:
         position = _number(cursor.fetchone()[0])
     try:
         shared_cache.set(_key(primary, actor), position, REMEMBERED_SECONDS)
-    except Exception as error:  # noqa: BLE001 - whichever cache it is; without it nobody reads from a replica
+    except Exception as error:  # noqa: BLE001 - any cache backend; without the position no replica is read
         log.warning("write_not_remembered", primary=primary, error=str(error))
 
 
-def left_out(alias: str) -> None:
-    """A replica has failed a query: nobody is sent there until it was seen well again."""
+def leave_out(alias: str) -> None:
+    """After a failed query, send the replica no more queries until a later look finds it healthy."""
     primary = alias.partition("_replica_")[0]
     _watch(primary, os.getpid()).leave_out(alias)
 
 
 class LagCollector:
-    """The lag of every replica as a metric, asked for at each scrape."""
+    """The lag of every replica as a metric, read at each scrape."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """`database_replica_lag_seconds{replica}`; infinite where it is not known."""
-        found = GaugeMetricFamily(
+        """`database_replica_lag_seconds{replica}`; infinite where it is unknown."""
+        family = GaugeMetricFamily(
             "database_replica_lag_seconds", "How far a replica is behind its primary", labels=["replica"]
         )
         for primary in settings.REPLICA_URLS:
             for alias, state in _watch(primary, os.getpid()).states():
                 lag = float("inf") if state.lag_seconds is None or _is_old(state) else state.lag_seconds
-                found.add_metric([alias], lag)
-        yield found
+                family.add_metric([alias], lag)
+        yield family
 
 
 class _Watch:
-    """A thread that looks at one primary and its replicas five times a second, over connections of its own."""
+    """A thread that polls one primary and its replicas five times a second, over connections of its own."""
 
     def __init__(self, primary: str) -> None:
         self.primary = primary
         self._states: dict[str, State] = {alias: State(0, None, 0.0) for alias in aliases_of(primary)}
         self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
         self._connections: dict[str, psycopg.Connection[Any]] = {}
-        self._seen = threading.Event()
+        self._polled = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"replicas-{primary}", daemon=True)
         self._thread.start()
 
     def states(self) -> list[tuple[str, State]]:
-        """The replicas; waits for the first look."""
-        self._seen.wait(2 * ASK_SECONDS)
+        """The replicas' states; waits for the first poll."""
+        self._polled.wait(2 * ASK_SECONDS)
         return list(self._states.items())
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop polling."""
         self._stopped.set()
         self._thread.join()
 
     def leave_out(self, alias: str) -> None:
-        """Until the next look."""
+        """Leave a replica out until the next poll."""
         self._states[alias] = State(0, None, time.monotonic())
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._look()
-            self._seen.set()
+            self._poll()
+            self._polled.set()
             self._stopped.wait(ASK_SECONDS)
         for connection in self._connections.values():
             connection.close()
 
-    def _look(self) -> None:
-        """The primary first: a replica that has replayed that much is less behind than the time since."""
+    def _poll(self) -> None:
+        """Read the primary first: a replica that has replayed up to its position lags by less than the time since."""
         now = time.monotonic()
         if (row := self._ask(self.primary, PRIMARY)) is not None:
             (written,) = row
@@ -147,9 +148,9 @@ class _Watch:
             self._states[alias] = State(replayed, self._lag(replayed, seen_at), seen_at)
 
     def _lag(self, replayed: int, now: float) -> float | None:
-        """The time since the primary was last seen where the replica is now."""
+        """The seconds since the primary was last at the position where the replica is now."""
         if not self._samples or now - self._samples[-1][0] > 5 * ASK_SECONDS:
-            return None  # nobody knows where the primary is
+            return None  # the primary's position is unknown
         passed = [at for at, position in self._samples if position <= replayed]
         return now - passed[-1] if passed else None
 
@@ -167,7 +168,7 @@ class _Watch:
 
 
 def forget() -> None:
-    """Look no more in this process; the next question begins anew."""
+    """Stop polling in this process; the next use starts again."""
     for primary in settings.REPLICA_URLS:
         _watch(primary, os.getpid()).stop()
     _watch.cache_clear()
@@ -175,7 +176,7 @@ def forget() -> None:
 
 @cache
 def _watch(primary: str, process: int) -> _Watch:
-    """One per primary and process; a fork has none of its parent's threads."""
+    """One watch per primary and process, because a fork has none of its parent's threads."""
     return _Watch(primary)
 
 
@@ -190,10 +191,10 @@ def _is_fresh(state: State) -> bool:
 
 
 def _last_written(primary: str, actor: UUID) -> int | None:
-    """Where the primary's log was when this person last wrote; 0 for nothing of late, None when that cannot be found out."""
+    """The log position of this person's last write; 0 for none of late, None when the cache cannot be read."""
     try:
         return int(shared_cache.get(_key(primary, actor), 0))
-    except Exception as error:  # noqa: BLE001 - whichever cache it is
+    except Exception as error:  # noqa: BLE001 - any cache backend
         log.warning("write_not_known", primary=primary, error=str(error))
         return None
 
@@ -203,6 +204,6 @@ def _key(primary: str, actor: UUID) -> str:
 
 
 def _number(position: str) -> int:
-    """A place in the log as a number (PostgreSQL manual, 8.20 pg_lsn)."""
+    """A log position as a number (PostgreSQL manual, 8.20 pg_lsn)."""
     high, low = position.split("/")
     return (int(high, 16) << 32) + int(low, 16)

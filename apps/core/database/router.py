@@ -1,4 +1,4 @@
-"""Which database Django asks for a model: the primary of the service whose data it is, else the shared one."""
+"""Routes each model to the primary of the service that owns it, else to the shared database."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class PrimaryRouter:
     db_for_write = db_for_read
 
     def allow_relation(self, obj1: models.Model, obj2: models.Model, **hints: Any) -> bool:
-        """Within one service, and within what belongs to none. Flags' history refers to people by nothing but their id."""
+        """Within one service, and among models that belong to none. Flags' history refers to people by id alone."""
         owners = topology.owners()
         return owners.get(obj1._meta.app_label) == owners.get(obj2._meta.app_label)
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
-        """In a service's own database only its tables; in the shared one everything that has not left it."""
+        """In a service's own database only its tables; in the shared one all tables that were not relocated."""
         service = topology.owners().get(app_label)
         if db != primaries.SHARED:
             return service == db

@@ -43,6 +43,6 @@ def _primary(service: str) -> str | None:
     if not primaries.is_movable(service):
         return primaries.SHARED
     if service not in primaries.known():
-        primaries.look_again(service, None, patience_seconds=0)
+        primaries.refresh(service, None, patience_seconds=0)
     found = primaries.known().get(service)
     return None if found is None else found.alias

@@ -1,1 +1,1 @@
-"""PostgreSQL as an operator uses it: logical replication, fences, locks, dumps. Connections that serve people are Django's."""
+"""PostgreSQL for operators: logical replication, fences, locks, dumps. Connections that serve requests are Django's."""

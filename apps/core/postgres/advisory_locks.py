@@ -1,7 +1,8 @@
-"""PostgreSQL's advisory locks: every one that this platform takes, by a space of its own and a name.
+"""PostgreSQL's advisory locks: every one that this platform takes, by its space and a name.
 
-A session's lock ends with its session, however its process ends, so none is ever left behind; it is released by hand only to be
-free at once. Names are hashed with the space as seed (PostgreSQL manual, 9.28.10), so that equal names of two spaces do not meet.
+A session's lock ends with its session, however its process ends, so none is ever left behind; an explicit release only
+frees it at once. Names are hashed with the space as seed (PostgreSQL manual, 9.28.10), so that equal names in two
+spaces do not collide.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ WHERE l.locktype = 'advisory' AND l.granted
 
 
 class Space(enum.IntEnum):
-    """What a lock is about. The numbers are seeds: two releases that run side by side have to agree on them."""
+    """The purpose of a lock. The numbers are seeds: two releases that run side by side must agree on them."""
 
     WORK = 0
     LEADERSHIP = 1
@@ -39,28 +40,28 @@ class Space(enum.IntEnum):
 
 
 class Holder(NamedTuple):
-    """A session that holds a lock: the process id of its backend, and what it calls itself."""
+    """A session that holds a lock: the process id of its backend, and its application name."""
 
     pid: int
     application: str
 
 
 def acquire(connection: Connection, space: Space, name: str, *, shared: bool = False) -> bool:
-    """Take a lock for this session, without waiting. Whether it was free."""
+    """Take a lock for this session without waiting; whether it was free."""
     suffix = "_shared" if shared else ""
     row = connection.execute(f"SELECT pg_try_advisory_lock{suffix}({space.key})", [name]).fetchone()
     return bool(row and row[0])
 
 
 def release(connection: Connection, space: Space, name: str, *, shared: bool = False) -> None:
-    """Let a lock go at once; where the connection is gone, the lock is gone as well."""
+    """Release a lock at once; where the connection is gone, the lock is gone as well."""
     suffix = "_shared" if shared else ""
     with contextlib.suppress(psycopg.OperationalError):
         connection.execute(f"SELECT pg_advisory_unlock{suffix}({space.key})", [name])
 
 
 def acquire_until_commit(cursor: Any, space: Space, name: str) -> None:
-    """Take a lock for the transaction of a Django or psycopg cursor, and wait for it as long as `lock_timeout` allows."""
+    """Take a lock for the transaction of a Django or psycopg cursor, waiting as long as `lock_timeout` allows."""
     cursor.execute(f"SELECT pg_advisory_xact_lock({space.key})", [name])
 
 
@@ -72,9 +73,10 @@ def holders(connection: Connection, space: Space, name: str) -> list[Holder]:
 
 @contextlib.contextmanager
 def during_switch(shared: Connection, service: str) -> Iterator[None]:
-    """For the length of the block nothing reads the service's changes: reading the log costs as much as the switch itself.
+    """Keep readers of the service's changes out during a switch: reading the log costs as much as the switch itself.
 
-    A reader under way is waited for, for a second at most: it may belong to a stopped process.
+    The block waits for a reader under way, for `PATIENCE_MS` at most, because the reader may belong to a stopped
+    process.
     """
     held = True
     try:
@@ -92,7 +94,7 @@ def during_switch(shared: Connection, service: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def outside_switches(shared: Connection, service: str) -> Iterator[bool]:
-    """Whether the service's changes may be read now; a switch that comes meanwhile waits for the end of the block."""
+    """Whether the service's changes may be read now; a switch that starts meanwhile waits for the end of the block."""
     may_read = acquire(shared, Space.SWITCH, service, shared=True)
     try:
         yield may_read

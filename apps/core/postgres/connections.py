@@ -1,6 +1,6 @@
-"""Connections for those who copy between databases or lead a move: as the control role, and as the replicator.
+"""Connections for copying between databases and for relocations: as the control role, and as the replicator.
 
-Not here: the connections that serve people, which are Django's.
+Not here: the connections that serve requests, which are Django's.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from django.conf import settings
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 Connection = psycopg.Connection[Any]
-# What a controller that is stopped in the middle holds, the server takes from it.
+# The server frees the locks of a controller that stops in the middle of a transaction.
 TIMEOUTS = "-c idle_in_transaction_session_timeout=1000 -c lock_timeout=10000"
 
 
 class NoWay(Exception):
-    """No address is configured by which a database can be copied or led."""
+    """No address is configured at which the control role or the replicator reaches a database."""
 
 
 def control(alias: str, *, options: str = TIMEOUTS, database: str = "") -> Connection:
-    """A connection as the control role, in autocommit. Raises: NoWay, psycopg.OperationalError."""
+    """Connect as the control role, in autocommit. Raises: NoWay, psycopg.OperationalError."""
     parameters = _parameters(settings.CONTROL_URLS, alias) | ({"dbname": database} if database else {})
     return psycopg.connect(**parameters, options=options, autocommit=True, prepare_threshold=None)
 
 
 def reach(url: str, *, options: str = TIMEOUTS) -> Connection:
-    """A connection to a database that no alias names, in autocommit. Raises: psycopg.OperationalError."""
+    """Connect to a database that has no alias, in autocommit. Raises: psycopg.OperationalError."""
     parameters: dict[str, Any] = {"connect_timeout": 3, **conninfo_to_dict(url)}
     return psycopg.connect(**parameters, options=options, autocommit=True, prepare_threshold=None)
 
@@ -40,7 +40,7 @@ def control_url(alias: str) -> str:
 
 
 def replicator(alias: str, *, for_slots: bool = False) -> Connection:
-    """A connection as the replicator; `for_slots` speaks the replication protocol. Raises: NoWay, psycopg.OperationalError."""
+    """Connect as the replicator, for slots by the replication protocol. Raises: NoWay, psycopg.OperationalError."""
     parameters = _parameters(settings.REPLICATION_URLS, alias)
     if for_slots:
         parameters["replication"] = "database"
@@ -48,12 +48,12 @@ def replicator(alias: str, *, for_slots: bool = False) -> Connection:
 
 
 def address(alias: str) -> str:
-    """How another server's subscription reaches a database. Raises: NoWay."""
+    """The connection string with which another server's subscription reaches a database. Raises: NoWay."""
     return make_conninfo(**_parameters(settings.REPLICATION_URLS, alias))
 
 
 def is_configured(alias: str) -> bool:
-    """Whether both ways to a database are known."""
+    """Whether both the control address and the replication address of a database are configured."""
     return alias in settings.CONTROL_URLS and alias in settings.REPLICATION_URLS
 
 

@@ -1,6 +1,7 @@
-"""The fence of a service in one database: an epoch that every controller must name, and whether the tables keep their shape.
+"""The fence of a service in one database: an epoch that every controller must name, and whether DDL is refused.
 
-The table is made by `migrations_playbook/sql/home.sql`, with the triggers that refuse DDL while a service is moving.
+`migrations_playbook/sql/home.sql` creates the table, with the triggers that refuse DDL while a service is being
+relocated.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ FROM pg_roles WHERE rolname = ANY(%(roles)s) AND to_regclass(%(table)s) IS NOT N
 
 
 def set_moving(connection: Connection, service: str, *, moving: bool) -> None:
-    """From now on DDL on the service's tables is refused in this database, or no longer is."""
+    """Refuse DDL on the service's tables in this database from now on, or allow it again."""
     connection.execute(
         "INSERT INTO extraction.fence (service, moving, tables, oids) SELECT %(s)s, %(m)s, %(p)s, array("
         "SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname ~ %(p)s)"
@@ -27,13 +28,13 @@ def set_moving(connection: Connection, service: str, *, moving: bool) -> None:
 
 
 def epoch(connection: Connection, service: str) -> int:
-    """The epoch that holds in this database."""
+    """The present epoch in this database."""
     row = connection.execute("SELECT epoch FROM extraction.fence WHERE service = %s", [service]).fetchone()
     return int(row[0]) if row else 0
 
 
 def allocate(shared: Connection, service: str, at_least: int) -> int:
-    """An epoch that nobody else has ever had, above `at_least`: always counted in the shared database, in one statement."""
+    """A new epoch above `at_least`, unique because one statement in the shared database counts all epochs."""
     row = shared.execute(
         "INSERT INTO extraction.fence (service, epoch) VALUES (%(s)s, %(e)s + 1)"
         " ON CONFLICT (service) DO UPDATE SET epoch = greatest(extraction.fence.epoch, %(e)s) + 1 RETURNING epoch",
@@ -43,7 +44,7 @@ def allocate(shared: Connection, service: str, at_least: int) -> int:
 
 
 def raise_epoch(connection: Connection, service: str, value: int) -> None:
-    """Let nobody with an older epoch do anything more here. It never goes back."""
+    """Refuse every controller with an older epoch in this database. The epoch never goes back."""
     connection.execute(
         "INSERT INTO extraction.fence (service, epoch) VALUES (%s, %s)"
         " ON CONFLICT (service) DO UPDATE SET epoch = greatest(extraction.fence.epoch, excluded.epoch)",
@@ -53,45 +54,45 @@ def raise_epoch(connection: Connection, service: str, value: int) -> None:
 
 def is_writable(connection: Connection, service: str) -> bool:
     """Whether a database lets the platform write a service's data."""
-    given = {"table": f"public.{service}_command", "roles": settings.DATABASE_APP_ROLES}
-    row = connection.execute(WRITABLE, given).fetchone()
+    parameters = {"table": f"public.{service}_command", "roles": settings.DATABASE_APP_ROLES}
+    row = connection.execute(WRITABLE, parameters).fetchone()
     return bool(row and row[0])
 
 
 def hold_closed(connection: Connection, service: str) -> bool:
-    """Inside a transaction: whether this database is closed to the platform, which it stays until the transaction ends."""
+    """Lock the fence inside a transaction: whether this database is, and until the commit stays, closed to writes."""
     set_up(connection, service)
     connection.execute("SELECT 1 FROM extraction.fence WHERE service = %s FOR UPDATE", [service])
     return not is_writable(connection, service)
 
 
 def begin_to_fill(connection: Connection, service: str, by: str) -> None:
-    """Inside a transaction that holds the fence: from now on this synchronisation fills the database, and it is not full."""
+    """Inside a transaction that holds the fence, record that this synchronisation has begun to fill the database."""
     connection.execute("UPDATE extraction.fence SET filling = %s, filled = '' WHERE service = %s", [by, service])
 
 
 def is_filling(connection: Connection, service: str, by: str) -> bool:
-    """Whether it is this synchronisation that fills the database, and nobody after it."""
+    """Whether this synchronisation still fills the database, and no later one has replaced it."""
     row = connection.execute("SELECT filling FROM extraction.fence WHERE service = %s", [service]).fetchone()
     return bool(row and row[0] == by)
 
 
 def filled(connection: Connection, service: str, by: str) -> bool:
-    """Every row is there and is followed. False when somebody else has begun to fill it meanwhile."""
-    done = connection.execute(
+    """Record that every row is present and followed. False when another synchronisation has begun to fill meanwhile."""
+    updated = connection.execute(
         "UPDATE extraction.fence SET filled = filling WHERE service = %(s)s AND filling = %(by)s",
         {"s": service, "by": by},
     )
-    return done.rowcount == 1
+    return updated.rowcount == 1
 
 
 def set_up(connection: Connection, service: str) -> None:
-    """The service's row, if it is not there."""
+    """Create the service's row, if it is missing."""
     connection.execute("INSERT INTO extraction.fence (service) VALUES (%s) ON CONFLICT DO NOTHING", [service])
 
 
 def is_installed(connection: Connection) -> bool:
-    """Whether this database refuses DDL while a service is moving."""
+    """Whether this database has the triggers that refuse DDL while a service is being relocated."""
     row = connection.execute(
         "SELECT count(*) FROM pg_event_trigger WHERE evtname IN ('extraction_refuse_ddl', 'extraction_refuse_drop')"
         " AND evtenabled <> 'D'"

@@ -1,4 +1,4 @@
-"""One leader at a time: a lock of a session with the shared database, which ends with its holder and can be taken from a hanging one."""
+"""One leader at a time, by a session lock in the shared database: it ends with its holder and can be taken over."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PATIENCE_SECONDS = 5
 
 
 class AnotherLeads(Exception):
-    """Another action is under way; the message says which."""
+    """Another action is under way; the message names it."""
 
 
 @contextlib.contextmanager
 def leading(service: str, what: str, *, take_over: bool = False) -> Iterator[Connection]:
-    """Be the only process that changes where data are. `take_over` ends the session of this service's leader, and no other's.
+    """Be the only process that relocates data. `take_over` ends the session of this service's leader, and no other's.
 
     Raises: AnotherLeads.
     """
@@ -41,12 +41,12 @@ def leading(service: str, what: str, *, take_over: bool = False) -> Iterator[Con
         try:
             yield connection
         finally:
-            # At once, and not when the server notices that the session has ended.
+            # Release at once, rather than when the server notices that the session has ended.
             advisory_locks.release(connection, Space.LEADERSHIP, NAME)
 
 
 def leader() -> str:
-    """What is under way, or nothing."""
+    """The action under way, or an empty string."""
     with connections.control(SHARED) as connection:
-        found = advisory_locks.holders(connection, Space.LEADERSHIP, NAME)
-        return ", ".join(holder.application for holder in found)
+        holders = advisory_locks.holders(connection, Space.LEADERSHIP, NAME)
+        return ", ".join(holder.application for holder in holders)

@@ -1,4 +1,4 @@
-"""Making a service's tables in its own database: its migrations, as the owner of tables, in a process of its own."""
+"""Creates a service's tables in its own database: runs its migrations as the owner of tables, in a separate process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NotPrepared(Exception):
 
 
 def labels_of(service: str) -> tuple[str, ...]:
-    """The Django apps whose tables a service's data are in."""
+    """The Django apps whose tables hold a service's data."""
     return tuple(label for label, owner in topology.owners().items() if owner == service)
 
 
@@ -32,7 +32,7 @@ def prepare(service: str) -> None:
     url = settings.CONTROL_URLS[service]
     as_owner = f"{url}{'&' if '?' in url else '?'}options={quote(f'-c role={OWNER}')}"
     environment = {**os.environ, "SERVICE_DATABASE_URLS": json.dumps({service: as_owner})}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "manage.py", "migrate", f"--database={service}", "--verbosity=0"],
         cwd=settings.BASE_DIR,
         env=environment,
@@ -40,5 +40,5 @@ def prepare(service: str) -> None:
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise NotPrepared((done.stdout + done.stderr)[-2000:])
+    if process.returncode:
+        raise NotPrepared((process.stdout + process.stderr)[-2000:])

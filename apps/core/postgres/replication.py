@@ -1,7 +1,7 @@
-"""PostgreSQL's logical replication in the few verbs that are needed here: publications, slots, subscriptions, beats.
+"""PostgreSQL's logical replication in the few operations needed here: publications, slots, subscriptions, heartbeats.
 
-Every function takes a connection of `places` and one name, which publication, slot and subscription share. Nothing here decides
-when; `datasync` follows tables with it, `extraction` keeps the way back open with it.
+Every function takes a connection of `connections` and one name, which publication, slot and subscription share. Nothing
+here decides when: `datasync` uses it to follow tables, `extraction` to keep the way back open.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ MARKERS = "extraction"
 BEAT = "beat"
 QUIET = {"log_statement": "none", "log_min_error_statement": "panic", "log_min_duration_statement": "-1"}
 PATIENCE_SECONDS = 15
-LOOK_AGAIN_SECONDS = 0.001
+POLL_SECONDS = 0.001
 
 
 class Slot(NamedTuple):
-    """How much of the log a slot makes its server keep."""
+    """A slot's state, and how much of the log it makes its server keep."""
 
     active: bool
     lag_bytes: int
@@ -35,7 +35,7 @@ class Slot(NamedTuple):
 
 
 class TooSlow(Exception):
-    """Something did not come in its time."""
+    """A slot was not released, or a marker did not arrive, in the time allowed."""
 
 
 def tables_of(connection: Connection, service: str) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ def publish(
     marker: str = "",
     what: str = "insert, update, delete, truncate",
 ) -> None:
-    """Publish tables, and the marker's with them."""
+    """Publish tables, together with the marker's table."""
     named = [sql.Identifier("public", table) for table in tables]
     if marker:
         named.append(sql.Identifier(MARKERS, marker))
@@ -82,13 +82,13 @@ def published(connection: Connection, name: str) -> set[str]:
 
 
 def unpublish(connection: Connection, name: str) -> None:
-    """Publish no more."""
+    """Drop a publication, if it exists."""
     connection.execute(sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(name)))
 
 
 @contextlib.contextmanager
 def temporary_slot(replication: Connection, name: str) -> Iterator[str]:
-    """A slot that goes when its connection does, however it ends; the name of the snapshot that it begins with."""
+    """Create a slot that ends with its connection; yields the name of the snapshot at which the slot begins."""
     command = f"CREATE_REPLICATION_SLOT {name} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')"
     result = replication.pgconn.exec_(command.encode())
     if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
@@ -97,7 +97,7 @@ def temporary_slot(replication: Connection, name: str) -> Iterator[str]:
 
 
 def keep_slot(connection: Connection, temporary: str, name: str) -> None:
-    """Make a slot that stays, from where a temporary one stands. Without `temporary`, from now on."""
+    """Create a permanent slot at the position of a temporary one; without `temporary`, at the present position."""
     if temporary:
         connection.execute("SELECT pg_copy_logical_replication_slot(%s, %s, false)", [temporary, name])
     else:
@@ -105,22 +105,22 @@ def keep_slot(connection: Connection, temporary: str, name: str) -> None:
 
 
 def drop_slot(connection: Connection, name: str) -> bool:
-    """Drop a slot, ending whoever reads it. Whether there was one. Raises: TooSlow."""
-    found = False
+    """Drop a slot, ending the session that reads it; whether the slot existed. Raises: TooSlow."""
+    existed = False
     deadline = time.monotonic() + PATIENCE_SECONDS
     while row := connection.execute(
         "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", [name]
     ).fetchone():
-        found = True
+        existed = True
         (reader,) = row
         if reader is not None:
             connection.execute("SELECT pg_terminate_backend(%s)", [reader])
         with contextlib.suppress(psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
             connection.execute("SELECT pg_drop_replication_slot(%s)", [name])
         if time.monotonic() > deadline:
-            raise TooSlow(f"slot {name} is still read by somebody")
+            raise TooSlow(f"slot {name} still has a reader")
         time.sleep(0.01)
-    return found
+    return existed
 
 
 def slot(connection: Connection, name: str) -> Slot | None:
@@ -136,12 +136,12 @@ def slot(connection: Connection, name: str) -> Slot | None:
 
 
 def subscribe(connection: Connection, name: str, publisher: str) -> None:
-    """Follow a publication through its slot of the same name. What arrives here is not sent back (`origin = none`).
+    """Follow a publication through its slot of the same name. Changes applied here are not sent back (`origin = none`).
 
-    Commits are synchronous: what was shown as applied is still there after a crash.
+    Commits are synchronous: changes reported as applied survive a crash.
     """
     with connection.transaction():
-        # The statement has a password in it: it is not to be in a log, least of all when it fails.
+        # The statement contains a password, so it must not reach a log, least of all when it fails.
         for parameter, value in QUIET.items():
             if has_privilege(connection, parameter):
                 connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.SQL(parameter), sql.Literal(value)))
@@ -149,7 +149,7 @@ def subscribe(connection: Connection, name: str, publisher: str) -> None:
 
 
 def has_privilege(connection: Connection, parameter: str) -> bool:
-    """Whether this role may set a parameter that is otherwise a superuser's."""
+    """Whether this role may set a parameter that otherwise only a superuser may set."""
     row = connection.execute("SELECT has_parameter_privilege(%s, 'SET')", [parameter]).fetchone()
     return bool(row and row[0])
 
@@ -164,7 +164,7 @@ def _subscribe(connection: Connection, name: str, publisher: str) -> None:
 
 
 def unsubscribe(connection: Connection, name: str) -> bool:
-    """Follow no more, whether the publisher answers or not; its slot is dropped apart. Whether there was a subscription."""
+    """Drop a subscription, even if the publisher is down; its slot is dropped separately. Whether it existed."""
     if not is_subscribed(connection, name):
         return False
     named = sql.Identifier(name)
@@ -187,18 +187,18 @@ def is_subscribed(connection: Connection, name: str) -> bool:
 
 
 def pause(connection: Connection, name: str, *, paused: bool) -> None:
-    """Stop applying for now, or go on."""
+    """Pause a subscription, or resume it."""
     word = sql.SQL("DISABLE" if paused else "ENABLE")
     connection.execute(sql.SQL("ALTER SUBSCRIPTION {} {}").format(sql.Identifier(name), word))
 
 
 def marker_of(service: str) -> str:
-    """The table whose rows travel with a service's, to see how far the other side is."""
+    """The table replicated with a service's tables, whose rows show how far the subscriber is."""
     return f"marker_{service}"
 
 
 def make_marker(connection: Connection, service: str) -> None:
-    """The marker's table, if it is not there."""
+    """Create the marker's table, if it is missing."""
     connection.execute(
         sql.SQL(
             "CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, value bigint NOT NULL, at timestamptz NOT NULL)"
@@ -220,7 +220,7 @@ def marking(service: str, name: str, value: int) -> sql.Composed:
 
 
 def marked(connection: Connection, service: str, name: str) -> int | None:
-    """The marker as it has arrived here, or None."""
+    """The marker's value as it has arrived in this database, or None."""
     row = connection.execute(
         sql.SQL("SELECT value FROM {} WHERE name = %s").format(sql.Identifier(MARKERS, marker_of(service))), [name]
     ).fetchone()
@@ -228,17 +228,18 @@ def marked(connection: Connection, service: str, name: str) -> int | None:
 
 
 def await_marker(connection: Connection, service: str, name: str, value: int, *, seconds: float) -> float:
-    """Wait until a marker has arrived with at least this value; the seconds waited. Raises: TooSlow."""
+    """Wait until a marker has arrived with at least this value; returns the seconds waited. Raises: TooSlow."""
     started = time.monotonic()
     while (marked(connection, service, name) or 0) < value:
         if time.monotonic() - started > seconds:
             raise TooSlow(f"{name} {value} of {service} has not arrived in {seconds:g} s")
-        time.sleep(LOOK_AGAIN_SECONDS)
+        time.sleep(POLL_SECONDS)
     return time.monotonic() - started
 
 
 def beat(writer: Connection, reader: Connection, service: str, *, seconds: float, name: str = BEAT) -> float:
-    """Write a beat on one side and wait for it on the other: what was committed before it has arrived. Seconds waited.
+    """Write a heartbeat on one side and wait for it on the other: all earlier commits have then arrived. Seconds
+    waited.
 
     Raises: TooSlow.
     """

@@ -38,7 +38,7 @@ class RelocationRetry:
             return None
         request.repeated = True  # type: ignore[attr-defined]  # a mark of ours
         if (
-            not primaries.anything_moved(getattr(request, "homes", {}), patience_seconds=PATIENCE_SECONDS)
+            not primaries.any_relocated(getattr(request, "primaries", {}), patience_seconds=PATIENCE_SECONDS)
             or request.resolver_match is None
         ):
             return None

@@ -1,4 +1,4 @@
-"""What a call gives, from whichever side: the caller's end and the answering end both know this shape."""
+"""The answer of a call, from either side: the caller's end and the answering end share this type."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from apps.core.interface import errors
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What executing an operation gave: a result or a refusal, either way already encoded.
+    """The outcome of an operation: a result or a refusal, already encoded in both cases.
 
-    `result` is the decoded body where a transport had to decode it to know that it is whole. `by` is who answered where that is
-    not whom the call went to first: (side, process); `because` is then the kind of failure.
+    `result` is the decoded body where a transport had to decode it to know that it is whole. `by` is the (side,
+    process) that answered where the call went to another one first; `because` is then the kind of that one's failure.
     """
 
     body: bytes

@@ -1,8 +1,8 @@
 """HMAC between a pair of services, over method, path, body and time (RFC 2104 with SHA-256).
 
-A secret belongs to the ordered pair (caller, callee). The monolith derives each from a master secret; a lifted-out service is
-given the secrets of its own pairs alone, so that it can speak for nobody else. The first secret of a pair signs; all listed
-ones verify, so a new one is first made known everywhere, then put in front, then the old one taken away.
+A secret belongs to the ordered pair (caller, callee). The monolith derives each from a master secret; a lifted-out
+service has only the secrets of its own pairs, so that it cannot act for another service. The first secret of a pair
+signs and all listed ones verify, so a new one is first added everywhere, then put first, then the old one is removed.
 """
 
 from __future__ import annotations
@@ -33,31 +33,32 @@ def _pair_secret(master: str, caller: str, callee: str) -> bytes:
 
 
 def secrets_of(caller: str, callee: str) -> tuple[bytes, ...]:
-    """The secrets of a pair, the signing one first; none for a pair that this process knows nothing of."""
-    given = settings.SEAM_PAIR_SECRETS.get(f"{caller}>{callee}")
-    if given is not None:
-        return _from_hex(tuple(given))
+    """The secrets of a pair, the signing one first; none for a pair that this process does not know."""
+    configured = settings.SEAM_PAIR_SECRETS.get(f"{caller}>{callee}")
+    if configured is not None:
+        return _from_hex(tuple(configured))
     return tuple(_pair_secret(master, caller, callee) for master in settings.SEAM_MASTER_SECRETS)
 
 
 @lru_cache(maxsize=256)
-def _from_hex(given: tuple[str, ...]) -> tuple[bytes, ...]:
-    return tuple(bytes.fromhex(secret) for secret in given)
+def _from_hex(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(bytes.fromhex(secret) for secret in secrets)
 
 
 @lru_cache(maxsize=256)
 def _keyed(secret: bytes) -> hmac.HMAC:
-    """An HMAC whose key is in place already; to be copied."""
+    """An HMAC with its key set, to be copied."""
     return hmac.new(secret, digestmod="sha256")
 
 
 def pairs_of(service: str, others: Iterable[str]) -> dict[str, list[str]]:
-    """The secrets that one service needs, as `SEAM_PAIR_SECRETS` takes them, in hex: of calls to it, by the monolith and by the
-    others, and of calls by it to the others, whoever answers for them.
+    """The secrets that one service needs, in hex, as `SEAM_PAIR_SECRETS` takes them.
+
+    They cover calls to it, by the monolith and by the others, and its calls to the others, local or remote.
     """
     named = [other for other in others if other != service]
     pairs = [(MONOLITH, service), *((other, service) for other in named), *((service, other) for other in named)]
-    return {f"{one}>{two}": [secret.hex() for secret in secrets_of(one, two)] for one, two in pairs}
+    return {f"{caller}>{callee}": [secret.hex() for secret in secrets_of(caller, callee)] for caller, callee in pairs}
 
 
 def _seal(secret: bytes, method: str, path: str, at_ms: int, body: bytes) -> str:

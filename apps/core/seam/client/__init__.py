@@ -1,1 +1,1 @@
-"""The caller's end of the seam: which side answers, how bytes travel there, and what happens when no answer comes."""
+"""The caller's end of the seam: choosing a side, sending the call, and handling a missing answer."""

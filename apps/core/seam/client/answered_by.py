@@ -1,4 +1,4 @@
-"""Which process answered for which service during one request; told in the `X-Answered-By` header."""
+"""Records which process answered for each service during one request, for the `X-Answered-By` header."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _trail: ContextVar[dict[str, str] | None] = ContextVar("seam_trail", default=Non
 
 @contextmanager
 def recorded() -> Iterator[dict[str, str]]:
-    """Record for the time of a block."""
+    """Record for the length of a block."""
     trail: dict[str, str] = {}
     token = _trail.set(trail)
     try:
@@ -21,7 +21,7 @@ def recorded() -> Iterator[dict[str, str]]:
 
 
 def note(service: str, process: str) -> None:
-    """A service was answered by a process."""
+    """Record that a process answered for a service."""
     trail = _trail.get()
     if trail is not None:
         trail[service] = process

@@ -1,7 +1,7 @@
-"""Calls of services that some people reach elsewhere, handed to whoever compares the sides.
+"""Offers calls of partly remote services to an observer that compares the sides.
 
-Here: the hand-over, which costs a caller a microsecond, and nothing while everybody is at home. Not here: what is made of it; the
-control plane's observer sets itself with `observe_with`, and a process without one hands nothing over.
+Here: the hand-over, which costs a caller a microsecond, and nothing while all calls are local. Not here: the
+comparison; the control plane installs its observer with `observe_with`, and a process without one hands nothing over.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from apps.core.interface.operations import Operation
 
 
 class ObservedCall(NamedTuple):
-    """One call. `chosen` is the side that the route named, `answered` the one that did answer, `seconds` as its caller waited.
+    """One call. The route named the side `chosen`, the side `answered` answered, the caller waited `seconds`.
 
-    `outcome` is `ok`, the category of a refusal, or `fault`; `result` is a command's, None unless it is `ok`. `because` is the kind of failure for
-    which another side answered than the chosen one.
+    `outcome` is `ok`, the category of a refusal, or `fault`; `result` is a command's, None unless it is `ok`. `because`
+    is the kind of the chosen side's failure where the other side answered.
     """
 
     operation: Operation
@@ -36,15 +36,15 @@ _take: Callable[[ObservedCall], None] | None = None
 
 
 def observe_with(take: Callable[[ObservedCall], None]) -> None:
-    """From now on, hand calls over in this process. `take` may not wait and may not raise."""
+    """Hand calls over in this process from now on. `take` may not wait and may not raise."""
     global _take
     _take = take
 
 
-def offer(seen: ObservedCall) -> None:
-    """Hand one call over. What goes wrong with that is not its caller's."""
+def offer(observed: ObservedCall) -> None:
+    """Hand one call over. An error of the observer does not reach the caller."""
     if _take is not None:
         try:
-            _take(seen)
+            _take(observed)
         except Exception as error:  # noqa: BLE001 - as above
             log.warning("call_not_observed", error=repr(error))

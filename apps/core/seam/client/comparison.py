@@ -1,7 +1,7 @@
-"""Whether two sides of a service answered the same: field by field, by meaning and not by bytes, noise told from difference.
+"""Compares the answers of a service's two sides: field by field, by meaning and not by bytes, with noise set apart.
 
-Pure: what to ask is passed in. Values are compared as the contract decodes them, so that 1.50 and 1.5 or Z and +00:00 do not
-differ, and fields that no caller knows do not count.
+Pure: the calls to make are passed in. Values are compared as the contract decodes them, so that 1.50 and 1.5 or Z and
++00:00 do not differ, and fields that no caller knows do not count.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MAX_FIELDS = 50
 
 
 class Verdict(enum.StrEnum):
-    """What a comparison found."""
+    """The outcome of a comparison."""
 
     MATCH = "match"
     MISMATCH = "mismatch"
-    NOISE = "noise"  # they differed, but so did the same side asked twice, or both agreed when asked again
+    NOISE = "noise"  # they differed, but so did two answers of one side, or both agreed when asked again
     FAILED = "failed"  # the other side gave no answer
 
 
@@ -39,9 +39,9 @@ class Failure(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """`fields` differ between the sides; `noise` differed between two askings of one side. Paths like `items[].price`.
+    """`fields` differ between the sides; `noise` differed between two answers of one side. Paths like `items[].price`.
 
-    `asked_twice` says that the primary was asked again although nothing differed (A/A): among those the noise is measured.
+    `asked_twice`: the primary was asked again although nothing differed (A/A); the noise is measured among these.
     """
 
     verdict: Verdict
@@ -60,34 +60,35 @@ def compare(
 ) -> Finding:
     """Ask the other side and compare.
 
-    Where they differ, both are asked once more: a field counts only if the sides still differ in it and the primary agrees
-    with itself (A/A). `always_twice` asks the primary again in any case, which measures the noise where nothing differs.
+    Where the answers differ, both sides are asked once more: a field counts only if the sides still differ in it and
+    the primary agrees with itself (A/A). `always_twice` asks the primary again in any case, which measures the noise
+    where nothing differs.
     """
     primary, other = _value(operation, answer), _value(operation, ask_other())
-    found = set(differences(operation, primary, other))
+    differing = set(differences(operation, primary, other))
     noise: set[str] = set()
-    if (found and not isinstance(other, Failure)) or always_twice:
+    if (differing and not isinstance(other, Failure)) or always_twice:
         again = _value(operation, ask_primary())
-        if isinstance(again, Failure):  # a side that fails now says nothing about then
+        if isinstance(again, Failure):  # a failure now proves nothing about the first answer
             again = primary
         noise = set(differences(operation, primary, again))
-        other_again = _value(operation, ask_other()) if found else other
-        if found and not isinstance(other_again, Failure):  # a side that fails now takes nothing back
-            confirmed = found & set(differences(operation, again, other_again)) - noise
-            noise |= found - confirmed
-            found = confirmed
+        other_again = _value(operation, ask_other()) if differing else other
+        if differing and not isinstance(other_again, Failure):  # a failure now does not undo the first answer
+            confirmed = differing & set(differences(operation, again, other_again)) - noise
+            noise |= differing - confirmed
+            differing = confirmed
     if isinstance(other, Failure):
         verdict = Verdict.FAILED
-    elif found:
+    elif differing:
         verdict = Verdict.MISMATCH
     else:
         verdict = Verdict.NOISE if noise else Verdict.MATCH
-    fields, noisy = (tuple(sorted(names))[:MAX_FIELDS] for names in (found, noise))
+    fields, noisy = (tuple(sorted(names))[:MAX_FIELDS] for names in (differing, noise))
     return Finding(verdict, fields, noisy, always_twice, primary, other)
 
 
 def _value(operation: Operation, answer: Answer | Failure) -> Any:
-    """What a caller would hold: the result, the refusal, or a failure."""
+    """The value that a caller would get: the result, the refusal, or a failure."""
     if isinstance(answer, Failure):
         return answer
     if answer.refusal is not None:
@@ -101,7 +102,7 @@ def _value(operation: Operation, answer: Answer | Failure) -> Any:
 
 
 def differences(operation: Operation, first: Any, second: Any) -> Iterator[str]:
-    """The paths at which two values differ, apart from fields that the interface says vary."""
+    """The paths at which two values differ, apart from fields that the interface declares as varying."""
     yield from _differences(operation, first, second, "")
 
 
@@ -123,8 +124,8 @@ def _differences(operation: Operation, first: Any, second: Any, path: str) -> It
             first, second = sorted(first, key=msgspec.json.encode), sorted(second, key=msgspec.json.encode)
         if len(first) != len(second):
             yield f"{path}[] (count)"
-        for one, two in zip(first, second, strict=False):
-            yield from _differences(operation, one, two, f"{path}[]")
+        for left, right in zip(first, second, strict=False):
+            yield from _differences(operation, left, right, f"{path}[]")
     elif first != second:
         yield path or WHOLE
 
@@ -138,9 +139,10 @@ def _refusal(error: DomainError) -> dict[str, Any]:
 
 
 def masked(value: Any) -> Any:
-    """A value for keeping: every free text as a keyed digest, so that two can be seen to differ and none can be read.
+    """A value fit for storage: every free text as a keyed digest, so that two can be compared and none can be read.
 
-    Ids, codes of enumerations, numbers and times stay. What is a person's is not a matter of a list that could be forgotten.
+    Ids, enum codes, numbers and times stay. All texts are masked, because a list of personal fields could be
+    incomplete.
     """
     if isinstance(value, Failure):
         return {"failed": value.reason.split(":")[0]}

@@ -1,7 +1,7 @@
 """A thin keep-alive HTTP/1.1 client for the seam: POST bytes, get a whole answer or a typed failure.
 
-General clients cost 149 to 683 us a call, a raw socket 67. This one knows only what a seam answer may be (RFC 9112):
-a status line, headers, and a body by Content-Length or chunks.
+General clients cost 149 to 683 us a call, a raw socket 67. This one parses only what a seam answer may be (RFC 9112):
+a status line, headers, and a body by Content-Length or chunks. Timeouts are in seconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _pool = threading.local()
 
 
 class _Stale(Exception):
-    """A kept connection turned out to be closed before a byte of the answer came."""
+    """An idle connection turned out to be closed before a byte of the answer came."""
 
 
 class Address:
@@ -36,28 +36,28 @@ class Address:
             raise ValueError(f"{url} is no address of a seam: it has a path")
         self.path = parts.path
         self.host, self.port = parts.hostname or "localhost", parts.port or 80
-        # An IPv6 address takes its brackets again (RFC 3986, section 3.2.2).
+        # urlsplit removes the brackets of an IPv6 address (RFC 3986, section 3.2.2).
         host = f"[{self.host}]" if ":" in self.host else self.host
         self.header = "localhost" if self.is_unix else f"{host}:{self.port}"
 
     def connect(self, timeout: float) -> socket.socket:
         """A new connection. Raises: OSError."""
         if self.is_unix:
-            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            made.settimeout(timeout)
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.settimeout(timeout)
             try:
-                made.connect(self.path)
+                sock.connect(self.path)
             except OSError:
-                made.close()
+                sock.close()
                 raise
-            return made
-        made = socket.create_connection((self.host, self.port), timeout=timeout)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return made
+            return sock
+        sock = socket.create_connection((self.host, self.port), timeout=timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
 
 
 def post(address: Address, path: str, headers: str, body: bytes, timeout: float) -> tuple[int, bytes]:
-    """Send a request and read its whole answer: status and body. `headers` are lines, each with its end.
+    """Send a request and read its whole answer: status and body. `headers` are lines, each with its line end.
 
     Raises: RemoteCallFailed, with `may_have_executed` False only when no connection could be made.
     """
@@ -67,17 +67,17 @@ def post(address: Address, path: str, headers: str, body: bytes, timeout: float)
         f"{headers}Content-Length: {len(body)}\r\n\r\n"
     )
     request = head.encode("latin-1") + body
-    kept = _take(address)
-    if kept is not None:
+    idle = _take(address)
+    if idle is not None:
         try:
-            return _exchange(kept, address, request, deadline)
+            return _exchange(idle, address, request, deadline)
         except _Stale:
             pass
     try:
         fresh = address.connect(max(deadline - time.monotonic(), 0.001))
     except OSError as error:
         kind = FailureKind.TIMEOUT if isinstance(error, TimeoutError) else FailureKind.UNREACHABLE
-        raise RemoteCallFailed(f"no connection: {error}", may_have_executed=kept is not None, kind=kind) from error
+        raise RemoteCallFailed(f"no connection: {error}", may_have_executed=idle is not None, kind=kind) from error
     try:
         return _exchange(fresh, address, request, deadline)
     except _Stale as error:
@@ -85,7 +85,7 @@ def post(address: Address, path: str, headers: str, body: bytes, timeout: float)
 
 
 def get(address: Address, path: str, timeout: float) -> tuple[int, bytes]:
-    """Ask once on a connection of its own: status and body. Raises: RemoteCallFailed, OSError."""
+    """One GET on a new connection: status and body. Raises: RemoteCallFailed, OSError."""
     deadline = time.monotonic() + timeout
     request = f"GET {path} HTTP/1.1\r\nHost: {address.header}\r\nConnection: close\r\n\r\n".encode("latin-1")
     try:
@@ -96,7 +96,7 @@ def get(address: Address, path: str, timeout: float) -> tuple[int, bytes]:
 
 @atexit.register
 def close_idle() -> None:
-    """Close the kept connections of this thread."""
+    """Close the idle connections of this thread."""
     for sock in _pool.__dict__.pop("idle", {}).values():
         sock.close()
 
@@ -113,7 +113,7 @@ def _take(address: Address) -> socket.socket | None:
         return sock
     except OSError:
         pass
-    # Closed meanwhile, or something came that nobody asked for: it would be read as the answer to the next call.
+    # Closed meanwhile, or unrequested bytes came, which would be read as the answer to the next call.
     sock.close()
     return None
 
@@ -156,7 +156,7 @@ class _Reader:
 
     @property
     def has_more(self) -> bool:
-        """Whether bytes came behind the answer: the connection is of no use any more."""
+        """Whether bytes came after the answer, which makes the connection unusable."""
         return bool(self._data)
 
     def arm(self) -> None:

@@ -1,7 +1,7 @@
 """`call(KEY)`: the caller's end of the seam.
 
-Here: choosing a side from the context's route, the guard against open transactions, metrics. Not here: deciding a route,
-which happens once at the edge.
+Here: choosing a side from the context's route, the guard against open transactions, metrics. Not here: deciding the
+route, which happens once, at the edge.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _resolver: ContextVar[Resolver | None] = ContextVar("seam_resolver", default=Non
 
 
 def call(key: ServiceKey[P]) -> P:
-    """The service behind a key, wherever it runs. Its methods raise what its interface declares.
+    """The service behind a key, local or remote. Its methods raise what its interface declares.
 
     Raises (from the methods): SeamCallInTransaction; RemoteCallFailed.
     """
@@ -47,7 +47,7 @@ def _proxy(key: ServiceKey[Any]) -> _Proxy:
 
 
 class _Proxy:
-    """Has one callable per operation, made on first use."""
+    """One callable per operation, created on first use."""
 
     def __init__(self, key: ServiceKey[Any]) -> None:
         self._key = key
@@ -83,11 +83,11 @@ def _invoke(operation: Operation, meter: seam_metrics.Meter, *, ctx: CallContext
         seconds = time.perf_counter() - started
         meter.observe(side, outcome, seconds)
         if operation.service in snapshot.partly_remote() and ctx.unit:
-            said = result if operation.kind is Kind.COMMAND else None
-            seen = call_observer.ObservedCall(
-                operation, ctx.unit, transport.side, side, outcome, seconds, said, because
+            command_result = result if operation.kind is Kind.COMMAND else None
+            observed = call_observer.ObservedCall(
+                operation, ctx.unit, transport.side, side, outcome, seconds, command_result, because
             )
-            call_observer.offer(seen)
+            call_observer.offer(observed)
         if span is not None:
             span.end({"seam.side": side, "seam.outcome": outcome}, error=spans.raised())
     if ctx.shadow and operation.service in ctx.shadow and operation.kind is Kind.QUERY:
@@ -98,7 +98,7 @@ def _invoke(operation: Operation, meter: seam_metrics.Meter, *, ctx: CallContext
 
 
 def refuse_open_transaction(operation: Operation) -> None:
-    """Raise SeamCallInTransaction when this thread is inside a transaction: the other side could not be part of it."""
+    """Refuse a call inside a transaction, which could not include the other side. Raises: SeamCallInTransaction."""
     if aliases := open_transactions():
         raise SeamCallInTransaction(
             f"{operation.service}.{operation.name} was called inside an open transaction on {sorted(aliases)}"
@@ -106,9 +106,9 @@ def refuse_open_transaction(operation: Operation) -> None:
 
 
 def transport_for(service: str, ctx: CallContext) -> Transport:
-    """The side that the context's route names: away when it lists the service and an address is known.
+    """The side that the context's route names: remote when the route lists the service and its address is configured.
 
-    A service with data of its own, to which this process has no right to write, has one side only, whatever a flag says.
+    A service whose data this process may not write has only the remote side, regardless of its flag.
     """
     if has_no_local(service):
         return guarded(service)
@@ -118,7 +118,7 @@ def transport_for(service: str, ctx: CallContext) -> Transport:
 
 
 def has_no_local(service: str) -> bool:
-    """Whether home cannot answer for a service: its data are elsewhere for good."""
+    """Whether the local side cannot answer for a service, because its data were moved out for good."""
     if service in settings.SEAM_OWN_DATA:
         return True
     return primaries.is_movable(service) and service in settings.SEAM_SERVES and not primaries.of(service).writable
@@ -126,40 +126,40 @@ def has_no_local(service: str) -> bool:
 
 @cache
 def local(service: str) -> Transport:
-    """In this process where the service's code is loaded, else the monolith's seam."""
+    """The local side: in this process where the service's code is loaded, else through the monolith's seam."""
     if service in settings.SEAM_SERVES:
         return InProcess(dispatch.local_binding(service), process=settings.SEAM_PROCESS_NAME)
     if not settings.SEAM_HOME:
-        raise SeamError(f"{service} is not loaded here, and SEAM_HOME does not say where home is")
+        raise SeamError(f"{service} is not loaded here, and SEAM_HOME names no address of the monolith")
     caller = settings.SEAM_PROCESS_NAME
-    there = OverHttp(settings.SEAM_HOME, caller=caller, process="monolith", side="home", leave_half=False)
-    return Guarded(there, service, attempts=4, patience_seconds=0.2)
+    monolith = OverHttp(settings.SEAM_HOME, caller=caller, process="monolith", side="home", leave_half=False)
+    return Guarded(monolith, service, attempts=4, patience_seconds=0.2)
 
 
 @cache
 def guarded(service: str) -> Guarded:
-    """The lifted-out process alone, without home behind it."""
+    """The lifted-out process alone, without a local fallback."""
     caller, url = settings.SEAM_PROCESS_NAME, settings.SEAM_AWAY[service]
     if has_no_local(service):
-        there = OverHttp(url, caller=caller, process=service, leave_half=False)
-        return Guarded(there, service, attempts=4, patience_seconds=0.2)
+        remote_side = OverHttp(url, caller=caller, process=service, leave_half=False)
+        return Guarded(remote_side, service, attempts=4, patience_seconds=0.2)
     return Guarded(OverHttp(url, caller=caller, process=service), service, attempts=2, patience_seconds=0)
 
 
 @cache
 def remote(service: str) -> Transport:
-    """The lifted-out process, with home to answer when it does not: home holds grants on its data, wherever they are."""
+    """The lifted-out process with a local fallback: the platform holds grants on the service's data in its primary."""
     return LocalFallback(guarded(service), local(service))
 
 
 def side(service: str, name: str) -> Transport:
-    """One side of a service alone: `home`, or `away` without home behind it."""
+    """One side of a service alone: local (`home`), or remote (`away`) without a local fallback."""
     return guarded(service) if name == "away" else local(service)
 
 
 @contextmanager
 def routed_by(resolver: Resolver | Mapping[str, Transport]) -> Iterator[None]:
-    """For the time of a block, calls of this thread go where the resolver says. For tests and drills."""
+    """For the length of a block, route this thread's calls by the resolver. For tests and drills."""
     chosen: Resolver = resolver if callable(resolver) else lambda service, _ctx: resolver[service]
     token = _resolver.set(chosen)
     try:

@@ -1,6 +1,6 @@
-"""What stands between a caller and a remote side: breaker, a bound on calls under way, retry, and home when all fails.
+"""Guards calls to a remote side: circuit breaker, bulkhead, retry, and the local fallback when all attempts fail.
 
-Here: when to send again, when not to send, who answers instead. Not here: how bytes travel (`transports.py`).
+Here: when to send again, when not to send, which side answers instead. Not here: how bytes travel (`transports.py`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from apps.core.seam.client.transports import OverHttp, Transport
 
 TRIAL_MS = 300
 JITTER_SECONDS = 0.02
-# A failure that took longer than this part of the time allowed is not tried again: the other side is slow, not gone.
+# A failure that took longer than this fraction of the time allowed is not retried: the other side is slow, not gone.
 QUICK = 0.25
 log = structlog.get_logger(__name__)
 
 
 class Bulkhead:
-    """A bounded number of calls under way: a queue of tokens, because the standard library's semaphore is ten times slower."""
+    """Bounds the calls under way by a queue of tokens: the standard library's semaphore is ten times slower."""
 
     def __init__(self, count: int) -> None:
         self._free: SimpleQueue[None] = SimpleQueue()
@@ -37,7 +37,7 @@ class Bulkhead:
             self._free.put(None)
 
     def take(self, patience_seconds: float) -> bool:
-        """Whether there was a place, at once or within some time."""
+        """Whether a token was free, at once or within `patience_seconds`."""
         try:
             self._free.get_nowait()
         except Empty:
@@ -50,21 +50,21 @@ class Bulkhead:
         return True
 
     def give_back(self) -> None:
-        """The call is over."""
+        """Return the token of a finished call."""
         self._free.put(None)
 
 
 @cache
 def _process_bulkhead() -> Bulkhead:
-    """Places of all calls that this process has under way elsewhere, to whichever service."""
+    """The bulkhead of all remote calls that this process has under way, to any service."""
     return Bulkhead(settings.SEAM_MAX_IN_FLIGHT_IN_ALL)
 
 
 class Guarded:
-    """A remote side behind a breaker, a bound and a bounded retry.
+    """A remote side behind a breaker, a bulkhead and a bounded retry.
 
-    Away from home there is somebody else who can answer, so that little is tried and half of the time is left; towards home
-    there is nobody, so that more is tried.
+    Calls to a lifted-out process have a local fallback, so they are retried little and leave half of the time; calls to
+    the monolith have none, so they are retried more.
     """
 
     def __init__(self, inner: OverHttp, service: str, *, attempts: int, patience_seconds: float) -> None:
@@ -75,14 +75,14 @@ class Guarded:
         self.side = inner.side
         self.process = inner.process
         self.breaker = Breaker(service if inner.side == "away" else f"home of {service}")
-        # All threads of a process may not wait for other services: one that calls back here would find nobody.
-        self._places = Bulkhead(settings.SEAM_MAX_IN_FLIGHT)
+        # Some threads must never wait for other services, else a service that calls back would find none free.
+        self._own = Bulkhead(settings.SEAM_MAX_IN_FLIGHT)
         self._shared = _process_bulkhead()
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
         """The answer, after one attempt or several.
 
-        Raises: RemoteCallFailed; ServiceBusy when the caller's time is over before anything was sent.
+        Raises: RemoteCallFailed; ServiceBusy when the caller's time ends before anything was sent.
         """
         may_have_executed = False
         for attempt in range(1, self._attempts + 1):
@@ -102,7 +102,7 @@ class Guarded:
         raise ServiceBusy
 
     def _once(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
-        if not self._places.take(self._patience):
+        if not self._own.take(self._patience):
             raise _full()
         try:
             if not self._shared.take(self._patience):
@@ -112,13 +112,13 @@ class Guarded:
             finally:
                 self._shared.give_back()
         finally:
-            self._places.give_back()
+            self._own.give_back()
 
     def _admitted(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
-        allowed_ms = self._inner.allowed_ms(operation, ctx)  # what is left after waiting for a place
+        allowed_ms = self._inner.allowed_ms(operation, ctx)  # what is left after waiting for a token
         if allowed_ms <= 0:
             raise ServiceBusy
-        # What may take long is no way to find out whether anybody is there.
+        # An operation that may take long is no test of whether the other side answers.
         is_long = operation.timeout_ms > COMMAND_TIMEOUT_MS
         admission = Admission.NONE if is_long and self.breaker.is_open else self.breaker.admits()
         if admission is Admission.NONE:
@@ -128,7 +128,7 @@ class Guarded:
         try:
             answer = self._inner.exchange(operation, ctx, arguments, allowed_ms)
         except RemoteCallFailed as failure:
-            # A fault is one call's; it came quickly, and the next call may do well.
+            # A fault concerns one call; it came quickly, and the next call may succeed.
             if failure.kind is not FailureKind.FAULT:
                 self.breaker.failed(was=admission)
             raise
@@ -143,7 +143,7 @@ def _full() -> RemoteCallFailed:
 def _is_worth_another(
     operation: Operation, ctx: CallContext, failure: RemoteCallFailed, spent_ms: float, allowed_ms: float
 ) -> bool:
-    """Whether the same call may be sent again: it is a query or has a key, and what went wrong went wrong quickly."""
+    """Whether the same call may be sent again: it is a query or has a key, and it failed quickly."""
     if failure.kind in {FailureKind.OPEN, FailureKind.FULL, FailureKind.TIMEOUT, FailureKind.FAULT}:
         return False
     safe = operation.kind is Kind.QUERY or ctx.command_key is not None or not failure.may_have_executed
@@ -151,25 +151,25 @@ def _is_worth_another(
 
 
 class LocalFallback:
-    """A lifted-out service, with home to answer when it does not: the same query, or the same command under the same key.
+    """Sends to the remote side; when that fails, the local side gets the same query, or the same command and key.
 
-    Allowed while home holds the grants on the service's data; then a command runs exactly once, whichever side came first.
+    Allowed while the platform holds the grants on the service's data; a command then runs exactly once, on either side.
     """
 
     side = "away"
 
-    def __init__(self, away: Guarded, home: Transport) -> None:
-        self._away = away
-        self._home = home
-        self.process = away.process
+    def __init__(self, remote: Guarded, local: Transport) -> None:
+        self._remote = remote
+        self._local = local
+        self.process = remote.process
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
-        """The away side's answer, else home's. Raises: RemoteCallFailed when home is remote and fails as well."""
+        """The remote side's answer, else the local one's. Raises: RemoteCallFailed when both sides fail."""
         try:
-            return self._away.send(operation, ctx, arguments)
+            return self._remote.send(operation, ctx, arguments)
         except RemoteCallFailed as failure:
             seam_metrics.fallbacks.labels(operation.service, operation.name, failure.kind).inc()
             log.info("answered_at_home", app=operation.service, method=operation.name, because=str(failure))
-            answer = self._home.send(operation, ctx, arguments)
-            by = (self._home.side, self._home.process)
+            answer = self._local.send(operation, ctx, arguments)
+            by = (self._local.side, self._local.process)
             return Answer(answer.body, answer.refusal, answer.result, by, failure.kind.value)

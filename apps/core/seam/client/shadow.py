@@ -1,7 +1,7 @@
-"""Asking the other side as well, off the caller's path, to see whether it would have answered the same.
+"""Sends answered queries to the other side as well, off the caller's path, to compare the answers.
 
-Here: the bounded queue and the thread that empties it. Not here: comparing (`comparison.py`), and keeping, which is the
-recorder's that the control plane sets at start-up; a process without one shadows nothing.
+Here: the bounded queue and the thread that empties it. Not here: comparing (`comparison.py`) and storing, which the
+control plane's recorder does; a process without a recorder shadows nothing.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from apps.core.seam.answer import Answer
 from apps.core.seam.client.comparison import Failure, Finding, Verdict, compare
 from apps.core.seam.client.transports import Transport
 
-TOGETHER = 100
-# Samples are compared in a row after a moment: a thread that woke up for each would take the interpreter from the callers.
+MAX_BATCH = 100
+# Samples are collected, then compared in a row: a thread that woke up for each would take the interpreter from the
+# callers.
 COLLECT_SECONDS = 0.25
 TIMEOUT_MS = 5_000
 log = structlog.get_logger(__name__)
 
 
 class Sample(NamedTuple):
-    """A query that was answered, and is to be asked again elsewhere."""
+    """A query that one side has answered, to be sent to the other; `seconds` as its caller waited."""
 
     operation: Operation
     ctx: CallContext
@@ -47,7 +48,7 @@ class Sample(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """A sample and what was found."""
+    """A sample, the seconds that the other side took, and the finding."""
 
     sample: Sample
     other_seconds: float
@@ -59,7 +60,7 @@ Sides = Callable[[str, str], Transport]
 
 
 class Shadow:
-    """One per process. The queue is bounded: what does not fit is dropped and counted."""
+    """One per process. The queue is bounded: samples that do not fit are dropped and counted."""
 
     def __init__(self, record: Recorder, sides: Sides) -> None:
         self.pid = os.getpid()
@@ -71,7 +72,7 @@ class Shadow:
         self._count = 0
 
     def put(self, sample: Sample) -> None:
-        """Take a sample if there is room. Never waits."""
+        """Queue a sample if there is room. Never waits."""
         if self._queue.qsize() >= settings.SEAM_SHADOW_QUEUE:
             seam_metrics.shadow_dropped.labels(sample.operation.service, sample.operation.name).inc()
             return
@@ -90,17 +91,17 @@ class Shadow:
             self.drain(first)
 
     def drain(self, *taken: Sample) -> int:
-        """Compare and record what waits, on this thread; how many."""
+        """Compare and record the waiting samples on this thread; returns their number."""
         samples = list(taken)
-        while len(samples) < TOGETHER:
+        while len(samples) < MAX_BATCH:
             try:
                 samples.append(self._queue.get_nowait())
             except Empty:
                 break
         if samples:
             try:
-                self.record([found for sample in samples if (found := self._compared_or_lost(sample)) is not None])
-            except Exception as error:  # noqa: BLE001 - what goes wrong in the shadow stays in the shadow
+                self.record([result for sample in samples if (result := self._compared_or_lost(sample)) is not None])
+            except Exception as error:  # noqa: BLE001 - an error of the shadow must not stop its thread
                 seam_metrics.shadow_lost.inc(len(samples))
                 log.warning("shadow_not_recorded", error=repr(error), count=len(samples))
             finally:
@@ -108,16 +109,16 @@ class Shadow:
         return len(samples)
 
     def _compared_or_lost(self, sample: Sample) -> Compared | None:
-        """One sample that cannot be compared costs no other."""
+        """Compare one sample; None when that fails, so that the other samples are still compared."""
         try:
             return self._compare(sample)
-        except Exception as error:  # noqa: BLE001 - what goes wrong in the shadow stays in the shadow
+        except Exception as error:  # noqa: BLE001 - as above
             seam_metrics.shadow_lost.inc()
-            of = sample.operation
+            operation = sample.operation
             log.warning(
                 "shadow_not_compared",
-                app=of.service,
-                method=of.name,
+                app=operation.service,
+                method=operation.name,
                 request_id=sample.ctx.request_id,
                 error=repr(error),
             )
@@ -137,20 +138,20 @@ class Shadow:
 
         self._count += 1
         twice = self._count % settings.SEAM_SHADOW_TWICE_EACH == 0
-        found = compare(operation, sample.answer, ask_other, lambda: _ask(primary, sample), always_twice=twice)
-        _counters(operation.service, operation.name)[found.verdict].inc()
-        return Compared(sample, spent[0], found)
+        finding = compare(operation, sample.answer, ask_other, lambda: _ask(primary, sample), always_twice=twice)
+        _counters(operation.service, operation.name)[finding.verdict].inc()
+        return Compared(sample, spent[0], finding)
 
 
 @cache
 def _counters(service: str, method: str) -> dict[Verdict, Counter]:
-    """All verdicts from the first comparison on: a series that begins with its first mismatch has no rate."""
+    """The counters of all verdicts, created together: a series that begins with its first mismatch has no rate."""
     return {verdict: seam_metrics.shadow_compared.labels(service, method, verdict.value) for verdict in Verdict}
 
 
 def _ask(side: Transport, sample: Sample) -> Answer | Failure:
-    """The question once more, with time of its own and with nothing to shadow."""
-    # Not a part of the request, which has its answer: in its trace there is nothing of this.
+    """Send the query again, with a time limit of its own and no shadowing."""
+    # The request has its answer already, so its trace does not include this call.
     trace = spans.unsampled(sample.ctx.trace)
     ctx = msgspec.structs.replace(sample.ctx.renewed(timeout_ms=TIMEOUT_MS), shadow=(), trace=trace)
     try:
@@ -165,13 +166,13 @@ _shadow: Shadow | None = None
 
 
 def publish_to(record: Recorder, sides: Sides) -> None:
-    """From now on, compare in this process: `sides` gives the transport of a service's side, `record` keeps what was found."""
+    """Compare in this process from now on: `sides` gives the transport of a side, `record` stores the findings."""
     global _shadow
     _shadow = Shadow(record, sides)
 
 
 def current() -> Shadow | None:
-    """This process's shadow; made anew after a fork, whose threads stayed behind."""
+    """This process's shadow; created anew after a fork, which does not inherit threads."""
     global _shadow
     if _shadow is not None and _shadow.pid != os.getpid():
         _shadow = Shadow(_shadow.record, _shadow.sides)
@@ -179,7 +180,7 @@ def current() -> Shadow | None:
 
 
 def offer(operation: Operation, ctx: CallContext, arguments: bytes, answer: Answer, side: str, seconds: float) -> None:
-    """Have a query that was just answered asked of the other side as well."""
+    """Queue a query that was just answered for the other side."""
     shadow = current()
     if shadow is not None:
         shadow.put(Sample(operation, ctx, arguments, answer, side, seconds))

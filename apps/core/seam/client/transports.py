@@ -1,4 +1,4 @@
-"""The two ways to reach a service: in this process, or over HTTP. Both give the same bytes."""
+"""The two transports to a service: in this process, or over HTTP. Both return the same bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OK = 200
 
 
 class Transport(Protocol):
-    """Carries one call to where it is answered."""
+    """Sends one call to a side of a service."""
 
     side: str
     process: str
@@ -32,7 +32,7 @@ class Transport(Protocol):
 
 
 class InProcess:
-    """Answers here. The arguments still make the codec's round trip, so that both sides refuse the same things."""
+    """Answers in this process. The arguments still pass the codec, so that both sides refuse the same values."""
 
     side = "home"
 
@@ -45,9 +45,9 @@ class InProcess:
 
 
 class OverHttp:
-    """Answers elsewhere. `url` is the scheme, host and port of a seam endpoint, or `unix:///path` of its socket.
+    """Answers over HTTP. `url` is the scheme, host and port of a seam endpoint, or `unix:///path` of its socket.
 
-    `leave_half` keeps half of the caller's time for somebody else who can answer.
+    `leave_half` keeps half of the caller's time for a fallback.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class OverHttp:
         self._encode = msgspec.json.Encoder().encode
 
     def allowed_ms(self, operation: Operation, ctx: CallContext) -> int:
-        """How long one attempt may take: the method's own time, within what is left of the caller's."""
+        """The milliseconds that one attempt may take: the method's timeout, within what is left of the caller's."""
         left = ctx.remaining_ms()
         return min(left // 2 if self._leave_half else left, operation.timeout_ms)
 
@@ -91,6 +91,6 @@ def _refusal(status: int, body: bytes) -> errors.DomainError:
         reason = f"{refusal.code} with HTTP {status} instead of {errors.HTTP_STATUS[refusal.category]}"
         raise RemoteCallFailed(reason, may_have_executed=True, kind=FailureKind.FAULT)
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
-        # A proxy in between says so when nobody is behind it (RFC 9110, sections 15.6.3 to 15.6.5).
+        # A proxy in between answers so when its upstream is unreachable (RFC 9110, sections 15.6.3 to 15.6.5).
         kind = FailureKind.UNREACHABLE if status in {502, 503, 504} else FailureKind.FAULT
         raise RemoteCallFailed(f"HTTP {status} without a typed refusal", may_have_executed=True, kind=kind) from error

@@ -1,1 +1,1 @@
-"""Delivery of outboxes, and the trace that one request has left in them."""
+"""Delivery of outboxes, and the trace that a request leaves in them."""

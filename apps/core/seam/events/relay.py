@@ -1,7 +1,7 @@
 """Delivers an app's outbox: one event in flight per (aggregate, consumer), in order, until each is acknowledged.
 
-The delivery is a seam command keyed by the event's id, so two pumps, a crash after the effect, or a process that wakes up
-late do no harm: the consumer replays its receipt.
+The delivery is a seam command keyed by the event's id, so two relays, a crash after the effect, or a process that wakes
+up late do no harm: the consumer replays its receipt.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class _Delivery(NamedTuple):
     attempts: int
 
 
-# The head of each queue only: a row is taken when no earlier row of its (aggregate, consumer) is undelivered. A second pump
-# waits on the row's lock, sees the lease and passes on.
+# The head of each queue only: a row is taken when no earlier row of its (aggregate, consumer) is undelivered. A second
+# relay waits on the row's lock, sees the lease and passes on.
 TAKE = """
 UPDATE {table} SET leased_until = clock_timestamp() + make_interval(secs => %s), attempts = attempts + 1
 WHERE id IN (
@@ -65,7 +65,7 @@ SELECT coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at)), 0) FRO
 
 
 def deliver_due(service: str, *, rounds: int = 100) -> int:
-    """Deliver what is due in a service's outbox, and what that makes due, up to `rounds` batches. The count delivered."""
+    """Deliver a service's due events, and those that become due, in up to `rounds` batches; returns their number."""
     count = 0
     for _ in range(rounds):
         taken = _take(service)
@@ -92,7 +92,7 @@ def _take(service: str) -> list[_Delivery]:
 
 
 def _deliver(service: str, delivery: _Delivery) -> bool:
-    """Deliver one event as the work of the request that caused it, at whatever attempt."""
+    """Deliver one event in the name of the request that caused it, at every attempt."""
     event = {"event_id": str(delivery.event_id), "event_type": delivery.type, "consumer": delivery.consumer}
     with identity.working_for(delivery.request_id, delivery.trace, delivery.actor_id, **event):
         span = None
@@ -101,13 +101,13 @@ def _deliver(service: str, delivery: _Delivery) -> bool:
                 delivery.type, delivery.event_id, delivery.consumer, delivery.trace, attempt=delivery.attempts
             )
         try:
-            return _brought(service, delivery, delivery.trace if span is None else span.trace)
+            return _send(service, delivery, delivery.trace if span is None else span.trace)
         finally:
             if span is not None:
                 span.end({}, error=spans.raised())
 
 
-def _brought(service: str, delivery: _Delivery, trace: str) -> bool:
+def _send(service: str, delivery: _Delivery, trace: str) -> bool:
     ctx = system_context(
         str(delivery.aggregate_id),
         actor=Actor(id=delivery.actor_id, roles=("system",)),
@@ -127,7 +127,7 @@ def _brought(service: str, delivery: _Delivery, trace: str) -> bool:
     )
     try:
         call(topology.key_of(delivery.consumer)).receive(ctx=ctx, event=envelope)
-    except Exception as error:  # noqa: BLE001 - whatever it was, the event stays and is retried
+    except Exception as error:  # noqa: BLE001 - after any error the event stays and is retried
         _postpone(service, delivery, error)
         seam_metrics.delivered.labels(service, delivery.consumer, "failed").inc()
         return False

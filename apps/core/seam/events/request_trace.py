@@ -1,6 +1,6 @@
-"""One request as the databases remember it: the events that it caused, and what each consumer did about them.
+"""Traces one request through the databases: the events that it caused, and what each consumer did about them.
 
-Here: finding. Not here: telling (`management/commands/follow.py`). Nothing of an event's content is read.
+Here: the queries. Not here: the output (`management/commands/follow.py`). The content of events is not read.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from apps.core.database import primaries
 from apps.core.interface.events import EventReceipt
 from apps.core.seam.server import commands
 
-# By the primary key, whose ids begin with the time (RFC 9562, section 5.7): older rows are not even looked at.
-FOUND = """
+# By the primary key, whose ids begin with the time (RFC 9562, section 5.7): older rows are not read.
+EMITTED = """
 SELECT event_id, consumer, type, aggregate_id, sequence, actor_id, request_id, substr(trace, 4, 32), occurred_at, delivered_at,
        attempts, leased_until, last_error
 FROM {table} WHERE id >= %s AND (request_id = %s OR substr(trace, 4, 32) = %s) ORDER BY occurred_at, id LIMIT %s
 """
 HANDLED = "SELECT id, created_at, answer FROM {table} WHERE id = ANY(%s)"
-MOST = 1_000
+MAX_STEPS = 1_000
 
 
 class Step(NamedTuple):
-    """One event for one consumer. `handled_at` and `effect` are the consumer's own record of it, where this process can read it."""
+    """One event for one consumer. `handled_at` and `effect` are the consumer's record, if this process can read it."""
 
     emitter: str
     event_id: UUID
@@ -50,15 +50,15 @@ class Step(NamedTuple):
 
 
 def steps(identity: str, since: datetime) -> list[Step]:
-    """What is known of a request id or a trace id (32 hexadecimal digits) since a time, in order of time."""
+    """The steps of a request id or a trace id (32 hexadecimal digits) since a time, in order of time."""
     oldest = UUID(int=int(since.timestamp() * 1000) << 80)
-    found = [step for service in topology.loaded() for step in _emitted(service, identity, oldest)]
-    handled = _handled(found)
-    return sorted((_with(step, handled) for step in found), key=lambda step: (step.occurred_at, step.consumer))
+    emitted = [step for service in topology.loaded() for step in _emitted(service, identity, oldest)]
+    handled = _handled(emitted)
+    return sorted((_with(step, handled) for step in emitted), key=lambda step: (step.occurred_at, step.consumer))
 
 
 def _emitted(service: str, identity: str, oldest: UUID) -> Iterator[Step]:
-    rows = _rows(service, FOUND.format(table=f"{service}_outbox"), [oldest, identity, identity.lower(), MOST])
+    rows = _rows(service, EMITTED.format(table=f"{service}_outbox"), [oldest, identity, identity.lower(), MAX_STEPS])
     return (Step(service, *row) for row in rows)
 
 
@@ -67,13 +67,13 @@ def _command_of(step: Step) -> UUID:
     return commands.id_of("receive", step.actor_id, str(step.event_id))
 
 
-def _handled(found: list[Step]) -> dict[tuple[str, UUID], tuple[datetime, str]]:
-    known: dict[tuple[str, UUID], tuple[datetime, str]] = {}
-    for consumer in {step.consumer for step in found} & set(topology.loaded()):
-        ids = [_command_of(step) for step in found if step.consumer == consumer]
+def _handled(steps: list[Step]) -> dict[tuple[str, UUID], tuple[datetime, str]]:
+    effects: dict[tuple[str, UUID], tuple[datetime, str]] = {}
+    for consumer in {step.consumer for step in steps} & set(topology.loaded()):
+        ids = [_command_of(step) for step in steps if step.consumer == consumer]
         for record_id, at, answer in _rows(consumer, HANDLED.format(table=f"{consumer}_command"), [ids]):
-            known[consumer, record_id] = (at, _effect(answer))
-    return known
+            effects[consumer, record_id] = (at, _effect(answer))
+    return effects
 
 
 def _effect(answer: Any) -> str:

@@ -1,1 +1,1 @@
-"""The answering end of the seam: the HTTP endpoint, the dispatcher, commands once by key, the tables of a service."""
+"""The answering end of the seam: the HTTP endpoint, the dispatcher, the command log, the tables of a service."""

@@ -1,4 +1,4 @@
-"""One command, one transaction, once per key (invariant 4, docs/invariants.md).
+"""Runs each command in one transaction, once per key (invariant 4, docs/invariants.md).
 
 Here: claiming a key, replaying its answer, storing answer and events in the transaction of their effect, repeating a
 command that the database ended. Not here: delivering events, or which side serves a call.
@@ -34,11 +34,11 @@ MAX_ATTEMPTS = 5
 
 
 class _Claimed(Exception):
-    """Another delivery holds the key and has committed."""
+    """Another delivery held the key and has committed."""
 
 
 class Rehydrate:
-    """How an answer that holds secrets is made again from what was stored. Set by `answers_from`."""
+    """Rebuilds an answer that holds secrets from its stored record. Set by `answers_from`."""
 
     def __init__(self, stored_type: Any, make: Callable[[Any], Any]) -> None:
         self.decode = msgspec.json.Decoder(stored_type).decode
@@ -46,7 +46,7 @@ class Rehydrate:
 
 
 def answers_from(stored_type: Any, make: Callable[[Any], Any]) -> Callable[[T], T]:
-    """Mark a service method whose stored record is not its answer: `make(record)` gives the answer, now and on replay."""
+    """Mark a method whose stored record is not its answer: `make(record)` gives the answer, at first and on replay."""
 
     def mark(method: T) -> T:
         method.rehydrate = Rehydrate(stored_type, make)  # type: ignore[attr-defined]  # read by `run_command` only
@@ -66,7 +66,7 @@ class CommandLog:
 
     @property
     def alias(self) -> str:
-        """The database that is the primary of the app's data; one and the same for the length of a command."""
+        """The primary of the app's data, the same for the length of a command."""
         return primaries.database_of(self.label)
 
     def find(self, record_id: uuid.UUID) -> tuple[bytes, bytes | None] | None:
@@ -127,12 +127,12 @@ class CommandLog:
 
     def _committed(self, sent: list[spans.Recording]) -> None:
         notifier.notify(self.label)
-        for span in sent:  # what was rolled back was never sent, and its span never ends
+        for span in sent:  # an event that was rolled back was never sent, and its span never ends
             span.end({})
 
 
 class Emitted:
-    """An event on its way into the outbox."""
+    """An event to be written to the outbox."""
 
     def __init__(self, event: Event, aggregate_id: uuid.UUID) -> None:
         self.id = new_id()
@@ -143,7 +143,7 @@ class Emitted:
 
 
 class Work:
-    """What a service holds between the claim and the commit."""
+    """The state of a command between the claim and the commit."""
 
     def __init__(self, command_log: CommandLog, operation: Operation, ctx: CallContext, digest: bytes) -> None:
         self._command_log = command_log
@@ -163,7 +163,7 @@ class Work:
         self.events.append(Emitted(event, aggregate_id))
 
     def finish(self, answer: T) -> T:
-        """Store what is to be answered, with the events, and give it back. The last thing a command does."""
+        """Store the answer with the events and return it. The last step of a command."""
         self.record = msgspec.json.encode(answer)
         self._command_log.store(self.record_id, self.record, self._ctx, self.events)
         return answer
@@ -220,16 +220,16 @@ def run_command(
     for attempt in range(1, MAX_ATTEMPTS + 1):
         with primaries.fixed(command_log.label) as primary:
             try:
-                if (known := command_log.find(key)) is not None:
-                    return _replay(operation, rehydrate, digest, *known)
+                if (stored := command_log.find(key)) is not None:
+                    return _replay(operation, rehydrate, digest, *stored)
                 answer = _attempt(command_log, operation, method, ctx, arguments, digest)
-                replicas.wrote(primary.alias, ctx.actor.id)
+                replicas.record_write(primary.alias, ctx.actor.id)
                 return answer
             except _Claimed:
                 continue
             except DatabaseError as error:
                 is_last = attempt == MAX_ATTEMPTS or ctx.remaining_ms() <= 0
-                if not retries.may_pass(error, command_log.label, primary, ctx, is_last=is_last):
+                if not retries.may_retry(error, command_log.label, primary, ctx, is_last=is_last):
                     raise
                 if is_last:
                     raise ServiceBusy from error

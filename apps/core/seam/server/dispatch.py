@@ -1,4 +1,4 @@
-"""A service's implementation in this process, bound to its database: what answers a call when it arrives."""
+"""Dispatches calls to a service's implementation in this process, bound to its database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_QUERIES = 3
 
 
 class Binding:
-    """Runs operations of one service here. In-process calls and the HTTP endpoint both come through `execute`."""
+    """Runs operations of one service in this process. In-process calls and the HTTP endpoint both use `execute`."""
 
     def __init__(self, key: ServiceKey[Any], implementation: Any, command_log: CommandLog | None) -> None:
         self.key = key
@@ -35,7 +35,7 @@ class Binding:
         }
 
     def execute(self, operation: Operation, ctx: CallContext, arguments: bytes | msgspec.Raw) -> Answer:
-        """Decode, run, encode. A refusal is an answer; anything else raised is a fault and propagates."""
+        """Decode, run, encode. A refusal is an answer; any other exception is a fault and propagates."""
         try:
             decoded = operation.decode_arguments(arguments)
             method = self._methods[operation.name]
@@ -50,7 +50,7 @@ class Binding:
     def _query(
         self, operation: Operation, method: Callable[..., Any], ctx: CallContext, arguments: dict[str, Any]
     ) -> Any:
-        """Run a query; one that the database ended is run again, as a whole."""
+        """Run a query; a query that the database ended is repeated as a whole."""
         if self.command_log is None:
             return method(ctx=ctx, **arguments)
         if operation.may_lag and settings.REPLICA_URLS:
@@ -59,8 +59,8 @@ class Binding:
                 try:
                     with primaries.fixed(self.command_log.label, primaries.Primary(replica, writable=False)):
                         return method(ctx=ctx, **arguments)
-                except DatabaseError:  # whatever is the matter with it, the primary answers
-                    replicas.left_out(replica)
+                except DatabaseError:  # for any error of the replica, the primary answers
+                    replicas.leave_out(replica)
                     retries.discard_broken(replica)
         for attempt in range(1, MAX_QUERIES + 1):
             with primaries.fixed(self.command_log.label) as primary:
@@ -68,13 +68,13 @@ class Binding:
                     return method(ctx=ctx, **arguments)
                 except DatabaseError as error:
                     is_last = attempt == MAX_QUERIES or ctx.remaining_ms() <= 0
-                    if not retries.may_pass(error, self.command_log.label, primary, ctx, is_last=is_last) or is_last:
+                    if not retries.may_retry(error, self.command_log.label, primary, ctx, is_last=is_last) or is_last:
                         raise
         raise errors.ServiceBusy
 
 
 @cache
 def local_binding(service: str) -> Binding:
-    """The service's implementation in this process, made once."""
+    """The binding of a service's implementation in this process, created once."""
     implementation = import_string(topology.entries()[service].implementation)()
     return Binding(topology.key_of(service), implementation, CommandLog(service, topology.consumers_of))

@@ -1,4 +1,5 @@
-"""The seam's HTTP endpoint: `POST /internal/seam/<service>/<method>`, a bare WSGI application ahead of Django's handler.
+"""The seam's HTTP endpoint: `POST /internal/seam/<service>/<method>`, a bare WSGI application ahead of Django's
+handler.
 
 It answers 200 with a result, a typed refusal with its status, or a fault (400, 401, 404, 500) without one.
 """
@@ -27,7 +28,8 @@ from apps.core.seam.server.dispatch import Binding
 MAX_BODY = 1024 * 1024
 StartResponse = Callable[..., Any]
 log = structlog.get_logger(__name__)
-# Services call each other directly. What came through a gateway or a proxy came from outside (RFC 7239, RFC 9110 section 7.6.3).
+# Services call each other directly; a call that passed a gateway or a proxy came from outside (RFC 7239, RFC 9110
+# section 7.6.3).
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 REASONS = {
     200: "OK",
@@ -58,8 +60,8 @@ class _Fault(Exception):
         self.reason = reason
 
 
-class _Known:
-    """What of a call is known to exist: a stranger's words make no labels."""
+class _Target:
+    """The service and method of a call once they are known to exist: unauthenticated input makes no metric labels."""
 
     __slots__ = ("method", "service")
 
@@ -73,9 +75,9 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
     """Answer one seam call (WSGI, PEP 3333)."""
     close_old_connections()
-    known = _Known()
+    target = _Target()
     try:
-        status, body = _answer(environ, known)
+        status, body = _answer(environ, target)
     except _Fault as fault:
         status, body = fault.status, msgspec.json.encode({"fault": fault.reason})
     except Exception:
@@ -83,13 +85,13 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
         status, body = 500, b'{"fault":"internal error"}'
     finally:
         close_old_connections()
-    _served(known.service, known.method, status).inc()
+    _served(target.service, target.method, status).inc()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     start_response(f"{status} {REASONS.get(status, 'Refused')}", headers)
     return [body]
 
 
-def _answer(environ: dict[str, Any], known: _Known) -> tuple[int, bytes]:
+def _answer(environ: dict[str, Any], target: _Target) -> tuple[int, bytes]:
     path = environ["PATH_INFO"]
     service, _, method = path.removeprefix(f"{PATH}/").partition("/")
     if any(name in environ for name in FORWARDED):
@@ -97,16 +99,16 @@ def _answer(environ: dict[str, Any], known: _Known) -> tuple[int, bytes]:
     if environ["REQUEST_METHOD"] != "POST":
         raise _Fault(405, "POST only")
     body = _read(environ)
-    # Authenticity first: a stranger learns nothing, not even which services are here.
+    # Authenticity first: an unauthenticated caller learns nothing, not even which services this process has.
     _authenticate(environ, service, path, body)
     if service not in settings.SEAM_SERVES:
         raise _Fault(404, "no such service here")
-    known.service = service
+    target.service = service
     binding = dispatch.local_binding(service)
     operation = binding.key.operations.get(method)
     if operation is None:
         raise _Fault(404, "no such operation")
-    known.method = method
+    target.method = method
     try:
         envelope = _decode_envelope(body)
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError) as error:
@@ -118,7 +120,7 @@ def _answer(environ: dict[str, Any], known: _Known) -> tuple[int, bytes]:
 def _executed(
     binding: Binding, operation: Operation, ctx: CallContext, arguments: msgspec.Raw, caller: str
 ) -> tuple[int, bytes]:
-    """Run it as the work of whoever began the chain of calls: log lines and spans made here are theirs."""
+    """Run the operation in the name of the request that began the chain of calls, which log lines and spans carry."""
     started = time.perf_counter()
     status, service, method = 500, operation.service, operation.name
     token = identity.begin(ctx.request_id, ctx.trace, ctx.actor.id)
@@ -140,7 +142,7 @@ def _executed(
 
 @cache
 def _served(service: str, method: str, status: int) -> Any:
-    """The counter of an operation and a status, of which there are few."""
+    """The counter of an operation and a status; cached, because there are few."""
     return seam_metrics.served.labels(service, method, status)
 
 

@@ -1,7 +1,7 @@
-"""Tells the pump that an outbox has something, soon after a commit and off the caller's path.
+"""Notifies the outbox relay of new events, soon after a commit and off the caller's path.
 
-Rings are collected for a moment and sent by one thread; a broker that is away loses only the hurry, because the clock
-(Celery beat) pumps as well.
+Notifications are collected for `COLLECT_SECONDS` and sent by one thread. While the broker is down, events are delivered
+later but not lost, because Celery beat starts the relay as well.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ log = structlog.get_logger(__name__)
 
 
 class Notifier:
-    """One per process; made again after a fork."""
+    """One per process; created anew after a fork."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._wake = threading.Event()
-        self._rung: set[str] = set()
+        self._pending: set[str] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def notify(self, label: str) -> None:
-        """Remember that this app's outbox has something."""
+        """Record that this app's outbox has new events."""
         with self._lock:
-            self._rung.add(label)
+            self._pending.add(label)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
                 self._thread.start()
         self._wake.set()
 
     def flush(self) -> None:
-        """Send what was rung and not yet sent."""
+        """Send the pending notifications."""
         with self._lock:
-            rung, self._rung = self._rung, set()
-        for label in rung:
+            labels, self._pending = self._pending, set()
+        for label in labels:
             _send(label)
 
     def _run(self) -> None:
@@ -56,7 +56,7 @@ def _send(label: str) -> None:
 
     try:
         current_app.send_task("core.pump", args=[label], queue=f"events.{label}", ignore_result=True, retry=False)
-    except Exception as error:  # noqa: BLE001 - a doorbell that does not ring must not fail the command that rang it
+    except Exception as error:  # noqa: BLE001 - a failed notification must not fail the command that caused it
         log.warning("doorbell_failed", app=label, error=str(error))
 
 
@@ -64,7 +64,7 @@ _notifier = Notifier()
 
 
 def notify(label: str) -> None:
-    """Ask for this app's outbox to be pumped."""
+    """Ask the relay to deliver this app's outbox."""
     global _notifier
     if _notifier._pid != os.getpid():
         _notifier = Notifier()

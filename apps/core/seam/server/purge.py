@@ -1,4 +1,4 @@
-"""Forgetting what is no longer needed, by the database's clock."""
+"""Deletes old commands and old delivered events, by the database's clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db import connections
 
 from apps.core.database.primaries import database_of
 
-# The newest event of an aggregate stays: the next one's sequence counts on from it.
+# The newest event of an aggregate stays, because the next one's sequence continues from it.
 DELIVERED = """
 DELETE FROM {outbox} AS old WHERE delivered_at < clock_timestamp() - interval '30 days' AND EXISTS (
     SELECT 1 FROM {outbox} AS newer WHERE newer.aggregate_id = old.aggregate_id AND newer.consumer = old.consumer
@@ -16,7 +16,7 @@ DELETE FROM {outbox} AS old WHERE delivered_at < clock_timestamp() - interval '3
 
 
 def purge(service: str) -> tuple[int, int]:
-    """Delete old commands and old delivered events of a service; how many of each."""
+    """Delete a service's old commands and old delivered events; returns the number of each."""
     with connections[database_of(service)].cursor() as cursor:
         cursor.execute(
             f"DELETE FROM {service}_command WHERE created_at < clock_timestamp() - make_interval(secs => %s)",

@@ -1,4 +1,4 @@
-"""Which database errors mean "try the whole thing again", by SQLSTATE (PostgreSQL manual, appendix A)."""
+"""Database errors after which a command or query is repeated as a whole, by SQLSTATE (PostgreSQL manual, appendix A)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from apps.core.database import primaries
 from apps.core.database.primaries import Primary
 from apps.core.interface.context import CallContext
 
-PASSING = frozenset(
+RETRYABLE = frozenset(
     {
         "40001",  # serialization_failure
         "40P01",  # deadlock_detected
@@ -31,34 +31,34 @@ def sqlstate(error: BaseException) -> str | None:
     return getattr(error.__cause__, "sqlstate", None)
 
 
-def is_passing(error: DatabaseError) -> bool:
-    """Whether the same command, repeated by its key, may succeed.
+def is_retryable(error: DatabaseError) -> bool:
+    """Whether the same command, repeated under its key, may succeed.
 
-    A connection that broke has no SQLSTATE; whether its commit went through is what the key is for.
+    A broken connection has no SQLSTATE; if its commit went through, the key makes the repetition replay the answer.
     """
     state = sqlstate(error)
     if state is None:
         return isinstance(error, OperationalError | InterfaceError)
-    return state in PASSING or state.startswith("08")
+    return state in RETRYABLE or state.startswith("08")
 
 
-def may_pass(error: DatabaseError, service: str, primary: Primary, ctx: CallContext, *, is_last: bool) -> bool:
-    """Whether a command or query that ended so may be repeated as a whole. It returns when that makes sense.
+def may_retry(error: DatabaseError, service: str, primary: Primary, ctx: CallContext, *, is_last: bool) -> bool:
+    """Whether a command or query that ended with this error may be repeated as a whole; returns when that makes sense.
 
-    Refused by the database in which its data were: they may be on their way to another, which is waited for. Refused by their primary
-    for the last time, it is a real error.
+    After `permission denied` the data may be in a relocation, whose end is waited for; on the last attempt it is a real
+    error.
     """
     if sqlstate(error) in primaries.REFUSALS:
         patience = max(ctx.remaining_ms(), 0) / 1000
-        return not is_last and primaries.look_again(service, primary, patience_seconds=patience)
-    if not is_passing(error):
+        return not is_last and primaries.refresh(service, primary, patience_seconds=patience)
+    if not is_retryable(error):
         return False
     discard_broken(primary.alias)
     return True
 
 
 def discard_broken(alias: str) -> None:
-    """Give up a connection that the server ended, so that the next statement opens another."""
+    """Close a connection that the server ended, so that the next statement opens another."""
     connection = connections[alias]
     if not connection.in_atomic_block:
         connection.close()

@@ -1,6 +1,6 @@
-"""The abstract tables that every bounded app has of its own: its commands and its outbox.
+"""The abstract models of the two tables that every bounded app has: its commands and its outbox.
 
-They move with the app, so they are declared here and made there.
+The tables move with the app, so they are declared here and created in each app.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Whether something that listens at a URL speaks the wire as `docs/wire.md` says it: the part that needs no data.
+"""Checks that a server at a URL follows the wire protocol of `docs/wire.md`, as far as that needs no data.
 
-Each operation is called with what every implementation has to refuse, whatever it is about.
+Each operation is called with requests that every implementation must refuse.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REACH_SECONDS = 2.0
 
 
 class Check(NamedTuple):
-    """One thing asked of one operation. `problem` is empty where it is as it has to be."""
+    """One check of one operation. `problem` is empty where it passed."""
 
     operation: str
     name: str
@@ -34,7 +34,7 @@ class Check(NamedTuple):
 
 
 def check(key: ServiceKey[Any], url: str, *, caller: str) -> Iterator[Check]:
-    """Every operation of a service. Raises: nothing; a side that does not answer is a problem."""
+    """Check every operation of a service. Raises nothing: a side that does not answer is a problem."""
     address = Address(url)
     for operation in key.operations.values():
         for name, problem in _of_operation(operation, address, caller):
@@ -42,7 +42,7 @@ def check(key: ServiceKey[Any], url: str, *, caller: str) -> Iterator[Check]:
 
 
 def reachable(key: ServiceKey[Any], url: str, *, caller: str) -> str:
-    """Why nothing can be checked at all; empty where it can: somebody is there, and takes what is sealed."""
+    """Why nothing can be checked; empty where the server answers and accepts our signature."""
     operation = next(iter(key.operations.values()))
     call = _Caller(operation, Address(url), caller)
     try:
@@ -90,12 +90,12 @@ def _of_operation(operation: Operation, address: Address, caller: str) -> Iterat
 
 
 def _arguments(operation: Operation) -> bytes:
-    """Arguments that fit, about nothing that exists. Raises: samples.NoSample."""
-    given = {}
+    """Well-formed arguments that refer to no existing object. Raises: samples.NoSample."""
+    arguments = {}
     for name, parameter in operation.parameters.items():
         if parameter.default is inspect.Parameter.empty:
-            given[name] = samples.sample(operation.hints[name])
-    return msgspec.json.encode(given)
+            arguments[name] = samples.sample(operation.hints[name])
+    return msgspec.json.encode(arguments)
 
 
 class _Caller:
@@ -105,12 +105,12 @@ class _Caller:
         self._caller = caller
 
     def body(self, arguments: bytes, **changes: Any) -> bytes:
-        """A call's body, with a context of the system, with changes."""
+        """A call's body with a system context, in which `changes` replace fields."""
         context = msgspec.to_builtins(to_wire(new_context(actor=SYSTEM), 5_000)) | changes
         return b'{"context":%b,"arguments":%b}' % (msgspec.json.encode(context), arguments)
 
     def ignores_unknown_fields(self, arguments: bytes) -> str:
-        """The problem, where what a newer caller adds changes the answer's kind."""
+        """The problem, where fields of a newer caller change the answer's status."""
         added = msgspec.json.encode(msgspec.json.decode(arguments) | {"from_the_future": {"x": 1}})
         try:
             plain, _ = self.send(self.body(arguments))
@@ -129,7 +129,7 @@ class _Caller:
         extra: str = "",
         timeout: float = TIMEOUT_SECONDS,
     ) -> tuple[int, bytes]:
-        """Send; `seal` is what is signed, the body itself unless it is given, nothing where it is None."""
+        """Send a body. `seal` is the content to sign: the body by default; None sends no signature."""
         lines = extra
         if seal is not None:
             at, signature = signing.seal(
@@ -146,7 +146,7 @@ class _Caller:
         return post(self._address, self._operation.path, lines, body, timeout)
 
     def expect(self, body: bytes, statuses: set[int], **how: Any) -> str:
-        """The problem, where the status is another one."""
+        """The problem, where the status is not an expected one."""
         try:
             status, _ = self.send(body, **how)
         except RemoteCallFailed as failure:
@@ -154,7 +154,7 @@ class _Caller:
         return "" if status in statuses else f"answered {status} instead of {' or '.join(map(str, sorted(statuses)))}"
 
     def refused(self, body: bytes, code: str) -> str:
-        """The problem, where this is not refused with a code and its category's status."""
+        """The problem, where the body is not refused with this code and its category's status."""
         try:
             status, answer = self.send(body)
             refusal = errors.from_wire(answer)

@@ -1,4 +1,4 @@
-"""A value that fits a type, for asking an operation something well-formed without knowing what it is about."""
+"""Builds a value that fits a type, to send an operation well-formed arguments without knowing its meaning."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ TEXTS = (
 
 
 class NoSample(Exception):
-    """No value was found that fits."""
+    """No fitting value was found."""
 
 
 def sample(annotation: Any) -> Any:
     """A JSON value that decodes as the type. Raises: NoSample."""
-    found = _of(inspect.type_info(annotation))
+    value = _of(inspect.type_info(annotation))
     try:
-        msgspec.json.decode(msgspec.json.encode(found), type=annotation)
+        msgspec.json.decode(msgspec.json.encode(value), type=annotation)
     except msgspec.ValidationError as error:
         raise NoSample(str(error)) from None
-    return found
+    return value
 
 
 def another(annotation: Any, value: Any) -> Any:
@@ -84,7 +84,7 @@ def _of(info: inspect.Type) -> Any:
         case inspect.NoneType():
             return None
         case inspect.UnionType(types=types):
-            return None if any(isinstance(one, inspect.NoneType) for one in types) else _of(types[0])
+            return None if any(isinstance(member, inspect.NoneType) for member in types) else _of(types[0])
         case inspect.StructType(fields=fields):
             return {field.encode_name: _of(field.type) for field in fields if field.required}
         case inspect.RawType() | inspect.AnyType():

@@ -1,4 +1,4 @@
-"""System checks at start-up: every implementation fits its Protocol, every shape can cross, every event has a handler."""
+"""System checks at start-up: implementations fit their Protocols, types can be encoded, every event has a handler."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from apps.core.seam.server import dispatch
 
 
 def check_services(**_: Any) -> list[CheckMessage]:
-    """Everything in the topology."""
-    found: list[CheckMessage] = []
+    """Check every service, address and error of the topology."""
+    messages: list[CheckMessage] = []
     for service in topology.loaded():
         entry = topology.entries()[service]
         implementation = dispatch.local_binding(service).implementation
@@ -30,14 +30,14 @@ def check_services(**_: Any) -> list[CheckMessage]:
             handled = {event.TYPE for event in implementation.handlers}
             if handled != set(entry.consumes):
                 faults.append(f"topology says it consumes {sorted(entry.consumes)}, it handles {sorted(handled)}")
-        found += [Error(f"{service}: {fault}", id="seam.E001") for fault in faults]
-    found += [Error(fault, id="seam.E003") for fault in address_faults()]
-    found += [Error(fault, id="seam.E002") for error in known_errors().values() for fault in error_faults(error)]
-    return found
+        messages += [Error(f"{service}: {fault}", id="seam.E001") for fault in faults]
+    messages += [Error(fault, id="seam.E003") for fault in address_faults()]
+    messages += [Error(fault, id="seam.E002") for error in known_errors().values() for fault in error_faults(error)]
+    return messages
 
 
 def address_faults() -> Iterator[str]:
-    """Addresses that nobody could be asked at, and names of services that there are not."""
+    """Malformed addresses in the settings, and settings that name unknown services."""
     for name, url in {
         **settings.SEAM_AWAY,
         **({"SEAM_HOME": settings.SEAM_HOME} if settings.SEAM_HOME else {}),
@@ -55,17 +55,21 @@ def address_faults() -> Iterator[str]:
 
 
 def error_faults(error: type[DomainError]) -> Iterator[str]:
-    """What keeps a refusal from surviving the wire, or from being put into words."""
+    """Why a refusal could not be sent over the wire, or its message not be formatted."""
     fields = fields_type(error)
     yield from shape_faults(fields, error.__name__)
-    places = {name.split(".")[0] for _, name, _, _ in Formatter().parse(error.message) if name}
-    missing = {place for place in places if place not in fields.__struct_fields__ and not hasattr(error, place)}
+    placeholders = {name.split(".")[0] for _, name, _, _ in Formatter().parse(error.message) if name}
+    missing = {
+        placeholder
+        for placeholder in placeholders
+        if placeholder not in fields.__struct_fields__ and not hasattr(error, placeholder)
+    }
     if missing:
         yield f"{error.__name__}: its message speaks of {sorted(missing)}, which it does not have"
 
 
 def interface_faults(key: ServiceKey[Any]) -> Iterator[str]:
-    """What keeps a Protocol from being called over a wire."""
+    """Why a Protocol could not be called over the wire."""
     for operation in key.operations.values():
         if not is_context(operation.first_hint):
             yield f"{operation.name}: the first argument is ctx: CallContext"
@@ -93,12 +97,12 @@ def implementation_faults(service: str, implementation: Any) -> Iterator[str]:
 
 def _signature_faults(operation: Operation, method: Any) -> Iterator[str]:
     declared = inspect.signature(operation.function).parameters
-    given = inspect.signature(method).parameters
-    if list(declared) != list(given):
-        yield f"{operation.name} takes {list(given)}, its Protocol {list(declared)}"
+    actual = inspect.signature(method).parameters
+    if list(declared) != list(actual):
+        yield f"{operation.name} takes {list(actual)}, its Protocol {list(declared)}"
         return
     for name, parameter in declared.items():
-        if (parameter.kind, parameter.default) != (given[name].kind, given[name].default):
+        if (parameter.kind, parameter.default) != (actual[name].kind, actual[name].default):
             yield f"{operation.name}: {name} differs in kind or default"
     if get_type_hints(method, include_extras=True) != get_type_hints(operation.function, include_extras=True):
         yield f"{operation.name}: its types differ from its Protocol's"

@@ -1,4 +1,4 @@
-"""For tests: bindings over fakes, which pass the same contract tests as the real services, and a transport that delivers twice."""
+"""For tests: bindings over fakes, which pass the real services' contract tests, and a transport that delivers twice."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from apps.core.seam.server.dispatch import Binding
 
 
 class FakeBinding(Binding):
-    """A fake behind the seam: the codec's round trip and the command keys are real, the command_log is a dictionary."""
+    """A fake behind the seam: the codec and the command keys are real, the command log is a dictionary."""
 
     def __init__(self, key: ServiceKey[Any], fake: Any) -> None:
         super().__init__(key, fake, None)
         self._answers: dict[object, tuple[bytes, bytes]] = {}
 
     def execute(self, operation: Operation, ctx: CallContext, arguments: bytes | msgspec.Raw) -> Answer:
-        """Replay a known key, else run and remember."""
+        """Replay a known key, else run and store the answer."""
         if operation.kind is Kind.QUERY:
             return super().execute(operation, ctx, arguments)
         try:
-            given = operation.encode_arguments(operation.decode_arguments(arguments))
-            known = self._answers.get(record_id(operation, ctx))
-            if known is not None and known[0] != given:
+            encoded = operation.encode_arguments(operation.decode_arguments(arguments))
+            previous = self._answers.get(record_id(operation, ctx))
+            if previous is not None and previous[0] != encoded:
                 raise CommandKeyReused
         except DomainError as refusal:
             return Answer(errors.to_wire(refusal), refusal)
-        if known is not None:
-            return Answer(known[1])
+        if previous is not None:
+            return Answer(previous[1])
         answer = super().execute(operation, ctx, arguments)
         if answer.refusal is None:
-            self._answers[record_id(operation, ctx)] = (given, answer.body)
+            self._answers[record_id(operation, ctx)] = (encoded, answer.body)
         return answer
 
 
@@ -49,9 +49,9 @@ def transport_to(key: ServiceKey[Any], fake: Any) -> InProcess:
 
 
 class Twice:
-    """Delivers every command twice and gives the second answer; a contract test double for lost acknowledgements.
+    """Delivers every command twice and returns the second answer; a test double for lost acknowledgements.
 
-    Fields that the interface says vary may differ.
+    Fields that the interface declares as varying may differ.
 
     Raises: AssertionError when the answers differ.
     """
