@@ -1,4 +1,4 @@
-"""Waffle's flags, edited here and answered from a snapshot in every process."""
+"""The admin of Waffle's flags, which every process reads from a snapshot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from apps.core.flags import history
 from apps.core.flags.models import Flag
 
 
-def _forget(*models: Any) -> None:
+def _unregister(*models: Any) -> None:
     for model in models:
         try:
             admin.site.unregister(model)
@@ -31,13 +31,14 @@ def _forget(*models: Any) -> None:
             continue
 
 
-# Waffle registers its own pages; its switches and samples have no tables here, and its flag page asks for columns that ours has not.
-_forget(get_waffle_flag_model(), Switch, Sample)
+# Waffle registers its own pages; its switches and samples have no tables here, and its flag page uses columns that ours
+# lacks.
+_unregister(get_waffle_flag_model(), Switch, Sample)
 
 
 @admin.register(Flag)
 class FlagAdmin(ModelAdmin):
-    """Effective in every process within a second. Every change is recorded with who made it."""
+    """A change takes effect in every process within a second, and is recorded with its author."""
 
     list_display = ("name", "everyone", "percent", "modified", "note")
     search_fields = ("name", "note")
@@ -45,37 +46,37 @@ class FlagAdmin(ModelAdmin):
     readonly_fields = ("created", "modified", "changes")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """A flag keeps its name: people's sides are hashed with it."""
+        """The name of a flag is fixed, because the hash of a person's side includes it."""
         return ("name", *self.readonly_fields) if obj else self.readonly_fields
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        """Short boxes for what is short."""
-        found = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name in {"actors", "note"} and found is not None:
-            found.widget.attrs["rows"] = 3
-        return found
+        """Short boxes for short texts."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name in {"actors", "note"} and field is not None:
+            field.widget.attrs["rows"] = 3
+        return field
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Record who."""
+        """Record the author."""
         with _recorded_as(request):
             answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
         return answer
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Record who, for actions on several."""
+        """Record the author, for actions on several flags."""
         with _recorded_as(request):
             answer: HttpResponse = super().changelist_view(request, *args, **kwargs)
         return answer
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Record who."""
+        """Record the author."""
         with _recorded_as(request):
             answer: HttpResponse = super().delete_view(request, *args, **kwargs)
         return answer
 
     @admin.display(description=_("History"))
     def changes(self, obj: Flag) -> SafeString:
-        """The latest changes: when, who, what from what to what, why."""
+        """The latest changes: time, author, old and new values, reason."""
         rows = format_html_join(
             "",
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",

@@ -1,4 +1,4 @@
-"""Application configurations of the kernel, and of waffle as we use it."""
+"""Application configurations of the kernel, and of waffle without its signals."""
 
 from django.apps import AppConfig
 from django.core.checks import register
@@ -26,7 +26,7 @@ class CoreConfig(AppConfig):
 
 
 class WaffleConfig(BaseWaffleConfig):
-    """Waffle connects signals that want a flag model with users and groups; ours has neither."""
+    """Waffle connects signals that need a flag model with users and groups; ours has neither."""
 
     def ready(self) -> None:
         """Connect nothing."""

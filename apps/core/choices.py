@@ -1,4 +1,4 @@
-"""A model field's choices from an enumeration: the code is stored, its label is shown, in the reader's language."""
+"""Builds a model field's choices from an enumeration: the code is stored, its label shown in the reader's language."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from django.utils.translation import gettext_lazy
 
 
 def named(kinds: type[enum.StrEnum]) -> list[tuple[str, Any]]:
-    """The choices of an enumeration, in its order; a member without a label is shown by its code in words."""
+    """The choices of an enumeration, in its order; a member without a label is shown by its code, with spaces."""
     return [(kind.value, gettext_lazy(getattr(kind, "label", "") or kind.value.replace("_", " "))) for kind in kinds]

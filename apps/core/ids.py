@@ -1,4 +1,4 @@
-"""Identifiers: UUID version 7 (RFC 9562, section 5.7), so that new rows land side by side in an index."""
+"""Identifiers: UUID version 7 (RFC 9562, section 5.7), so that new rows are adjacent in an index."""
 
 import secrets
 import threading
@@ -10,7 +10,7 @@ _last = 0
 
 
 def new_id() -> uuid.UUID:
-    """A UUIDv7, rising within this process: milliseconds and their 4096ths, then 62 random bits (section 6.2, method 3)."""
+    """A UUIDv7, increasing within this process: milliseconds, their 4096ths, 62 random bits (section 6.2, method 3)."""
     global _last
     nanoseconds = time.time_ns()
     moment = nanoseconds // 1_000_000 << 12 | nanoseconds % 1_000_000 * 4096 // 1_000_000

@@ -1,4 +1,4 @@
-"""Where Django looks for core's models; they stand beside the code that answers by them."""
+"""Imports core's models for Django; they are defined beside the code that uses them."""
 
 from apps.core.flags.models import Flag, FlagChange
 

@@ -1,4 +1,4 @@
-"""Celery's entry points into the kernel: pumping outboxes, periodic jobs, purging old commands and delivered events."""
+"""Celery's entry points into the kernel: the outbox relay, periodic jobs, and the purge of old commands and events."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ log = structlog.get_logger(__name__)
 
 @shared_task(name="core.pump")
 def relay_one(service: str) -> None:
-    """The doorbell: one service's outbox."""
+    """Deliver one service's outbox, after a notification."""
     deliver_due(service)
 
 
 @shared_task(name="core.pump_all")
 def relay_all() -> None:
-    """The clock: every outbox."""
+    """Deliver every outbox, by the schedule."""
     for service in topology.loaded():
         try:
             deliver_due(service)
-        except DatabaseError as error:  # one service's database is away; the others' events go on
+        except DatabaseError as error:  # one service's database is down; the other services' events continue
             log.warning("outbox_not_pumped", app=service, error=str(error))
 
 
 @shared_task(name="core.periodic")
 def periodic(service: str, operation: str, seconds: int) -> None:
-    """A periodic job as a command keyed by name and time slot: two schedulers do no harm."""
+    """Run a periodic job as a command keyed by name and time slot, so that two schedulers do no harm."""
     slot = int(time.time()) // seconds
     with spans.job(f"{service}.{operation}"):
         ctx = system_context(f"{service}.{operation}", command_key=f"{operation}:{slot}", timeout_ms=60_000)
@@ -46,6 +46,6 @@ def periodic(service: str, operation: str, seconds: int) -> None:
 
 @shared_task(name="core.purge")
 def purge() -> None:
-    """Forget commands after 72 hours and delivered events after 30 days."""
+    """Delete commands after 72 hours and delivered events after 30 days."""
     for service in topology.loaded():
         purge_tables.purge(service)

@@ -1,6 +1,6 @@
-"""The form of the one table from service key to implementation, and how it is loaded: a table, which runs nothing.
+"""The type and the loading of the topology, the one table from service key to implementation.
 
-The table itself is `landcontracts/topology.py`, named by the setting `SEAM_TOPOLOGY`: core knows no app.
+The table itself is `landcontracts/topology.py`, named by the setting `SEAM_TOPOLOGY`, because core knows no app.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from apps.core.interface.stored_objects import StoredObjects
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table. `consumes` are the names of the events that the service handles.
 
-    `also` are the labels of other Django apps whose tables move with the service, `tables` how the names of all its tables begin;
-    by default with the service's own. `objects` is a `StoredObjects`, where its rows name objects in a bucket.
+    `also` are the labels of other Django apps whose tables are relocated with the service, `tables` the prefixes of all
+    its table names, by default the service's own. `objects` names a `StoredObjects`, where its rows name objects in a
+    bucket.
     """
 
     key: str
@@ -58,26 +59,26 @@ def consumers_of(event_type: str) -> tuple[str, ...]:
 
 @cache
 def _consumers() -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {}
+    consumers: dict[str, list[str]] = {}
     for service, entry in entries().items():
         for event_type in entry.consumes:
-            found.setdefault(event_type, []).append(service)
-    return {event_type: tuple(services) for event_type, services in found.items()}
+            consumers.setdefault(event_type, []).append(service)
+    return {event_type: tuple(services) for event_type, services in consumers.items()}
 
 
 @cache
 def owners() -> dict[str, str]:
-    """Which service's data the models of a Django app are, by the app's label. What is in none stays where the flags are."""
+    """The service that owns an app's models, by the app's label. Other apps' models stay in the shared database."""
     return {label: service for service, entry in entries().items() for label in (service, *entry.also)}
 
 
 def table_names(service: str) -> tuple[str, ...]:
-    """How the names of a service's tables begin."""
+    """The prefixes of a service's table names."""
     return entries()[service].tables or (f"{service}_",)
 
 
 def objects_of(service: str) -> StoredObjects | None:
-    """What a service keeps in a bucket, if anything."""
-    named = entries()[service].objects
-    found: StoredObjects | None = import_string(named) if named else None
-    return found
+    """The description of a service's objects in a bucket, if it has any."""
+    path = entries()[service].objects
+    objects: StoredObjects | None = import_string(path) if path else None
+    return objects

@@ -80,8 +80,8 @@ def test_calls_that_the_seam_refuses_are_counted_without_a_strangers_words():
 def test_a_fault_of_ours_is_counted_with_its_method(monkeypatch: pytest.MonkeyPatch):
     before = counted("seam_served_total", service="documents", method="get", status="500")
 
-    def breaks(environ: object, known: endpoint._Known) -> None:
-        known.service, known.method = "documents", "get"
+    def breaks(environ: object, target: endpoint._Target) -> None:
+        target.service, target.method = "documents", "get"
         raise ZeroDivisionError
 
     monkeypatch.setattr(endpoint, "_answer", breaks)

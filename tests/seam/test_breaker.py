@@ -28,7 +28,7 @@ def test_five_failures_in_a_row_open_the_breaker_and_one_caller_tries_after_a_pa
     breaker = opened(Breaker("t"))
     assert breaker.is_open
     assert breaker.admits() is Admission.NONE
-    clock.now += breakers.FIRST_PAUSE
+    clock.now += breakers.FIRST_PAUSE_SECONDS
     assert breaker.admits() is Admission.TRIAL
     assert breaker.admits() is Admission.NONE  # only one at a time
     breaker.succeeded()
@@ -53,15 +53,15 @@ def test_calls_that_were_under_way_when_it_opened_do_not_lengthen_the_pause(cloc
     breaker = opened(Breaker("t"))
     for _ in range(8):
         breaker.failed(was=Admission.CALL)
-    clock.now += breakers.FIRST_PAUSE
+    clock.now += breakers.FIRST_PAUSE_SECONDS
     assert breaker.admits() is Admission.TRIAL
 
 
 def test_a_trial_that_never_ends_does_not_keep_the_breaker_open_for_ever(clock: Clock):
     breaker = opened(Breaker("t"))
-    clock.now += breakers.FIRST_PAUSE
+    clock.now += breakers.FIRST_PAUSE_SECONDS
     assert breaker.admits() is Admission.TRIAL  # and its thread dies
-    clock.now += breakers.FIRST_PAUSE
+    clock.now += breakers.FIRST_PAUSE_SECONDS
     assert breaker.admits() is Admission.TRIAL
 
 

@@ -157,11 +157,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.connection = pool.getconn()
         self.autocommit = True
         self._taken = self._asked = time.monotonic()
-        slot: _ThreadConnection = _thread.__dict__.setdefault(f"kept_{self.alias}", _ThreadConnection())
+        slot: _ThreadConnection = _thread.__dict__.setdefault(f"connection_{self.alias}", _ThreadConnection())
         slot.connection, slot.pool = self.connection, pool
 
     def _close(self) -> None:
-        _thread.__dict__.get(f"kept_{self.alias}", _ThreadConnection()).connection = None
+        _thread.__dict__.get(f"connection_{self.alias}", _ThreadConnection()).connection = None
         super()._close()  # type: ignore[misc]  # Django has it and its stubs have not
 
     def close_if_unusable_or_obsolete(self) -> None:

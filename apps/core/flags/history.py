@@ -1,4 +1,4 @@
-"""Who turned which flag, when, and from what: the database's own record of every change, put into words."""
+"""The history of flags in words, from the database's own record of every change: who, when, from what to what."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = {field.name: field.verbose_name for field in Flag._meta.fields}
 
 
 class Change(NamedTuple):
-    """One change. `fields` are (name, from, to). `who` is empty where nobody said so: a change by SQL."""
+    """One change. `fields` are (name, from, to). `who` is empty where no author was recorded: a change by SQL."""
 
     flag: str
     at: datetime
@@ -27,28 +27,28 @@ class Change(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What changed, in one line."""
+        """The changed fields, in one line."""
         return "; ".join(f"{name}: {before} → {after}" for name, before, after in self.fields)
 
 
 def of_flag(name: str, limit: int = 50) -> list[Change]:
     """The changes of one flag, newest first."""
     events = FlagChange.objects.select_related("pgh_context").filter(name=name).order_by("pgh_id")
-    found = list(_told(list(events)))
-    return found[::-1][:limit]
+    changes = list(_changes(list(events)))
+    return changes[::-1][:limit]
 
 
-def _told(events: list[Any]) -> Iterator[Change]:
+def _changes(events: list[Any]) -> Iterator[Change]:
     before: Any = None
     for event in events:
-        said: dict[str, Any] = event.pgh_context.metadata if event.pgh_context else {}
+        metadata: dict[str, Any] = event.pgh_context.metadata if event.pgh_context else {}
         yield Change(
             flag=event.name,
             at=event.pgh_created_at,
             kind=event.pgh_label,
-            who=str(said.get("who", "")),
-            where=str(said.get("where", "")),
-            reason=str(said.get("reason", "")),
+            who=str(metadata.get("who", "")),
+            where=str(metadata.get("where", "")),
+            reason=str(metadata.get("reason", "")),
             fields=tuple(_differences(before, event)),
         )
         before = event if event.pgh_label != "delete" else None

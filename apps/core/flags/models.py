@@ -13,7 +13,7 @@ from apps.core.flags import snapshot
 class Flag(AbstractBaseFlag):
     """A feature flag. Superusers, staff and languages are not special: each would skew a canary.
 
-    Every change is recorded by a trigger of the database, whoever makes it and however, with what it was before.
+    A trigger of the database records every change, with any author and by any means, together with the old values.
     """
 
     percent = models.DecimalField(
@@ -41,11 +41,11 @@ class Flag(AbstractBaseFlag):
         return str(self.name)
 
     def is_active_for_user(self, user: object) -> bool | None:
-        """Waffle's question, answered by our rules from the process's snapshot."""
+        """Waffle's check of a user, by this platform's rules and from the process's snapshot."""
         return snapshot.is_on(self.name, str(getattr(user, "pk", "")))
 
     def is_active(self, request: object, read_only: bool = False) -> bool | None:
-        """Waffle's question about a request, answered without cookies."""
+        """Waffle's check of a request, without cookies."""
         return self.is_active_for_user(getattr(request, "user", None))
 
 
@@ -59,7 +59,7 @@ class FlagChange(
         obj_field=pghistory.ObjForeignKey(related_name="+", related_query_name="+"),
     )
 ):
-    """A flag after one change, written by a trigger; `pgh_context` tells who said that they made it."""
+    """A flag after one change, written by a trigger; `pgh_context` names the author, where one was recorded."""
 
     class Meta:
         verbose_name = _("change of a flag")

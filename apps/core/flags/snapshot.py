@@ -1,7 +1,7 @@
-"""All flags as one value in memory. Waffle's admin writes; every process answers from here, without a query.
+"""All flags as one value in memory. Waffle's admin writes; every process answers from its snapshot, without a query.
 
-Reloaded (one query, 0.4 ms) when older than a quarter of a second and no transaction is open. When the store is away the last
-one is kept.
+Reloaded (one query, 0.4 ms) when older than a quarter of a second and no transaction is open. While the database is
+down the last snapshot stays in use.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ log = structlog.get_logger(__name__)
 
 
 class FlagState(NamedTuple):
-    """One flag. `everyone` is absolute when it is not None; `percent` is of actors, 0 to 100."""
+    """One flag. `everyone` decides alone when it is not None; `percent` is the share of actors, 0 to 100."""
 
     everyone: bool | None
     percent: float
     actors: frozenset[str]
 
     def covers(self, name: str, actor: str) -> bool:
-        """Whether the flag is on for an actor: absolute switch, then list, then a sticky share by hash."""
+        """Whether the flag is on for an actor: by `everyone`, then the list, then a sticky share by hash."""
         if self.everyone is not None:
             return self.everyone
         if actor in self.actors:
@@ -39,9 +39,10 @@ class FlagState(NamedTuple):
 
 
 def bucket(name: str, actor: str) -> int:
-    """0 to 9,999, the same for ever. The actor comes first: with the flag first CRC-32 correlates two flags' shares.
+    """The actor's bucket, 0 to 9,999, which never changes. With the flag first, CRC-32 would correlate two flags'
+    shares.
 
-    Nobody in particular is in the last bucket: all strangers together are not a share of people.
+    Anonymous callers are in the last bucket, because all of them together are not a share of people.
     """
     return zlib.crc32(f"{actor}:{name}".encode()) % BUCKETS if actor else BUCKETS - 1
 
@@ -61,7 +62,7 @@ def is_on(name: str, actor: str) -> bool:
 
 def current() -> dict[str, FlagState]:
     """The flags as last loaded, reloaded first when they are old."""
-    # Before the first load everybody waits for it: no flag would mean off for all.
+    # Before the first load all threads wait for it: without flags, every flag would be off.
     if time.monotonic_ns() - _loaded_at > MAX_AGE_NS and _loading.acquire(blocking=not _loaded_at):
         try:
             if time.monotonic_ns() - _loaded_at > MAX_AGE_NS:
@@ -90,17 +91,17 @@ def _reload() -> None:
 
 
 def partly_remote() -> frozenset[str]:
-    """The services of which a share of people is sent elsewhere, as last loaded: their calls are observed."""
+    """The services that a share of people reaches remotely, as last loaded: their calls are observed."""
     return _partly_remote
 
 
 def may_be_on(name: str) -> bool:
-    """Whether a flag is on for somebody, as last loaded: nothing is asked, so it answers while the store is away."""
+    """Whether a flag may be on for any actor, as last loaded; no query, so it answers while the database is down."""
     state = _flags.get(name, OFF)
     return bool(state.everyone) or (state.everyone is None and (state.percent > 0 or bool(state.actors)))
 
 
 def forget() -> None:
-    """Load again at the next question; for this process only."""
+    """Reload the flags at the next use, in this process only."""
     global _loaded_at
     _loaded_at = 0

@@ -1,4 +1,4 @@
-"""What every process of the platform depends on, as `/readyz` asks for it: on connections of its own, so that a pool that is busy or stuck says nothing false."""
+"""The dependencies that `/readyz` probes, on separate connections, so that a busy pool gives no false result."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from apps.core.rest.keys import keyring
 from apps.core.seam.signing import MAX_AGE_MS
 from apps.core.seam.verify import conformance
 
-# Seals are refused when two clocks are further apart than their age; each may be off by half of that.
+# A signature is refused when two clocks differ by more than its maximum age; each clock may be off by half of that.
 MAX_SKEW_MS = MAX_AGE_MS // 2
-# Between the two commits of a cutover nobody may read.
+# Between the two commits of a cutover no database grants reads.
 WAITS_SECONDS = (0.1, 0.3)
 GRANTED = "SELECT coalesce(has_table_privilege(to_regclass(%s)::oid, 'SELECT'), false)"
 
@@ -38,35 +38,35 @@ class Pending(Exception):
 
 
 class ClockSkew(Exception):
-    """This clock and the database's are too far apart for seals to be accepted."""
+    """This clock and the database's are too far apart for signatures to be accepted."""
 
 
 class SealsRefused(Exception):
-    """Home is there and takes none of our seals: a clock or a secret is wrong."""
+    """The other side answers but refuses our signatures: a clock or a secret is wrong."""
 
 
 class Unreachable(Exception):
-    """Nobody is there who speaks the seam."""
+    """No seam endpoint answers at the address."""
 
 
 class NoKey(Exception):
-    """No key by which tokens could be checked."""
+    """No key to verify tokens with."""
 
 
 class NotInRecovery(Exception):
-    """A replica that follows nobody."""
+    """A replica that follows no primary."""
 
 
 class NotExported(Exception):
-    """The collector did not take the last spans."""
+    """The collector did not accept the last batch of spans."""
 
 
 def _databases() -> Iterator[Dependency]:
-    """The shared one, and each in which data of a service that runs here are at home."""
-    apart = [service for service, home in primaries.known().items() if home.alias != primaries.SHARED]
-    here = tuple(service for service in topology.loaded() if service not in apart)
-    yield Dependency("database", partial(_shared, here))
-    for service in apart:
+    """The shared database, and each other one that is the primary of a service answered by this process."""
+    relocated = [service for service, primary in primaries.known().items() if primary.alias != primaries.SHARED]
+    in_shared = tuple(service for service in topology.loaded() if service not in relocated)
+    yield Dependency("database", partial(_shared, in_shared))
+    for service in relocated:
         if service in settings.SEAM_SERVES:
             yield Dependency(f"database.{service}", partial(_granted, service, (service, primaries.SHARED)))
 
@@ -74,14 +74,14 @@ def _databases() -> Iterator[Dependency]:
 def _shared(services: tuple[str, ...]) -> None:
     with primaries.connect(primaries.SHARED) as connection:
         missing = [service for service in services if not _may_read(connection, service)]
-    for service in missing:  # nobody has asked for it here since it moved
+    for service in missing:  # relocated since this process last used its data
         if not primaries.is_movable(service):
             raise NotGranted
         _granted(service, (service, primaries.SHARED))
 
 
 def _granted(service: str, aliases: tuple[str, ...]) -> None:
-    """Some database lets this process read a service's tables: the one that it thinks of, or another since a moment ago."""
+    """Check that a database lets this process read a service's tables; retried, because a cutover may be under way."""
     for wait_seconds in (*WAITS_SECONDS, None):
         for alias in aliases:
             with primaries.connect(alias) as connection:
@@ -105,7 +105,7 @@ _complete: set[str] = set()
 
 
 def _applied() -> None:
-    """Nothing of this build is pending. Once that is so it stays so: neither the build nor what was applied is taken back."""
+    """Check that no migration of this build is pending. A complete database is not checked again: it stays complete."""
     known = primaries.known()
     wanted: dict[str, set[tuple[str, str]]] = {}
     for label, name in _of_this_build():
@@ -119,9 +119,9 @@ def _applied() -> None:
         except psycopg.errors.UndefinedTable:
             raise Pending from None
         except psycopg.OperationalError:
-            continue  # away: that is told by its own name
+            continue  # down: its own dependency reports that
         except psycopg.errors.InsufficientPrivilege:
-            rows = list(wanted[alias])  # a lifted-out service has its own tables alone; whoever migrates there knows
+            rows = list(wanted[alias])  # a lifted-out service may read its own tables alone; the owner migrates
         if wanted[alias] - set(rows):
             raise Pending
         _complete.add(alias)
@@ -138,12 +138,12 @@ def _clock() -> Iterator[Dependency]:
 
 
 def _skew() -> Details:
-    """Against the shared database, which every process asks: two that agree with it agree with each other."""
+    """The skew in ms against the shared database's clock: processes that agree with it agree with each other."""
     with primaries.connect(primaries.SHARED) as connection:
-        asked = time.time()
+        asked_at = time.time()
         row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
-        answered = time.time()
-    skew_ms = round(((asked + answered) / 2 - (row[0] if row else 0)) * 1000)
+        answered_at = time.time()
+    skew_ms = round(((asked_at + answered_at) / 2 - (row[0] if row else 0)) * 1000)
     if abs(skew_ms) > MAX_SKEW_MS:
         raise ClockSkew
     return {"skew_ms": skew_ms}
@@ -166,20 +166,20 @@ def _keys() -> Iterator[Dependency]:
 
 
 def _checks_tokens() -> None:
-    """Access tokens can be checked here: there is a public key."""
+    """Check that there is a public key to verify access tokens with."""
     if not keyring.public:
         raise NoKey
 
 
 def _home() -> Iterator[Dependency]:
-    """For a lifted-out service: home is there and takes our seals."""
+    """For a lifted-out service: the monolith answers and accepts our signatures."""
     if settings.SEAM_HOME:
         other = next(name for name in topology.entries() if name != settings.SERVICE)
         yield Dependency("home", partial(_answers, other, settings.SEAM_HOME))
 
 
 def _services() -> Iterator[Dependency]:
-    """Lifted-out services to which flags send people. Without one home answers, or a part of the platform is missing: the rest is served."""
+    """Lifted-out services in use; optional, as without one the local side answers, or only that service is missing."""
     for service, url in settings.SEAM_AWAY.items():
         if service in settings.SEAM_OWN_DATA or snapshot.may_be_on(f"{service}_remote"):
             yield Dependency(f"service.{service}", partial(_answers, service, url), optional=True)
@@ -192,9 +192,9 @@ def _answers(service: str, url: str) -> None:
 
 
 def _replicas() -> Iterator[Dependency]:
-    for home, urls in settings.REPLICA_URLS.items():
+    for primary, urls in settings.REPLICA_URLS.items():
         for number in range(len(urls)):
-            alias = f"{home}_replica_{number}"
+            alias = f"{primary}_replica_{number}"
             yield Dependency(f"replica.{alias}", partial(_follows, alias), optional=True)
 
 
@@ -216,7 +216,7 @@ def _exported() -> None:
 
 
 def register() -> None:
-    """Core's own families. Storage, mail and signing are registered by the apps that know them."""
+    """Register core's own families. Apps register storage, mail and signing."""
     for name, family in (
         ("database", _databases),
         ("migrations", _migrations),

@@ -1,6 +1,6 @@
-"""Asking many dependencies at once, each for a bounded time: one that hangs holds nobody up and piles nothing up.
+"""Probes many dependencies at once, each for a bounded time: a hanging one delays no other and accumulates no threads.
 
-Here: threads and deadlines. Not here: what is asked (`dependencies.py`).
+Here: threads and deadlines. Not here: the checks (`dependencies.py`).
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 DEADLINE_SECONDS = 1.5
-# Within which a probe connects, so that it fails by its own word before the deadline.
+# A probe connects within this time, so that it fails with its own error before the deadline.
 CONNECT_SECONDS = 1.0
-# A question that nobody has answered for so long is left alone and asked anew; so many of one dependency are left hanging.
+# A probe unanswered for this long is abandoned and started anew; at most MAX_HANGING of one dependency are left
+# hanging.
 ABANDONED_SECONDS = 10.0
 MAX_HANGING = 3
 Details = dict[str, Any]
 
 
 class Dependency(NamedTuple):
-    """Something that this process needs, or, if `optional`, can do without for a while.
+    """A dependency of this process, which can do without an `optional` one for a while.
 
-    `ask` returns what there is to tell besides, and raises whatever is the matter; only the kind of that is told.
+    `ask` returns further details and raises any error; only the error's type is reported.
     """
 
     name: str
@@ -32,15 +33,15 @@ class Dependency(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What was found out: `ready` is false when something that is not optional does not answer, `degraded` when anything does not."""
+    """The result: `ready` is false when a required dependency does not answer, `degraded` true when any does not."""
 
     ready: bool
     degraded: bool
     checks: dict[str, Details]
 
 
-class _Question:
-    """One question to one dependency, on a thread of its own that ends with the process."""
+class _Probe:
+    """One probe of one dependency, on a daemon thread of its own."""
 
     def __init__(self, dependency: Dependency) -> None:
         self.began = time.monotonic()
@@ -53,32 +54,32 @@ class _Question:
         error, details = "", None
         try:
             details = self._ask()
-        except Exception as problem:  # noqa: BLE001 - whatever it is, the dependency is not ready
+        except Exception as problem:  # noqa: BLE001 - after any error the dependency is not ready
             error = type(problem).__name__
         ms = round((time.monotonic() - self.began) * 1000, 1)
         self.answer = {"ok": not error, "error": error, "ms": ms, **(details or {})}
         self.answered.set()
 
 
-_asked: dict[tuple[int, str], list[_Question]] = {}
+_pending: dict[tuple[int, str], list[_Probe]] = {}
 _lock = threading.Lock()
 
 
 def report(dependencies: Iterable[Dependency], *, seconds: float = DEADLINE_SECONDS) -> Report:
-    """Ask all at once and wait no longer than `seconds` for all of them together."""
+    """Probe all at once and wait no longer than `seconds` for all of them together."""
     deadline = time.monotonic() + seconds
-    questions = [(dependency, _question(dependency)) for dependency in dependencies]
+    probes = [(dependency, _probe_of(dependency)) for dependency in dependencies]
     checks: dict[str, Details] = {}
-    for dependency, question in questions:
-        if question.answered.wait(max(deadline - time.monotonic(), 0)):
-            found = question.answer
+    for dependency, probe in probes:
+        if probe.answered.wait(max(deadline - time.monotonic(), 0)):
+            outcome = probe.answer
         else:
-            found = {
+            outcome = {
                 "ok": False,
                 "error": "TimeoutError",
-                "ms": round((time.monotonic() - question.began) * 1000, 1),
+                "ms": round((time.monotonic() - probe.began) * 1000, 1),
             }
-        checks[dependency.name] = {**found, "optional": dependency.optional}
+        checks[dependency.name] = {**outcome, "optional": dependency.optional}
     return Report(
         ready=all(check["ok"] or check["optional"] for check in checks.values()),
         degraded=not all(check["ok"] for check in checks.values()),
@@ -86,15 +87,15 @@ def report(dependencies: Iterable[Dependency], *, seconds: float = DEADLINE_SECO
     )
 
 
-def _question(dependency: Dependency) -> _Question:
-    """The question under way where there is one: many who ask at once are one question."""
+def _probe_of(dependency: Dependency) -> _Probe:
+    """The probe under way where there is one: simultaneous requests share it."""
     key = (os.getpid(), dependency.name)
     with _lock:
-        open_questions = [question for question in _asked.get(key, []) if not question.answered.is_set()]
-        newest = open_questions[-1] if open_questions else None
+        open_probes = [probe for probe in _pending.get(key, []) if not probe.answered.is_set()]
+        newest = open_probes[-1] if open_probes else None
         is_hanging = newest is not None and time.monotonic() - newest.began > ABANDONED_SECONDS
-        if newest is None or (is_hanging and len(open_questions) < MAX_HANGING):
-            newest = _Question(dependency)
-            open_questions.append(newest)
-        _asked[key] = open_questions
+        if newest is None or (is_hanging and len(open_probes) < MAX_HANGING):
+            newest = _Probe(dependency)
+            open_probes.append(newest)
+        _pending[key] = open_probes
         return newest

@@ -1,4 +1,4 @@
-"""The families of dependencies that this process knows how to probe: core's own, and those that apps register when they are ready."""
+"""Registry of the families of dependencies that this process can probe: core's own, and those that apps register."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ _families: dict[str, Family] = {}
 
 
 def register(name: str, family: Family) -> None:
-    """From now on `/readyz` probes this family where READY_CHECKS names it; one of the same name is replaced."""
+    """Probe this family at `/readyz` where READY_CHECKS names it; replaces a family of the same name."""
     _families[name] = family
 
 
 def dependencies() -> list[Dependency]:
-    """Every dependency of this process, in the order of READY_CHECKS. Raises: ImproperlyConfigured for a family that no app registers."""
+    """Every dependency of this process, in the order of READY_CHECKS.
+
+    Raises: ImproperlyConfigured for a family that no app registers.
+    """
     unknown = [name for name in settings.READY_CHECKS if name not in _families]
     if unknown:
         raise ImproperlyConfigured(f"READY_CHECKS names what no installed app registers: {', '.join(unknown)}")

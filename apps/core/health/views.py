@@ -21,15 +21,20 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Each dependency, asked now, within two seconds: 200 when all that are needed answer, else 503. What does not is named."""
-    found = probes.report(registry.dependencies())
-    status = "ready" if found.ready else "not ready"
-    body = {"status": status, "degraded": found.degraded, "service": settings.SEAM_PROCESS_NAME, "checks": found.checks}
-    return HttpResponse(msgspec.json.encode(body), status=200 if found.ready else 503, content_type="application/json")
+    """Probe each dependency within two seconds: 200 when all required ones answer, else 503. Failures are named."""
+    report = probes.report(registry.dependencies())
+    status = "ready" if report.ready else "not ready"
+    body = {
+        "status": status,
+        "degraded": report.degraded,
+        "service": settings.SEAM_PROCESS_NAME,
+        "checks": report.checks,
+    }
+    return HttpResponse(msgspec.json.encode(body), status=200 if report.ready else 503, content_type="application/json")
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus metrics of this process, or of all when PROMETHEUS_MULTIPROC_DIR is set; then what is asked for."""
+    """The metrics of this process, or of all when PROMETHEUS_MULTIPROC_DIR is set, and those of the collectors."""
     seam_metrics.flush()
     with multiprocess.settled():
         exported: HttpResponse = ExportToDjangoView(request)
@@ -44,7 +49,7 @@ def key_set(request: HttpRequest) -> HttpResponse:
 
 
 def root(request: HttpRequest) -> HttpResponse:
-    """The API's front door: its documentation."""
+    """Redirects the API's root to its documentation."""
     return HttpResponsePermanentRedirect("/api/v1/docs")
 
 

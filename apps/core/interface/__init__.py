@@ -1,1 +1,1 @@
-"""What an app's `interface.py` may import: shapes, errors, contexts, operations, events. No Django."""
+"""The modules that an app's `interface.py` may import: types, errors, contexts, operations, events. No Django."""

@@ -1,4 +1,4 @@
-"""Who calls, on whose behalf, how long it may take: the first argument of every operation."""
+"""The call context, first argument of every operation: the actor, the identity, the route and the time left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_TIMEOUT_MS = 5_000
 PATIENT_TIMEOUT_MS = 60_000
 
 
-NOBODY = UUID(int=0)
+NO_PERSON = UUID(int=0)
 
 
 class Actor(Dto):
@@ -31,7 +31,7 @@ class Actor(Dto):
     @property
     def person(self) -> UUID:
         """The person's id for look-ups; where there is no person, an id that no row has."""
-        return self.id or NOBODY
+        return self.id or NO_PERSON
 
     def has(self, *roles: str) -> bool:
         """Whether the actor holds one of the roles."""
@@ -43,11 +43,12 @@ STRANGER = Actor()
 
 
 class CallContext(Dto):
-    """Travels with every call. `expires_at` is this process's monotonic clock; only milliseconds left go on the wire.
+    """The context of a call. `expires_at` is in nanoseconds of this process's monotonic clock; the wire has the time
+    left.
 
-    `away` lists the services that this call chain reaches away from home, decided once at the edge. `shadow` lists those whose
-    other side is asked as well, and `unit` is what the route was decided by; both stay in the process that decided, because there
-    the sides are compared.
+    `away` lists the services that this call chain reaches remotely, decided once at the edge. `shadow` lists those
+    whose other side gets the queries as well, and `unit` is the key of the route's decision; both stay in the process
+    that decided, because it compares the sides.
     """
 
     actor: Actor
@@ -72,7 +73,7 @@ class CallContext(Dto):
         return msgspec.structs.replace(self, command_key=key)
 
     def renewed(self, *, timeout_ms: int) -> CallContext:
-        """The same call with time of its own, after an edge has waited for its client."""
+        """The same call with a new time limit, after an edge has waited for its client."""
         return msgspec.structs.replace(self, expires_at=time.monotonic_ns() + timeout_ms * 1_000_000)
 
     def inside(self, trace: str) -> CallContext:
@@ -101,7 +102,8 @@ def new_trace() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
-# Identities only have to be unique: 128 random bits of the process and a count cost a tenth of fresh random bytes a call.
+# Identities only have to be unique: 128 random bits of the process and a count cost a tenth of fresh random bytes a
+# call.
 _process = secrets.token_hex(16)
 _counter = itertools.count(1)
 
@@ -126,10 +128,10 @@ def new_context(
     shadow: tuple[str, ...] = (),
     unit: str = "",
 ) -> CallContext:
-    """A context made at an edge: a web request, a task, a command. A command key is made up where none is given.
+    """A context created at an edge: a web request, a task, a command. A missing command key is generated.
 
-    Without a trace it belongs to that of the work under way. One that is made up is nobody's span, so where traces are recorded
-    it is not chosen for that.
+    Without a trace the context continues that of the work under way. A generated trace has no span, so it is not
+    sampled where traces are recorded.
     """
     count = next(_counter)
     trace = (
@@ -164,7 +166,7 @@ def to_wire(ctx: CallContext, remaining_ms: int) -> WireContext:
 
 
 def from_wire(wire: WireContext) -> CallContext:
-    """The context as the called side holds it."""
+    """The context on the called side."""
     return CallContext(
         actor=wire.actor,
         request_id=wire.request_id,

@@ -1,7 +1,7 @@
-"""The one shape in which data crosses the seam: frozen, keyword-only structs of plain types.
+"""The form of all data that crosses the seam: frozen, keyword-only structs of plain types.
 
-Here: the base class, the field types every interface shares, and the inspection that refuses a shape which could
-not travel. Not here: any app's own DTO.
+Here: the base class, the field types shared by all interfaces, and the check that refuses types which cannot be
+encoded. Not here: any app's own DTO.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Instant = Annotated[datetime, Meta(tz=True)]
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class _DtoMeta(msgspec.StructMeta):
-    """Makes `frozen` and `kw_only` the default: msgspec inherits the first and not the second."""
+    """Makes `frozen` and `kw_only` the default; msgspec inherits only the first."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> Any:
         return super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **config})

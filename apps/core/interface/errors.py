@@ -1,7 +1,7 @@
-"""What a service refuses with, and what the seam itself fails with.
+"""Refusals of services, and failures of the seam itself.
 
-A refusal is a `DomainError` subclass with a stable code, typed fields and a category; it travels by code and is raised
-again as the same class on the caller's side. One table turns a category into an HTTP status.
+A refusal is a `DomainError` subclass with a stable code, typed fields and a category; it is sent by its code and raised
+again as the same class on the caller's side. One table maps a category to an HTTP status.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _fields_of: dict[type[DomainError], type[msgspec.Struct]] = {}
 class DomainError(Exception):
     """A refusal that means the same wherever the service runs.
 
-    Subclass with `code` and `category`, annotate the fields, and give `message`: English, with `{field}` places,
+    Subclass with `code` and `category`, annotate the fields, and set `message`: English, with `{field}` placeholders,
     marked by `gettext_noop`.
 
     Raises: TypeError from the constructor when the fields given are not the fields declared.
@@ -65,9 +65,9 @@ class DomainError(Exception):
         super().__init_subclass__(**kwargs)
         if not code:
             return
-        known = _by_code.get(code)
-        if known is not None and known.__qualname__ != cls.__qualname__:
-            raise TypeError(f"{code} already belongs to {known.__qualname__}")
+        registered = _by_code.get(code)
+        if registered is not None and registered.__qualname__ != cls.__qualname__:
+            raise TypeError(f"{code} already belongs to {registered.__qualname__}")
         cls.code = code
         cls.category = category or cls.category
         _by_code[code] = cls
@@ -82,14 +82,14 @@ class DomainError(Exception):
         return self.message.format(**self.words())
 
     def words(self) -> dict[str, Any]:
-        """What the message's places may name: the fields, and the properties that put them into words."""
+        """The values of the message's placeholders: the fields, and the properties that put them into words."""
         kind = type(self)
         properties = [name for name in dir(kind) if isinstance(getattr(kind, name), property)]
         return {name: getattr(self, name) for name in (*properties, *self.fields.__struct_fields__)}
 
 
 def fields_type(cls: type[DomainError]) -> type[msgspec.Struct]:
-    """The struct of an error's declared fields: its constructor check, its codec and its OpenAPI schema."""
+    """The struct of an error's declared fields, used by its constructor, its codec and its OpenAPI schema."""
     if cls not in _fields_of:
         _fields_of[cls] = _declared_fields(cls)
     return _fields_of[cls]
@@ -169,7 +169,7 @@ class Forbidden(DomainError, code="forbidden", category=Category.FORBIDDEN):
 
 
 class SeamError(Exception):
-    """A fault of the machinery or of its use, not a refusal: never part of an interface."""
+    """A fault of the seam or of its use, not a refusal: never part of an interface."""
 
 
 class SeamCallInTransaction(SeamError):
@@ -181,18 +181,18 @@ class CommandNotFinished(SeamError):
 
 
 class FailureKind(enum.StrEnum):
-    """How a remote call failed, for metrics and for whoever reads them."""
+    """How a remote call failed; a metric label."""
 
     UNREACHABLE = "unreachable"  # no connection
     TIMEOUT = "timeout"  # no whole answer in time
     BROKEN = "broken"  # the answer ended early or is no answer
-    FAULT = "fault"  # an HTTP error without a typed refusal: the process is there and something in it is wrong
-    FULL = "full"  # too many calls under way here; nothing was sent
+    FAULT = "fault"  # an HTTP error without a typed refusal: the process runs and something in it is wrong
+    FULL = "full"  # too many calls under way in this process; nothing was sent
     OPEN = "open"  # the circuit breaker is open; nothing was sent
 
 
 class RemoteCallFailed(SeamError):
-    """No complete, parsed answer came back. `may_have_executed` is False only when nothing was sent."""
+    """No complete, parsed answer arrived. `may_have_executed` is False only when nothing was sent."""
 
     def __init__(self, reason: str, *, may_have_executed: bool, kind: FailureKind = FailureKind.BROKEN) -> None:
         super().__init__(reason)

@@ -1,6 +1,7 @@
-"""Facts that one app tells the others. An event is a DTO with a name; its envelope is what is delivered.
+"""Events: facts that one app publishes to others. An event is a DTO with a name; its envelope is delivered.
 
-Here: shapes and the registry by name. Not here: writing (`commands.py`) or delivering (`pump.py`).
+Here: the types and the handlers by name. Not here: writing (`seam/server/commands.py`) or delivering
+(`seam/events/relay.py`).
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ class EventReceipt(Dto):
 
 
 class EventConsumer(Protocol):
-    """The operation that every service with handlers offers to the pumps of the others."""
+    """The operation that every service with handlers offers to the relays of the others."""
 
     @command
     def receive(self, *, ctx: CallContext, event: EventEnvelope) -> EventReceipt:
         """Handle an event once. Its id is the command key, so a second delivery replays the receipt.
 
-        Whatever it is refused with, by this service or by one that it asks, the event is brought again later.
+        After any refusal, by this service or by one that it calls, the event is delivered again later.
         """
 
 
@@ -58,15 +59,16 @@ Handlers = Mapping[type[Event], Handler]
 
 
 class ReceivesEvents:
-    """Mixin of an implementation: finds the handler by the event's name."""
+    """Mixin of an implementation, which finds the handler by the event's name."""
 
     handlers: ClassVar[Handlers] = {}
 
     def receive(self, *, ctx: CallContext, event: EventEnvelope) -> EventReceipt:
-        """Decode the payload and hand it to its handler.
+        """Decode the payload and pass it to its handler.
 
-        Raises: LookupError or msgspec.ValidationError for an event that this build does not know: a fault and not a refusal, so
-        that a newer build at home is asked; otherwise it stays undelivered and is seen in the admin.
+        Raises: LookupError or msgspec.ValidationError for an event that this build does not know. That is a fault and
+        not a refusal, so that a newer local build is called; otherwise the event stays undelivered and visible in the
+        admin.
         """
         for event_type, handler in self.handlers.items():
             if event.type == event_type.TYPE:

@@ -1,7 +1,7 @@
-"""What a service is: a Protocol whose methods are marked `query` or `command`, and the key that names it.
+"""The definition of a service: a Protocol whose methods are marked `query` or `command`, and the key that names it.
 
-Everything else (client, endpoint, OpenAPI, checks) is derived from the `Operation`s that `describe` reads off the
-Protocol.
+Everything else (client, endpoint, OpenAPI, checks) is derived from the `Operation`s that `ServiceKey.operations` reads
+from the Protocol.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Params = ParamSpec("Params")
 Result = TypeVar("Result")
 PATH = "/internal/seam"
 _MARK = "__seam_operation__"
-# One attempt on one side. A query takes milliseconds; a side that needs a second is as good as gone. A command may first have to
-# wait for a delivery that hangs, which the database ends after two seconds.
+# For one attempt on one side. A query takes milliseconds; a side that needs a second counts as down. A command may
+# first have to wait for a hanging delivery, which the database ends after two seconds.
 QUERY_TIMEOUT_MS = 1_000
 COMMAND_TIMEOUT_MS = 2_500
 
@@ -36,12 +36,12 @@ class Kind(enum.StrEnum):
 
 
 class Mark(NamedTuple):
-    """What `@query` and `@command` say about a method beside its signature.
+    """The properties that `@query` and `@command` add to a method's signature.
 
-    `timeout_ms` bounds one attempt on one side. `varies` names fields of the answer that differ honestly between two askings
-    (a URL signed with the time), `any_order` the lists whose order means nothing; "" is the answer itself.
-    `may_lag` queries decide nothing: a replica may answer them. `refused` tells of a command's answer whether it is a refusal,
-    where one is an answer because something was kept of it.
+    `timeout_ms` bounds one attempt on one side. `varies` names fields of the answer that legitimately differ between
+    two calls (a URL signed with the time), `any_order` the lists without a meaningful order; "" is the answer itself.
+    `may_lag` queries decide nothing: a replica may answer them. `refused` decides whether a command's answer is a
+    refusal, where a refusal is an answer because the command stored something.
     """
 
     kind: Kind
@@ -69,7 +69,7 @@ def query(
 ) -> Any:
     """Mark a Protocol method that only reads.
 
-    `may_lag`: a person may be answered from a replica, with what others have written a moment ago perhaps missing.
+    `may_lag`: a replica may answer, so the most recent writes of other people may be missing.
     """
     return _marked(method, Mark(Kind.QUERY, timeout_ms, varies, any_order, may_lag))
 
@@ -148,7 +148,7 @@ class Operation:
         return msgspec.json.Decoder(self.result_type).decode
 
     def is_refusal(self, result: Any) -> bool:
-        """Whether an answer says that what was asked was not done."""
+        """Whether an answer reports that the command was refused."""
         return self._refused is not None and self._refused(result)
 
     def encode_arguments(self, arguments: dict[str, Any]) -> bytes:
@@ -162,12 +162,13 @@ class Operation:
             raise TypeError(f"{self.service}.{self.name}: {error}") from None
 
     def digest_material(self, arguments: dict[str, Any]) -> bytes:
-        """What says whether two calls ask the same: the arguments that are not their defaults.
+        """The bytes that are equal for equal calls: the arguments that differ from their defaults.
 
-        A build that knows one argument more gives the same for the same call, so that either may finish what the other began.
+        A build with one more argument gives the same bytes for the same call, so either may finish what the other
+        began.
         """
-        given = {name: value for name, value in arguments.items() if value != self.parameters[name].default}
-        return msgspec.json.encode(given, order="sorted")
+        explicit = {name: value for name, value in arguments.items() if value != self.parameters[name].default}
+        return msgspec.json.encode(explicit, order="sorted")
 
     def decode_arguments(self, body: bytes | msgspec.Raw) -> dict[str, Any]:
         """JSON to keyword arguments.
@@ -194,12 +195,12 @@ class ServiceKey(Generic[P]):
     @cached_property
     def operations(self) -> dict[str, Operation]:
         """The marked methods of the Protocol, by name."""
-        found: dict[str, Operation] = {}
+        operations: dict[str, Operation] = {}
         for name, function in inspect.getmembers(self.protocol, inspect.isfunction):
             mark = getattr(function, _MARK, None)
             if mark is not None:
-                found[name] = Operation(self.name, name, mark, function)
-        return found
+                operations[name] = Operation(self.name, name, mark, function)
+        return operations
 
     def __repr__(self) -> str:
         return f"ServiceKey({self.name!r})"

@@ -1,6 +1,7 @@
-"""What a service keeps outside of its tables: objects in a bucket that its rows name, each by its digest.
+"""Describes the data that a service keeps outside its tables: objects in a bucket that its rows name by digest.
 
-A service that keeps some says so in the topology (`Entry.objects`); a backup copies what its rows name, and knows nothing else of it.
+A service with such objects declares them in the topology (`Entry.objects`); a backup copies the objects that its rows
+name.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from typing import NamedTuple
 
 
 class StoredObjects(NamedTuple):
-    """`storage` is the alias in STORAGES. `query` gives a row (key, sha256 in hex, size in bytes, media type) for each object.
+    """`storage` is the alias in STORAGES. `query` gives a row (key, sha256 in hex, size in bytes, media type) per
+    object.
 
-    Objects are put before the row that names them is committed, never change, and stay as long as their row does.
+    An object is stored before the row that names it is committed, never changes, and stays as long as its row.
     """
 
     storage: str

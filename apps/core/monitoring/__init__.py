@@ -1,1 +1,1 @@
-"""What is measured of the processes and asked of the databases, and how it is given to Prometheus."""
+"""Metrics of the processes, the databases and the broker, and their exposition to Prometheus."""

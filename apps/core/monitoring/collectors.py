@@ -1,4 +1,4 @@
-"""What the kernel asks for at a scrape."""
+"""Registers the kernel's collectors, which are read at each scrape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from apps.core.observability import scrape_registry
 
 
 def register() -> None:
-    """A source for each server that may be away by itself."""
+    """Register a source for each server that may be down by itself."""
     for alias in (SHARED, *settings.SERVICE_DATABASE_URLS):
         scrape_registry.register(OutboxCollector(alias), f"outbox_{alias}")
     for server, alias in servers().items():

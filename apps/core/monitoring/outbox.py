@@ -1,4 +1,4 @@
-"""Events that wait, asked of the outboxes themselves: true whichever pumps run, and where none does."""
+"""Undelivered events, read from the outboxes themselves, so that the figures are right even while no relay runs."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class OutboxCollector:
 
 
 def _primary(service: str) -> str | None:
-    """Where a service's data are, as far as is known or seen at one look: while a cutover is under way they are nowhere."""
+    """The alias of a service's primary, as known or read in one attempt; None during a cutover."""
     if not primaries.is_movable(service):
         return primaries.SHARED
     if service not in primaries.known():
         primaries.refresh(service, None, patience_seconds=0)
-    found = primaries.known().get(service)
-    return None if found is None else found.alias
+    primary = primaries.known().get(service)
+    return None if primary is None else primary.alias

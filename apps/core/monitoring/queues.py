@@ -1,4 +1,4 @@
-"""How much waits in Celery's queues, asked of the broker."""
+"""The lengths of Celery's queues, read from the broker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 0.4
 
 
 class QueueCollector:
-    """The queues that this process's work goes through. A queue is a list in Redis under its name (kombu's Redis transport)."""
+    """The queues of this process's work. A queue is a list in Redis under its name (kombu's Redis transport)."""
 
     def __init__(self) -> None:
         self._client = redis.Redis.from_url(
@@ -27,10 +27,10 @@ class QueueCollector:
         names = [f"events.{service}" for service in topology.loaded()]
         if not settings.SERVICE:
             names.append(CLOCK)
-        with self._client.pipeline(transaction=False) as asking:
+        with self._client.pipeline(transaction=False) as commands:
             for name in names:
-                asking.llen(name)
-            lengths = asking.execute()
+                commands.llen(name)
+            lengths = commands.execute()
         family = GaugeMetricFamily("celery_queue_length", "Messages that wait in a queue", labels=["queue"])
         for name, length in zip(names, lengths, strict=True):
             family.add_metric([name], length)

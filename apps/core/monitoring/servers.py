@@ -1,7 +1,7 @@
-"""What PostgreSQL servers say of replication: who follows whom and how far behind, and what slots make them keep.
+"""PostgreSQL's replication statistics: followers and their lag, subscriptions, and the log that slots retain.
 
-Asked as the role that leads moves, which may look at everybody's statistics; so only where CONTROL_URLS is set. Sources: PostgreSQL
-manual, 27.2.4 pg_stat_replication, 27.2.8 pg_stat_subscription, 53.19 pg_replication_slots.
+Read as the control role, which may see the statistics of all roles; so only where CONTROL_URLS is set. Sources:
+PostgreSQL manual, 27.2.4 pg_stat_replication, 27.2.8 pg_stat_subscription, 53.19 pg_replication_slots.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from apps.core.postgres.connections import Connection
 
 TIMEOUT_MS = 400
 STATUSES = ("reserved", "extended", "unreserved", "lost")
-# A lag is null where nothing was sent of late; whoever has replayed all that was sent is then not behind.
+# A lag is null where nothing was sent of late; a follower that has replayed all that was sent is then not behind.
 FOLLOWERS = """
 SELECT r.application_name, CASE WHEN s.slot_type = 'logical' THEN 'logical' ELSE 'physical' END,
        extract(epoch FROM coalesce(r.write_lag, done.lag)), extract(epoch FROM coalesce(r.flush_lag, done.lag)),
@@ -44,16 +44,16 @@ LEFT JOIN pg_stat_subscription_stats e ON e.subid = s.oid
 
 
 def servers() -> dict[str, str]:
-    """The alias of one database of each server, by its host and port."""
-    found: dict[str, str] = {}
+    """The alias of one database of each server, by `host:port`."""
+    aliases: dict[str, str] = {}
     for alias, url in settings.CONTROL_URLS.items():
         parts = conninfo_to_dict(url)
-        found.setdefault(f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}", alias)
-    return found
+        aliases.setdefault(f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}", alias)
+    return aliases
 
 
 class ServerCollector:
-    """One server, over a connection that is kept."""
+    """The statistics of one server, over a persistent connection."""
 
     def __init__(self, server: str, alias: str) -> None:
         self._server = server
@@ -73,7 +73,7 @@ class ServerCollector:
             raise
 
     def close(self) -> None:
-        """Let go of the server."""
+        """Close the connection."""
         if self._connection is not None:
             with contextlib.suppress(psycopg.Error):
                 self._connection.close()
@@ -102,9 +102,11 @@ class ServerCollector:
 
     def _slots(self) -> Iterator[Metric]:
         labels = ["server", "slot", "database"]
-        active = GaugeMetricFamily("postgres_slot_active", "Whether somebody reads a slot", labels=labels)
-        kept = GaugeMetricFamily("postgres_slot_retained_bytes", "Log that a slot makes its server keep", labels=labels)
-        safe = GaugeMetricFamily(
+        active = GaugeMetricFamily("postgres_slot_active", "Whether a slot has a reader", labels=labels)
+        retained_bytes = GaugeMetricFamily(
+            "postgres_slot_retained_bytes", "Log that a slot makes its server keep", labels=labels
+        )
+        safe_bytes = GaugeMetricFamily(
             "postgres_slot_safe_bytes",
             "Log that may be written before a slot may be lost; absent where nothing bounds it",
             labels=labels,
@@ -114,19 +116,19 @@ class ServerCollector:
             named = [self._server, slot, database]
             active.add_metric(named, is_active)
             if retained is not None:
-                kept.add_metric(named, float(retained))
+                retained_bytes.add_metric(named, float(retained))
             if left is not None:
-                safe.add_metric(named, float(left))
-            for one in STATUSES:
-                status.add_metric([*named, one], one == state)
-        yield from (active, kept, safe, status)
+                safe_bytes.add_metric(named, float(left))
+            for name in STATUSES:
+                status.add_metric([*named, name], name == state)
+        yield from (active, retained_bytes, safe_bytes, status)
 
     def _subscriptions(self) -> Iterator[Metric]:
         labels = ["server", "subscription"]
         enabled = GaugeMetricFamily("postgres_subscription_enabled", "Whether a subscription is on", labels=labels)
         silent = GaugeMetricFamily(
             "postgres_subscription_silent_seconds",
-            "Time since a subscription last heard of its publisher; absent while nobody applies",
+            "Time since a subscription last heard of its publisher; absent while no worker applies",
             labels=labels,
         )
         errors = CounterMetricFamily("postgres_subscription_errors", "Changes that could not be applied", labels=labels)

@@ -1,4 +1,4 @@
-"""Where the flags send people."""
+"""The shares of people that the flags route to lifted-out services."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ KINDS = ("remote", "shadow")
 
 
 class ShareCollector:
-    """The flags of every service, as this process follows them."""
+    """The flags of every service, as in this process's snapshot."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """`seam_route_percent{service,kind}`: 100 where a flag is on for everybody; people who are listed are not counted."""
+        """`seam_route_percent{service,kind}`: 100 where a flag is on for everyone; listed people are not counted."""
         family = GaugeMetricFamily(
             "seam_route_percent",
             "Share of people whose calls go to the lifted-out process (remote) or are asked of both sides (shadow)",

@@ -1,7 +1,7 @@
-"""A Celery worker's metrics: its tasks, and a port of its own to be scraped at (WORKER_METRICS), so that a dead worker is seen.
+"""A Celery worker's task metrics, on a port of its own (WORKER_METRICS), so that a scrape shows a dead worker.
 
-A pool of threads is meant (`-P threads`), as everywhere here: a pool of processes would count in each for itself. Without a port a
-worker shares its web server's directory (`processes.py`), as `manage.py serve` has it.
+The worker must use threads (`-P threads`), because each process of a pool would count separately. Without a port a
+worker shares its web server's directory (`observability/multiprocess.py`), as under `manage.py serve`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ tasks = Counter("celery_tasks_total", "Tasks that ended, by how", ("task", "stat
 task_seconds = Histogram("celery_task_seconds", "Time that a task took", ("task",), buckets=BUCKETS)
 succeeded = Gauge(
     "celery_task_succeeded_timestamp_seconds",
-    "When a task last ended well; the clock rings core.pump_all each second",
+    "When a task last ended well; the clock starts core.pump_all each second",
     ("task",),
     multiprocess_mode="livemax",
 )
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 def connect() -> None:
-    """Measure from now on; nothing happens in a process that is no worker."""
+    """Measure from now on; in a process that is no worker this has no effect."""
     signals.task_prerun.connect(_begins)
     signals.task_postrun.connect(_ended)
     signals.worker_ready.connect(_is_ready)
@@ -55,5 +55,5 @@ def _is_ready(**_: Any) -> None:
     host, _, port = settings.WORKER_METRICS.rpartition(":")
     try:
         start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1")
-    except (OSError, ValueError) as error:  # events are delivered all the same; whoever scrapes sees nobody there
+    except (OSError, ValueError) as error:  # events are delivered all the same; a scrape shows the target as down
         log.error("worker_not_measured", address=settings.WORKER_METRICS, error=str(error))

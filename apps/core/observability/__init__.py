@@ -1,1 +1,1 @@
-"""Knowing what goes on: who a log line is about, what it may not say, and spans of a trace that crosses processes."""
+"""The identity in log lines, the masking of personal data, metrics of several processes, and spans across processes."""

@@ -1,7 +1,7 @@
-"""Whom and what this thread works for, as every log line says it: request, trace, span, actor.
+"""The identity of the work under way, for every log line: request, trace, span, actor.
 
-One context variable holds one small dictionary, so that beginning and ending cost half a microsecond and nothing outlives the
-request that it belongs to. An actor is an opaque id, never a name or an address.
+One context variable holds one small dictionary, so that beginning and ending cost half a microsecond and nothing
+outlives its request. An actor is an opaque id, never a name or an address.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from uuid import UUID
 
 
 class Identity:
-    """`fields` go into every log line; `trace` is the traceparent that new work begins from."""
+    """`fields` go into every log line; `trace` is the traceparent of new work."""
 
     __slots__ = ("fields", "trace")
 
@@ -28,9 +28,9 @@ _current: ContextVar[Identity | None] = ContextVar("identity", default=None)
 def begin(
     request_id: str, trace: str, actor: UUID | None = None, *, span_id: str = "", **more: str
 ) -> Token[Identity | None]:
-    """From now on this thread works for a request. Give the answer to `end`, whatever happens.
+    """Begin this thread's work for a request. Pass the returned token to `end` in a `finally`.
 
-    `trace` is a W3C traceparent; one that is not well-formed is not shown.
+    `trace` is a W3C traceparent; a malformed one is not shown.
     """
     fields = {"request_id": request_id, **more}
     if len(trace) == 55:
@@ -43,7 +43,7 @@ def begin(
 
 
 def end(token: Token[Identity | None]) -> None:
-    """The work is done; the thread is whoever's it was before."""
+    """End the work; the thread's former identity is restored."""
     _current.reset(token)
 
 
@@ -58,26 +58,26 @@ def working_for(request_id: str, trace: str, actor: UUID | None = None, **more: 
 
 
 def within(trace: str) -> Token[Identity | None]:
-    """The same work, inside a span of its trace."""
-    known = _current.get()
-    fields = {} if known is None else known.fields
+    """Continue the same work inside a span of its trace."""
+    current = _current.get()
+    fields = {} if current is None else current.fields
     return _current.set(Identity({**fields, "trace_id": trace[3:35], "span_id": trace[36:52]}, trace))
 
 
 def note_actor(actor: UUID | None) -> None:
-    """Who it is was found out."""
-    known = _current.get()
-    if known is not None and actor is not None:
-        known.fields["actor"] = str(actor)
+    """Add the actor, once it is known."""
+    current = _current.get()
+    if current is not None and actor is not None:
+        current.fields["actor"] = str(actor)
 
 
 def fields() -> dict[str, str]:
-    """What a log line says of the work under way; empty for none."""
-    known = _current.get()
-    return {} if known is None else known.fields
+    """The log fields of the work under way; empty for none."""
+    current = _current.get()
+    return {} if current is None else current.fields
 
 
 def trace() -> str:
     """The traceparent of the work under way; empty for none."""
-    known = _current.get()
-    return "" if known is None else known.trace
+    current = _current.get()
+    return "" if current is None else current.trace

@@ -1,7 +1,7 @@
-"""Personal data and secrets taken out of what is logged, shown or exported. Text is over-masked rather than let through.
+"""Masks personal data and secrets in values that are logged, shown or exported. In doubt, text is masked.
 
-Patterns find what has a shape of its own; names of fields find the rest. A person's name has neither, so it is logged nowhere.
-Needs nothing but the standard library: the settings configure logging with it.
+Patterns find values with a distinctive form; field names find the rest. A person's name has neither, so it is never
+logged. Imports only the standard library, because the settings configure logging with it.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIV
 _HEADER = re.compile(r"""\b((?:set-)?cookie|(?:proxy-)?authorization)(["']?\s*[:=]\s*)[^\r\n]+""", re.IGNORECASE)
 # The value behind a name: quoted, or up to what ends a value in a URL, a repr or a sentence.
 _VALUE = r"""(?:b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\]|\\.)*'|[^\s,;&'"(){}\[\]<>]+)"""
-# It begins where no name goes on: at each hyphen of a long word anew, it would take the square of the word's length.
+# A match begins only at the start of a word: a new attempt at each hyphen would take the square of the word's length.
 _NAMED = re.compile(
     r"""(?<![\w-])([\w-]*(?:passw(?:or)?d|passphrase|secret|token|api_?key|signature|credential|accesskeyid|sessionid|csrf)[\w-]*)"""
     rf"""(["']?\s*[:=]\s*){_VALUE}""",
     re.IGNORECASE,
 )
-# Digits that stand alone: an id of hexadecimal digits and hyphens goes on before or behind.
+# Digits that stand alone: in an id of hexadecimal digits and hyphens, others precede or follow them.
 _BEFORE, _BEHIND = r"(?<![\w.:-])", r"(?![\w-]|[.:]\d)"
 _PHONE = re.compile(rf"(?<![\w])\+\d(?:[\s().-]*\d){{8,14}}|{_BEFORE}8(?:[\s().-]*\d){{10}}{_BEHIND}")
 _SNILS = re.compile(rf"{_BEFORE}\d{{3}}-\d{{3}}-\d{{3}}[\s-]?\d{{2}}{_BEHIND}")
 _PASSPORT = re.compile(rf"{_BEFORE}\d{{2}}\s?\d{{2}}[\s№-]{{0,3}}\d{{6}}{_BEHIND}")
 _INN = re.compile(rf"{_BEFORE}\d{{10,12}}{_BEHIND}")
 _DIGITS = re.compile(r"\d{2}")
-# Names of events, routes, services: most of what is logged has nothing in it to look for.
+# Names of events, routes, services: most logged texts contain nothing to mask.
 _HARMLESS = re.compile(r"(?!.*eyJ)[A-Za-z_./<>-]{0,80}")
 
-# Names of fields whose values are never shown, whatever they look like.
+# Names of fields whose values are always masked.
 _SENSITIVE = re.compile(
     r"passw|passphrase|secret|token|authori[sz]ation|cookie|api_?key|private_?key|credential|signature$|csrf|session_?(?:id|key)$"
     r"|e_?mail|phone|passport|snils|(?:^|_)inn(?:$|_)|(?:full|first|last|middle|user|file)_?name|address$",
@@ -72,12 +72,12 @@ def masked_text(text: str) -> str:
 
 
 def is_sensitive(name: str) -> bool:
-    """Whether a field of this name is masked whatever it holds."""
+    """Whether a field of this name is always masked."""
     return _SENSITIVE.search(name.replace("-", "_")) is not None
 
 
 def masked(value: Any, *, depth: int = 0) -> Any:
-    """A value to log, masked however deep. What is no plain value becomes its masked `repr`."""
+    """A value to log, masked at every depth. An object that is no plain value becomes its masked `repr`."""
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, str):
@@ -96,7 +96,7 @@ def masked(value: Any, *, depth: int = 0) -> Any:
 
 
 def _of_field(name: str, item: Any, depth: int) -> Any:
-    # A name that is an address says what kind its value is, before it is masked and after.
+    # A name may itself be an address: it is tested both before and after masking.
     is_hidden = is_sensitive(name) or is_sensitive(_key(name))
     return MASK if item not in (None, "") and is_hidden else masked(item, depth=depth + 1)
 
@@ -108,5 +108,5 @@ def _key(name: Any) -> str:
 def _safely(shown: Callable[[Any], str], value: Any) -> str:
     try:
         return shown(value)
-    except Exception as error:  # noqa: BLE001 - whatever an object does when it is shown, the line is written
+    except Exception as error:  # noqa: BLE001 - the line is written even if an object's repr fails
         return f"<{type(value).__name__}: {type(error).__name__}>"

@@ -1,8 +1,9 @@
-"""OpenTelemetry's SDK behind `spans`: OTLP over HTTP, off the caller's path, in a queue that has an end.
+"""OpenTelemetry's SDK behind `spans`: OTLP over HTTP, off the caller's path, from a bounded queue.
 
-Everything is set by OpenTelemetry's own variables (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/):
-endpoint, headers, timeout, sampler, batch. The SDK is loaded and its thread started with the first span, so a process that makes none
-pays nothing, and no thread exists before a server has forked its workers.
+OpenTelemetry's own variables configure it
+(https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/): endpoint, headers, timeout,
+sampler, batch. The first span loads the SDK and starts its thread, so a process without spans pays nothing, and no
+thread exists before a server has forked its workers.
 """
 
 from __future__ import annotations
@@ -35,33 +36,33 @@ _last_export_ok = True
 
 
 def last_export_succeeded() -> bool:
-    """Whether the collector took the last batch of spans; true before the first."""
+    """Whether the collector accepted the last batch of spans; true before the first."""
     return _last_export_ok
 
 
 class Exporting:
-    """`spans.Tracer` on the SDK. What cannot be started is told once, and then nothing is traced."""
+    """`spans.Tracer` on the SDK. A failed start is logged once, and then nothing is traced."""
 
     def __init__(self) -> None:
         self._sdk: _Sdk | None = None
         self._lock = threading.Lock()
 
     def begin(self, name: str, kind: Kind, parent: str, attributes: Mapping[str, Value]) -> spans.Recording | None:
-        """A span. Never raises, and never waits but for the first one's import."""
+        """A span. Never raises, and waits only for the import at the first span."""
         sdk = self._sdk or self._start()
         return None if sdk is None else sdk.begin(name, kind, parent, attributes)
 
     def chooses(self, name: str) -> bool:
-        """By the configured sampler, about a trace id that nobody outside has chosen."""
+        """The configured sampler's decision, on a trace id that no caller has chosen."""
         sdk = self._sdk or self._start()
         return sdk is not None and sdk.chooses(name)
 
     def flush(self) -> None:
-        """Export what waits, within a bounded time; nothing is taken afterwards."""
+        """Export the waiting spans within `FLUSH_SECONDS`; later spans are not accepted."""
         sdk = self._sdk
         if sdk is None:
             return
-        # The SDK itself would wait for a collector that does not answer until half a minute is over.
+        # The SDK itself would wait half a minute for a collector that does not answer.
         ending = threading.Thread(target=sdk.provider.shutdown, name="spans-flush", daemon=True)
         ending.start()
         ending.join(FLUSH_SECONDS)
@@ -82,8 +83,8 @@ class _Recording:
 
     def __init__(self, span: Any) -> None:
         self._span = span
-        known = span.get_span_context()
-        self.trace = f"00-{known.trace_id:032x}-{known.span_id:016x}-01"
+        ids = span.get_span_context()
+        self.trace = f"00-{ids.trace_id:032x}-{ids.span_id:016x}-01"
 
     def end(self, attributes: Mapping[str, Value], *, error: str = "", name: str = "") -> None:
         if name:
@@ -109,12 +110,12 @@ class _Sdk:
             {
                 "service.namespace": "landcontracts",
                 "service.name": os.environ.get("OTEL_SERVICE_NAME") or settings.SEAM_PROCESS_NAME,
-                # Web and worker of one service have one name; this tells them apart, and two workers too.
+                # Web server and workers of one service share its name; this id distinguishes them.
                 "service.instance.id": f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}",
                 "process.command": Path(sys.argv[0]).name,
             }
         )
-        # Whether a trace is recorded is decided where it begins; after that its flag is honoured, whatever the sampler's kind.
+        # The sampler decides only where a trace begins; after that the trace's own flag is honoured, with any sampler.
         self._sampler: Any = TracerProvider(resource=resource, shutdown_on_exit=False).sampler
         self.provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
         self.provider.add_span_processor(_processor())
@@ -141,8 +142,8 @@ def _remote(parent: str) -> Any:
     from opentelemetry.context import Context
     from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-    known = SpanContext(int(parent[3:35], 16), int(parent[36:52], 16), is_remote=True, trace_flags=TraceFlags(1))
-    return set_span_in_context(NonRecordingSpan(known), Context())
+    parent_ids = SpanContext(int(parent[3:35], 16), int(parent[36:52], 16), is_remote=True, trace_flags=TraceFlags(1))
+    return set_span_in_context(NonRecordingSpan(parent_ids), Context())
 
 
 def _counted() -> Any:
@@ -150,7 +151,7 @@ def _counted() -> Any:
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
     class Counted(SpanExporter):
-        """Counts what a collector took and what it did not."""
+        """Counts the spans that the collector accepted and those that it did not."""
 
         def __init__(self) -> None:
             self.inner: Any = OTLPSpanExporter()
@@ -180,7 +181,7 @@ def _processor() -> Any:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     class Bounded(BatchSpanProcessor):
-        """Drops the newest span of a full queue and counts it; the SDK would drop the oldest and only say so in the log."""
+        """Drops the newest span of a full queue and counts it; the SDK would drop the oldest and only log that."""
 
         def __init__(self, exporter: Any, size: int) -> None:
             super().__init__(exporter, max_queue_size=size)
@@ -201,11 +202,11 @@ def _processor() -> Any:
 
 
 def start() -> None:
-    """Trace in this process, if an endpoint is configured. Called once, when the applications are ready."""
+    """Start tracing in this process, if an endpoint is configured. Called once, when the applications are ready."""
     if not settings.TRACES_ENDPOINT or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return
     tracer = Exporting()
     spans.trace_with(tracer)
     atexit.register(tracer.flush)
-    # A worker that a web server has forked ends without running what is registered above, but runs this.
+    # A forked worker of a web server ends without running atexit functions, but runs this finalizer.
     multiprocessing.util.Finalize(None, tracer.flush, exitpriority=10)

@@ -1,7 +1,7 @@
-"""Figures that are asked for at each scrape, whichever process answers it: they are facts of databases and servers, not of a process.
+"""Collects figures of databases and servers at each scrape; any process that is scraped gives the same ones.
 
-Each collector is asked in a thread of its own, and all together have half a second. One whose database is away costs the others nothing:
-`metrics_source_up` says that its figures are not known, and they are absent rather than old.
+Each collector runs in a thread of its own, and all together have half a second. One whose database is down delays no
+other: `metrics_source_up` reports that its figures are unknown, and they are absent rather than old.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ log = structlog.get_logger(__name__)
 
 
 class Collector(Protocol):
-    """What is asked: metric families. What it has given before it raises is kept."""
+    """Yields metric families. Those yielded before an exception are used."""
 
     def collect(self) -> Iterable[Metric]:
-        """Ask now."""
+        """Read the figures now."""
         ...
 
 
@@ -38,7 +38,7 @@ class _Answer(NamedTuple):
 
 
 class _Source:
-    """One collector, asked once at a time: whoever comes meanwhile waits for the same answer."""
+    """One collector, run once at a time: simultaneous scrapes share its answer."""
 
     def __init__(self, name: str, collector: Collector) -> None:
         self.name = name
@@ -48,7 +48,7 @@ class _Source:
         self._lock = threading.Lock()
 
     def ask(self) -> Future[_Answer]:
-        """The answer that is on its way, or a new one's."""
+        """The pending answer, or that of a new run."""
         with self._lock:
             is_ours = self._process == os.getpid()  # a fork has none of its parent's threads
             if self._asking is None or self._asking.done() or not is_ours:
@@ -64,7 +64,7 @@ class _Source:
         is_whole = True
         try:
             families.extend(self.collector.collect())
-        except Exception as error:  # noqa: BLE001 - whatever it was, its figures are not known
+        except Exception as error:  # noqa: BLE001 - after any error its figures are unknown
             is_whole = False
             log.warning("metrics_not_known", source=self.name, error=repr(error))
         finally:
@@ -80,29 +80,27 @@ class ScrapeRegistry:
         self._sources: list[_Source] = []
 
     def register(self, collector: Collector, source: str = "") -> None:
-        """Ask this one as well. `source` is its name in `metrics_source_up`, by default its class's."""
+        """Add a collector. `source` is its name in `metrics_source_up`, by default that of its class."""
         self._sources.append(_Source(source or _named_after(collector), collector))
 
     def collect(self) -> Iterator[Metric]:
-        """Everything that could be found out in time, and what could not."""
-        up = GaugeMetricFamily(
-            "metrics_source_up", "Whether what is asked for at a scrape answered in time", labels=["source"]
-        )
+        """All figures read in time, and which sources gave them."""
+        up = GaugeMetricFamily("metrics_source_up", "Whether a source answered a scrape in time", labels=["source"])
         spent = GaugeMetricFamily("metrics_source_seconds", "How long it took to answer", labels=["source"])
         asking = {source.name: source.ask() for source in self._sources}
         wait(asking.values(), timeout=self._patience)
-        found: dict[str, Metric] = {}
+        merged: dict[str, Metric] = {}
         for name, future in asking.items():
             answer = future.result() if future.done() else _Answer([], is_whole=False, seconds=self._patience)
             up.add_metric([name], answer.is_whole)
             spent.add_metric([name], answer.seconds)
             for family in answer.families:  # several sources may each know a part of one family
-                known = found.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-                known.samples.extend(family.samples)
-        yield from (*found.values(), up, spent)
+                metric = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+                metric.samples.extend(family.samples)
+        yield from (*merged.values(), up, spent)
 
     def exposition(self) -> bytes:
-        """The same in Prometheus' text format."""
+        """The figures in Prometheus' text format."""
         return generate_latest(self)
 
 
@@ -115,10 +113,10 @@ _of_this_process = ScrapeRegistry()
 
 
 def register(collector: Collector, source: str = "") -> None:
-    """Ask a collector at every scrape of this process. `source` is its name in `metrics_source_up`, by default its class's."""
+    """Run a collector at every scrape. `source` is its name in `metrics_source_up`, by default that of its class."""
     _of_this_process.register(collector, source)
 
 
 def exposition() -> bytes:
-    """What this process's collectors answer now, in Prometheus' text format."""
+    """The present figures of this process's collectors, in Prometheus' text format."""
     return _of_this_process.exposition()

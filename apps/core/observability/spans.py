@@ -1,9 +1,11 @@
-"""Spans of a trace, by hand, at the few places where work begins, crosses a process or waits (ADR 0021).
+"""Manual spans of a trace, at the few points where work begins, crosses processes or waits (ADR 0021).
 
-`is_tracing` is false unless an OTLP endpoint is configured: then a place costs one call. Where it is true, a request that was
-not chosen costs one look at the last digit of its traceparent. No span holds an argument, an answer, a path or a text of an error.
+`is_tracing` is false unless an OTLP endpoint is configured; each point then costs one call. Where it is true, a request
+that is not sampled costs one look at the last digit of its traceparent. No span holds an argument, an answer, a path or
+the text of an error.
 
-Here: what is told of each kind of work (OpenTelemetry semantic conventions 1.3x: HTTP, RPC, messaging). Not here: the SDK (`exporting.py`).
+Here: the attributes of each kind of work (OpenTelemetry semantic conventions 1.3x: HTTP, RPC, messaging). Not here: the
+SDK (`otlp.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _SAMPLED = frozenset("13579bdf")
 
 
 class Kind(Enum):
-    """What a span is to its trace (OpenTelemetry specification, "SpanKind")."""
+    """A span's role in its trace (OpenTelemetry specification, "SpanKind")."""
 
     SERVER = "server"
     CLIENT = "client"
@@ -34,19 +36,19 @@ class Kind(Enum):
 
 
 class Recording(Protocol):
-    """A span that was begun. `trace` is its traceparent."""
+    """A span under way. `trace` is its traceparent."""
 
     trace: str
 
     def end(self, attributes: Mapping[str, Value], *, error: str = "", name: str = "") -> None:
-        """It is over; `error` is the kind of what went wrong, empty for nothing; `name` a better one than at its begin."""
+        """End the span; `error` is the error's type, empty for none; `name` replaces the name from the beginning."""
 
 
 class Tracer(Protocol):
     """Begins spans and decides which traces are recorded."""
 
     def begin(self, name: str, kind: Kind, parent: str, attributes: Mapping[str, Value]) -> Recording | None:
-        """A span below `parent` (a traceparent, empty for the first of its trace); None when spans cannot be made."""
+        """A span below `parent` (a traceparent, empty for a trace's first span); None when spans cannot be created."""
 
     def chooses(self, name: str) -> bool:
         """Whether a trace that begins here is recorded."""
@@ -56,13 +58,13 @@ _tracer: Tracer | None = None
 
 
 def trace_with(tracer: Tracer | None) -> None:
-    """From now on this process makes its spans with this tracer, or makes none."""
+    """Create this process's spans with this tracer from now on; None creates none."""
     global _tracer
     _tracer = tracer
 
 
 def is_tracing() -> bool:
-    """Whether this process makes spans at all."""
+    """Whether this process creates spans."""
     return _tracer is not None
 
 
@@ -72,7 +74,7 @@ class _Event(Protocol):
 
 
 class Span:
-    """A span and this thread's place in it."""
+    """A span, and the identity of this thread inside it."""
 
     __slots__ = ("_recording", "_token", "trace")
 
@@ -82,23 +84,23 @@ class Span:
         self._token = identity.within(self.trace)
 
     def end(self, attributes: Mapping[str, Value], *, error: str = "", name: str = "") -> None:
-        """It is over. Called once, in `finally`."""
+        """End the span. Called once, in a `finally`."""
         identity.end(self._token)
         self._recording.end(attributes, error=error, name=name)
 
 
 def is_sampled(trace: str) -> bool:
-    """Whether the trace is being recorded: decided once, where it began, and carried in the traceparent's flags."""
+    """Whether the trace is recorded: decided once, at its beginning, and carried in the traceparent's flags."""
     return trace[-1:] in _SAMPLED and len(trace) == 55
 
 
 def unsampled(trace: str) -> str:
-    """The same trace, from here on without spans."""
+    """The same trace, without further spans."""
     return f"{trace[:-2]}00" if is_sampled(trace) else trace
 
 
 def begin(name: str, kind: Kind, parent: str, attributes: Mapping[str, Value]) -> Span | None:
-    """A span below a parent that is recorded; None for any other."""
+    """A span below a sampled parent; None below any other."""
     recording = _begun(name, kind, parent, attributes)
     return None if recording is None else Span(recording)
 
@@ -109,26 +111,26 @@ def _begun(name: str, kind: Kind, parent: str, attributes: Mapping[str, Value]) 
     return _tracer.begin(name, kind, parent, attributes)
 
 
-def arrived(name: str, sent: str, made: str, attributes: Mapping[str, Value]) -> tuple[str, Span | None]:
-    """A request from outside: the traceparent to go on with, and its span.
+def arrived(name: str, sent: str, own: str, attributes: Mapping[str, Value]) -> tuple[str, Span | None]:
+    """The traceparent and the span of a request from outside.
 
-    `sent` is the caller's traceparent, empty for none: its ids are taken, so that a caller can follow its own request, and its
-    choice to record is not, because anybody could have everything recorded, or nothing. `made` is one of our own for a trace that
-    nobody began.
+    `sent` is the caller's traceparent, empty for none: its ids are used, so that a caller can follow its own request,
+    but not its sampling flag, because then any caller could have everything recorded, or nothing. `own` is a new
+    traceparent for a request without one.
     """
     if _tracer is None:
-        return sent or made, None
+        return sent or own, None
     if not _tracer.chooses(name):
-        return f"{(sent or made)[:-2]}00", None
+        return f"{(sent or own)[:-2]}00", None
     recording = _tracer.begin(name, Kind.SERVER, f"{sent[:-2]}01" if sent else "", attributes)
     if recording is None:
-        return f"{(sent or made)[:-2]}00", None
+        return f"{(sent or own)[:-2]}00", None
     return recording.trace, Span(recording)
 
 
 @contextmanager
 def job(name: str) -> Iterator[None]:
-    """Work that no request asked for, as the first span of a trace: contexts made inside belong to it."""
+    """System work as the first span of a trace: contexts created inside belong to it."""
     recording = _tracer.begin(name, Kind.INTERNAL, "", {}) if _tracer is not None and _tracer.chooses(name) else None
     if recording is None:
         yield
@@ -157,18 +159,18 @@ def of_answer(service: str, method: str, kind: str, trace: str, caller: str) -> 
 
 
 def of_event(event: _Event, consumer: str, trace: str) -> Recording | None:
-    """An event put into the outbox for one consumer, until its cause commits. Its traceparent goes with the row."""
+    """An event put into the outbox for one consumer, until its cause commits. The row stores its traceparent."""
     return _begun(f"send {event.type}", Kind.PRODUCER, trace, _messaging("send", event.type, event.id, consumer))
 
 
 def of_delivery(event_type: str, event_id: UUID, consumer: str, trace: str, *, attempt: int) -> Span | None:
-    """One attempt to deliver an event, however long after its cause; every attempt is a span of the event's trace."""
+    """One attempt to deliver an event, at any time after its cause; every attempt is a span of the event's trace."""
     attributes = {**_messaging("process", event_type, event_id, consumer), "seam.attempt": attempt}
     return begin(f"process {event_type}", Kind.CONSUMER, trace, attributes)
 
 
 def raised() -> str:
-    """In a `finally`: the kind of the exception under way, empty for none. Its text may hold anything and is not told."""
+    """In a `finally`: the type of the present exception, empty for none. Its text is omitted: it may hold anything."""
     kind = sys.exc_info()[0]
     return "" if kind is None else kind.__qualname__
 

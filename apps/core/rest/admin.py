@@ -1,4 +1,4 @@
-"""The base of every app's admin: records are looked at here; what rules guard is changed through the interface."""
+"""The base of every app's admin: records are shown here; data that rules guard are changed through the interface."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unfold.admin import ModelAdmin, TabularInline
 
 
 class ReadOnly(ModelAdmin):
-    """Shows records and changes none: a change here would pass by a rule, an event and a command key."""
+    """Shows records and changes none: a change here would bypass rules, events and command keys."""
 
     list_per_page = 50
     show_full_result_count = False  # count(*) over a large table takes a second
@@ -27,7 +27,7 @@ class ReadOnly(ModelAdmin):
 
 
 class ReadOnlyInline(TabularInline):
-    """Shows the records that belong to one."""
+    """Shows the records that belong to the one shown."""
 
     extra = 0
     can_delete = False
@@ -41,7 +41,7 @@ class ReadOnlyInline(TabularInline):
 
 
 class CommandAdmin(ReadOnly):
-    """Executed commands of an app. The stored answer is not shown: it is its caller's."""
+    """Executed commands of an app. The stored answer is not shown, because it belongs to the caller."""
 
     list_display = ("created_at", "method", "actor_id", "key")
     list_filter = ("method",)
@@ -51,7 +51,7 @@ class CommandAdmin(ReadOnly):
 
 
 class OutboxAdmin(ReadOnly):
-    """Events of an app and where each stands."""
+    """Events of an app and the state of their delivery."""
 
     list_display = ("occurred_at", "type", "consumer", "sequence", "delivered_at", "attempts", "last_error")
     list_filter = ("consumer", "type", ("delivered_at", EmptyFieldListFilter))

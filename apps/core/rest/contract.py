@@ -1,4 +1,4 @@
-"""What an endpoint takes and gives, as read off its type hints. Imported by DRF's own settings, so it imports no view."""
+"""The contract of an endpoint, read from its type hints. DRF's settings import this module, so it imports no view."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SPEC = "__endpoint__"
 
 
 class Spec(NamedTuple):
-    """What an endpoint takes and gives."""
+    """The input and output of an endpoint."""
 
     status: int
     public: bool

@@ -1,4 +1,4 @@
-"""Content Security Policy for pages. Answers of the API are no pages: the middleware's policy would be built and thrown away."""
+"""Content Security Policy for pages. API answers are no pages, so building the policy for them would be wasted."""
 
 from __future__ import annotations
 

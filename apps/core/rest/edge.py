@@ -1,4 +1,4 @@
-"""The edge: where a request becomes a call context. The route is decided here, once, and nowhere else."""
+"""The edge, which turns a request into a call context. The route is decided here, once, and nowhere else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BadIdempotencyKey(DomainError, code="bad_idempotency_key", category=Catego
 def context(request: HttpRequest, user: Any, *, aggregate: str = "", namespace: str = "") -> CallContext:
     """The context of a request. `aggregate` decides the route where there is no actor yet: the normalised e-mail.
 
-    `namespace` keeps strangers' idempotency keys apart: a key is its actor's, and strangers are all nobody.
+    `namespace` separates the idempotency keys of anonymous callers: a key belongs to its actor, and they have none.
 
     Raises: BadIdempotencyKey.
     """
@@ -49,11 +49,11 @@ def context(request: HttpRequest, user: Any, *, aggregate: str = "", namespace: 
 
 
 def _idempotency_key(request: HttpRequest, namespace: str) -> str | None:
-    given = request.headers.get("Idempotency-Key")
-    if given is None:
+    header = request.headers.get("Idempotency-Key")
+    if header is None:
         return None
-    found = _KEY.fullmatch(given.strip())
-    if found is None:
+    match = _KEY.fullmatch(header.strip())
+    if match is None:
         raise BadIdempotencyKey
-    key = found.group(1)
+    key = match.group(1)
     return hashlib.sha256(f"{namespace}\0{key}".encode()).hexdigest() if namespace else key

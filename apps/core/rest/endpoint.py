@@ -1,7 +1,7 @@
 """`@endpoint`: a view method whose type hints are its contract.
 
-`body` and `query` are decoded to the structs that they are annotated with, path parameters come by name, the returned struct
-is encoded. The same hints make the OpenAPI document.
+`body` and `query` are decoded to the structs of their annotations, path parameters are passed by name, the returned
+struct is encoded. The OpenAPI document is built from the same hints.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class View(APIView):
     """The base of every REST view."""
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """A problem inside DRF's page is a page, and not `application/problem+json`."""
+        """Send a problem inside DRF's page as a page, and not as `application/problem+json`."""
         finished = super().finalize_response(request, response, *args, **kwargs)
         if getattr(getattr(finished, "accepted_renderer", None), "media_type", "") == "text/html":
             finished.content_type = None
@@ -46,23 +46,24 @@ def endpoint(
     route_by: str = "",
     key_namespace: str = "",
 ) -> Callable[[F], F]:
-    """Make a view method an endpoint. `public` ones may be called by strangers.
+    """Make a view method an endpoint. Anonymous callers may call `public` ones.
 
-    Of a stranger's request the body's field `route_by` decides the route, its case and outer spaces apart, and the field
-    `key_namespace`, else `route_by`, keeps idempotency keys of different strangers apart. `multipart` describes the fields beside the file of a form that the method reads itself.
+    For an anonymous request the body's field `route_by`, without case and outer spaces, decides the route, and the
+    field `key_namespace`, else `route_by`, separates the idempotency keys of different callers. `multipart` describes
+    the fields beside the file of a form that the method reads itself.
     """
 
     def decorate(function: F) -> F:
         @wraps(function)
         def handler(self: View, request: Request, **path: Any) -> Response:
-            known = spec()
+            contract = spec()
             if not public and not request.user.is_authenticated:
                 raise NotAuthenticated
             arguments: dict[str, Any] = dict(path)
-            if known.body is not None:
-                arguments["body"] = read_body(request, known.body)
-            if known.query is not None:
-                arguments["query"] = _read_query(request, known.query)
+            if contract.body is not None:
+                arguments["body"] = read_body(request, contract.body)
+            if contract.query is not None:
+                arguments["query"] = _read_query(request, contract.query)
             body = arguments.get("body")
             aggregate = str(getattr(body, route_by)).strip().lower() if route_by else ""
             namespace = str(getattr(body, key_namespace)) if key_namespace else ""
@@ -105,13 +106,13 @@ def _decimals(body_type: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def _require_plain_decimals(raw: bytes, body_type: type[msgspec.Struct]) -> None:
-    """Python's Decimal also takes "1_000", " 5 ", "1e3" and digits of other scripts; a document of money does not."""
+    """Refuse "1_000", " 5 ", "1e3" and digits of other scripts, which Python's Decimal accepts and amounts do not."""
     names = _decimals(body_type)
-    given = msgspec.json.decode(raw) if names else {}
+    values = msgspec.json.decode(raw) if names else {}
     problems = [
         FieldProblem(pointer=f"/{name}", detail="Expected a decimal number such as 1500000.00")
         for name in names
-        if isinstance(given.get(name), str) and _PLAIN_DECIMAL.fullmatch(given[name]) is None
+        if isinstance(values.get(name), str) and _PLAIN_DECIMAL.fullmatch(values[name]) is None
     ]
     if problems:
         raise Unfit(tuple(problems))
@@ -120,26 +121,26 @@ def _require_plain_decimals(raw: bytes, body_type: type[msgspec.Struct]) -> None
 def _every_problem(
     raw: bytes, body_type: type[msgspec.Struct], first: msgspec.ValidationError
 ) -> tuple[FieldProblem, ...]:
-    """Msgspec stops at the first error: ask once per field, so that a person sees all of them at once."""
-    found: list[FieldProblem] = []
+    """The problems of all fields, each validated separately, because msgspec stops at the first error."""
+    problems: list[FieldProblem] = []
     try:
-        given = msgspec.json.decode(raw)
+        values = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
+        values = None
+    if not isinstance(values, dict):
         return (FieldProblem(pointer="", detail=str(first)),)
     for field in msgspec.structs.fields(body_type):
-        if field.encode_name not in given:
+        if field.encode_name not in values:
             if field.required:
-                found.append(FieldProblem(pointer=f"/{field.encode_name}", detail="required"))
+                problems.append(FieldProblem(pointer=f"/{field.encode_name}", detail="required"))
             continue
         try:
-            msgspec.convert(given[field.encode_name], field.type, strict=True, builtin_types=None)
+            msgspec.convert(values[field.encode_name], field.type, strict=True, builtin_types=None)
         except msgspec.ValidationError as error:
-            found.append(_located(field.encode_name, error))
-    unknown = set(given) - {field.encode_name for field in msgspec.structs.fields(body_type)}
-    found += [FieldProblem(pointer=f"/{name}", detail="unknown field") for name in sorted(unknown)]
-    return tuple(found[:_MAX_PROBLEMS]) or (FieldProblem(pointer="", detail=str(first)),)
+            problems.append(_located(field.encode_name, error))
+    unknown = set(values) - {field.encode_name for field in msgspec.structs.fields(body_type)}
+    problems += [FieldProblem(pointer=f"/{name}", detail="unknown field") for name in sorted(unknown)]
+    return tuple(problems[:_MAX_PROBLEMS]) or (FieldProblem(pointer="", detail=str(first)),)
 
 
 def _located(name: str, error: msgspec.ValidationError) -> FieldProblem:
@@ -149,15 +150,15 @@ def _located(name: str, error: msgspec.ValidationError) -> FieldProblem:
 
 
 def _read_query(request: Request, query_type: type[msgspec.Struct]) -> Any:
-    given = {name: values[-1] for name, values in request.query_params.lists()}
-    given.pop("format", None)
+    parameters = {name: values[-1] for name, values in request.query_params.lists()}
+    parameters.pop("format", None)
     try:
-        return msgspec.convert(given, query_type, strict=False)
+        return msgspec.convert(parameters, query_type, strict=False)
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at `$.")
         raise Unfit((FieldProblem(pointer=place.rstrip("`"), detail=text),)) from None
 
 
 def fields_of(body: msgspec.Struct) -> dict[str, Any]:
-    """A body's fields as keyword arguments, for passing on what was asked as it was asked."""
+    """A body's fields as keyword arguments, to pass them on unchanged."""
     return {name: getattr(body, name) for name in body.__struct_fields__}

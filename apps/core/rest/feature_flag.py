@@ -1,4 +1,4 @@
-"""`@feature_flag("name", otherwise=legacy)`: the new implementation for those for whom a flag is on, the old one for the rest."""
+"""`@feature_flag("name", otherwise=legacy)`: the new implementation where the flag is on for an actor, else the old."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def feature_flag(
 ) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]:
     """Keep an old implementation beside a new one, person by person.
 
-    The decorated callable is a view (its request is the first argument, or the second after `self`) or takes `ctx`. Whoever has no
-    identity stays with the old implementation until the flag is at 100 % or on for everyone. A warm decision costs no query.
+    The decorated callable is a view (its request is the first argument, or the second after `self`) or takes `ctx`.
+    Callers without an identity get the old implementation until the flag is at 100 % or on for everyone. A warm
+    decision costs no query.
 
     Raises (from the call): TypeError when neither a request nor a context is among the arguments.
     """

@@ -1,7 +1,7 @@
-"""The keys of access tokens: any process checks one with the public half, without a secret and without a query.
+"""The keys of access tokens: any process verifies a token with the public key, without a secret and without a query.
 
-A key's `kid` is its RFC 7638 thumbprint. Keys that no longer sign are listed by their public half until the last token
-that they signed has expired.
+A key's `kid` is its RFC 7638 thumbprint. The public keys of retired signing keys stay listed until the last token that
+they signed has expired.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def web_key(key: RSAPublicKey) -> JsonWebKey:
 
 
 class Keyring:
-    """The signing key and every public key that is still good."""
+    """The signing key and every public key that still verifies tokens."""
 
     @cached_property
     def signing(self) -> RSAPrivateKey:
@@ -70,7 +70,7 @@ class Keyring:
 
     @cached_property
     def public(self) -> dict[str, RSAPublicKey]:
-        # Only the process that issues tokens holds the signing key; the others know it by its public half.
+        # Only the process that issues tokens holds the signing key; the others hold its public key.
         keys = [self.signing.public_key()] if settings.JWT_SIGNING_KEY else []
         for pem in settings.JWT_RETIRED_PUBLIC_KEYS:
             retired = load_pem_public_key(pem.encode())
@@ -79,7 +79,7 @@ class Keyring:
         return {web_key(key).kid: key for key in keys}
 
     def key_set(self) -> JsonWebKeySet:
-        """What `/.well-known/jwks.json` publishes."""
+        """The content of `/.well-known/jwks.json`."""
         return JsonWebKeySet(keys=tuple(web_key(key) for key in self.public.values()))
 
 
@@ -121,7 +121,7 @@ def _backend() -> KeyedBackend:
 
 
 class AccessToken(BaseAccessToken):
-    """An access token of ours."""
+    """The platform's access token."""
 
     @property
     def token_backend(self) -> TokenBackend:

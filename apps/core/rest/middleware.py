@@ -1,4 +1,4 @@
-"""Names every request, measures and logs it, begins its trace, and lets API paths end in a slash or not."""
+"""Identifies, measures and logs every request, begins its trace, and accepts API paths with or without a last slash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apps.core.observability import identity, spans
 from apps.core.seam.client import answered_by
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Asked several times a minute by machines: neither traced nor worth a line.
+# Machines request these several times a minute: neither traced nor logged at INFO.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 requests_total = Counter("http_requests_total", "HTTP requests by what answered", ("service", "status"))
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class RequestIdentity:
-    """Sets `request.request_id` and `request.trace`, and is what log lines and spans made meanwhile belong to."""
+    """Sets `request.request_id` and `request.trace`, to which log lines and spans of the request refer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -34,9 +34,9 @@ class RequestIdentity:
         if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
         trace, span = _trace_of(request)
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if _SAFE_ID.fullmatch(given) else trace[3:19]
-        # The edge reads them back; Django's request has no place for them that is typed.
+        header = request.headers.get("X-Request-ID", "")
+        request_id = header if _SAFE_ID.fullmatch(header) else trace[3:19]
+        # The edge reads them back; Django's request has no typed attributes for them.
         request.trace, request.request_id = trace, request_id  # type: ignore[attr-defined]
         token = identity.begin(request_id, trace, span_id="" if span is None else trace[36:52])
         status, answered = 500, {}
@@ -46,14 +46,14 @@ class RequestIdentity:
             status = response.status_code
         finally:
             seconds = time.perf_counter() - started
-            # Whom the session belongs to, where the view has asked for it: in the admin nobody else says so.
+            # The session's user, if the view has loaded it: in the admin nothing else records the actor.
             identity.note_actor(getattr(getattr(request, "_cached_user", None), "pk", None))
-            _tell(request, status, seconds, answered)
+            _log_access(request, status, seconds, answered)
             actor = identity.fields().get("actor", "")
             identity.end(token)
             if span is not None:
                 _end(span, request, status, actor)
-        # Django would say a refusal again, when this is over and the line would be nobody's.
+        # Django would log a refusal again after the identity has ended, in a line without request id or actor.
         response._has_been_logged = True  # type: ignore[attr-defined]  # Django's own mark
         response["X-Request-ID"] = request_id
         if answered:
@@ -67,14 +67,14 @@ class RequestIdentity:
 def _trace_of(request: HttpRequest) -> tuple[str, spans.Span | None]:
     sent = request.headers.get("traceparent", "")
     sent = sent if spans.TRACEPARENT.fullmatch(sent) else ""
-    made = "" if sent else new_trace()
+    own = "" if sent else new_trace()
     if not spans.is_tracing() or request.path_info in PROBES:
-        return sent or made, None
-    return spans.arrived(_method_of(request), sent, made, {"http.request.method": _method_of(request)})
+        return sent or own, None
+    return spans.arrived(_method_of(request), sent, own, {"http.request.method": _method_of(request)})
 
 
 def _end(span: spans.Span, request: HttpRequest, status: int, actor: str) -> None:
-    """What is told of a request: its route and status, not its path, which holds ids, and not its query, which may hold anything."""
+    """End the span with the route and status; the path, which holds ids, and the query are not recorded."""
     route = _route_of(request)
     attributes: dict[str, spans.Value] = {"http.response.status_code": status, "seam.service": _service_of(request)}
     if route:
@@ -85,10 +85,10 @@ def _end(span: spans.Span, request: HttpRequest, status: int, actor: str) -> Non
     span.end(attributes, name=name, error=str(status) if status >= 500 else "")
 
 
-def _tell(request: HttpRequest, status: int, seconds: float, answered: dict[str, str]) -> None:
-    """The access line: at INFO, at WARNING where it failed on our side, at DEBUG for probes."""
-    tell = log.warning if status >= 500 else log.debug if request.path_info in PROBES else log.info
-    tell(
+def _log_access(request: HttpRequest, status: int, seconds: float, answered: dict[str, str]) -> None:
+    """Write the access line: at INFO, at WARNING for a server error, at DEBUG for probes."""
+    write = log.warning if status >= 500 else log.debug if request.path_info in PROBES else log.info
+    write(
         "request",
         method=_method_of(request),
         route=_route_of(request),
@@ -104,12 +104,12 @@ def _method_of(request: HttpRequest) -> str:
 
 
 def _route_of(request: HttpRequest) -> str:
-    """The pattern that the path fits, empty for a path that fits none."""
+    """The URL pattern that the path matches, empty where it matches none."""
     return f"/{request.resolver_match.route}" if request.resolver_match else ""
 
 
 def _service_of(request: HttpRequest) -> str:
-    """The app that answered, from the resolved view; unknown paths do not make new labels."""
+    """The app that answered, from the resolved view, so that unknown paths create no labels."""
     match = request.resolver_match
     module = getattr(getattr(match, "func", None), "__module__", "") if match else ""
     parts = module.split(".")

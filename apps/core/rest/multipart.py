@@ -1,4 +1,4 @@
-"""Files sent as multipart/form-data: spooled to disk in pieces while they are hashed, never whole in memory."""
+"""Reads files sent as multipart/form-data: spooled to disk in chunks and hashed meanwhile, never whole in memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class UploadTooLarge(DomainError, code="upload_too_large", category=Category.TOO
 
 
 class ReceivedUpload(NamedTuple):
-    """One file with the fields beside it. `file` stands at its beginning."""
+    """One file with its form fields. `file` is positioned at its beginning; `size` is in bytes."""
 
     filename: str
     mime_type: str
@@ -41,29 +41,29 @@ class ReceivedUpload(NamedTuple):
 
 
 class UploadView(View):
-    """A view that takes one file. The handler is set before anything reads the form: a session's CSRF check already does."""
+    """A view that takes one file. The upload handler is set first, because a session's CSRF check reads the form."""
 
     parser_classes = (MultiPartParser,)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        """Hash the file on its way to disk."""
+        """Install the upload handler that hashes the file."""
         request.upload_handlers = [_Hashing(settings.DOCUMENT_MAX_BYTES)]
         return super().initialize_request(request, *args, **kwargs)
 
 
 class _Hashing(TemporaryFileUploadHandler):
-    """Writes to a temporary file, hashes on the way, and stops at the limit."""
+    """Writes to a temporary file, hashes the chunks, and stops at the limit (bytes)."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
         self.digest = hashlib.sha256()
-        self.seen = 0
+        self.received_bytes = 0
         self.too_large = False
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        self.seen += len(raw_data)
-        if self.seen > self.limit:
+        self.received_bytes += len(raw_data)
+        if self.received_bytes > self.limit:
             self.too_large = True
             raise StopUpload(connection_reset=True)
         self.digest.update(raw_data)
@@ -103,10 +103,10 @@ def read_upload(request: Request, fields_type: type[msgspec.Struct]) -> Iterator
 
 def _fields(request: Request, fields_type: type[msgspec.Struct]) -> Any:
     form: Any = request.data
-    given = {name: value for name, value in form.items() if isinstance(value, str) and value != ""}
-    given.pop("csrfmiddlewaretoken", None)
+    values = {name: value for name, value in form.items() if isinstance(value, str) and value != ""}
+    values.pop("csrfmiddlewaretoken", None)
     try:
-        return msgspec.convert(given, fields_type, strict=False)
+        return msgspec.convert(values, fields_type, strict=False)
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at `$.")
         raise Unfit((FieldProblem(pointer=f"/{place.rstrip('`')}", detail=text),)) from None

@@ -1,4 +1,4 @@
-"""Request bodies reach the endpoint as bytes; the endpoint's declared type decodes them."""
+"""Passes request bodies to the endpoint as bytes; the endpoint decodes them to its declared type."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ TITLES: dict[int, str] = {
 
 
 class FieldProblem(Dto):
-    """One thing that is wrong with a field. `pointer` is a JSON pointer (RFC 6901) into the body or a parameter's name."""
+    """One problem of a field. `pointer` is a JSON pointer (RFC 6901) into the body or a parameter's name."""
 
     pointer: str
     detail: str
@@ -68,7 +68,7 @@ class BodyMalformed(DomainError, code="malformed_json", category=Category.INVALI
 
 
 class Unfit(Exception):
-    """A request that does not fit, with what is wrong with it."""
+    """A request that does not fit its schema, with its problems."""
 
     def __init__(self, problems: tuple[FieldProblem, ...], *, malformed: bool = False) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Unfit(Exception):
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler: every error becomes a problem; an unknown one is logged and told nothing of."""
+    """DRF's exception handler: every error becomes a problem; an unknown one is logged and its details are withheld."""
     request = context["request"]
     problem, headers, extra = _describe(error, request.path)
     if problem.status >= 500:
@@ -97,7 +97,7 @@ def _describe(error: Exception, path: str) -> tuple[Problem, dict[str, str], dic
         case DomainError():
             status = HTTP_STATUS[error.category]
             if status == 401:
-                headers["WWW-Authenticate"] = BearerAuthentication().authenticate_header(None)  # type: ignore[arg-type]  # it asks nothing of the request
+                headers["WWW-Authenticate"] = BearerAuthentication().authenticate_header(None)  # type: ignore[arg-type]  # it ignores the request
             if status == 503:
                 headers["Retry-After"] = "1"
             extra = msgspec.to_builtins(error.fields)

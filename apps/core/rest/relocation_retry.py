@@ -1,4 +1,4 @@
-"""A page whose transaction was refused because a service's data have just moved is asked for once more."""
+"""Repeats a view once when the database refused its transaction because a service's data were just relocated."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ PATIENCE_SECONDS = 5
 
 
 class RelocationRetry:
-    """Middleware, innermost. What goes through the seam repeats itself; this is for the admin's own transactions.
+    """Innermost middleware. Seam calls are repeated by the seam; this one covers the admin's own transactions.
 
-    A refused transaction has left nothing behind, and commands that the view sent before have keys of the request's.
+    A refused transaction has no effect, and commands that the view sent before it have keys derived from the request.
     """
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Remember where every primary was when the request came."""
+        """Record the known primaries at the beginning of the request."""
         request.primaries = primaries.known()  # type: ignore[attr-defined]  # a mark of ours
         answer: HttpResponse = self.get_response(request)
         return answer
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """The view's second answer, or None where the error was another one."""
+        """The view's answer at the second attempt; None for any other error."""
         if (
             not isinstance(error, DatabaseError)
             or sqlstate(error) not in primaries.REFUSALS

@@ -1,4 +1,4 @@
-"""Answers: structs to JSON by msgspec; for a person with a browser, the same inside DRF's page with a raw JSON form."""
+"""Renders answers: structs to JSON by msgspec; for browsers, the same inside DRF's page with a raw JSON form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apps.core.rest.contract import example, spec_of
 
 
 def _file_form(fields: type[msgspec.Struct]) -> str:
-    """The inside of a form with one file and its fields; DRF's page has the form around it, with its CSRF token."""
+    """The inputs of a form with one file and its fields; DRF's page has the form element and the CSRF token."""
     inputs = [("file", "file"), *((field.encode_name, "text") for field in msgspec.structs.fields(fields))]
     row = (
         '<div class="form-group"><label class="col-sm-2 control-label" for="{0}">{0}</label>'
@@ -30,7 +30,7 @@ class StructRenderer(JSONRenderer):
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
     ) -> bytes:
-        """The answer's bytes; indented for a person."""
+        """The answer's bytes, indented where the client asks for it."""
         if data is None:
             return b""
         encoded = msgspec.json.encode(data)
@@ -43,11 +43,11 @@ class StructBrowsableRenderer(BrowsableAPIRenderer):
     """DRF's page, with a raw JSON form filled in from the endpoint's declared body."""
 
     def get_default_renderer(self, view: Any) -> StructRenderer:
-        """What shows the answer inside the page."""
+        """The renderer of the answer inside the page."""
         return StructRenderer()
 
     def get_rendered_html_form(self, data: Any, view: Any, method: str, request: Any) -> Any:
-        """A form for a file, the buttons for methods without a body; there are no serializers to make other forms of."""
+        """A form for a file, or the button of a method without a body; without serializers there are no other forms."""
         spec = spec_of(view, method)
         if spec is not None and spec.multipart is not None and method in view.allowed_methods:
             return _file_form(spec.multipart)

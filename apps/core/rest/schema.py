@@ -1,4 +1,4 @@
-"""The public OpenAPI 3.1 document, from the endpoints' type hints: msgspec writes the schemas, drf-spectacular the rest."""
+"""Builds the public OpenAPI 3.1 document from type hints: schemas by msgspec, the rest by drf-spectacular."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from apps.core.rest.problems import MEDIA_TYPE, Problem
 REF = "#/components/schemas/{name}"
 
 
-class _Seen(threading.local):
-    """Types seen while this thread generates a document; the hook writes their components and forgets them."""
+class _Described(threading.local):
+    """The types of the document that this thread generates; the hook writes their components and clears the list."""
 
     def __init__(self) -> None:
         self.types: list[Any] = [Problem]
 
 
-_seen = _Seen()
+_described = _Described()
 
 
 def _schema(annotation: Any) -> dict[str, Any]:
-    _seen.types.append(annotation)
+    _described.types.append(annotation)
     (schema,), _ = msgspec.json.schema_components([annotation], ref_template=REF)
     return schema
 
@@ -107,13 +107,13 @@ def _responses(spec: Spec) -> dict[str, Any]:
 
 
 def add_components(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Post-processing hook: the schemas of every type seen, and the two ways to sign in."""
-    _, schemas = msgspec.json.schema_components(_seen.types, ref_template=REF)
+    """Post-processing hook: adds the schemas of all described types, and the two security schemes."""
+    _, schemas = msgspec.json.schema_components(_described.types, ref_template=REF)
     components = result.setdefault("components", {})
     components["schemas"] = dict(sorted(schemas.items()))
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         "session": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
     }
-    del _seen.types[1:]
+    del _described.types[1:]
     return result

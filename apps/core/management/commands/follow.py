@@ -1,4 +1,4 @@
-"""`manage.py follow REQUEST_OR_TRACE_ID`: what became of one request, as the databases know it."""
+"""`manage.py follow REQUEST_OR_TRACE_ID`: the trace of one request through the databases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}"
 
 
 class Command(BaseCommand):
-    """In order of time: each event, who took it when and with what effect, what still waits and why. Contents are never shown."""
+    """Prints each event in order of time: consumer, time and effect, or why it still waits. Contents are never shown."""
 
     help = "Follow one request by its request id, trace id or traceparent through the events that it caused."
 
@@ -29,27 +29,27 @@ class Command(BaseCommand):
         parser.add_argument("--hours", type=float, default=72, help="how far back to look (default 72)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Find and tell. Raises: CommandError for what is no id, and when nothing is known."""
-        given = options["identity"]
-        whole = _TRACEPARENT.fullmatch(given)
-        identity = whole.group(1) if whole else given
+        """Find and print the steps. Raises: CommandError for a malformed id, and when no event is found."""
+        text = options["identity"]
+        whole = _TRACEPARENT.fullmatch(text)
+        identity = whole.group(1) if whole else text
         if _ID.fullmatch(identity) is None or not 0 < options["hours"] <= 24 * 366:
             raise CommandError(gettext("That is no request id, trace id or number of hours."))
-        found = request_trace.steps(identity, timezone.now() - timedelta(hours=options["hours"]))
-        if not found:
+        steps = request_trace.steps(identity, timezone.now() - timedelta(hours=options["hours"]))
+        if not steps:
             raise CommandError(
                 gettext(
                     "No event of this request is known here. A request that only asked leaves none; "
                     "its log lines have the same id."
                 )
             )
-        first = found[0]
+        first = steps[0]
         self.stdout.write(
             gettext("Request {request}, trace {trace}").format(request=first.request_id, trace=first.trace_id)
         )
-        for step in found:
-            self._tell(step)
-        waiting = sum(step.delivered_at is None for step in found)
+        for step in steps:
+            self._print(step)
+        waiting = sum(step.delivered_at is None for step in steps)
         self.stdout.write(
             ngettext("{count} delivery is still to come.", "{count} deliveries are still to come.", waiting).format(
                 count=waiting
@@ -58,7 +58,7 @@ class Command(BaseCommand):
             else gettext("Everything has been delivered.")
         )
 
-    def _tell(self, step: Step) -> None:
+    def _print(self, step: Step) -> None:
         who = str(step.actor_id) if step.actor_id else gettext("the system")
         self.stdout.write(
             f"{_clock(step.occurred_at)}  {step.type} → {step.consumer}  "

@@ -1,4 +1,7 @@
-"""Django's `migrate`, which without a label would record as applied in a service's own database what its router has refused there."""
+"""Django's `migrate`, limited to the service's apps in a service's own database.
+
+Without a label, Django would record migrations as applied there whose tables the router has refused.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,18 @@ from apps.core.postgres.migrate_service import labels_of
 
 
 class Command(Migrate):
-    """In a service's own database: that service's apps and no other."""
+    """Migrates in a service's own database only that service's apps."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Migrate, label by label where the database is a service's own. Raises: CommandError for another's label."""
+        """Migrate, label by label in a service's own database. Raises: CommandError for a label of another service."""
         database, label = options["database"], options["app_label"]
         if database == DEFAULT_DB_ALIAS:
             super().handle(*args, **options)
             return
         if database not in topology.entries():
-            raise CommandError(f"{database} is a replica: it gets what its home gets")
+            raise CommandError(f"{database} is a replica: it follows the migrations of its primary")
         labels = labels_of(database)
         if label and label not in labels:
             raise CommandError(f"{label} is not {database}'s: only {', '.join(labels)} are migrated there")
-        for one in [label] if label else labels:
-            super().handle(*args, **{**options, "app_label": one})
+        for app_label in [label] if label else labels:
+            super().handle(*args, **{**options, "app_label": app_label})

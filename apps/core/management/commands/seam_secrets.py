@@ -1,4 +1,4 @@
-"""`manage.py seam_secrets documents`: the secrets of one service's pairs, for a service that runs elsewhere."""
+"""`manage.py seam_secrets documents`: the secrets of one service's pairs, for a service that runs on another host."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """One line of JSON."""
-        found = signing.pairs_of(options["service"], topology.entries())
-        self.stdout.write(json.dumps(found))
+        pairs = signing.pairs_of(options["service"], topology.entries())
+        self.stdout.write(json.dumps(pairs))

@@ -29,19 +29,20 @@ from apps.core.seam.client.http import Address
 
 STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
-# What the one service does not need to hold: other pairs' secrets, the key that issues tokens, the way to the tables' owner.
+# Variables that one service alone does not need: other pairs' secrets, the signing key, the address of the tables'
+# owner.
 MASTER_ONLY = (
     *("SEAM_MASTER_SECRETS", "DATABASE_OWNER_URL", "POSTGRES_PASSWORD", "OWNER_PASSWORD"),
     *("APP_PASSWORD", "SERVICE_PASSWORD", "REPLICATOR_PASSWORD", "CONTROL_PASSWORD"),
 )
-# Only who copies between databases, or leads a move, reaches them by these.
+# Only the service that copies between databases, and a relocation's controller, connect by these.
 COPIES = "datasync"
 LEADERS_ONLY = ("CONTROL_URLS", "REPLICATION_URLS")
 ISSUER_ONLY = ("JWT_SIGNING_KEY", "REFRESH_TOKEN_SECRET")
 
 
 class Command(BaseCommand):
-    """Runs until it is told to stop, or until one of its two processes ends."""
+    """Runs until it is stopped, or until one of its two processes ends."""
 
     help = "Run one service alone: seam endpoint, public REST, event queue, health and metrics."
 
@@ -56,11 +57,11 @@ class Command(BaseCommand):
         """Start both, wait, end both. Raises: CommandError when one ended by itself, or when the address is taken."""
         service, bind, threads = options["service"], options["bind"], options["threads"]
         if any(name in os.environ for name in not_needed()):
-            # Begin again without them: a process's first environment can be read as long as it lives.
+            # Execute anew without them: a process's initial environment can be read as long as it runs.
             environment = {name: value for name, value in os.environ.items() if name not in not_needed()}
             os.execve(sys.executable, [sys.executable, *sys.argv], environment | own_secrets(service))  # noqa: S606 - no shell is meant
         if not settings.SEAM_HOME:
-            self.stderr.write("SEAM_HOME is not set: whatever this service asks of another will fail")
+            self.stderr.write("SEAM_HOME is not set: calls of this service to others will fail")
         if not settings.SEAM_PAIR_SECRETS:
             raise CommandError("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
         commands = {"web": web_command(bind, threads)}
@@ -68,12 +69,12 @@ class Command(BaseCommand):
             commands["worker"] = worker_command(service)
         environment = os.environ | {
             "DB_POOL_SIZE": str(threads),
-            # Some threads stay free to answer those who call back.
+            # Some threads stay free for services that call back.
             "SEAM_MAX_IN_FLIGHT": str(max(threads // 2, 1)),
             "SEAM_MAX_IN_FLIGHT_IN_ALL": str(max(threads * 3 // 4, 1)),
         }
         with held(bind) as lock, tempfile.TemporaryDirectory(prefix=f"{service}-metrics-") as folder:
-            # Both are scraped as one, at the web server.
+            # The web server exposes the metrics of both.
             environment |= {"PROMETHEUS_MULTIPROC_DIR": folder, "WORKER_METRICS": ""}
             self._supervise(f"{service} on {bind}", commands, environment, lock)
 
@@ -97,9 +98,10 @@ class Command(BaseCommand):
 
 @contextmanager
 def held(bind: str) -> Iterator[int]:
-    """Hold an address for this machine (Linux): web servers share a port silently, and half of the calls would go to the other.
+    """Reserve an address on this machine (Linux): web servers share a port silently, and half of the calls would go
+    astray.
 
-    Waits for one that is ending. A socket's file that nobody holds any more is removed. Raises: CommandError.
+    Waits for a process that is ending, and removes an abandoned socket file. Raises: CommandError.
     """
     path = Path(bind.removeprefix("unix://")) if bind.startswith("unix://") else None
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lock:
@@ -107,7 +109,7 @@ def held(bind: str) -> Iterator[int]:
         while sys.platform == "linux":
             try:
                 _refuse_taken_port(bind)
-                lock.bind(f"\0landcontracts {bind}")  # an abstract name goes when its last holder goes, however it ends
+                lock.bind(f"\0landcontracts {bind}")  # an abstract name is freed when its last holder ends, in any way
                 break
             except OSError:
                 if time.monotonic() > deadline:
@@ -115,11 +117,11 @@ def held(bind: str) -> Iterator[int]:
                 time.sleep(0.1)
         if path is not None:
             path.unlink(missing_ok=True)
-        yield lock.fileno()  # for the children: while one of them lives, the address is taken
+        yield lock.fileno()  # for the children: while one of them runs, the address is taken
 
 
 def _refuse_taken_port(bind: str) -> None:
-    """Raise OSError where anybody listens: bound without sharing, which web servers ask for."""
+    """Bind without the port sharing that web servers use. Raises: OSError where a process listens."""
     if not bind.startswith("unix://"):
         address = Address(f"http://{bind}")
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
@@ -127,24 +129,25 @@ def _refuse_taken_port(bind: str) -> None:
 
 
 def not_needed() -> tuple[str, ...]:
-    """Variables that this service has no business with."""
+    """Variables that this service must not have."""
     files = () if "storage" in settings.READY_CHECKS else ("S3_SECRET_KEY",)
     leaders = () if settings.SERVICE == COPIES else LEADERS_ONLY
     return (*MASTER_ONLY, *(() if settings.ISSUES_TOKENS else ISSUER_ONLY), *leaders, *files)
 
 
 def own_secrets(service: str) -> dict[str, str]:
-    """The variables with which a service can call and be called, and check tokens, and seal nothing as another service.
+    """The variables with which a service can call, be called and verify tokens, but cannot sign as another service.
 
-    On whose behalf it calls is its word: who runs a service is trusted with that. Raises: CommandError without secrets.
+    A service states the actor of its calls itself, and its operator is trusted with that. Raises: CommandError without
+    secrets.
     """
-    found = settings.SEAM_PAIR_SECRETS or signing.pairs_of(service, topology.entries())
-    if not all(found.values()):
+    pairs = settings.SEAM_PAIR_SECRETS or signing.pairs_of(service, topology.entries())
+    if not all(pairs.values()):
         raise CommandError("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
     variables = {
         "SERVICE": service,
         "SECRET_KEY": secrets.token_hex(24),  # signs nothing that outlives this process
-        "SEAM_PAIR_SECRETS": json.dumps(found),
+        "SEAM_PAIR_SECRETS": json.dumps(pairs),
         "SERVICE_DATABASE_URLS": json.dumps(
             {name: url for name, url in settings.SERVICE_DATABASE_URLS.items() if service in {name, COPIES}}
         ),
@@ -157,13 +160,13 @@ def own_secrets(service: str) -> dict[str, str]:
 
 
 def web_command(bind: str, threads: int) -> list[str]:
-    """Granian as the monolith runs it. Raises: CommandError for an address that is none."""
+    """Granian with the monolith's options. Raises: CommandError for a malformed address."""
     try:
         address = Address(bind if "://" in bind else f"http://{bind}")
     except ValueError as error:
         raise CommandError(str(error)) from None
     if not address.is_unix and ":" not in bind:
-        raise CommandError(f"--bind wants host:port, such as 127.0.0.1:8101, and not {bind}")
+        raise CommandError(f"--bind takes host:port, such as 127.0.0.1:8101, and not {bind}")
     where = ["--uds", address.path] if address.is_unix else ["--host", address.host, "--port", str(address.port)]
     return [
         *(_program("granian"), "--interface", "wsgi", *where, "--workers", "1", "--no-ws"),
@@ -174,7 +177,7 @@ def web_command(bind: str, threads: int) -> list[str]:
 
 
 def worker_command(service: str) -> list[str]:
-    """The worker of the service's own queue, with its own clock."""
+    """The worker of the service's own queue, with its own scheduler."""
     schedule = Path(tempfile.mkdtemp(prefix=f"{service}-")) / "beat"
     return [
         *(
@@ -205,9 +208,9 @@ def _interrupt(*_: int | FrameType | None) -> None:
 
 
 def _die_with_parent() -> None:
-    """A service whose supervisor was killed outright does not live on unseen (Linux; elsewhere it is left to the service manager).
+    """End a child whose supervisor was killed (on Linux; elsewhere the service manager must do it).
 
-    Told kindly, because both have children of their own to end.
+    By SIGTERM, because both processes have children of their own to end.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

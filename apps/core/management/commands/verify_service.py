@@ -1,4 +1,4 @@
-"""`manage.py verify_service documents http://127.0.0.1:9000`: our contract tests against whatever stands there."""
+"""`manage.py verify_service documents http://127.0.0.1:9000`: runs our contract tests against the service at a URL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from apps.core.seam.verify import conformance
 
 
 class Command(BaseCommand):
-    """A row per operation; the exit status is 1 when one does not hold."""
+    """Prints a row per operation; the exit status is 1 when one fails."""
 
     help = "Check that a service at a URL honours the wire and passes the contract tests of the service it stands for."
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Check, print, judge. Raises: CommandError with the count of operations that do not hold."""
+        """Check and print. Raises: CommandError with the number of operations that fail."""
         service, url = options["service"], options["url"]
         try:
             Address(url)
@@ -42,46 +42,46 @@ class Command(BaseCommand):
         if problem := conformance.reachable(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME):
             raise CommandError(problem)
         problems: dict[str, list[str]] = defaultdict(list)
-        asked: dict[str, list[int]] = defaultdict(lambda: [0, 0])  # checks of the wire, contract tests
+        counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])  # checks of the wire, contract tests
         for check in conformance.check(topology.key_of(service), url, caller=settings.SEAM_PROCESS_NAME):
-            asked[check.operation][0] += 1
+            counts[check.operation][0] += 1
             if check.problem:
                 problems[check.operation].append(f"{check.name}: {check.problem}")
         tests = {} if options["wire_only"] else contract_tests(service, url)
         for name, exercised, problem in tests.get("rows", []):
             for operation in exercised:
-                asked[operation][1] += 1
+                counts[operation][1] += 1
             if problem and exercised:
-                # A test says what is wrong with the answer that came last.
+                # A test's problem concerns the last answer.
                 problems[exercised[-1]].append(f"{name}: {problem}")
-        self._tell(service, problems, asked, tests)
+        self._print(service, problems, counts, tests)
 
-    def _tell(
-        self, service: str, problems: dict[str, list[str]], asked: dict[str, list[int]], tests: dict[str, Any]
+    def _print(
+        self, service: str, problems: dict[str, list[str]], counts: dict[str, list[int]], tests: dict[str, Any]
     ) -> None:
         operations = topology.key_of(service).operations.values()
         for operation in operations:
-            found = problems[operation.name]
-            mark = "FAILED" if found else "ok"
-            wire, tested = asked[operation.name]
+            operation_problems = problems[operation.name]
+            mark = "FAILED" if operation_problems else "ok"
+            wire, tested = counts[operation.name]
             self.stdout.write(f"  {operation.name:<20} {operation.kind:<8} {wire:>3} wire {tested:>3} tests  {mark}")
-            for words in found[:5]:
+            for words in operation_problems[:5]:
                 self.stdout.write(f"      {words}")
         bad = sum(1 for operation in operations if problems[operation.name])
         if tests.get("failed") and not bad:
             raise CommandError(f"the contract tests did not pass:\n{tests['output'][-3000:]}")
         if bad:
             raise CommandError(f"{bad} of {len(operations)} operations of {service} do not hold")
-        self.stdout.write(f"{service} holds: {len(operations)} operations, {sum(map(sum, asked.values()))} checks")
+        self.stdout.write(f"{service} holds: {len(operations)} operations, {sum(map(sum, counts.values()))} checks")
 
 
 def contract_tests(service: str, url: str) -> dict[str, Any]:
-    """Run the service's contract tests with the service elsewhere: rows of (test, operations, problem). Raises: CommandError."""
+    """Run the service's contract tests against a URL: rows of (test, operations, problem). Raises: CommandError."""
     folder = settings.BASE_DIR / "apps" / service / "tests"
-    with tempfile.TemporaryDirectory() as place:
-        report = Path(place) / "report.json"
+    with tempfile.TemporaryDirectory() as directory:
+        report = Path(directory) / "report.json"
         variables = {"VERIFY_ELSEWHERE": json.dumps({service: url}), "VERIFY_REPORT": str(report)}
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "pytest", str(folder), "-q", "-p", "no:randomly"],
             cwd=settings.BASE_DIR,
             env={"WEB_URL": url, **os.environ, **variables},
@@ -90,5 +90,5 @@ def contract_tests(service: str, url: str) -> dict[str, Any]:
             check=False,
         )
         if not report.exists():
-            raise CommandError(f"the contract tests could not be run:\n{(done.stdout + done.stderr)[-3000:]}")
-        return {"rows": json.loads(report.read_text()), "failed": done.returncode != 0, "output": done.stdout}
+            raise CommandError(f"the contract tests could not be run:\n{(process.stdout + process.stderr)[-3000:]}")
+        return {"rows": json.loads(report.read_text()), "failed": process.returncode != 0, "output": process.stdout}

@@ -1,4 +1,4 @@
-"""Database errors after which a command or query is repeated as a whole, by SQLSTATE (PostgreSQL manual, appendix A)."""
+"""Database errors after which a command or query is repeated whole, by SQLSTATE (PostgreSQL manual, appendix A)."""
 
 from __future__ import annotations
 
