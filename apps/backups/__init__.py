@@ -1,4 +1,5 @@
-"""Backup and restore of every database and of the objects that rows name, at one instant (docs/adr/0022-backups-at-one-instant.md).
+"""Backup and restore of all databases and of the objects that rows name (docs/adr/0022-backups-at-one-instant.md).
 
-`instant` takes it, `take` writes, `restore` brings back, `verify` compares, `repository` knows which backups there are.
+`instant` takes the snapshots at one instant, `take` writes the backup, `restore` restores and `verify` compares it,
+`repository` lists and removes backups.
 """

@@ -1,8 +1,9 @@
-"""One instant of every database, taken without stopping anybody: for some milliseconds no command begins anywhere.
+"""Takes snapshots of all databases at one instant without downtime: for some milliseconds no command begins.
 
-Effects cross services by commands and events, and both are commands where they arrive: each begins with a row in its service's table
-of commands. While all of these tables are locked in all primaries, no command is under way. What is committed then has every cause of it
-committed too, in whichever database; snapshots taken meanwhile show one instant, and the locks are let go.
+Effects cross services by commands and events, and both arrive as commands: each begins with a row in its service's
+table of commands. While all of these tables are locked in all primaries, no command is under way. Every committed
+effect then has its cause committed too, in any database; snapshots taken meanwhile show one instant, and the locks are
+released.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from apps.core.postgres.leadership import AnotherLeads, leading
 from apps.core.postgres.pg_dump import BackupFailed
 
 LOCK_TIMEOUT_MS = 50
-# A process that is stopped while it holds the locks loses them after so long, and has no instant.
+# A process that stops while it holds the locks loses them after this time, and has no instant.
 IDLE_MS = 500
 LONGEST_SECONDS = 0.15
 PATIENCE_SECONDS = 120.0
@@ -36,7 +37,7 @@ TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespa
 
 
 class View(NamedTuple):
-    """A database at the instant: a transaction that sees it, and the name under which others can. Tables keep their shape while it lasts."""
+    """A database at the instant: a transaction and its exported snapshot. Its tables cannot be altered meanwhile."""
 
     alias: str
     connection: Connection
@@ -45,7 +46,7 @@ class View(NamedTuple):
 
 
 class Instant(NamedTuple):
-    """The instant in all databases, where the primary of each service was, and what it cost people."""
+    """The instant in all databases, the primary of each service, and how long commands waited for it."""
 
     at: datetime
     primaries: dict[str, str]
@@ -54,8 +55,8 @@ class Instant(NamedTuple):
     attempts: int
 
 
-class _Again(Exception):
-    """This attempt gave no instant; nothing is held any more. `seconds` is how long people waited for it."""
+class _AttemptFailed(Exception):
+    """This attempt gave no instant; its locks are released. `seconds` is how long commands waited for it."""
 
     def __init__(self, words: str, began: float) -> None:
         super().__init__(words)
@@ -64,7 +65,7 @@ class _Again(Exception):
 
 @contextlib.contextmanager
 def hold_instant(patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Instant]:
-    """Hold one instant for as long as the block lasts. Raises: BackupFailed, NoWay, psycopg.OperationalError."""
+    """Hold one instant for the length of the block. Raises: BackupFailed, NoWay, psycopg.OperationalError."""
     deadline = time.monotonic() + patience_seconds
     with contextlib.ExitStack() as open_views:
         yield _taken(open_views, deadline)
@@ -73,19 +74,19 @@ def hold_instant(patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Instant
 def find_primaries() -> dict[str, str]:
     """The writable primary of each service, by alias. Raises: BackupFailed where one has none or two; NoWay."""
     with contextlib.ExitStack() as stack:
-        known = {alias: stack.enter_context(connections.control(alias)) for alias in (SHARED, *_own())}
-        found = {}
+        sessions = {alias: stack.enter_context(connections.control(alias)) for alias in (SHARED, *_own())}
+        aliases = {}
         for service in topology.entries():
             if not primaries.is_movable(service):
-                found[service] = SHARED
+                aliases[service] = SHARED
                 continue
-            writable = [alias for alias in (SHARED, service) if fences.is_writable(known[alias], service)]
+            writable = [alias for alias in (SHARED, service) if fences.is_writable(sessions[alias], service)]
             if len(writable) != 1:
                 raise BackupFailed(
                     f"{service} has {len(writable)} writable primaries: see manage.py extraction {service}"
                 )
-            found[service] = writable[0]
-        return found
+            aliases[service] = writable[0]
+        return aliases
 
 
 def _own() -> list[str]:
@@ -93,19 +94,19 @@ def _own() -> list[str]:
 
 
 def _taken(open_views: contextlib.ExitStack, deadline: float) -> Instant:
-    """Try until it is taken, or nobody has patience any more."""
+    """Try until the instant is taken, or the deadline has passed."""
     attempts, pause = 0, 0.0
     problem: Exception = BackupFailed("no time was given")
     while True:
         try:
-            # Whoever leads changes rights and drops tables; an instant in the middle of that would have no primary.
+            # A relocation changes rights and drops tables; an instant in the middle of one would have no primary.
             with leading("backup", "takes an instant"), contextlib.ExitStack() as stack:
-                found = find_primaries()
+                primary_of = find_primaries()
                 attempts += 1
-                views, at, seconds = _attempt(stack, found)
+                views, at, seconds = _attempt(stack, primary_of)
                 open_views.push(stack.pop_all())
-                return Instant(at, found, views, round((pause + seconds) * 1000, 2), attempts)
-        except _Again as error:
+                return Instant(at, primary_of, views, round((pause + seconds) * 1000, 2), attempts)
+        except _AttemptFailed as error:
             problem = error
             pause += error.seconds
         except (AnotherLeads, BackupFailed) as error:
@@ -115,30 +116,30 @@ def _taken(open_views: contextlib.ExitStack, deadline: float) -> Instant:
         time.sleep(random.uniform(0.1, 0.4))
 
 
-def _attempt(stack: contextlib.ExitStack, found: Mapping[str, str]) -> tuple[dict[str, View], datetime, float]:
-    """Lock every table of commands, take a snapshot of every database, and make sure that the locks were held all the while."""
-    aliases = sorted({SHARED, *found.values()})
-    seeing = {alias: stack.enter_context(connections.control(alias, options=VIEW)) for alias in aliases}
-    tables = {alias: _begin(connection) for alias, connection in seeing.items()}
+def _attempt(stack: contextlib.ExitStack, primary_of: Mapping[str, str]) -> tuple[dict[str, View], datetime, float]:
+    """Lock every table of commands, snapshot every database, and verify that the locks were held throughout."""
+    aliases = sorted({SHARED, *primary_of.values()})
+    viewing = {alias: stack.enter_context(connections.control(alias, options=VIEW)) for alias in aliases}
+    tables = {alias: _begin(connection) for alias, connection in viewing.items()}
     with contextlib.ExitStack() as locks:
-        holding = {alias: locks.enter_context(connections.control(alias, options=BARRIER)) for alias in aliases}
+        locking = {alias: locks.enter_context(connections.control(alias, options=BARRIER)) for alias in aliases}
         began = time.monotonic()
         try:
-            for alias, connection in holding.items():
-                connection.execute(_barrier(service for service, primary in found.items() if primary == alias))
+            for alias, connection in locking.items():
+                connection.execute(_barrier(service for service, primary in primary_of.items() if primary == alias))
                 if time.monotonic() - began > LONGEST_SECONDS:
-                    raise _Again("the locks took too long, one after the other", began)
-            row = holding[SHARED].execute("SELECT clock_timestamp()").fetchone()
-            names = {alias: _snapshot(connection) for alias, connection in seeing.items()}
-            if any(_tables(connection) != tables[alias] for alias, connection in seeing.items()):
-                raise _Again("a table came or went", began)
-            for connection in holding.values():
-                connection.execute("SELECT 1")  # its session lives, and so did its locks until here
+                    raise _AttemptFailed("the locks together took too long", began)
+            row = locking[SHARED].execute("SELECT clock_timestamp()").fetchone()
+            names = {alias: _snapshot(connection) for alias, connection in viewing.items()}
+            if any(_tables(connection) != tables[alias] for alias, connection in viewing.items()):
+                raise _AttemptFailed("a table was created or dropped", began)
+            for connection in locking.values():
+                connection.execute("SELECT 1")  # its session is alive, so its locks were held until here
                 connection.execute("ROLLBACK")
         except psycopg.Error as error:
-            raise _Again(f"a table of commands was held, or the locks were lost: {error}", began) from error
+            raise _AttemptFailed(f"a table of commands was held, or the locks were lost: {error}", began) from error
         seconds = time.monotonic() - began
-    views = {alias: View(alias, seeing[alias], names[alias], tables[alias]) for alias in aliases}
+    views = {alias: View(alias, viewing[alias], names[alias], tables[alias]) for alias in aliases}
     return views, row[0] if row else datetime.min, seconds  # noqa: DTZ901 - there is a row
 
 
@@ -147,7 +148,7 @@ def _tables(connection: Connection) -> tuple[str, ...]:
 
 
 def _begin(connection: Connection) -> tuple[str, ...]:
-    """A transaction whose snapshot is taken later, once its tables can no longer be changed or dropped."""
+    """Begin a transaction whose snapshot is taken later, once its tables can no longer be altered or dropped."""
     tables = _tables(connection)
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     if tables:
@@ -160,7 +161,7 @@ def _barrier(services: Iterator[str]) -> sql.SQL | sql.Composed:
     tables = [sql.Identifier("public", f"{service}_command") for service in services]
     if not tables:
         return sql.SQL("BEGIN")
-    # Commands that are under way are waited for, those that come wait; readers feel nothing.
+    # The lock waits for the commands under way, and new commands wait for the lock; readers are not affected.
     return sql.SQL("BEGIN; LOCK TABLE {} IN SHARE MODE").format(sql.SQL(", ").join(tables))
 
 

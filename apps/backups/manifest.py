@@ -1,4 +1,4 @@
-"""What a backup says of itself: written last, by a rename, so that a folder without it is no backup."""
+"""The manifest of a backup: written last, by a rename, so that a folder without one is no backup."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from django.conf import settings
 FORMAT = 1
 NAME = "manifest.json"
 PIECE = 1024 * 1024
-# Secrets are no part of a backup. Each has to be kept beside it: without it, what the words say.
+# Secrets are no part of a backup. Each must be stored separately; the text is the consequence of its loss.
 KEPT_BESIDE: dict[str, str] = {
-    "SECRET_KEY": "sessions end: everybody logs in again",
-    "JWT_SIGNING_KEY": "access tokens are refused, and whoever keeps the public key fetches it again",
+    "SECRET_KEY": "sessions end: all people log in again",
+    "JWT_SIGNING_KEY": "access tokens are refused, and clients that cache the public key fetch it again",
     "REFRESH_TOKEN_SECRET": "refresh tokens are refused: every program logs in again",
     "COMMAND_DIGEST_SECRET": "a command repeated under its key within 72 hours is refused as another one",
-    "SEAM_MASTER_SECRETS": "services that were given pair secrets have to be given new ones",
+    "SEAM_MASTER_SECRETS": "services with pair secrets need new ones",
 }
 
 
 class NoBackup(Exception):
-    """There is no whole backup there, or it is damaged or of another version; the message names the file."""
+    """The folder holds no whole backup, or it is damaged or of another version; the message names the file."""
 
 
 class TableFacts(msgspec.Struct, frozen=True):
-    """A table at the instant: its rows, and the sum of their hashes (`core.database.sums`)."""
+    """A table at the instant: its rows, and the sum of their hashes (`core.postgres.checksums`)."""
 
     rows: int
     sum: str
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A right of a role on a table or sequence; of `public` for everybody."""
+    """A right of a role on a table or sequence; the role `public` stands for all roles."""
 
     kind: str
     name: str
@@ -46,7 +46,7 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class Fence(msgspec.Struct, frozen=True):
-    """A service's fence as far as it outlives a restore."""
+    """The part of a service's fence that a restore keeps."""
 
     service: str
     epoch: int
@@ -54,7 +54,7 @@ class Fence(msgspec.Struct, frozen=True):
 
 
 class Database(msgspec.Struct, frozen=True):
-    """One database: its file with size and SHA-256, and what the file alone does not say."""
+    """One database: its file with size and SHA-256, and the facts that the file does not hold."""
 
     alias: str
     file: str
@@ -68,12 +68,12 @@ class Database(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """All rows."""
+        """The number of rows in all tables."""
         return sum(table.rows for table in self.tables.values())
 
 
 class Objects(msgspec.Struct, frozen=True):
-    """The list of objects, a file of JSON lines, and what it comes to. `copied` were not in an earlier backup."""
+    """The list of objects, a file of JSON lines, with its totals. `copied` of them were in no earlier backup."""
 
     file: str
     sha256: str
@@ -83,7 +83,7 @@ class Objects(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole backup. `cut_at` is the instant that all of it shows; `pause_ms` how long commands waited for it."""
+    """A whole backup. `cut_at` is the instant that it shows; `pause_ms` is how long commands waited for it."""
 
     format: int
     id: str
@@ -103,12 +103,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bytes(self) -> int:
-        """All of it, objects too."""
+        """The size of the whole backup with its objects."""
         return sum(database.bytes for database in self.databases) + self.objects.bytes
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Make a folder a backup, in one step that a crash does not divide."""
+    """Write the manifest in one atomic step, which makes the folder a backup."""
     draft = folder / f"{NAME}.draft"
     with open(draft, "wb", opener=_private) as output:
         output.write(msgspec.json.format(msgspec.json.encode(manifest)))
@@ -119,41 +119,41 @@ def write(folder: Path, manifest: Manifest) -> None:
 
 
 def read(folder: Path) -> Manifest:
-    """What a folder holds. Raises: NoBackup."""
+    """The manifest of a folder. Raises: NoBackup."""
     file = folder / NAME
     try:
         text = file.read_bytes()
     except OSError:
         raise NoBackup(f"{folder} is no whole backup: it has no {NAME}") from None
     try:
-        found = msgspec.json.decode(text, type=_OfAnyFormat)
-        if found.format != FORMAT:
-            raise NoBackup(f"{file} has format {found.format}; this version reads format {FORMAT}")
+        header = msgspec.json.decode(text, type=_OfAnyFormat)
+        if header.format != FORMAT:
+            raise NoBackup(f"{file} has format {header.format}; this version reads format {FORMAT}")
         return msgspec.json.decode(text, type=Manifest)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise NoBackup(f"{file} is damaged: {error}") from error
 
 
 def fingerprints(backup_id: str) -> dict[str, str]:
-    """A digest of this process's value of each secret, keyed by it: tells whether it is the same one, and nothing of it."""
+    """A keyed digest of this process's value of each secret: shows whether two are the same, and reveals neither."""
     values = {name: getattr(settings, name) for name in KEPT_BESIDE}
     return {name: _fingerprint(value, backup_id) for name, value in values.items() if value}
 
 
-def other_secrets(known: Mapping[str, str], backup_id: str) -> list[str]:
-    """Which secrets of this process are not those that the backup was made with."""
+def other_secrets(saved: Mapping[str, str], backup_id: str) -> list[str]:
+    """The secrets of this process that differ from those at the time of the backup."""
     ours = fingerprints(backup_id)
-    return [name for name, value in known.items() if ours.get(name) != value]
+    return [name for name, value in saved.items() if ours.get(name) != value]
 
 
 def digest_of(file: Path) -> str:
-    """SHA-256 of a file, in hex, read a piece at a time. Raises: OSError."""
+    """SHA-256 of a file, in hex, read in pieces. Raises: OSError."""
     with open(file, "rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:
-    """What was renamed into a folder is still there after a loss of power."""
+    """Sync a folder, so that a file renamed into it survives a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The objects that rows name: copied out of their bucket once and never again, and put back, each checked by its digest on the way."""
+"""Copies the objects that rows name out of their bucket, each only once, and puts them back, checked by digest."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Bucket:
-    """One storage's bucket. Without a name, the one that the settings name."""
+    """One storage's bucket; without a name, the bucket of the settings."""
 
     def __init__(self, storage: str, name: str = "") -> None:
-        known: Any = storages[storage]
-        self.client: Any = known.connection.meta.client
-        self.name: str = name or known.bucket_name
+        backend: Any = storages[storage]
+        self.client: Any = backend.connection.meta.client
+        self.name: str = name or backend.bucket_name
 
     def fetch(self, entry: Entry, file: Path) -> None:
-        """Copy an object into a file. Raises: BackupFailed where it is not there or not what its row says."""
+        """Copy an object into a file. Raises: BackupFailed where it is missing or differs from its row."""
         draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
         digest, size = hashlib.sha256(), 0
         try:
@@ -68,7 +68,7 @@ class Bucket:
         draft.replace(file)
 
     def store(self, entry: Entry, file: Path) -> bool:
-        """Put an object, unless it is there already and the same. Whether it was put. Raises: BackupFailed."""
+        """Put an object, unless the same one is there already; whether it was put. Raises: BackupFailed."""
         try:
             if self._holds(entry):
                 return False
@@ -81,14 +81,14 @@ class Bucket:
         return True
 
     def is_empty(self) -> bool:
-        """Whether there is nothing in it. Raises: BackupFailed."""
+        """Whether the bucket is empty. Raises: BackupFailed."""
         try:
             return not self.client.list_objects_v2(Bucket=self.name, MaxKeys=1).get("KeyCount", 0)
         except (BotoCoreError, ClientError) as error:
             raise BackupFailed(f"bucket {self.name} cannot be read: {error}") from error
 
     def _holds(self, entry: Entry) -> bool:
-        """Read it back: a length or a tag of the storage's own says too little."""
+        """Whether the bucket has the object, by reading it back: a length or the storage's tag is no proof."""
         try:
             answer = self.client.get_object(Bucket=self.name, Key=entry.key)
         except ClientError as error:
@@ -103,15 +103,15 @@ class Bucket:
 
 def buckets(name: str = "") -> list[Bucket]:
     """Every bucket in which a service keeps objects."""
-    known = {kept.storage for kept in map(topology.objects_of, topology.entries()) if kept}
-    return [Bucket(storage, name) for storage in sorted(known)]
+    names = {stored.storage for stored in map(topology.objects_of, topology.entries()) if stored}
+    return [Bucket(storage, name) for storage in sorted(names)]
 
 
 def named_by(instant: Instant) -> Iterator[Entry]:
-    """Every object that a row names at the instant, a batch at a time. Raises: psycopg.Error."""
+    """Every object that a row names at the instant, read in batches. Raises: psycopg.Error."""
     for service in topology.entries():
-        kept = topology.objects_of(service)
-        if kept is None:
+        stored = topology.objects_of(service)
+        if stored is None:
             continue
         view = instant.views[instant.primaries[service]]
         with connections.control(view.alias, options="") as connection, connection.transaction():
@@ -119,13 +119,13 @@ def named_by(instant: Instant) -> Iterator[Entry]:
             connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(view.snapshot)))
             with connection.cursor(name="objects") as cursor:
                 cursor.itersize = BATCH
-                cursor.execute(kept.query)
+                cursor.execute(stored.query)
                 for key, sha256, size, media_type in cursor:
-                    yield Entry(kept.storage, key, sha256, size, media_type)
+                    yield Entry(stored.storage, key, sha256, size, media_type)
 
 
 def copy(instant: Instant, folder: Path, earlier: Sequence[Path], *, reread: bool) -> Objects:
-    """Copy what the rows name; what an earlier backup has is linked to. `reread` reads it first, in case a disk has changed it.
+    """Copy the objects that rows name, or link those of an earlier backup. `reread` checks these for disk errors first.
 
     Raises: BackupFailed.
     """
@@ -156,26 +156,26 @@ def listed(folder: Path) -> Iterator[Entry]:
 
 
 def check(folder: Path) -> int:
-    """Read every object of a backup; how many there are. Raises: NoBackup naming what is missing or damaged."""
+    """Read every object of a backup; returns their number. Raises: NoBackup naming a missing or damaged file."""
 
-    def one(entry: Entry) -> None:
+    def check_one(entry: Entry) -> None:
         file = place(folder, entry.sha256)
         try:
-            found = digest_of(file)
+            digest = digest_of(file)
         except OSError:
             raise NoBackup(f"{file} is missing: the object {entry.key}") from None
-        if found != entry.sha256:
+        if digest != entry.sha256:
             raise NoBackup(f"{file} is damaged: the object {entry.key}")
 
-    return _each(listed(folder), one)
+    return _each(listed(folder), check_one)
 
 
 def put_back(folder: Path, bucket_name: str) -> int:
-    """Put every object back where its row names it; how many had to be put. Raises: BackupFailed, NoBackup."""
+    """Put every missing object back under its key; returns the number put. Raises: BackupFailed, NoBackup."""
     buckets: dict[str, Bucket] = {}
     put: list[str] = []
 
-    def one(entry: Entry) -> None:
+    def put_one(entry: Entry) -> None:
         if buckets[entry.storage].store(entry, place(folder, entry.sha256)):
             put.append(entry.key)
 
@@ -185,22 +185,22 @@ def put_back(folder: Path, bucket_name: str) -> int:
                 buckets[entry.storage] = Bucket(entry.storage, bucket_name)
             yield entry
 
-    _each(with_bucket(), one)
+    _each(with_bucket(), put_one)
     return len(put)
 
 
 def place(folder: Path, sha256: str) -> Path:
-    """Where an object lies in a backup."""
+    """The path of an object in a backup."""
     return folder / FOLDER / sha256[:2] / sha256
 
 
 class _Source:
-    """Brings objects into a backup, from an earlier one or from the bucket."""
+    """Copies objects into a backup, from an earlier one or from the bucket."""
 
     def __init__(self, folder: Path, earlier: Sequence[Path], *, reread: bool) -> None:
         self._folder, self._earlier, self._reread = folder, earlier, reread
         self._buckets = {
-            kept.storage: Bucket(kept.storage) for kept in map(topology.objects_of, topology.entries()) if kept
+            stored.storage: Bucket(stored.storage) for stored in map(topology.objects_of, topology.entries()) if stored
         }
         self._sizes: list[int] = []
         self._copies: list[str] = []
@@ -214,7 +214,7 @@ class _Source:
         return len(self._copies)
 
     def bring(self, entry: Entry) -> None:
-        """One object; two rows may name the same bytes."""
+        """Copy one object; two rows may name the same bytes."""
         file = place(self._folder, entry.sha256)
         if file.exists():
             return
@@ -226,16 +226,16 @@ class _Source:
 
     def _linked(self, entry: Entry, file: Path) -> bool:
         for folder in self._earlier:
-            known = place(folder, entry.sha256)
+            existing = place(folder, entry.sha256)
             try:
-                if known.stat().st_size != entry.size or (self._reread and digest_of(known) != entry.sha256):
+                if existing.stat().st_size != entry.size or (self._reread and digest_of(existing) != entry.sha256):
                     continue
                 try:
-                    os.link(known, file)
+                    os.link(existing, file)
                 except FileExistsError:
                     return True
-                except OSError:  # a file system without links, or one that has enough of them
-                    shutil.copyfile(known, file)
+                except OSError:  # a file system without links, or with too many of them
+                    shutil.copyfile(existing, file)
                     if digest_of(file) != entry.sha256:
                         file.unlink()
                         continue

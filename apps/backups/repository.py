@@ -1,4 +1,4 @@
-"""The folder in which backups lie: which there are, which is the newest, and which may go. One process at a time writes there."""
+"""The folder of backups: lists them, finds the newest and removes old ones. One process at a time writes to it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ UNFINISHED = ".unfinished-"
 
 
 class Busy(Exception):
-    """Another process writes in this folder, or reads what would be removed."""
+    """Another process writes in this folder, or reads backups that would be removed."""
 
 
 class Backup(NamedTuple):
-    """A backup and where it lies."""
+    """A backup and its folder."""
 
     folder: Path
     manifest: Manifest
@@ -32,7 +32,7 @@ class Backup(NamedTuple):
 
 @contextlib.contextmanager
 def held(root: Path, *, writing: bool) -> Iterator[None]:
-    """Hold a folder of backups: one writer, or any number of readers. Goes with its process. Raises: Busy."""
+    """Lock a folder of backups: one writer, or any number of readers. Ends with its process. Raises: Busy."""
     if writing:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -40,7 +40,7 @@ def held(root: Path, *, writing: bool) -> Iterator[None]:
     except OSError:
         if writing:
             raise
-        yield  # mounted for reading, or not there: nobody removes anything from it
+        yield  # mounted read-only, or missing: no process removes anything from it
         return
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if writing else fcntl.LOCK_SH) | fcntl.LOCK_NB)
@@ -59,21 +59,21 @@ def new_id() -> str:
 
 
 def whole(root: Path) -> list[Backup]:
-    """Every whole backup, the newest first. Folders without a manifest, and such as cannot be read, are none."""
-    found = []
+    """Every whole backup, the newest first; folders without a readable manifest are none."""
+    backups = []
     for folder in root.iterdir() if root.is_dir() else ():
         if folder.is_dir() and not folder.name.startswith("."):
             with contextlib.suppress(NoBackup):
-                found.append(Backup(folder, manifest.read(folder)))
-    return sorted(found, key=lambda kept: kept.manifest.cut_at, reverse=True)
+                backups.append(Backup(folder, manifest.read(folder)))
+    return sorted(backups, key=lambda backup: backup.manifest.cut_at, reverse=True)
 
 
 def newest(root: Path) -> Backup:
-    """The newest one. Raises: NoBackup."""
-    found = whole(root)
-    if not found:
+    """The newest backup. Raises: NoBackup."""
+    backups = whole(root)
+    if not backups:
         raise NoBackup(f"there is no backup in {root}: manage.py backup")
-    return found[0]
+    return backups[0]
 
 
 def find(root: Path, named: str) -> Backup:
@@ -87,18 +87,21 @@ def find(root: Path, named: str) -> Backup:
 
 
 def unfinished(root: Path) -> list[Path]:
-    """What interrupted backups have left."""
+    """The folders left by interrupted backups."""
     return sorted(root.glob(f"{UNFINISHED}*"))
 
 
 def keep(root: Path, count: int) -> list[str]:
-    """Remove all but so many of the newest, and what interrupted ones have left. Inside `held(writing=True)`. The ids removed."""
+    """Remove all but the `count` newest backups, and the remains of interrupted ones; returns the removed ids.
+
+    Called inside `held(writing=True)`.
+    """
     removed = []
-    for kept in whole(root)[max(count, 1) :]:
-        # First it is no backup any more: one that is half removed is not to be taken for a whole one.
-        doomed = root / f"{UNFINISHED}{kept.folder.name}"
-        kept.folder.rename(doomed)
-        removed.append(kept.manifest.id)
+    for backup in whole(root)[max(count, 1) :]:
+        # Rename it first, so that a half-removed backup is not taken for a whole one.
+        doomed = root / f"{UNFINISHED}{backup.folder.name}"
+        backup.folder.rename(doomed)
+        removed.append(backup.manifest.id)
     for folder in unfinished(root):
         shutil.rmtree(folder)
     return removed

@@ -1,6 +1,7 @@
-"""Restoring a backup: everything is checked before anything is touched, and rights are given when everything is there and the same.
+"""Restores a backup: checks all files before any change, and grants rights only after all data are restored and
+compared.
 
-A restore that dies leaves databases that nobody but their owner may use: no service has a primary, and none has two.
+A restore that fails leaves databases that only their owner may use: no service has a primary, and none has two.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
-from apps.backups import grants, manifest, objects, targets, verify
-from apps.backups.manifest import Database, Manifest, NoBackup
+from apps.backups import grants, objects, targets, verify
+from apps.backups.manifest import Database, Fence, Manifest, NoBackup, digest_of
 from apps.backups.repository import Backup
 from apps.backups.targets import QUIET, NoTarget, Target
 from apps.backups.verify import Compared
@@ -27,7 +28,7 @@ from apps.core.postgres.migrate_service import OWNER
 Tell = Callable[[str], None]
 JOBS = 2
 HAS_TABLES = "SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') LIMIT 1"
-# Everything that is not an extension's, in an order in which a sequence that belongs to a column goes with its table.
+# Everything that does not belong to an extension, ordered so that a column's sequence is dropped with its table.
 OF_EXTENSION = "SELECT 1 FROM pg_depend d WHERE d.classid = '{of}'::regclass AND d.objid = o.oid AND d.deptype = 'e'"
 RELATIONS = (
     "SELECT format('DROP {kind} IF EXISTS public.%I CASCADE', relname) FROM pg_class o"
@@ -58,7 +59,7 @@ DROPS = tuple(
 
 
 class Restored(NamedTuple):
-    """What was compared, how many objects were put, and which migrations are still to be applied."""
+    """The compared databases, the numbers of objects and of those put, and the number of migrations to apply."""
 
     compared: tuple[Compared, ...]
     objects: int
@@ -66,23 +67,26 @@ class Restored(NamedTuple):
     migrations_behind: int
 
 
-def check_files(kept: Backup) -> int:
-    """Read every byte of a backup; how many objects there are. Raises: NoBackup naming what is missing or damaged."""
-    for database in kept.manifest.databases:
-        _same(kept.folder / database.file, database.sha256)
-    _same(kept.folder / kept.manifest.objects.file, kept.manifest.objects.sha256)
-    found = objects.check(kept.folder)
-    if found != kept.manifest.objects.count:
-        raise NoBackup(f"{kept.folder}: {found} objects, {kept.manifest.objects.count} by the manifest")
-    return found
+def check_files(backup: Backup) -> int:
+    """Read every byte of a backup; returns the number of objects. Raises: NoBackup naming a missing or damaged file."""
+    for database in backup.manifest.databases:
+        _require_digest(backup.folder / database.file, database.sha256)
+    _require_digest(backup.folder / backup.manifest.objects.file, backup.manifest.objects.sha256)
+    count = objects.check(backup.folder)
+    if count != backup.manifest.objects.count:
+        raise NoBackup(f"{backup.folder}: {count} objects, {backup.manifest.objects.count} by the manifest")
+    return count
 
 
-def require_target(kept: Backup, target: Target, *, replace: bool, word: str = "") -> None:
-    """Refuse what cannot be restored there, or would take something away. Raises: NoTarget, NoBackup, psycopg.OperationalError."""
-    made = kept.manifest
-    if unknown := sorted(set(made.migrations) - _known_migrations()):
-        raise NoBackup(f"{made.id} was made by a newer version: this one does not know {', '.join(unknown[:5])}")
-    if missing := [database.alias for database in made.databases if database.alias not in target.urls]:
+def require_target(backup: Backup, target: Target, *, replace: bool, word: str = "") -> None:
+    """Refuse a target that cannot take the backup or is not empty.
+
+    Raises: NoTarget, NoBackup, psycopg.OperationalError.
+    """
+    manifest = backup.manifest
+    if unknown := sorted(set(manifest.migrations) - _known_migrations()):
+        raise NoBackup(f"{manifest.id} was made by a newer version: this one does not know {', '.join(unknown[:5])}")
+    if missing := [database.alias for database in manifest.databases if database.alias not in target.urls]:
         raise NoTarget(f"no address of {', '.join(missing)} is known")
     _refuse_half_of_this(target)
     full = []
@@ -90,7 +94,7 @@ def require_target(kept: Backup, target: Target, *, replace: bool, word: str = "
         with target.reach(alias) as connection:
             if connection.execute(HAS_TABLES).fetchone():
                 full.append(alias)
-            for database in made.databases:
+            for database in manifest.databases:
                 if database.alias == alias:
                     _require_server(database, connection)
     if target.bucket is not None and not all(bucket.is_empty() for bucket in objects.buckets(target.bucket)):
@@ -102,12 +106,14 @@ def require_target(kept: Backup, target: Target, *, replace: bool, word: str = "
 
 
 def _refuse_half_of_this(target: Target) -> None:
-    """What is not restored keeps its rights: a part of the running environment would leave two primaries. Raises: NoTarget."""
+    """Refuse a part of this environment: the rest keeps its rights, which gives two primaries. Raises: NoTarget."""
     ours = targets.this_environment().urls if settings.CONTROL_URLS else {}
     theirs = {_address(url) for url in target.urls.values()}
-    left = sorted(alias for alias, url in ours.items() if _address(url) not in theirs)
-    if left and len(left) < len(ours):
-        raise NoTarget(f"a part of this environment cannot be restored alone: {', '.join(left)} would stay as they are")
+    untouched = sorted(alias for alias, url in ours.items() if _address(url) not in theirs)
+    if untouched and len(untouched) < len(ours):
+        raise NoTarget(
+            f"a part of this environment cannot be restored alone: {', '.join(untouched)} would stay as they are"
+        )
 
 
 def _address(url: str) -> tuple[str | None, int | None, str]:
@@ -115,49 +121,48 @@ def _address(url: str) -> tuple[str | None, int | None, str]:
     return parts.hostname, parts.port, parts.path
 
 
-def restore(kept: Backup, target: Target, *, tell: Tell = lambda _: None) -> Restored:
-    """Bring everything back, compare it, and give the rights. After `check_files` and `require_target`.
+def restore(backup: Backup, target: Target, *, tell: Tell = lambda _: None) -> Restored:
+    """Restore everything, compare it, and grant the rights. Called after `check_files` and `require_target`.
 
     Raises: BackupFailed, NoBackup, NotTheSame, NoTarget, psycopg.Error; the databases then stay closed.
     """
-    made = kept.manifest
+    manifest = backup.manifest
     for alias in target.urls:
-        _make_shape(kept, target, alias)
-    with ThreadPoolExecutor(len(made.databases) + 1, thread_name_prefix="restore") as workers:
-        putting = workers.submit(_put_objects, kept, target)
-        list(workers.map(lambda database: _fill(database, kept.folder, target, tell), made.databases))
+        _make_shape(backup, target, alias)
+    with ThreadPoolExecutor(len(manifest.databases) + 1, thread_name_prefix="restore") as workers:
+        putting = workers.submit(_put_objects, backup, target)
+        list(workers.map(lambda database: _fill(database, backup.folder, target, tell), manifest.databases))
         put = putting.result()
-    tell(f"objects: {made.objects.count} named, {put} put back")
-    compared = verify.contents(made, target)
-    for one in compared:
-        tell(f"{one.alias}: {one.tables} tables and {one.rows} rows are the same, sum of hashes {one.sum}")
-    _give_rights(made, target)
-    verify.rights_and_primaries(made, target)
-    tell(
-        f"rights are as they were, primaries: {', '.join(f'{service} in {primary}' for service, primary in made.primaries.items())}"
-    )
-    behind = len(_known_migrations() - set(made.migrations))
-    return Restored(compared, made.objects.count, put, behind)
+    tell(f"objects: {manifest.objects.count} named, {put} put back")
+    compared = verify.contents(manifest, target)
+    for same in compared:
+        tell(f"{same.alias}: {same.tables} tables and {same.rows} rows are the same, sum of hashes {same.sum}")
+    _give_rights(manifest, target)
+    verify.rights_and_primaries(manifest, target)
+    located = ", ".join(f"{service} in {primary}" for service, primary in manifest.primaries.items())
+    tell(f"rights are as they were, primaries: {located}")
+    behind = len(_known_migrations() - set(manifest.migrations))
+    return Restored(compared, manifest.objects.count, put, behind)
 
 
-def _make_shape(kept: Backup, target: Target, alias: str) -> None:
-    """In one transaction: take away what is there, make the tables, and let nobody use them."""
-    database = next((one for one in kept.manifest.databases if one.alias == alias), None)
-    shape = pg_dump.shape_of(kept.folder / database.file) if database else ""
+def _make_shape(backup: Backup, target: Target, alias: str) -> None:
+    """Drop the present tables and create the backup's in one transaction, without rights for any role but the owner."""
+    database = next((candidate for candidate in backup.manifest.databases if candidate.alias == alias), None)
+    shape = pg_dump.shape_of(backup.folder / database.file) if database else ""
     with target.reach(alias, options=QUIET) as connection:
         targets.stop_following(target, alias, connection)
         with connection.transaction():
-            grants.take_all(connection)
-            _empty(connection)
+            grants.revoke_all(connection)
+            _drop_all(connection)
             if shape:
                 connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER)))
-                connection.execute(shape.encode())  # statements of pg_restore's own
+                connection.execute(shape.encode())  # pg_restore's own statements
                 connection.execute("RESET search_path")
                 connection.execute("RESET ROLE")
-                grants.take_all(connection)
+                grants.revoke_all(connection)
 
 
-def _empty(connection: connections.Connection) -> None:
+def _drop_all(connection: connections.Connection) -> None:
     for query in DROPS:
         for (statement,) in connection.execute(query).fetchall():
             connection.execute(str(statement).encode())
@@ -171,31 +176,31 @@ def _fill(database: Database, folder: Path, target: Target, tell: Tell) -> None:
     tell(f"{database.alias}: restored")
 
 
-def _put_objects(kept: Backup, target: Target) -> int:
-    return 0 if target.bucket is None else objects.put_back(kept.folder, target.bucket)
+def _put_objects(backup: Backup, target: Target) -> int:
+    return 0 if target.bucket is None else objects.put_back(backup.folder, target.bucket)
 
 
-def _give_rights(made: Manifest, target: Target) -> None:
-    """Everywhere the fences first, so that whoever led a move before can do nothing more; then the rights."""
-    every = {fence.service: fence for database in made.databases for fence in database.fences}
+def _give_rights(manifest: Manifest, target: Target) -> None:
+    """Raise the fences in all databases first, so that no earlier controller can act; then grant the rights."""
+    every = {fence.service: fence for database in manifest.databases for fence in database.fences}
     with contextlib.ExitStack() as stack:
-        known = {alias: stack.enter_context(target.reach(alias)) for alias in target.urls}
+        sessions = {alias: stack.enter_context(target.reach(alias)) for alias in target.urls}
         highest = {
-            service: max(fence.epoch, *(_epoch(connection, service) for connection in known.values()))
+            service: max(fence.epoch, *(_epoch(connection, service) for connection in sessions.values()))
             for service, fence in every.items()
         }
-        for database in made.databases:
+        for database in manifest.databases:
             own = {fence.service: fence for fence in database.fences}
             grants.raise_fences(
-                known[database.alias],
-                (manifest.Fence(name, highest[name], own[name].closed if name in own else 0) for name in every),
+                sessions[database.alias],
+                (Fence(name, highest[name], own[name].closed if name in own else 0) for name in every),
             )
-        for alias in target.urls.keys() - {database.alias for database in made.databases}:
-            grants.raise_fences(known[alias], (manifest.Fence(name, epoch, 0) for name, epoch in highest.items()))
-        for database in made.databases:
-            with known[database.alias].transaction():
-                grants.give_in_future(known[database.alias], database.future_grants)
-                grants.give(known[database.alias], database.grants)
+        for alias in target.urls.keys() - {database.alias for database in manifest.databases}:
+            grants.raise_fences(sessions[alias], (Fence(name, epoch, 0) for name, epoch in highest.items()))
+        for database in manifest.databases:
+            with sessions[database.alias].transaction():
+                grants.replace_future_grants(sessions[database.alias], database.future_grants)
+                grants.grant_all(sessions[database.alias], database.grants)
 
 
 def _epoch(connection: connections.Connection, service: str) -> int:
@@ -218,10 +223,10 @@ def _known_migrations() -> set[str]:
     return {f"{app}.{name}" for app, name in loader.disk_migrations or ()}
 
 
-def _same(file: Path, sha256: str) -> None:
+def _require_digest(file: Path, sha256: str) -> None:
     try:
-        found = manifest.digest_of(file)
+        digest = digest_of(file)
     except OSError as error:
         raise NoBackup(f"{file} cannot be read: {error.strerror}") from error
-    if found != sha256:
+    if digest != sha256:
         raise NoBackup(f"{file} is damaged or truncated: its SHA-256 is not the manifest's")

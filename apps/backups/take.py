@@ -1,4 +1,4 @@
-"""Taking a backup: the instant, then every database and every object as it shows them, then the manifest that makes it one."""
+"""Takes a backup: the instant, every database and object as of the instant, and the manifest that completes it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from apps.core.postgres import checksums, connections, pg_dump
 
 Tell = Callable[[str], None]
 APPLIED = "SELECT app, name FROM django_migrations"
-# How many earlier backups are asked for an object before it is copied again.
+# The number of earlier backups that are searched for an object before it is copied again.
 EARLIER = 3
 
 
 class Planned(NamedTuple):
-    """What a backup would hold now. Bytes are of the databases as they lie on disk."""
+    """The content of a backup taken now. `database_bytes` are sizes on disk."""
 
     primaries: dict[str, str]
     database_bytes: dict[str, int]
@@ -37,7 +37,7 @@ class Planned(NamedTuple):
 
 
 def take(root: Path, *, stages: Mapping[str, str], tell: Tell = lambda _: None, reread: bool = False) -> Backup:
-    """Back everything up. `stages`, each service's stage of migration, stands in the manifest.
+    """Back everything up. `stages`, each service's migration stage, goes into the manifest.
 
     Raises: Busy, BackupFailed, NoWay, psycopg.Error, OSError; then there is no backup.
     """
@@ -45,14 +45,14 @@ def take(root: Path, *, stages: Mapping[str, str], tell: Tell = lambda _: None, 
         left, name, began = repository.unfinished(root), repository.new_id(), timezone.now()
         folder = root / f"{repository.UNFINISHED}{name}"
         folder.mkdir(mode=0o700)
-        earlier = [*(kept.folder for kept in repository.whole(root)[:EARLIER]), *left]
+        earlier = [*(backup.folder for backup in repository.whole(root)[:EARLIER]), *left]
         with hold_instant() as instant:
             tell(f"instant taken: commands waited for {instant.pause_ms:.1f} ms, in {instant.attempts} attempts")
             databases = _dump_all(instant, folder, tell)
             migrations = _migrations(instant)
-            found = objects.copy(instant, folder, earlier, reread=reread)
-            tell(f"objects: {found.count} rows name {found.bytes} bytes, {found.copied} copied, the others were there")
-        made = Manifest(
+            copied = objects.copy(instant, folder, earlier, reread=reread)
+            tell(f"objects: {copied.count} rows name {copied.bytes} bytes, {copied.copied} copied, the others linked")
+        backup_manifest = Manifest(
             format=manifest.FORMAT,
             id=name,
             product=str(settings.SPECTACULAR_SETTINGS["VERSION"]),
@@ -66,20 +66,20 @@ def take(root: Path, *, stages: Mapping[str, str], tell: Tell = lambda _: None, 
             stages=dict(stages),
             migrations=migrations,
             databases=databases,
-            objects=found,
+            objects=copied,
             kept_beside=manifest.fingerprints(name),
         )
-        manifest.write(folder, made)
+        manifest.write(folder, backup_manifest)
         folder.rename(root / name)
         manifest.sync_folder(root)
         for leftover in left:
             shutil.rmtree(leftover)
-    return Backup(root / name, made)
+    return Backup(root / name, backup_manifest)
 
 
 def plan(root: Path) -> Planned:
-    """What would be done. Nothing is written. Raises: BackupFailed, NoWay, psycopg.Error."""
-    earlier = [kept.folder for kept in repository.whole(root)[:EARLIER]]
+    """Plan a backup; writes nothing. Raises: BackupFailed, NoWay, psycopg.Error."""
+    earlier = [backup.folder for backup in repository.whole(root)[:EARLIER]]
     sizes: dict[str, int] = {}
     with hold_instant() as instant:
         for alias, view in instant.views.items():
@@ -89,12 +89,12 @@ def plan(root: Path) -> Planned:
         for entry in objects.named_by(instant):
             count, total = count + 1, total + entry.size
             to_copy += not any(objects.place(folder, entry.sha256).exists() for folder in earlier)
-    there = next(parent for parent in (root, *root.parents) if parent.exists())
-    return Planned(instant.primaries, sizes, count, total, to_copy, shutil.disk_usage(there).free)
+    existing = next(parent for parent in (root, *root.parents) if parent.exists())
+    return Planned(instant.primaries, sizes, count, total, to_copy, shutil.disk_usage(existing).free)
 
 
 def _dump_all(instant: Instant, folder: Path, tell: Tell) -> tuple[Database, ...]:
-    """All databases at the same time: the shorter the instant is held, the less it holds back."""
+    """Dump all databases in parallel: the shorter the snapshots are held, the less they hold back vacuum."""
     with ThreadPoolExecutor(len(instant.views), thread_name_prefix="backup") as workers:
         return tuple(workers.map(lambda view: _dump(view, folder, tell), instant.views.values()))
 
@@ -104,29 +104,29 @@ def _dump(view: View, folder: Path, tell: Tell) -> Database:
     file = folder / f"{view.alias}.dump"
     file.touch(mode=0o600)
     pg_dump.dump_snapshot(connections.control_url(view.alias), view.snapshot, file)
-    found = Database(
+    database = Database(
         alias=view.alias,
         file=file.name,
         bytes=file.stat().st_size,
         sha256=manifest.digest_of(file),
         server_version=view.connection.info.server_version,
-        tables={name: TableFacts(*found) for name, found in checksums.contents(view.connection, view.tables).items()},
+        tables={name: TableFacts(*sums) for name, sums in checksums.contents(view.connection, view.tables).items()},
         grants=grants.grants(view.connection),
         future_grants=grants.future_grants(view.connection),
         fences=grants.fences(view.connection),
     )
     tell(
-        f"{view.alias}: {len(found.tables)} tables, {found.rows} rows, {found.bytes} bytes,"
+        f"{view.alias}: {len(database.tables)} tables, {database.rows} rows, {database.bytes} bytes,"
         f" {time.monotonic() - began:.1f} s"
     )
-    return found
+    return database
 
 
 def _migrations(instant: Instant) -> tuple[str, ...]:
-    found: set[str] = set()
+    applied: set[str] = set()
     for view in instant.views.values():
         try:
-            found.update(f"{app}.{name}" for app, name in view.connection.execute(APPLIED).fetchall())
+            applied.update(f"{app}.{name}" for app, name in view.connection.execute(APPLIED).fetchall())
         except psycopg.errors.UndefinedTable:
             raise pg_dump.BackupFailed(f"{view.alias} has no tables of this platform") from None
-    return tuple(sorted(found))
+    return tuple(sorted(applied))

@@ -1,4 +1,4 @@
-"""Where a backup is restored to: the databases of this environment, others that are named, or scratch databases that go again."""
+"""The target of a restore: the databases of this environment, others given by URL, or temporary scratch databases."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ SUBSCRIPTIONS = "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid
 
 
 class NoTarget(Exception):
-    """It cannot be restored there; the message says why, and nothing was changed."""
+    """The target cannot take the backup; the message says why, and nothing was changed."""
 
 
 class Target(NamedTuple):
-    """Addresses of the control role by alias, and the bucket: empty for the one of the settings, None for no objects at all."""
+    """The control role's URLs by alias, and the bucket: empty for that of the settings, None to restore no objects."""
 
     urls: dict[str, str]
     bucket: str | None
     is_this: bool = False
 
     def reach(self, alias: str, *, options: str = connections.TIMEOUTS) -> connections.Connection:
-        """A connection as the control role. Raises: psycopg.OperationalError."""
+        """Connect as the control role. Raises: psycopg.OperationalError."""
         return connections.reach(self.urls[alias], options=options)
 
     @property
     def word(self) -> str:
-        """What has to be said to replace what is there: the name of its shared database."""
+        """The word that confirms a replacement: the name of the shared database."""
         return urlsplit(self.urls[SHARED]).path.lstrip("/")
 
 
@@ -59,31 +59,31 @@ def this_environment(bucket: str = "") -> Target:
 
 @contextlib.contextmanager
 def scratch(aliases: Sequence[str]) -> Iterator[Target]:
-    """Databases beside the real ones, on the same servers, that are dropped again. No bucket: objects are read where they lie."""
+    """Temporary databases on the servers of the real ones. Without a bucket: objects are only read in the backup."""
     mark = f"{int(time.time())}_{secrets.token_hex(4)}"
-    made: dict[str, str] = {}
+    urls: dict[str, str] = {}
     for alias in aliases:
         with connections.control(alias) as connection:
-            for name in _left(connection):
+            for name in _abandoned(connection):
                 _drop(connection, name)
     try:
         for alias in aliases:
             name = f"{PREFIX}{alias}_{mark}"
             with connections.control(alias, options="") as connection:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            made[alias] = urlunsplit(urlsplit(connections.control_url(alias))._replace(path=f"/{name}"))
-            with connections.reach(made[alias]) as inside:
+            urls[alias] = urlunsplit(urlsplit(connections.control_url(alias))._replace(path=f"/{name}"))
+            with connections.reach(urls[alias]) as inside:
                 inside.execute((settings.BASE_DIR / PRIMARY_SQL).read_text())
                 inside.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(OWNER)))
-        yield Target(made, None)
+        yield Target(urls, None)
     finally:
-        for alias, url in made.items():
+        for alias, url in urls.items():
             with connections.control(alias, options="") as connection:
                 _drop(connection, urlsplit(url).path.lstrip("/"))
 
 
 def stop_following(target: Target, alias: str, connection: Connection) -> None:
-    """Nothing that was moved to or from this database goes on. Raises: NoTarget for a slot that cannot be dropped from here."""
+    """End all replication to and from this database. Raises: NoTarget for a slot that cannot be dropped from here."""
     for (name,) in connection.execute(SUBSCRIPTIONS).fetchall():
         replication.unsubscribe(connection, str(name))
     slots = [str(name) for (name,) in connection.execute(SLOTS).fetchall()]
@@ -96,8 +96,8 @@ def stop_following(target: Target, alias: str, connection: Connection) -> None:
         replication.unpublish(connection, str(name))
 
 
-def _left(connection: Connection) -> list[str]:
-    """Of a restore that was killed: old by its name, and nobody is connected."""
+def _abandoned(connection: Connection) -> list[str]:
+    """The scratch databases of killed restores: old by their names, and without connections."""
     rows = connection.execute(
         "SELECT datname FROM pg_database d WHERE datname ~ %s AND NOT EXISTS ("
         "SELECT 1 FROM pg_stat_activity a WHERE a.datname = d.datname AND a.backend_type = 'client backend')",
