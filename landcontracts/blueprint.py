@@ -1,7 +1,8 @@
-"""Draws the architecture from the code: who calls whom, who hears what, what each service offers, and the layers inside the big apps.
+"""Draws the architecture from the code: calls and events between services, their operations, and the layers of big
+apps.
 
-`python -m landcontracts.blueprint` writes the generated parts of `docs/architecture.md`; `--check` fails when it is stale.
-It reads source and interfaces only, so it needs no database and no settings.
+`python -m landcontracts.blueprint` writes the generated parts of `docs/architecture.md`; `--check` fails when it is
+stale. It reads source and interfaces only, so it needs no database and no settings.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ BASE = Path(__file__).resolve().parent.parent
 PAGE = BASE / "docs" / "architecture.md"
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 LAYERS_BEGIN, LAYERS_END = "<!-- layers: begin -->", "<!-- layers: end -->"
-# Apps of several folders. The arrows point down; a circle is an error.
+# Apps of several folders. The arrows point down; an import cycle is an error.
 LAYERED = ("apps.core", "apps.core.seam", "apps.backups", "apps.extraction", "apps.extraction.routing")
 
 
@@ -39,7 +40,7 @@ def calls(service: str) -> Iterator[tuple[str, str]]:
 
 
 def diagram() -> str:
-    """Calls as full arrows, events as dotted ones."""
+    """A diagram with calls as full arrows and events as dotted ones."""
     lines = ["```mermaid", "flowchart LR", "    portal([portal: pages]):::face"]
     lines += [f"    {service}[{service}]" for service in SERVICES]
     for service in ("portal", *SERVICES):
@@ -57,7 +58,7 @@ def diagram() -> str:
 
 
 def canvas(service: str) -> str:
-    """One service: what it offers, what it asks of others, what it hears."""
+    """The table row of one service: its operations, its calls to others, the events that it handles."""
     entry = SERVICES[service]
     key: ServiceKey[object] = import_string(entry.key)
     offered = ", ".join(f"`{name}`{'' if op.kind == 'query' else ' ✎'}" for name, op in key.operations.items())
@@ -67,20 +68,20 @@ def canvas(service: str) -> str:
 
 
 def generated() -> str:
-    """The house: services, calls and events."""
+    """The generated part about services, calls and events."""
     rows = "\n".join(canvas(service) for service in SERVICES)
     table = f"| service | offers (✎ is a command) | asks | hears |\n|---|---|---|---|\n{rows}"
     return f"{BEGIN}\n{diagram()}\n\n{table}\n{END}"
 
 
 def layered() -> str:
-    """The layers of the apps that have several folders. Raises: layers.Circle."""
+    """The generated part about the layers of apps with several folders. Raises: layers.ImportCycle."""
     drawings = "\n\n".join(f"### `{package}`\n\n{layers.drawing(package)}" for package in LAYERED)
     return f"{LAYERS_BEGIN}\n{drawings}\n{LAYERS_END}"
 
 
 def current(page: str) -> str:
-    """The page with its generated parts as they should be."""
+    """The page with its generated parts up to date."""
     for begin, end, text in ((BEGIN, END, generated()), (LAYERS_BEGIN, LAYERS_END, layered())):
         before, _, rest = page.partition(begin)
         _, _, after = rest.partition(end)

@@ -1,4 +1,4 @@
-"""Celery: the doorbell and the clock. It carries no event; losing the broker delays and loses nothing."""
+"""Celery, for the relay's notifications and the schedule. It carries no event; losing the broker only delays them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apps.core.observability import identity, multiprocess
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "landcontracts.settings")
 if "celery" in Path(sys.argv[0]).parts[-2:]:
-    # A worker with a port of its own is asked for itself; one without takes part with its web server.
+    # A worker with a metrics port of its own is scraped separately; one without shares its web server's metrics.
     (multiprocess.leave if os.environ.get("WORKER_METRICS") else multiprocess.join)()
 app = Celery("landcontracts")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -24,11 +24,11 @@ _running: dict[str, Token[identity.Identity | None]] = {}
 
 
 def _logs_are_djangos(**_: Any) -> None:
-    """Celery would set levels and formats of its own."""
+    """Do nothing: a connected handler keeps Celery from setting its own levels and formats."""
 
 
 def _begins(task_id: str, task: Any, **_: Any) -> None:
-    """What a task logs is told apart by its id, until it works for some request."""
+    """Identify the task's log lines by its id, until it works for a request."""
     _running[task_id] = identity.begin(task_id, "", task=task.name)
 
 

@@ -1,6 +1,6 @@
-"""The layers of one app, read from its imports: which of its folders asks which, drawn from the bottom to the top.
+"""Finds the layers of one app from the imports between its folders, and draws them from the bottom to the top.
 
-An import inside a function counts as any other: it is a dependency all the same.
+An import inside a function counts as any other, because it is a dependency too.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ BASE = Path(__file__).resolve().parent.parent
 SKIPPED = {"tests", "migrations", "__pycache__"}
 
 
-class Circle(Exception):
-    """Folders import each other in a circle; the message names it."""
+class ImportCycle(Exception):
+    """Folders import each other in a cycle; the message names it."""
 
 
 class Layers(NamedTuple):
-    """The parts of an app, bottom first, and what each of them imports of the others."""
+    """The parts of an app, bottom first, and the imports of each from the others."""
 
     order: tuple[str, ...]
     imports: dict[str, frozenset[str]]
 
     def reduced(self) -> dict[str, frozenset[str]]:
-        """The imports without those that follow from others: of `a -> b -> c` and `a -> c` only the first two are drawn."""
+        """The transitive reduction of the imports: of `a -> b -> c` and `a -> c` only the first two are drawn."""
         reach: dict[str, frozenset[str]] = {}
         for part in self.order:
             reach[part] = self.imports[part].union(*(reach[other] for other in self.imports[part]))
@@ -41,14 +41,14 @@ class Layers(NamedTuple):
 
 
 def of(package: str, base: Path = BASE) -> Layers:
-    """The layers of `apps.core`, say: its folders, and the modules that stand beside them. Raises: Circle."""
+    """The layers of a package such as `apps.core`: its folders, and the modules beside them. Raises: ImportCycle."""
     root = base.joinpath(*package.split("."))
     parts = sorted({path.stem for path in root.iterdir() if path.name not in SKIPPED and _is_part(path)} - {"__init__"})
     imports = {part: frozenset(_imports(package, root, part) & (set(parts) - {part})) for part in parts}
     try:
         order = tuple(TopologicalSorter(imports).static_order())
     except CycleError as error:
-        raise Circle(f"{package}: {' <- '.join(error.args[1])}") from None
+        raise ImportCycle(f"{package}: {' <- '.join(error.args[1])}") from None
     heights: dict[str, int] = {}
     for part in order:
         heights[part] = 1 + max((heights[other] for other in imports[part]), default=-1)
@@ -56,7 +56,7 @@ def of(package: str, base: Path = BASE) -> Layers:
 
 
 def drawing(package: str, base: Path = BASE) -> str:
-    """A diagram whose arrows all point down, with the whole list of imports below it. Raises: Circle."""
+    """A diagram whose arrows all point down, with the whole list of imports below it. Raises: ImportCycle."""
     layers = of(package, base)
     reduced = layers.reduced()
     lines = ["```mermaid", "flowchart TB"]
@@ -86,7 +86,7 @@ def _imports(package: str, root: Path, part: str) -> set[str]:
 
 
 def _names(file: Path) -> Iterator[str]:
-    """Everything that a file imports, dotted: of `from a import b` it is `a.b`."""
+    """The dotted names that a file imports: `a.b` for `from a import b`."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -1,6 +1,8 @@
-"""Logs: JSON lines on standard error, from our code, Django, Celery and the web server alike, with the work's identity and without anybody's data.
+"""Configures logs: JSON lines on standard error from our code, Django, Celery and the web server, without personal
+data.
 
-Needs no settings, so that the web server's own process, which never loads Django, writes its lines in the same form.
+Each line has the identity of its work. The module needs no settings, so that the web server's own process, which never
+loads Django, writes the same form.
 """
 
 from __future__ import annotations
@@ -18,20 +20,21 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from apps.core.observability import identity
 from apps.core.observability.masking import is_sensitive, masked, masked_text
 
-# Ours, and ids: an opaque one may look like a telephone number, and masked it could not be followed.
+# Our own fields and ids: an opaque id may look like a telephone number, and masked it could not be traced.
 PLAIN = frozenset(
     {"timestamp", "level", "logger", "service", "process", "request_id", "trace_id", "span_id", "actor"}
     | {"event_id", "task_id"}
 )
-# What these tell at INFO, each second, is told better by lines of ours.
+# Our own lines have the information that these log at INFO each second.
 CHATTY = ("celery", "kombu", "botocore", "boto3", "urllib3", "asyncio", "amqp")
 _process = Path(sys.argv[0]).name or "python"
 
 
 def configure(level: str, *, service: str) -> dict[str, Any]:
-    """Set structlog up, and give the standard library's configuration.
+    """Configure structlog, and return the standard library's configuration.
 
-    `level` is the least that is written: below it a line costs a call of an empty function. `service` is this process's name.
+    `level` is the lowest level written: below it a line costs a call of an empty function. `service` is this process's
+    name.
     """
     first = [_named(service), structlog.stdlib.add_logger_name, structlog.stdlib.add_log_level, *_IDENTIFIED]
     structlog.configure(
@@ -51,19 +54,19 @@ def configure(level: str, *, service: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             **{name: {"level": quiet} for name in CHATTY},
-            # A collector that is away is told of when a batch is given up, not at each attempt.
+            # An unreachable collector is logged when a batch is dropped, not at each attempt.
             "opentelemetry": {"level": level if level.upper() in {"DEBUG", "CRITICAL"} else "ERROR"},
-            # The web server's and Django's own would write beside ours, in a form of their own.
+            # The handlers of the web server and of Django would write a second line in another form.
             **{name: {"handlers": [], "propagate": True} for name in ("_granian", "granian.access")},
             **{name: {"handlers": [], "propagate": True, "level": level} for name in ("django", "django.server")},
-            # Statements with their parameters: people's data, of which names cannot be known by their shape.
+            # Statements contain people's data as parameters, and names cannot be recognised by their form.
             "django.db.backends": {"level": "WARNING"},
         },
     }
 
 
 def formatter(service: str = "") -> structlog.stdlib.ProcessorFormatter:
-    """What makes a line of a record, whoever logged it."""
+    """The formatter of every record, from structlog or the standard library."""
     name = service or os.environ.get("SERVICE") or os.environ.get("SEAM_PROCESS_NAME") or "monolith"
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
@@ -83,7 +86,7 @@ def formatter(service: str = "") -> structlog.stdlib.ProcessorFormatter:
 
 
 def mask(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
-    """Take personal data and secrets out of everything that a line says, its traceback and its names of fields included."""
+    """Mask personal data and secrets in all of a line, including its traceback and its field names."""
     return {
         name: value if name in PLAIN else _value(name, value)
         for name, value in ((masked_text(str(name)), value) for name, value in line.items())
@@ -95,13 +98,13 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _identified(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
-    """What the line is about; what the line itself says of it goes first."""
+    """Add the identity of the work; the line's own fields take precedence."""
     return {**identity.fields(), **line}
 
 
 def _named(service: str) -> Processor:
     def name(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
-        if "service" in line:  # whom a line is about is another matter than who writes it
+        if "service" in line:  # the service that a line is about, not the one that writes it
             line.setdefault("app", line["service"])
         line["service"], line["process"] = service, f"{_process}:{os.getpid()}"
         return line
@@ -113,8 +116,8 @@ _IDENTIFIED: tuple[Processor, ...] = (_identified, structlog.processors.TimeStam
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    """A thread that ends by an error says so in a line like any other."""
+    """Log the error of a thread that ends by one."""
     if failure.exc_type is not SystemExit:
-        told = (failure.exc_type, failure.exc_value, failure.exc_traceback)
+        exception = (failure.exc_type, failure.exc_value, failure.exc_traceback)
         name = "" if failure.thread is None else failure.thread.name
-        structlog.get_logger(__name__).error("thread_failed", thread=name, exc_info=told)
+        structlog.get_logger(__name__).error("thread_failed", thread=name, exc_info=exception)

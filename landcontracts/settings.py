@@ -1,4 +1,4 @@
-"""Settings, from the environment alone. `make run`, `demo` and `test` fill it for the embedded stack; see `.env.example`."""
+"""Settings, from the environment alone; `make run`, `demo` and `test` set it for the embedded stack: `.env.example`."""
 
 from __future__ import annotations
 
@@ -89,15 +89,15 @@ TEMPLATES = [
 ]
 
 # --- Databases -------------------------------------------------------------------------------------------------------
-# Times that the server itself enforces, in the order that keeps a hanging process from holding a key beyond its caller's patience:
-# idle in transaction < lock < the caller's five seconds. As connection options they cost no query.
+# Timeouts (ms) that the server enforces, ordered so that a hanging process does not hold a key longer than its caller
+# waits: idle in transaction < lock < the caller's five seconds. As connection options they cost no query.
 TIMEOUTS = {
     "idle_in_transaction_session_timeout": env.int("DB_IDLE_IN_TRANSACTION_MS", 2_000),
     "lock_timeout": env.int("DB_LOCK_TIMEOUT_MS", 3_000),
     "statement_timeout": env.int("DB_STATEMENT_TIMEOUT_MS", 10_000),
     "transaction_timeout": env.int("DB_TRANSACTION_TIMEOUT_MS", 15_000),
 }
-# Migrations and the shell work long, and with one connection; the pool is for servers and workers.
+# Migrations and the shell run long, and on one connection; the pool is for servers and workers.
 LONG_COMMANDS = {"migrate", "makemigrations", "shell", "dbshell"}
 IS_LONG_COMMAND = len(sys.argv) > 1 and sys.argv[1] in LONG_COMMANDS
 
@@ -113,30 +113,32 @@ def _database(url: str) -> dict[str, Any]:
     return database
 
 
-# The shared database, and one for each service that has, or may get, a home of its own. Which is the home, the grants say.
+# The shared database, and one for each service that has or may get a database of its own. The grants decide the
+# primary.
 SERVICE_DATABASE_URLS: dict[str, str] = env.json("SERVICE_DATABASE_URLS", default={})
 DATABASES = {"default": _database(env.str("DATABASE_URL"))} | {
     service: _database(url) for service, url in SERVICE_DATABASE_URLS.items()
 }
-# Streaming replicas of each home, by alias; queries that decide nothing are answered there while they lag less than this.
+# Streaming replicas of each primary, by alias; they answer queries that decide nothing while they lag less than this.
 REPLICA_URLS: dict[str, list[str]] = env.json("REPLICA_URLS", default={})
 REPLICA_MAX_LAG_SECONDS = env.float("REPLICA_MAX_LAG_SECONDS", 1.0)
-for home, urls in REPLICA_URLS.items():
-    DATABASES |= {f"{home}_replica_{number}": _database(url) for number, url in enumerate(urls)}
+for alias, urls in REPLICA_URLS.items():
+    DATABASES |= {f"{alias}_replica_{number}": _database(url) for number, url in enumerate(urls)}
 DATABASE_ROUTERS = ["apps.core.database.router.PrimaryRouter"]
-# The roles that serve people; a cutover takes every right from them in one database and gives it in the other.
+# The roles that serve requests; a cutover revokes all their rights in one database and grants them in the other.
 DATABASE_APP_ROLES = env.list("DATABASE_APP_ROLES", default=["lc_app", "lc_service"])
-# Whose grants say where home is, where somebody else asks: the owner, who migrates, may write everywhere.
+# The role whose grants decide the primary, for processes of another role: the owner, who migrates, may write
+# everywhere.
 DATABASE_APP_ROLE = env.str("DATABASE_APP_ROLE", DATABASE_APP_ROLES[0] if IS_LONG_COMMAND else "")
-# For those who lead a move, by alias: the role that leads, and the one by which the servers reach each other.
+# For relocations, by alias: the control role's URLs; REPLICATION_URLS are those by which the servers reach each other.
 CONTROL_URLS: dict[str, str] = env.json("CONTROL_URLS", default={})
-CUTOVER_LEFT_SECONDS = env.int("CUTOVER_LEFT_SECONDS", 3)  # after so long the worker finishes a cutover that was left
-REHEARSAL = env.bool("REHEARSAL", False)  # a rehearsal's databases have no guard against DDL, which nobody does there
+CUTOVER_LEFT_SECONDS = env.int("CUTOVER_LEFT_SECONDS", 3)  # after this time the worker finishes an abandoned cutover
+REHEARSAL = env.bool("REHEARSAL", False)  # a rehearsal's databases have no guard against DDL, which is not run there
 BACKUP_ROOT = env.str("BACKUP_ROOT", str(BASE_DIR / "var" / "backups"))
-PG_BIN = env.str("PG_BIN", "")  # where pg_dump and pg_restore are, when not on the path
+PG_BIN = env.str("PG_BIN", "")  # the folder of pg_dump and pg_restore, when not on the path
 SYNC_JOBS = env.int("SYNC_JOBS", 2)  # chunks copied at a time
-SYNC_SLOT_MAX_BYTES = env.int("SYNC_SLOT_MAX_BYTES", 1024**3)  # log that one slot may make its server keep
-SYNC_BUSY_SESSIONS = env.int("SYNC_BUSY_SESSIONS", 4)  # people's sessions at work from which on a comparison gives way
+SYNC_SLOT_MAX_BYTES = env.int("SYNC_SLOT_MAX_BYTES", 1024**3)  # WAL that one slot may make its server keep
+SYNC_BUSY_SESSIONS = env.int("SYNC_BUSY_SESSIONS", 4)  # active sessions of requests from which on a comparison pauses
 REPLICATION_URLS: dict[str, str] = env.json("REPLICATION_URLS", default={})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIGRATION_MODULES = {"waffle": None}
@@ -147,21 +149,22 @@ SEAM_TOPOLOGY = "landcontracts.topology"
 SERVICE = env.str("SERVICE", "")
 SEAM_PROCESS_NAME = env.str("SEAM_PROCESS_NAME", SERVICE or "monolith")
 SEAM_SERVES = [name.removeprefix("apps.") for name in BOUNDED_APPS]
-# Where each service listens once it is lifted out; which calls go there is the flags' business.
+# The address of each service once it is lifted out; the flags decide which calls go there.
 SEAM_AWAY: dict[str, str] = env.json("SEAM_AWAY", default={})
-# Services that keep data of their own elsewhere: home cannot answer for them.
+# Services with data of their own outside the platform, which has no local answer for them.
 SEAM_OWN_DATA: list[str] = env.list("SEAM_OWN_DATA", default=[])
-# Where a lifted-out service finds the others.
+# The monolith's address, at which a lifted-out service reaches the others.
 SEAM_HOME = env.str("SEAM_HOME", "")
 SEAM_MASTER_SECRETS = env.list("SEAM_MASTER_SECRETS", default=[] if SERVICE else environ.Env.NOTSET)
 SEAM_PAIR_SECRETS: dict[str, list[str]] = env.json("SEAM_PAIR_SECRETS", default={})
-# Calls under way from this process to one service, and to all: below the number of its threads, so that some can answer calls back.
+# Calls under way from this process to one service, and to all: fewer than its threads, so that some can answer calls
+# back.
 SEAM_MAX_IN_FLIGHT = env.int("SEAM_MAX_IN_FLIGHT", 8)
 SEAM_MAX_IN_FLIGHT_IN_ALL = env.int("SEAM_MAX_IN_FLIGHT_IN_ALL", 12)
 SEAM_SHADOW_QUEUE = env.int("SEAM_SHADOW_QUEUE", 1_000)
-# Each so many comparisons the primary is asked twice even where nothing differs.
+# At every n-th comparison the first side is asked twice even where nothing differs.
 SEAM_SHADOW_TWICE_EACH = env.int("SEAM_SHADOW_TWICE_EACH", 10)
-# What /readyz asks: families that core and the apps register (apps/core/health/registry.py).
+# The families of dependencies that /readyz probes; core and the apps register them (apps/core/health/registry.py).
 READY_CHECKS: tuple[str, ...] = (
     *("database", "migrations", "clock", "redis", "storage", "keys", "signing"),
     *("services", "replicas", "mail", "traces"),
@@ -195,7 +198,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if SECURE_COOKIES else 0
 SECURE_SSL_REDIRECT = False
 X_FRAME_OPTIONS = "DENY"
 
-# Issuing tokens is authentication's; any other service alone checks them by JWT_RETIRED_PUBLIC_KEYS.
+# Authentication issues tokens; any other lifted-out service verifies them by JWT_RETIRED_PUBLIC_KEYS.
 ISSUES_TOKENS = SERVICE in {"", "authentication"}
 JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", environ.Env.NOTSET if ISSUES_TOKENS else "", multiline=True)
 JWT_RETIRED_PUBLIC_KEYS = env.json("JWT_RETIRED_PUBLIC_KEYS", default=[])
@@ -283,7 +286,8 @@ if DEBUG or not STATIC_ROOT.exists():
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     WHITENOISE_USE_FINDERS = True
 
-# --- Mail, queue, cache ------------------------------------------------------------------------------------------------
+# --- Mail, queue, cache
+# ------------------------------------------------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 MAIL_DOMAIN = env.str("MAIL_DOMAIN", "landcontracts.example")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "noreply@landcontracts.example")
@@ -296,7 +300,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    # The clock behind the doorbell: whatever was not rung for is found within this time.
+    # The schedule behind the notifier: events without a notification are delivered within this time.
     "pump": {"task": "core.pump_all", "schedule": 1.0},
     "mail": {"task": "core.periodic", "schedule": 5.0, "args": ("notifications", "send_mail", 5)},
     "overdue": {"task": "core.periodic", "schedule": 600.0, "args": ("workflow", "find_overdue", 600)},
@@ -309,7 +313,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "canaries": {"task": "extraction.judge", "schedule": 1.0},
     "slots": {"task": "core.periodic", "schedule": 60.0, "args": ("datasync", "sweep", 60)},
 }
-# A tick that nobody took in its time is not made up for: the next one does its work.
+# A scheduled task that no worker took in time expires: the next one does its work.
 for entry in CELERY_BEAT_SCHEDULE.values():
     entry["options"] = {"expires": entry["schedule"]}
 
@@ -317,7 +321,8 @@ for entry in CELERY_BEAT_SCHEDULE.values():
 WAFFLE_FLAG_MODEL = "core.Flag"
 WAFFLE_CREATE_MISSING_FLAGS = False
 
-# --- Languages ---------------------------------------------------------------------------------------------------------
+# --- Languages
+# ---------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "ru"
 LANGUAGES = [("ru", "Русский"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
@@ -325,16 +330,17 @@ TIME_ZONE = env.str("TIME_ZONE", "Europe/Moscow")
 USE_TZ = True
 UNFOLD = {"SITE_TITLE": "landcontracts", "SITE_HEADER": "landcontracts", "SHOW_LANGUAGES": True}
 
-# --- Metrics -----------------------------------------------------------------------------------------------------------
-# host:port at which a Celery worker is scraped; without one it shares its web server's PROMETHEUS_MULTIPROC_DIR.
+# --- Metrics
+# ----------------------------------------------------------------------------------------------------------- host:port
+# at which a Celery worker is scraped; without one it shares its web server's PROMETHEUS_MULTIPROC_DIR.
 WORKER_METRICS = env.str("WORKER_METRICS", "")
-# Where the rules of migrations_playbook/alerting are loaded; asked whether they are before a service is decommissioned.
+# The Prometheus that loads the rules of migrations_playbook/alerting; queried before a service is decommissioned.
 PROMETHEUS_URL = env.str("PROMETHEUS_URL", "")
 
 # --- Logs and traces -------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.str("LOG_LEVEL", "WARNING")
 LOGGING = logs.configure(LOG_LEVEL, service=SERVICE or SEAM_PROCESS_NAME)
-# Where spans go, by OpenTelemetry's own variables; nothing is traced without one (apps/core/observability/otlp.py reads the rest).
+# The endpoint for spans, by OpenTelemetry's own variables; without one nothing is traced (otlp.py reads the others).
 TRACES_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "") or env.str("OTEL_EXPORTER_OTLP_ENDPOINT", "")
 
 if SERVICE:

@@ -1,4 +1,4 @@
-"""The one table from service to implementation, and the one place with dotted strings.
+"""The one table from service to implementation, and the only one with dotted paths.
 
 `consumes` names the events that a service handles; a system check compares it with the service's handlers.
 """
@@ -9,7 +9,7 @@ SERVICES: dict[str, Entry] = {
     "authentication": Entry(
         key="apps.authentication.interface.AUTHENTICATION",
         implementation="apps.authentication.service.Authentication",
-        # Django's own tables about people, which refer to people or to each other.
+        # Django's own tables about users, which refer to users or to each other.
         also=("auth", "contenttypes", "sessions", "admin"),
         tables=("authentication_", "auth_", "django_content_type", "django_session", "django_admin_log"),
     ),
@@ -56,5 +56,5 @@ SERVICES: dict[str, Entry] = {
     ),
 }
 
-# Those whose data may have a home of their own. The tables of datasync are control data and stay.
+# The services whose data may get a database of their own. The tables of datasync are control data and stay.
 MOVABLE = tuple(service for service in SERVICES if service != "datasync")

@@ -11,7 +11,7 @@ from django.core.wsgi import get_wsgi_application
 from apps.core.observability import multiprocess
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "landcontracts.settings")
-multiprocess.join()  # before any metric is made
+multiprocess.join()  # before any metric is created
 django_application = get_wsgi_application()
 
 from apps.core.interface.operations import PATH  # noqa: E402 - likewise
@@ -23,7 +23,7 @@ if multiprocess.folder() is not None:
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Route by the decoded path."""
+    """Route by the decoded path: seam calls to the seam's endpoint, all others to Django."""
     if environ["PATH_INFO"].startswith(f"{PATH}/"):
         return endpoint.application(environ, start_response)
     response: Iterable[bytes] = django_application(environ, start_response)

@@ -1,7 +1,7 @@
-"""One bounded app in a process of its own: the settings that keep everything else out.
+"""The settings of a process that runs one bounded app and nothing else.
 
-`SERVICE=documents` narrows the platform to the kernel and that app. People log in elsewhere: this process knows them by their
-access token alone, so it has no sessions, no pages, no admin.
+`SERVICE=documents` narrows the platform to the kernel and that app. People log in on the platform: this process
+authenticates them by their access token alone, so it has no sessions, no pages, no admin.
 """
 
 from __future__ import annotations
@@ -62,6 +62,6 @@ def narrowed(settings: dict[str, Any], service: str) -> dict[str, Any]:
         },
     }
     if service != "authentication":
-        # Django wants a model of people; nobody logs in here, and its table is never asked.
+        # Django requires a user model; its table is never queried, because people do not log in here.
         changed |= {"AUTH_USER_MODEL": "auth.User", "AUTHENTICATION_BACKENDS": []}
     return changed

@@ -1,1 +1,1 @@
-"""The demonstration: one whole land sale through the public REST API, as a stranger's client would do it."""
+"""The demonstration: one whole land sale through the public REST API, as any external client would do it."""

@@ -1,4 +1,4 @@
-"""Certificate authorities and signers for demonstrations and tests: real keys, real X.509, no real person."""
+"""Certificate authorities and signers for demonstrations and tests: real keys, real X.509, fictitious people."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Signer(NamedTuple):
         return self.key.sign(body)
 
     def save(self, folder: Path, name: str) -> None:
-        """Write key and certificate as PEM files that only their owner reads."""
+        """Write key and certificate as PEM files that only their owner can read."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         for suffix, content in (("key.pem", key), ("crt.pem", self.pem().encode())):
@@ -76,7 +76,7 @@ class Authority:
         begins: timedelta = -DAY,
         ends: timedelta = 365 * DAY,
     ) -> Signer:
-        """A certificate for a person; `begins` and `ends` are from now."""
+        """A certificate for a person; `begins` and `ends` are relative to now."""
         key = new_key(kind)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = _now()

@@ -21,7 +21,7 @@ class Refused(Exception):
 
 
 class Client:
-    """Speaks for one person. `answered_by` collects which process answered for each service."""
+    """The session of one person. `answered_by` collects which process answered for each service."""
 
     def __init__(self, url: str, answered_by: dict[str, str]) -> None:
         self.url = url
@@ -61,24 +61,24 @@ class Client:
         return self._read(answer)
 
     def put(self, ticket: dict[str, Any], content: bytes) -> int:
-        """PUT bytes under an upload ticket; the status."""
+        """PUT bytes under an upload ticket; returns the status."""
         headers = {header["name"]: header["value"] for header in ticket["headers"]}
         return int(self._http.request("PUT", ticket["url"], body=content, headers=headers).status)
 
     def fetch(self, url: str) -> tuple[bytes, str]:
-        """The bytes behind a signed URL, and the name under which they are offered."""
+        """The bytes of a signed URL, and their Content-Disposition."""
         answer = self._http.request("GET", url)
         return answer.data, answer.headers.get("Content-Disposition", "")
 
     def wait_for(self, path: str, good: Callable[[Any], bool], seconds: float = 30) -> Any:
-        """Ask again until the answer is good; events take a moment. Raises: TimeoutError."""
+        """Repeat a GET until the answer is good, because events take a moment. Raises: TimeoutError."""
         deadline = time.monotonic() + seconds
         while True:
-            found = self.get(path)
-            if good(found):
-                return found
+            answer = self.get(path)
+            if good(answer):
+                return answer
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{path} is still {found}")
+                raise TimeoutError(f"{path} is still {answer}")
             time.sleep(0.05)
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -13,10 +13,10 @@ TEMPLATE = Path(__file__).resolve().parent.parent.parent / "templates" / "docume
 
 
 def sale_contract(contract: dict[str, Any], plot: dict[str, Any], *, seller: str, buyer: str) -> bytes:
-    """A PDF of a contract as the API answered it."""
+    """A PDF of a contract, as returned by the API."""
     roubles, kopecks = divmod(Decimal(contract["price"]).quantize(Decimal("0.01")), 1)
     words = f"{num2words(int(roubles), lang='ru')} руб. {int(kopecks * 100):02d} коп."
-    given = {
+    inputs = {
         "number": contract["number"],
         "seller": seller,
         "buyer": buyer,
@@ -28,5 +28,5 @@ def sale_contract(contract: dict[str, Any], plot: dict[str, Any], *, seller: str
         "price_in_words": words,
         "terms": contract["terms"],
     }
-    pdf: bytes = typst.compile(str(TEMPLATE), sys_inputs=given, pdf_standards=["a-2b"])
+    pdf: bytes = typst.compile(str(TEMPLATE), sys_inputs=inputs, pdf_standards=["a-2b"])
     return pdf

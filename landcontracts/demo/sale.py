@@ -1,4 +1,4 @@
-"""One land sale, step by step, as its three people do it. Each method is one step that a person would recognise."""
+"""One land sale, step by step, as its three people do it. Each method is one step of a person."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Sale:
         return f"{self.contract['number']}, {self.contract['price']} {self.contract['currency']}"
 
     def wait_for_workflow(self) -> str:
-        """The workflow has started by itself."""
+        """Wait until the workflow has started by event."""
         stages = self.workflow()["stages"]
         return " > ".join(stage["name"] for stage in stages)
 
     def workflow(self, good: Any = bool) -> dict[str, Any]:
-        """The contract's workflow, once it is as wanted."""
-        found = self.lawyer.wait_for(f"workflows?contract_id={self.contract['id']}", good)
-        return dict(found[0])
+        """The contract's workflow, once it is `good`."""
+        workflows = self.lawyer.wait_for(f"workflows?contract_id={self.contract['id']}", good)
+        return dict(workflows[0])
 
     def upload_contract(self) -> str:
         """The lawyer typesets the contract of sale and uploads it through the server."""
@@ -65,7 +65,7 @@ class Sale:
         return f"{name}, {len(self.pdf)} bytes, sha256 {self.document['sha256'][:12]}…"
 
     def upload_extract(self) -> str:
-        """The seller puts an extract straight into storage by a ticket, and completes it."""
+        """The seller puts an extract directly into storage by a ticket, and completes it."""
         content = paper.sale_contract(self.contract, self.plot, seller="Выписка из ЕГРН", buyer="—")
         ticket = self.seller.post(
             "documents/uploads",
@@ -83,7 +83,7 @@ class Sale:
         return f"PUT answered {status}, the document is {document['status']}"
 
     def try_bad_signature(self, person: Client, signer: Signer, *, forged: bool) -> str:
-        """A signature that must not pass: over other bytes, or by an unknown authority's certificate."""
+        """A signature that must be refused: over other bytes, or by an unknown authority's certificate."""
         try:
             self._sign(person, signer, self.pdf + b"\n" if forged else self.pdf)
         except Refused as error:
@@ -112,14 +112,14 @@ class Sale:
         )
 
     def wait_for_status(self, status: str) -> str:
-        """The contract gets there by events."""
+        """Wait until events have brought the contract into a status."""
         path = f"contracts/{self.contract['id']}"
         self.contract = self.buyer.wait_for(path, lambda contract: contract["status"] == status)
         return str(self.contract["status"])
 
     def finish_stage(self, person: Client, name: str, comment: str) -> str:
         """The responsible person completes a stage; the next one starts."""
-        under_way = lambda found: bool(found) and found[0]["current_stage"] == name  # noqa: E731 - read once, here
+        under_way = lambda flows: bool(flows) and flows[0]["current_stage"] == name  # noqa: E731 - used once, here
         workflow = self.workflow(under_way)
         stage = next(stage for stage in workflow["stages"] if stage["name"] == name)
         path = f"workflows/{workflow['id']}/stages/{stage['id']}/update"
@@ -127,7 +127,7 @@ class Sale:
         return f"now at {after['current_stage'] or 'the end'}"
 
     def check_again(self) -> str:
-        """The buyer downloads the document under its name, and has every signature checked again."""
+        """The buyer downloads the document by its link, and has every signature verified again."""
         link = self.buyer.get(f"documents/{self.document['id']}/download")
         content, _ = self.buyer.fetch(link["url"])
         if content != self.pdf:

@@ -1,4 +1,4 @@
-"""Plays the sale, narrates it, and writes what came of it; furnishes `make run` with people and sales."""
+"""Plays the sale, prints each step, and writes a report; creates the people and sales of `make run`."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ PEOPLE = {
 
 
 class Account(NamedTuple):
-    """A log-in."""
+    """The credentials of an account."""
 
     email: str
     password: str
 
 
 def make_administrator(stack: Stack) -> Account:
-    """The administrator's account, made once."""
+    """The administrator's account, created once."""
     password = stack.secrets["DEMO_PASSWORD"]
     stack.manage("ensure_administrator", ADMINISTRATOR, ADMINISTRATOR_PASSWORD=password)
     return Account(ADMINISTRATOR, password)
 
 
 class Narrator:
-    """Tells each step in plain words and takes its time."""
+    """Prints each step in plain words and measures its time."""
 
     def __init__(self) -> None:
         self.steps: list[dict[str, Any]] = []
@@ -52,39 +52,41 @@ class Narrator:
 
 
 def play(url: str, administrator: Account, output: Path) -> int:
-    """Play one whole sale and write `output`; the exit status."""
+    """Play one whole sale and write `output`; returns the exit status."""
     print(f"\nOne land sale through {url}/api/v1\n")
     answered: dict[str, str] = {}
-    tell = Narrator()
-    authority, stranger = Authority("Demo certificate authority"), Authority("Unknown authority")
+    narrate = Narrator()
+    authority, unknown_authority = Authority("Demo certificate authority"), Authority("Unknown authority")
     people = {name: Client(url, answered) for name in PEOPLE}
-    tell("The administrator trusts a certificate authority", lambda: _trust(url, administrator, authority, answered))
-    tell("Seller, buyer and lawyer register and log in", lambda: _enter(people))
+    narrate("The administrator trusts a certificate authority", lambda: _trust(url, administrator, authority, answered))
+    narrate("Seller, buyer and lawyer register and log in", lambda: _enter(people))
     seller, buyer, lawyer = people["seller"], people["buyer"], people["lawyer"]
     signers = certificates_for(authority, seller, buyer)
-    unknown = stranger.issue(buyer.user["full_name"], buyer.user["email"], "ed25519")
+    unknown = unknown_authority.issue(buyer.user["full_name"], buyer.user["email"], "ed25519")
     sale = Sale(seller, buyer, lawyer)
     number = f"50:20:{secrets.randbelow(10**7):07d}:{secrets.randbelow(9000) + 1000}"
-    tell(
+    narrate(
         "The seller records the plot",
         lambda: sale.record_plot(f"{number[:6]} {number[6:]}", "Одинцово, поле 7", "1200.50"),
     )
-    tell("The seller draws up the contract", lambda: sale.draw_up("4750000.00"))
-    tell("The workflow starts by itself", sale.wait_for_workflow)
-    tell("The seller puts a register extract straight into storage", sale.upload_extract)
-    tell("The lawyer uploads the contract of sale", sale.upload_contract)
-    tell("A forged signature is tried", lambda: sale.try_bad_signature(buyer, signers[1], forged=True))
-    tell("A certificate of an unknown authority is tried", lambda: sale.try_bad_signature(buyer, unknown, forged=False))
-    tell("The seller signs", lambda: sale.sign(seller, signers[0]))
-    tell("The buyer signs", lambda: sale.sign(buyer, signers[1]))
-    tell("Both signatures hold: the contract becomes signed", lambda: sale.wait_for_status("signed"))
-    tell("The seller confirms the payment", lambda: sale.finish_stage(seller, "payment", "Получено полностью"))
-    tell("The contract goes into registration", lambda: sale.wait_for_status("in_registration"))
-    tell("The lawyer reports the registration of title", lambda: sale.finish_stage(lawyer, "registration", ""))
-    tell("The buyer takes the plot over", lambda: sale.finish_stage(buyer, "handover", ""))
-    tell("The sale is complete", lambda: sale.wait_for_status("completed"))
-    tell("The document is downloaded and every signature checked again", sale.check_again)
-    report = _report(sale, people, tell.steps, answered)
+    narrate("The seller draws up the contract", lambda: sale.draw_up("4750000.00"))
+    narrate("The workflow starts by itself", sale.wait_for_workflow)
+    narrate("The seller puts a register extract straight into storage", sale.upload_extract)
+    narrate("The lawyer uploads the contract of sale", sale.upload_contract)
+    narrate("A forged signature is tried", lambda: sale.try_bad_signature(buyer, signers[1], forged=True))
+    narrate(
+        "A certificate of an unknown authority is tried", lambda: sale.try_bad_signature(buyer, unknown, forged=False)
+    )
+    narrate("The seller signs", lambda: sale.sign(seller, signers[0]))
+    narrate("The buyer signs", lambda: sale.sign(buyer, signers[1]))
+    narrate("Both signatures hold: the contract becomes signed", lambda: sale.wait_for_status("signed"))
+    narrate("The seller confirms the payment", lambda: sale.finish_stage(seller, "payment", "Получено полностью"))
+    narrate("The contract goes into registration", lambda: sale.wait_for_status("in_registration"))
+    narrate("The lawyer reports the registration of title", lambda: sale.finish_stage(lawyer, "registration", ""))
+    narrate("The buyer takes the plot over", lambda: sale.finish_stage(buyer, "handover", ""))
+    narrate("The sale is complete", lambda: sale.wait_for_status("completed"))
+    narrate("The document is downloaded and every signature checked again", sale.check_again)
+    report = _report(sale, people, narrate.steps, answered)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
     print(
@@ -115,8 +117,8 @@ def _report(
     contract = buyer.get(f"contracts/{sale.contract['id']}")
     documents = buyer.get(f"documents?contract_id={contract['id']}")
     accepted = [item for item in sale.signatures() if item["status"] == "signed"]
-    last = sale.workflow(lambda found: found[0]["status"] == "completed")
-    told = {name: _settled_count(client) for name, client in people.items()}
+    last = sale.workflow(lambda workflows: workflows[0]["status"] == "completed")
+    notifications = {name: _settled_count(client) for name, client in people.items()}
     history = buyer.get(f"contracts/{contract['id']}/history")
     return {
         "contract": {
@@ -141,7 +143,7 @@ def _report(
         "stages": [
             {key: stage[key] for key in ("name", "status", "planned_date", "actual_date")} for stage in last["stages"]
         ],
-        "notifications": told,
+        "notifications": notifications,
         "steps": steps,
         "services": dict(sorted(answered.items())),
         "refused": sale.refused,
@@ -149,16 +151,16 @@ def _report(
 
 
 def _settled_count(client: Client) -> int:
-    """How many messages a person has, once the last one about the completion is among them."""
+    """The number of a person's notifications, once the last one, about the completion, has arrived."""
     page = client.wait_for(
         "notifications?limit=200",
-        lambda found: any("completed" in item["title"] for item in found["items"]),
+        lambda page: any("completed" in item["title"] for item in page["items"]),
     )
     return len(page["items"])
 
 
 def furnish(url: str, administrator: Account, folder: Path) -> list[tuple[str, str]]:
-    """Demo people, one sale that is complete and two under way; made once. The people's log-ins."""
+    """Create demo people, one complete sale and two under way, once; returns the people's log-ins."""
     answered: dict[str, str] = {}
     log_ins = {name: f"{name}@landcontracts.example" for name in PEOPLE}
     people = {name: Client(url, answered) for name in PEOPLE}

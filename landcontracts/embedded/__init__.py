@@ -1,4 +1,4 @@
-"""A private PostgreSQL, Valkey and S3 from wheels, with web server and worker, for machines that have none of them.
+"""Runs a private PostgreSQL, Valkey and S3 from wheels, with web server and worker, on machines that have none of them.
 
-The same engines as in production and the same environment variables; where a variable is set already, that server is used.
+The engines and the environment variables are those of production; where a variable is already set, its server is used.
 """

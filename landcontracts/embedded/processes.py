@@ -1,4 +1,4 @@
-"""Starting and ending the processes of one stack, each by its own id. A guard ends what a killed run leaves behind (`guard.py`)."""
+"""Starts and ends the processes of one stack, each by its own pid; `guard.py` ends those that a killed run leaves."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Process = subprocess.Popen[bytes]
 
 
 class StartFailed(Exception):
-    """A process ended or did not become ready; its log says why."""
+    """A process ended or did not become ready; the message has the end of its log."""
 
 
 def free_port(preferred: int = 0) -> int:
-    """The preferred port on loopback if nobody has it, else any free one. Raises: StartFailed.
+    """The preferred port on loopback if it is free, else any free one. Raises: StartFailed.
 
-    Below those that the system gives to connections (Linux: from 32768), so that nobody has it by chance when it is wanted later.
+    Below the ports that the system gives to connections (Linux: from 32768), so that no connection takes it meanwhile.
     """
     for port in (*((preferred,) if preferred else ()), *random.sample(range(12_000, 32_000), 100)):
         with socket.socket() as probe:
@@ -39,7 +39,7 @@ def free_port(preferred: int = 0) -> int:
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:
-    """Return when something listens. Raises: StartFailed."""
+    """Wait until a process listens at the port. Raises: StartFailed."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
@@ -51,7 +51,7 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, second
 
 
 def wait_for_url(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
-    """Return when a URL answers 200. Raises: StartFailed."""
+    """Wait until a URL answers 200. Raises: StartFailed."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
@@ -87,7 +87,7 @@ class Processes:
         user: str | None = None,
         stop: signal.Signals = signal.SIGTERM,
     ) -> tuple[subprocess.Popen[bytes], Path]:
-        """Start a process in its own session, its output in a log of its name."""
+        """Start a process in its own session; its output goes into a log of its name."""
         log = self._folder / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
@@ -115,12 +115,12 @@ class Processes:
         return [name for name, process, _ in self._running if process.poll() is not None]
 
     def forget(self, process: Process) -> None:
-        """A process that is known to have ended, or was ended on purpose."""
+        """Stop tracking a process that has ended, or was ended on purpose."""
         self._running = [entry for entry in self._running if entry[1] is not process]
         self._save()
 
     def stop_all(self) -> None:
-        """End every process, kindly first."""
+        """End every process, by its stop signal first."""
         while self._running:
             _, process, kind = self._running.pop()
             _end(process, kind)

@@ -1,4 +1,4 @@
-"""The secrets of an embedded stack, made at its first start and kept in one file that only its owner reads."""
+"""The secrets of an embedded stack, generated at its first start and stored in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ NAMES = (
 
 
 def load(folder: Path) -> dict[str, str]:
-    """The stack's secrets."""
+    """The stack's secrets; missing ones are generated."""
     file = folder / "secrets.json"
-    known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    if known.keys() >= {*NAMES, "JWT_SIGNING_KEY"}:
-        return known
-    made = {name: secrets.token_hex(24) for name in NAMES}
-    made["DEMO_PASSWORD"] = f"demo-{secrets.token_urlsafe(9)}"
+    stored: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    if stored.keys() >= {*NAMES, "JWT_SIGNING_KEY"}:
+        return stored
+    values = {name: secrets.token_hex(24) for name in NAMES}
+    values["DEMO_PASSWORD"] = f"demo-{secrets.token_urlsafe(9)}"
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    made["JWT_SIGNING_KEY"] = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    made |= known  # a newer version may want one more
+    values["JWT_SIGNING_KEY"] = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    values |= stored  # a newer version may need one more
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as output:
-        json.dump(made, output)
-    return made
+        json.dump(values, output)
+    return values

@@ -1,4 +1,4 @@
-"""One stack: engines, migrated database, web server and worker, and the environment that leads to them."""
+"""One stack: engines, migrated database, web server and worker, and the environment variables that address them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ ENVIRONMENT = "environment.json"
 
 
 class Stack:
-    """A context: everything starts on the way in and stops on the way out.
+    """A context manager that starts everything on entry and stops it on exit.
 
-    `fresh` throws the data of an earlier run away; `durable` is off for data that nobody will miss.
+    `fresh` deletes the data of an earlier run; `durable` is off for temporary data.
     """
 
     def __init__(self, name: str, *, fresh: bool, durable: bool, quiet: bool = False) -> None:
@@ -70,7 +70,7 @@ class Stack:
 
     @contextmanager
     def step(self, words: str) -> Iterator[None]:
-        """Say what is being done, and how long it took."""
+        """Print a step and the seconds that it took."""
         started = time.monotonic()
         if not self._quiet:
             print(f"  {words} … ", end="", flush=True)
@@ -79,57 +79,57 @@ class Stack:
             print(f"{time.monotonic() - started:.1f} s", flush=True)
 
     def _start_engines(self) -> None:
-        self.secrets = known = secrets.load(self.folder)
+        self.secrets = values = secrets.load(self.folder)
         self.env = {**os.environ, **self.processes.environment, "DJANGO_SETTINGS_MODULE": "landcontracts.settings"}
         for name in ("SECRET_KEY", "SEAM_MASTER_SECRETS", "COMMAND_DIGEST_SECRET", "REFRESH_TOKEN_SECRET"):
-            self.env.setdefault(name, known[name])
-        self.env.setdefault("JWT_SIGNING_KEY", known["JWT_SIGNING_KEY"])
-        # Each service has its address from the start, whether anything listens there or not.
+            self.env.setdefault(name, values[name])
+        self.env.setdefault("JWT_SIGNING_KEY", values["JWT_SIGNING_KEY"])
+        # Each service has its address from the start, even before a process listens there.
         self.away = {service: f"http://127.0.0.1:{free_port()}" for service in SERVICES}
         self.env.setdefault("SEAM_AWAY", json.dumps(self.away))
         self.env.setdefault("EMAIL_URL", f"filemail:///{self.folder / 'mail'}")
         if "DATABASE_URL" not in os.environ:
             with self.step("PostgreSQL"):
-                self._start_postgres(known)
+                self._start_postgres(values)
         if "REDIS_URL" not in os.environ:
             with self.step("Valkey"):
-                self.env["REDIS_URL"] = engines.start_valkey(self.processes, self.folder, known["REDIS_PASSWORD"])
+                self.env["REDIS_URL"] = engines.start_valkey(self.processes, self.folder, values["REDIS_PASSWORD"])
         if "S3_ACCESS_KEY" not in os.environ:
             with self.step("S3"):
-                self._start_s3(known)
+                self._start_s3(values)
         with self.step("Tables"):
             self.manage("migrate", "--verbosity=0", DATABASE_URL=self.owner_url)
 
-    def _start_postgres(self, known: dict[str, str]) -> None:
-        """Two servers: the shared database, and one with a database for each service that may move there."""
+    def _start_postgres(self, values: dict[str, str]) -> None:
+        """Start two servers: the shared database, and one with a database for each relocatable service."""
         self._has_own_postgres = True
-        start = partial(postgres.start, self.processes, self.folder, known, durable=self._durable)
+        start = partial(postgres.start, self.processes, self.folder, values, durable=self._durable)
         self.shared = start()
         self.primaries = start(name="postgres-homes", databases=MOVABLE)
         self.env["PG_BIN"] = str(postgres.find_program().bin)
         self.env["BACKUP_ROOT"] = str(self.folder / "backups")
-        self.env["DATABASE_URL"] = self.shared.url(postgres.APP, known["DB_APP_PASSWORD"])
-        self.env["DATABASE_OWNER_URL"] = self.shared.url(postgres.OWNER, known["DB_OWNER_PASSWORD"])
-        self.env["SERVICE_DATABASE_URLS"] = self._homes_as(postgres.APP, known["DB_APP_PASSWORD"])
+        self.env["DATABASE_URL"] = self.shared.url(postgres.APP, values["DB_APP_PASSWORD"])
+        self.env["DATABASE_OWNER_URL"] = self.shared.url(postgres.OWNER, values["DB_OWNER_PASSWORD"])
+        self.env["SERVICE_DATABASE_URLS"] = self._homes_as(postgres.APP, values["DB_APP_PASSWORD"])
         for variable, role, password in (
-            ("CONTROL_URLS", postgres.CONTROL, known["DB_CONTROL_PASSWORD"]),
-            ("REPLICATION_URLS", postgres.REPLICATOR, known["DB_REPLICATOR_PASSWORD"]),
+            ("CONTROL_URLS", postgres.CONTROL, values["DB_CONTROL_PASSWORD"]),
+            ("REPLICATION_URLS", postgres.REPLICATOR, values["DB_REPLICATOR_PASSWORD"]),
         ):
             urls = {"default": self.shared.url(role, password), **json.loads(self._homes_as(role, password))}
             self.env[variable] = json.dumps(urls)
 
-    def _homes_as(self, role: str, password: str) -> str:
+    def _service_urls_as(self, role: str, password: str) -> str:
         return json.dumps({service: self.primaries.url(role, password, service) for service in MOVABLE})
 
-    def _start_s3(self, known: dict[str, str]) -> None:
+    def _start_s3(self, values: dict[str, str]) -> None:
         self.env["S3_BUCKET"] = BUCKET
-        self.env["S3_ACCESS_KEY"], self.env["S3_SECRET_KEY"] = known["S3_ACCESS_KEY"], known["S3_SECRET_KEY"]
+        self.env["S3_ACCESS_KEY"], self.env["S3_SECRET_KEY"] = values["S3_ACCESS_KEY"], values["S3_SECRET_KEY"]
         self.env["S3_ENDPOINT_URL"] = engines.start_s3(
-            self.processes, self.folder, known["S3_ACCESS_KEY"], known["S3_SECRET_KEY"], BUCKET
+            self.processes, self.folder, values["S3_ACCESS_KEY"], values["S3_SECRET_KEY"], BUCKET
         )
 
     def _remember(self) -> None:
-        """Keep the way to the running engines for `attach`, for their owner's eyes."""
+        """Store the environment of the running engines for `attach`, readable by its owner only."""
         file = self.folder / ENVIRONMENT
         file.unlink(missing_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -138,12 +138,12 @@ class Stack:
 
     @property
     def owner_url(self) -> str:
-        """The database as its owner, who migrates; on a server of one's own, the same role unless another is named."""
+        """The database as its owner, who migrates; on a given server, the same role unless another is named."""
         return self.env.get("DATABASE_OWNER_URL", self.env["DATABASE_URL"])
 
     def manage(self, *arguments: str, **environment: str) -> None:
         """Run a management command. Raises: StartFailed."""
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=BASE,
             env={**self.env, **environment},
@@ -151,11 +151,11 @@ class Stack:
             text=True,
             check=False,
         )
-        if done.returncode:
-            raise StartFailed(f"manage.py {arguments[0]}: {(done.stdout + done.stderr)[-3000:]}")
+        if process.returncode:
+            raise StartFailed(f"manage.py {arguments[0]}: {(process.stdout + process.stderr)[-3000:]}")
 
     def start_web(self, *, preferred_port: int = 0, name: str = "web", **environment: str) -> str:
-        """Start a web server; its URL."""
+        """Start a web server; returns its URL."""
         port = free_port(preferred_port)
         url = f"http://127.0.0.1:{port}"
         command = [
@@ -167,26 +167,26 @@ class Stack:
         ]
         self.env.setdefault("PUBLIC_URL", url)
         self.env.setdefault("WEB_URL", url)
-        self.env.setdefault("SEAM_HOME", url)  # for a service that is started by hand beside this stack
+        self.env.setdefault("SEAM_HOME", url)  # for a service started by hand beside this stack
         self._remember()
         process, log = self.processes.start(name, command, env={**self.env, **environment}, cwd=BASE)
         wait_for_url(f"{url}/readyz", process, log)
         return url
 
     def start_lifted(self, service: str, monolith: str) -> Process:
-        """Start one service alone, its web server and its worker, beside the platform at `monolith`. Raises: StartFailed."""
+        """Start one service alone, with web server and worker, for the platform at `monolith`. Raises: StartFailed."""
         url = self.away[service]
         command = [sys.executable, "manage.py", "serve", service, "--bind", url.removeprefix("http://")]
         environment = {**self.env, "SEAM_HOME": monolith}
         if self._has_own_postgres:
-            # A role of its own: once it is on its own for good, the platform only reads there.
+            # A separate role: after the final step of the migration, the platform's role may only read there.
             environment["SERVICE_DATABASE_URLS"] = self._homes_as(postgres.SERVICE, self.secrets["DB_SERVICE_PASSWORD"])
         process, log = self.processes.start(service, command, env=environment, cwd=BASE)
         wait_for_url(f"{url}/readyz", process, log)
         return process
 
     def start_worker(self, *, without: Iterable[str] = ()) -> str:
-        """Start the Celery worker with its clock, for every queue but those of services that have their own; where it is scraped."""
+        """Start the Celery worker and scheduler for all queues but those `without`; returns the URL of its metrics."""
         port = free_port()
         queues = ["clock", *(f"events.{service}" for service in SERVICES if service not in without)]
         command = [

@@ -1,5 +1,5 @@
-"""What the world may reach, in one table, and the gateways' configurations that are rendered from it.
+"""The table of public routes, and the gateways' configurations that are rendered from it.
 
-`table.py` names the routes, `deployment.py` what differs between installations; `kong.py` and `envoy/` write the same of both for
-either gateway. Whether a service is asked at home or apart is the seam's decision, made once: nothing here divides traffic.
+`table.py` has the routes, `deployment.py` the differences between installations; `kong.py` and `envoy/` render both for
+each gateway. The seam decides whether a call is local or remote, once: nothing here divides traffic.
 """

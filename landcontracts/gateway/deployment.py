@@ -1,4 +1,4 @@
-"""What differs between installations of a gateway. The committed files are those of `docker-compose.yml`: every default here."""
+"""The settings that differ between installations of a gateway. The defaults are those of `docker-compose.yml`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ V = TypeVar("V")
 
 
 class BadOption(ValueError):
-    """An option that does not say what it has to."""
+    """An option with a malformed or unknown value."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -34,13 +34,13 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """So many requests of one client in so many seconds; after a pause, all of them at once."""
+    """The number of requests of one client within some seconds; after a pause, all of them at once."""
 
     requests: int
     seconds: int
 
 
-# A gateway's bound lies above the application's own, so that the application says in its own words what is too large.
+# Bytes. A gateway's limit is above the application's, so that the application answers with its own refusal.
 BODIES = {Body.SMALL: 2 * MEGABYTE + 256 * 1024, Body.FILE: 52 * MEGABYTE}
 LIMITS = {
     Limit.SIGN_IN: Rate(120, 60),
@@ -53,11 +53,11 @@ PATIENCE = {Patience.USUAL: 30.0, Patience.LONG: 130.0, Patience.STREAM: 0.0}
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
-    """One installation. Addresses are as the gateway sees them; seconds and bytes throughout.
+    """One installation. Addresses are those that the gateway connects to; times are in seconds, sizes in bytes.
 
-    `host` is one of the platform's ALLOWED_HOSTS, for the gateway's own requests to it. `trusted_hops` counts the proxies in front
-    of the gateway that add to X-Forwarded-For: none means that the client is whoever connects. `apart` names services that are
-    served elsewhere for good. `origins` are the sites whose scripts may use the API.
+    `host` is one of the platform's ALLOWED_HOSTS, for the gateway's own requests to it. `trusted_hops` counts the
+    proxies in front of the gateway that add to X-Forwarded-For; with none, the client is the peer of the connection.
+    `apart` names the services that are lifted out for good. `origins` are the sites whose scripts may use the API.
     """
 
     listen: Endpoint = Endpoint("0.0.0.0", 8080)  # noqa: S104 - inside a container
@@ -77,7 +77,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds: float = 60.0
 
     def address_of(self, service: str) -> Endpoint:
-        """Where a service's public API is served."""
+        """The address of a service's public API."""
         return self.apart.get(service, self.upstream)
 
 
@@ -104,63 +104,63 @@ def origin(text: str) -> str:
 
 
 def apart(texts: Iterable[str]) -> dict[str, Endpoint]:
-    """`service=http://host:port`, each. Raises: BadOption."""
-    found = {}
+    """Addresses by service, from texts `service=http://host:port`. Raises: BadOption."""
+    addresses = {}
     for text in texts:
         name, _, url = text.partition("=")
         if name not in SERVICES:
             raise BadOption(f"there is no service {name!r}; there are {', '.join(SERVICES)}")
-        found[name] = endpoint(url)
-    return found
+        addresses[name] = endpoint(url)
+    return addresses
 
 
 def rate(text: str) -> Rate:
     """`requests/seconds`. Raises: BadOption."""
-    found = re.fullmatch(r"([1-9][0-9]{0,7})/([1-9][0-9]{0,4})", text)
-    if found is None:
+    match = re.fullmatch(r"([1-9][0-9]{0,7})/([1-9][0-9]{0,4})", text)
+    if match is None:
         raise BadOption(f"{text!r} is not requests/seconds, such as 60/60")
-    return Rate(int(found[1]), int(found[2]))
+    return Rate(int(match[1]), int(match[2]))
 
 
 def seconds(text: str) -> float:
-    """A time. Raises: BadOption."""
+    """A number of seconds. Raises: BadOption."""
     if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", text) or not float(text):
         raise BadOption(f"{text!r} is no number of seconds above zero")
     return float(text)
 
 
 def size(text: str) -> int:
-    """Bytes. Raises: BadOption."""
+    """A number of bytes. Raises: BadOption."""
     if not re.fullmatch(r"[1-9][0-9]{0,11}", text):
         raise BadOption(f"{text!r} is no number of bytes above zero")
     return int(text)
 
 
 def chosen(kinds: type[K], defaults: dict[K, V], read: Callable[[str], V], texts: Iterable[str]) -> dict[K, V]:
-    """The defaults with each `kind=value` in its place. Raises: BadOption."""
-    found = dict(defaults)
+    """The defaults, overridden by each `kind=value`. Raises: BadOption."""
+    values = dict(defaults)
     for text in texts:
         name, _, value = text.partition("=")
         if name not in set(kinds):
             raise BadOption(f"there is no {name!r}; there are {', '.join(kinds)}")
-        found[kinds(name)] = read(value)
-    return found
+        values[kinds(name)] = read(value)
+    return values
 
 
-def from_options(given: dict[str, Any]) -> Deployment:
-    """A deployment from a command's options; what is not given is the default. Raises: BadOption."""
+def from_options(options: dict[str, Any]) -> Deployment:
+    """A deployment from a command's options, with defaults for missing ones. Raises: BadOption."""
     single: dict[str, Callable[[str], Any]] = {"listen": endpoint, "admin": endpoint, "upstream": endpoint}
-    changed: dict[str, Any] = {name: read(given[name]) for name, read in single.items() if given.get(name)}
-    changed |= {name: given[name] for name in ("host", "issuer", "audience", "trusted_hops") if given.get(name)}
+    changed: dict[str, Any] = {name: read(options[name]) for name, read in single.items() if options.get(name)}
+    changed |= {name: options[name] for name in ("host", "issuer", "audience", "trusted_hops") if options.get(name)}
     return msgspec.structs.replace(
         DEFAULT,
         **changed,
-        apart=apart(given.get("apart") or ()),
-        origins=tuple(sorted(set(map(origin, given.get("origin") or ())))),
-        limits=chosen(Limit, LIMITS, rate, given.get("limit") or ()),
-        patience=chosen(Patience, PATIENCE, seconds, given.get("patience") or ()),
-        bodies=chosen(Body, BODIES, size, given.get("body") or ()),
-        idle_seconds=seconds(given["idle"]) if given.get("idle") else DEFAULT.idle_seconds,
+        apart=apart(options.get("apart") or ()),
+        origins=tuple(sorted(set(map(origin, options.get("origin") or ())))),
+        limits=chosen(Limit, LIMITS, rate, options.get("limit") or ()),
+        patience=chosen(Patience, PATIENCE, seconds, options.get("patience") or ()),
+        bodies=chosen(Body, BODIES, size, options.get("body") or ()),
+        idle_seconds=seconds(options["idle"]) if options.get("idle") else DEFAULT.idle_seconds,
     )
 
 

@@ -1,4 +1,4 @@
-"""Public keys from a key set (RFC 7517), as PEM: for gateways that do not fetch one."""
+"""Converts the public keys of a key set (RFC 7517) to PEM, for gateways that do not fetch one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ALGORITHM = "RS256"
 
 
 class NoKeys(Exception):
-    """The key set cannot be had, or has no key that checks our tokens."""
+    """The key set cannot be read, or has no key that verifies our tokens."""
 
 
 class PublicKey(msgspec.Struct, frozen=True):
-    """A key, its id, and the one algorithm that it is for."""
+    """A key, its id, and its one algorithm."""
 
     kid: str
     algorithm: str
@@ -30,7 +30,7 @@ class PublicKey(msgspec.Struct, frozen=True):
 
 
 def load(source: str) -> tuple[PublicKey, ...]:
-    """The keys in a file, or behind an http(s) address, in the order of their ids. Raises: NoKeys."""
+    """The keys of a file or an http(s) address, in the order of their ids. Raises: NoKeys."""
     try:
         return parse(_read(source))
     except (OSError, urllib.error.URLError, ValueError) as error:
@@ -38,17 +38,17 @@ def load(source: str) -> tuple[PublicKey, ...]:
 
 
 def parse(content: bytes) -> tuple[PublicKey, ...]:
-    """The keys of a set. A private key in it is refused: nothing of it belongs into a gateway. Raises: NoKeys."""
+    """The keys of a set. A private key is refused, because it must not reach a gateway. Raises: NoKeys."""
     try:
         entries = msgspec.json.decode(content, type=dict[str, list[dict[str, Any]]])["keys"]
     except (msgspec.MsgspecError, KeyError, UnicodeDecodeError) as error:
         raise NoKeys(f"not a key set (RFC 7517): {error}") from error
     if any("d" in entry or entry.get("kty") == "oct" for entry in entries):
         raise NoKeys("there is a secret key among them")
-    found = [_public(entry) for entry in entries if _is_ours(entry)]
-    if not found:
+    keys = [_public(entry) for entry in entries if _is_ours(entry)]
+    if not keys:
         raise NoKeys(f"no {ALGORITHM} key with a kid")
-    return tuple(sorted(found, key=lambda key: key.kid))
+    return tuple(sorted(keys, key=lambda key: key.kid))
 
 
 def _read(source: str) -> bytes:

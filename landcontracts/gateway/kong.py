@@ -1,7 +1,8 @@
 """Kong's declarative file (format 3.0, DB-less, open-source plugins of Kong 3.9).
 
-What Kong's `jwt` plugin cannot: compare `iss` and `aud`. It finds the key by the token's `kid`, so that several keys are good while one
-replaces another; only our issuer's keys are here, and the application compares issuer and audience of every token.
+Kong's `jwt` plugin does not compare `iss` and `aud`. It finds the key by the token's `kid`, so that several keys are
+valid while one replaces another; the file has only our issuer's keys, and the application compares issuer and audience
+of every token.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ PLATFORM = "platform"
 ISSUER, REFUSED = "landcontracts", "refused-token"
 MILLISECONDS = 1000
 CONNECT_MS = 2_000
-# Routes are told apart by the header too. Kong puts a route that asks for a header before any that does not, whatever its path says:
-# so each API route is there twice, and the entrances can never be taken for what checks a token.
+# The header distinguishes routes as well. Kong prefers a route with a header to any without, regardless of the path; so
+# each API route is rendered twice, and a sign-in route is never mistaken for one that checks a token.
 WITH_TOKEN, WITHOUT = "token", "plain"
 BEARER = r"~*^\s*bearer\b"
 
 
 def render(deployment: Deployment, keys: Sequence[PublicKey] = ()) -> dict[str, Any]:
-    """The whole file. Without keys every token is refused, and nobody who has none."""
+    """The whole file. Without keys every token is refused, and requests without a token are not."""
     return {
         "_format_version": "3.0",
         "upstreams": [
@@ -63,28 +64,31 @@ def _upstream(name: str, address: Endpoint, deployment: Deployment) -> dict[str,
 
 
 def _services(deployment: Deployment) -> Iterator[dict[str, Any]]:
-    """One for each place, owner and manner of routes: Kong keeps limits and times at its services."""
+    """One service for each upstream, owner and kind of limits, because Kong has limits and timeouts at its services."""
     groups: dict[tuple[str, str, Limit, Patience, Body], list[dict[str, Any]]] = {}
     for route in ROUTES:
         for variant in (WITH_TOKEN, WITHOUT) if route.is_api else (WITHOUT,):
-            # A service apart knows people by their token alone; a browser's session is the platform's.
+            # A lifted-out service authenticates people by their token alone; a browser's session belongs to the
+            # platform.
             apart = route.service in deployment.apart and variant == WITH_TOKEN
             key = (route.service if apart else PLATFORM, route.service, route.limit, route.patience, route.body)
             groups.setdefault(key, []).append(_route(route, variant))
-    for (place, owner, limit, patience, body), routes in sorted(groups.items()):
-        suffix = "" if place == PLATFORM else "-apart"
-        yield _service(f"{owner}-{limit}-{patience}-{body}{suffix}", place, (limit, patience, body), routes, deployment)
+    for (upstream, owner, limit, patience, body), routes in sorted(groups.items()):
+        suffix = "" if upstream == PLATFORM else "-apart"
+        yield _service(
+            f"{owner}-{limit}-{patience}-{body}{suffix}", upstream, (limit, patience, body), routes, deployment
+        )
 
 
 def _service(
     name: str,
-    place: str,
-    manner: tuple[Limit, Patience, Body],
+    upstream: str,
+    limits: tuple[Limit, Patience, Body],
     routes: list[dict[str, Any]],
     deployment: Deployment,
 ) -> dict[str, Any]:
-    limit, patience, body = manner
-    # Kong's is the time between two reads of an answer, so a long one needs no bound of its own.
+    limit, patience, body = limits
+    # Kong's timeout is the time between two reads of an answer, so a long answer needs no separate bound.
     wait = int((deployment.patience[patience] or deployment.idle_seconds) * MILLISECONDS)
     plugins = [_limit(deployment.limits[limit]), _size(deployment.bodies[body])]
     if deployment.origins and any(route["name"].startswith("api") for route in routes):
@@ -92,7 +96,7 @@ def _service(
     return {
         "name": name,
         "protocol": "http",
-        "host": place,
+        "host": upstream,
         "port": 80,  # the targets have their own
         "connect_timeout": CONNECT_MS,
         "read_timeout": wait,
@@ -104,22 +108,22 @@ def _service(
 
 
 def _route(route: Route, variant: str) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "name": f"{route.label}-{variant}" if route.is_api else route.label,
         "protocols": ["http", "https"],
         "paths": [f"~{route.regex}$"],
         "regex_priority": len(ROUTES) - ROUTES.index(route),
         "strip_path": False,
         "preserve_host": True,
-        # A file goes on as it comes.
+        # A file is passed on as it arrives.
         "request_buffering": route.body is not Body.FILE,
         "response_buffering": route.patience is not Patience.STREAM,
     }
     if variant == WITH_TOKEN:
-        found["headers"] = {"Authorization": [BEARER]}
+        entry["headers"] = {"Authorization": [BEARER]}
         if route.checks_token:
-            found["plugins"] = [_token()]
-    return found
+            entry["plugins"] = [_token()]
+    return entry
 
 
 def _token() -> dict[str, Any]:
@@ -132,14 +136,14 @@ def _token() -> dict[str, Any]:
             "uri_param_names": [],
             "cookie_names": [],
             "run_on_preflight": False,
-            # Kong would answer before it counts. This way the limit comes first, and then the consumer's own 401.
+            # Kong would answer before it counts. With this consumer the limit comes first, then the consumer's own 401.
             "anonymous": REFUSED,
         },
     }
 
 
 def _issuer(keys: Sequence[PublicKey]) -> dict[str, Any]:
-    # The schema wants a secret, which only the HS algorithms use; a token's algorithm has to be its key's.
+    # The schema requires a secret, which only the HS algorithms use; a token's algorithm must be that of its key.
     unused = "none-RS256-is-checked-by-the-public-key"
     secrets = [
         {"key": key.kid, "algorithm": key.algorithm, "secret": unused, "rsa_public_key": key.pem} for key in keys
@@ -158,7 +162,7 @@ def _refused() -> dict[str, Any]:
 
 
 def _limit(rate: Rate) -> dict[str, Any]:
-    """By address: all tokens are one issuer's, and so one consumer's."""
+    """Limit by address, because all tokens have one issuer and so one consumer."""
     periods = {1: "second", 60: "minute", 3600: "hour"}
     seconds = rate.seconds if rate.seconds in periods else 60
     allowed = max(round(rate.requests * seconds / rate.seconds), 1)
@@ -181,7 +185,7 @@ def _size(allowed: int) -> dict[str, Any]:
 
 
 def _cors(deployment: Deployment) -> dict[str, Any]:
-    """Only where sites are listed: without any, the plugin would let in all."""
+    """Used only where sites are listed, because without any the plugin would allow all."""
     return {
         "name": "cors",
         "config": {

@@ -1,15 +1,15 @@
-"""What a gateway answers itself, as the problem details (RFC 9457) that the platform gives, in the reader's language.
+"""A gateway's own answers, as the platform's problem details (RFC 9457), in the reader's language.
 
-The sentences stand here in both languages instead of in the catalogue: they become part of a rendered file, which must not change
-with the language, or with a catalogue that nobody compiled.
+The sentences are here in both languages instead of in the catalogue: they become part of a rendered file, which must
+not change with the language, or with a catalogue that was not compiled.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-LANGUAGES = ("en", "ru")  # the last is the platform's own, for whoever asks for neither
-# "en" is asked for, and "ru" not before it.
+LANGUAGES = ("en", "ru")  # the last is the platform's default, for requests that accept neither
+# Matches where "en" is accepted, and "ru" not before it.
 PREFERS_ENGLISH = r"^([^r]|r[^u])*\ben\b.*$"
 CONTENT_TYPE = "application/problem+json"
 CHALLENGE = 'Bearer realm="landcontracts", error="invalid_token"'

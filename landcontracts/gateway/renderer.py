@@ -1,4 +1,4 @@
-"""A configuration as a file: the same bytes for the same deployment, with a header that says how it is made."""
+"""Renders a configuration file: the same bytes for the same deployment, with a header that names the command."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ NO_KEYS = """\
 
 def text(gateway: str, deployment: Deployment, keys: Sequence[PublicKey] = ()) -> str:
     """The file's content."""
-    made: dict[str, Callable[[], dict[str, Any]]] = {
+    renderers: dict[str, Callable[[], dict[str, Any]]] = {
         "kong": lambda: kong.render(deployment, keys),
         "envoy": lambda: envoy.render(deployment),
     }
     header = MADE.format(gateway=gateway) + NOTES[gateway] + (NO_KEYS if gateway == "kong" and not keys else "")
-    return header + yaml.dump(made[gateway](), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=WIDTH)
+    return header + yaml.dump(renderers[gateway](), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=WIDTH)
 
 
 class _Plain(yaml.SafeDumper):
-    """Without anchors: what stands in two places is written twice, for people to read. Texts of several lines as such."""
+    """YAML without anchors, for people to read: repeated values are written twice, long texts as blocks."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -1,6 +1,6 @@
-"""The route table: every public path, whose it is, and what a gateway checks before it lets a request through.
+"""The route table: every public path, its owner, and the checks of a gateway before it passes a request on.
 
-A path that is not here does not exist for the world. `tests/gateway/test_table.py` compares the table with the urlconf, both ways.
+A path that is not here is not public. `tests/gateway/test_table.py` compares the table with the urlconf, both ways.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import msgspec
 from landcontracts.topology import SERVICES
 
 API = "/api"
-# Never public: calls between services, and what only those who run the platform ask a process.
+# Never public: calls between services, and endpoints for the platform's operators.
 INNER = ("/internal", "/metrics", "/healthz", "/readyz")
 
 
 class Limit(StrEnum):
-    """Requests of one client that are counted together."""
+    """Kinds of requests; those of one client and kind are counted together."""
 
     SIGN_IN = "sign-in"
     API = "api"
@@ -30,7 +30,7 @@ class Limit(StrEnum):
 
 
 class Patience(StrEnum):
-    """How long an answer may take, counted from the end of the request."""
+    """The time that an answer may take, counted from the end of the request."""
 
     USUAL = "usual"
     LONG = "long"
@@ -38,7 +38,7 @@ class Patience(StrEnum):
 
 
 class Body(StrEnum):
-    """How much a request may carry."""
+    """The size that a request's body may have."""
 
     SMALL = "small"
     FILE = "file"
@@ -47,9 +47,10 @@ class Body(StrEnum):
 class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A public path. `{}` stands for one segment.
 
-    It matches by whole segments: itself and, unless `exactly`, everything below. `service` is who answers: a bounded service, or
-    a part of the platform that is never apart. `checks_token`: a bearer token that is sent is checked; that there is one is the
-    application's to ask, since a browser has a session instead. `fallback`: there is nothing, and the application says so.
+    It matches by whole segments: itself and, unless `exactly`, everything below. `service` answers: a bounded service,
+    or a part of the platform that is never lifted out. `checks_token`: a bearer token is checked if sent; the
+    application decides whether one is needed, since a browser has a session instead. `fallback`: the application
+    answers that nothing is here.
     """
 
     path: str
@@ -63,7 +64,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     body: Body = Body.SMALL
 
     def __post_init__(self) -> None:
-        """Refuse a path that would match something else than it says. Raises: ValueError."""
+        """Refuse a path that would match others than it names. Raises: ValueError."""
         if not re.fullmatch(r"/|(/([a-z0-9._-]+|\{\}))+", self.path):
             raise ValueError(f"{self.path!r} is not a path of lower-case segments")
         if self.path == "/" and not self.exactly:
@@ -71,7 +72,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def regex(self) -> str:
-        """The same as a regular expression over the whole path (RE2 and PCRE read it alike)."""
+        """The path as a regular expression over the whole path (the same in RE2 and PCRE)."""
         pattern = re.escape(self.path).replace(r"\{\}", "[^/]+").replace(r"\-", "-")
         if self.path == "/":
             return "/"
@@ -84,17 +85,17 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def is_api(self) -> bool:
-        """Whether programs of other origins may be let in (CORS)."""
+        """Whether scripts of other origins may be allowed (CORS)."""
         return self.path == API or self.path.startswith(f"{API}/")
 
     @property
     def rank(self) -> tuple[int, int, bool]:
-        """The more a route says, the earlier it is tried."""
+        """The sort key: more specific routes are tried first."""
         parts = [part for part in self.path.split("/") if part]
         return len(parts), sum(part != "{}" for part in parts), self.exactly
 
     def matches(self, path: str) -> bool:
-        """Whether a path, without its query, is this route's."""
+        """Whether this route matches a path without its query."""
         return re.fullmatch(self.regex, path) is not None
 
 
@@ -104,13 +105,13 @@ def _api(service: str, *names: str) -> Iterable[Route]:
 
 
 def _entrance(*paths: str, service: str) -> Iterable[Route]:
-    """Where people get in, and whoever tries to. A token is not looked at: an expired one must not keep its owner out."""
+    """Sign-in routes. A token is not checked, because an expired one must not keep its owner from signing in."""
     for path in paths:
         yield Route(path=path, service=service, limit=Limit.SIGN_IN)
 
 
 def _lasting(service: str, *paths: str) -> Iterable[Route]:
-    """Bytes of a document are read, digested or checked, so the application itself takes its time."""
+    """Routes that read, digest or verify a document's bytes, which takes the application long."""
     for path in paths:
         yield Route(
             path=f"{API}/v1/{path}",
@@ -176,7 +177,7 @@ ROUTES: tuple[Route, ...] = tuple(
     )
 )
 LABELS = tuple(route.label for route in ROUTES)
-FACES = ("platform", "portal", "admin")  # what is not a service, and is always the platform's own
+FACES = ("platform", "portal", "admin")  # parts of the platform that are no services
 
 
 def find(path: str, routes: Iterable[Route] = ROUTES) -> Route | None:
@@ -185,12 +186,12 @@ def find(path: str, routes: Iterable[Route] = ROUTES) -> Route | None:
 
 
 def check() -> None:
-    """The table agrees with itself. Raises: ValueError."""
+    """Check the table for consistency. Raises: ValueError."""
     if len(set(LABELS)) != len(LABELS):
         raise ValueError(f"two routes have one name: {sorted(label for label in LABELS if LABELS.count(label) > 1)}")
     for route in ROUTES:
         if route.service not in {*SERVICES, *FACES}:
-            raise ValueError(f"{route.path} belongs to {route.service!r}, which there is not")
+            raise ValueError(f"{route.path} belongs to {route.service!r}, which does not exist")
     for path in INNER:
         if any(find(inner) for inner in (path, f"{path}/x")):
             raise ValueError(f"{path} is never public")

@@ -1,1 +1,1 @@
-"""What stands around the platform to watch it: Grafana's dashboards, and configurations for other addresses than compose's."""
+"""Generates Grafana's dashboards, and monitoring configurations for addresses other than compose's."""

@@ -1,4 +1,4 @@
-"""`python -m landcontracts.monitoring dashboards [--check]`, and `… render --to FOLDER` for addresses that are not compose's."""
+"""`python -m landcontracts.monitoring dashboards [--check]`, and `… render --to FOLDER` for other addresses."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 
 from landcontracts.monitoring import grafana
-from landcontracts.monitoring.renderer import Given, UnknownJob, render
+from landcontracts.monitoring.renderer import Overrides, UnknownJob, render
 
 
 def main() -> int:
-    """Parse, do, and give the exit status."""
+    """Parse the arguments and run; returns the exit status."""
     parser = argparse.ArgumentParser(prog="landcontracts.monitoring")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    drawing = verbs.add_parser("dashboards", help="write migrations_playbook/grafana from landcontracts/monitoring")
-    drawing.add_argument("--check", action="store_true", help="write nothing; fail when a file is not as it would be")
-    rendering = verbs.add_parser(
+    actions = parser.add_subparsers(dest="verb", required=True)
+    drawing = actions.add_parser("dashboards", help="write migrations_playbook/grafana from landcontracts/monitoring")
+    drawing.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
+    rendering = actions.add_parser(
         "render", help="migrations_playbook/alerting for other addresses; the webhook is ALERT_WEBHOOK_URL"
     )
     rendering.add_argument(
@@ -36,8 +36,8 @@ def main() -> int:
         return dashboards(check=arguments.check)
     pairs = [target.partition("=") for target in arguments.target]
     if wrong := [name for name, _, address in pairs if not name or ":" not in address]:
-        parser.error(f"--target wants JOB=HOST:PORT, and not {', '.join(wrong)}")
-    given = Given(
+        parser.error(f"--target takes JOB=HOST:PORT, and not {', '.join(wrong)}")
+    overrides = Overrides(
         {name: address for name, _, address in pairs},
         arguments.alertmanager,
         os.environ.get("ALERT_WEBHOOK_URL", ""),
@@ -45,14 +45,14 @@ def main() -> int:
         arguments.patience,
     )
     try:
-        render(arguments.to, given)
+        render(arguments.to, overrides)
     except UnknownJob as error:
         parser.error(str(error))
     return 0
 
 
 def dashboards(*, check: bool) -> int:
-    """Write the dashboards, or say which are stale."""
+    """Write the dashboards, or list the stale ones; returns the exit status."""
     if not check:
         grafana.write()
         return 0

@@ -1,4 +1,4 @@
-"""Grafana's JSON of the dashboards (`overview.py`, `service.py`, `platform.py`), for `migrations_playbook/grafana`."""
+"""Generates `migrations_playbook/grafana`: Grafana's JSON of `overview.py`, `service.py` and `platform.py`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DASHBOARDS = (OVERVIEW, SERVICE, PLATFORM)
 
 
 def files() -> dict[Path, str]:
-    """Every dashboard's file and what is to be in it."""
+    """Every dashboard's file and its content."""
     return {
         FOLDER / f"{dashboard.uid}.json": json.dumps(_dashboard(dashboard), indent=1, ensure_ascii=False) + "\n"
         for dashboard in DASHBOARDS
@@ -28,12 +28,12 @@ def files() -> dict[Path, str]:
 
 
 def stale() -> list[Path]:
-    """Files that are not as the table would make them."""
+    """Files that differ from the generated content."""
     return [path for path, text in files().items() if not path.exists() or path.read_text() != text]
 
 
 def write() -> None:
-    """Make all of them anew."""
+    """Write all dashboards."""
     for path, text in files().items():
         path.write_text(text)
 

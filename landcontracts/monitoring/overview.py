@@ -1,4 +1,4 @@
-"""All services and their stage at a glance: what people feel, and what moves."""
+"""The dashboard of all services: their stages, the requests of people, and the relocations under way."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ OVERVIEW = Dashboard(
     "Migration: all services",
     (
         (
-            "Where they stand",
+            "Stages",
             (
                 Panel(
-                    "Served apart, of all",
+                    "Served remotely, of all",
                     (
                         Query(
                             f'count(max by (service) (extraction_stage{{stage=~"{REMOTE}"}}) == 1) or vector(0)',
-                            "apart",
+                            "remote",
                         ),
                         Query("count(count by (service) (extraction_stage))", "all"),
                     ),
@@ -44,7 +44,7 @@ OVERVIEW = Dashboard(
                     width=16,
                 ),
                 Panel(
-                    "Share of people sent away",
+                    "Share of people served remotely",
                     (Query('max by (service) (seam_route_percent{kind="remote"})', "{{service}}"),),
                     unit="percent",
                 ),
@@ -61,7 +61,7 @@ OVERVIEW = Dashboard(
             ),
         ),
         (
-            "What people feel",
+            "Requests of people",
             (
                 Panel(
                     "Requests, per second",
@@ -82,7 +82,7 @@ OVERVIEW = Dashboard(
             ),
         ),
         (
-            "What moves",
+            "Relocations",
             (
                 Panel(
                     "Data copied",
@@ -100,7 +100,7 @@ OVERVIEW = Dashboard(
                     "s",
                 ),
                 Panel(
-                    "Slower apart than at home (p95)",
+                    "Remote time by local time (p95)",
                     (
                         Query(
                             'service_side:seam_call_seconds:p95_rate5m{side="away"} / ignoring (side)'
@@ -109,7 +109,7 @@ OVERVIEW = Dashboard(
                         ),
                     ),
                     "none",
-                    about="1 is as fast; only where both sides are asked.",
+                    about="1 is as fast; only where both sides answer calls.",
                 ),
             ),
         ),

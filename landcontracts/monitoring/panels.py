@@ -1,4 +1,4 @@
-"""The form of the dashboards' table: what is asked of Prometheus, and how it is shown. `grafana.py` makes Grafana's JSON of it."""
+"""The types of the dashboards: queries and their display. `grafana.py` generates Grafana's JSON from them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class Query(NamedTuple):
-    """A question in PromQL, and how its answers are called (`{{label}}` is a label's value)."""
+    """A PromQL query, and the name of its results (`{{label}}` is a label's value)."""
 
     expression: str
     legend: str = ""
 
 
 class Panel(NamedTuple):
-    """One picture. `kind` is Grafana's type of panel, `unit` one of its units, `width` of 24."""
+    """One panel. `kind` is Grafana's type of panel, `unit` one of its units, `width` is of 24 columns."""
 
     title: str
     queries: tuple[Query, ...]

@@ -1,4 +1,4 @@
-"""The platform: processes, work in the background, databases, what ends."""
+"""The dashboard of the platform: processes, background work, databases, and expiries."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ PLATFORM = Dashboard(
                     kind="stat",
                 ),
                 Panel(
-                    "What a scrape waits for", (Query("max by (source) (metrics_source_seconds)", "{{source}}"),), "s"
+                    "Time of each source at a scrape",
+                    (Query("max by (source) (metrics_source_seconds)", "{{source}}"),),
+                    "s",
                 ),
             ),
         ),
         (
-            "Work in the background",
+            "Background work",
             (
                 Panel("Queues", (Query("max by (queue) (celery_queue_length)", "{{queue}}"),)),
                 Panel(
@@ -109,7 +111,7 @@ PLATFORM = Dashboard(
             ),
         ),
         (
-            "What ends",
+            "Expiries",
             (
                 Panel(
                     "Certificates and revocation lists, time left",

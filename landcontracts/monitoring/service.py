@@ -1,4 +1,4 @@
-"""One service's migration: both sides beside each other, the canary, its data."""
+"""The dashboard of one service's migration: both sides, the canary, its data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVICE = Dashboard(
     "Migration: one service",
     (
         (
-            "Who is served where",
+            "Routing",
             (
                 Panel(
                     "Stage",
@@ -62,7 +62,7 @@ SERVICE = Dashboard(
                     "ops",
                 ),
                 Panel(
-                    "Answered at home instead",
+                    "Answered locally instead",
                     (Query('service:seam_fallbacks:ratio_rate5m{service="$service"}', "share"),),
                     "percentunit",
                 ),
@@ -77,7 +77,7 @@ SERVICE = Dashboard(
                     "reqps",
                 ),
                 Panel(
-                    "Both sides asked, by what was found",
+                    "Comparisons of both sides, by verdict",
                     (
                         Query(
                             'sum by (verdict) (rate(seam_shadow_compared_total{service="$service"}[5m]))', "{{verdict}}"

@@ -1,8 +1,10 @@
-"""Which changes of a contract break whom, where builds of two releases run side by side and call each other.
+"""Finds contract changes that break older or newer builds, where builds of two releases run side by side and call each
+other.
 
-An older caller writes by the released contract and reads by it what a newer service answers; a newer caller reads what an older
-service answers. Answers, refusals and events therefore keep their types both ways and may only gain fields with defaults;
-arguments may be taken more widely and may only be gained with defaults; the call context goes both ways with every call.
+An older caller writes by the released contract and reads a newer service's answers by it; a newer caller reads an older
+service's answers. Answers, refusals and events must therefore keep their types in both directions and may only gain
+fields with defaults; arguments may accept more values and may only be added with defaults; the call context is read in
+both directions.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from landcontracts.wire.differences import Difference, Node, differences
 from landcontracts.wire.generate import REFUSAL, Document, codes
 
 OLDER, NEWER = "older builds", "newer builds"
-# What a difference means, by who writes and who reads; a kind that is not listed breaks nobody.
+# The meaning of a difference, by writer and reader; a kind that is not listed breaks no build.
 READ_BY_OLDER = {
     "missing": "{whole} has lost {part}",
     "defaulted": "{whole} has lost {part}",
@@ -39,7 +41,7 @@ NOTHING: Document = {"paths": {}, "x-events": {}, "x-consumes": [], "components"
 
 
 class Breach(NamedTuple):
-    """A change that may not go out at once: where, what it is and which builds it breaks, whose they are."""
+    """A change that may not be released in one step: its place, the change, the broken builds, and their owners."""
 
     place: str
     what: str
@@ -51,7 +53,7 @@ class Breach(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What is compared, in a message's words: the whole, what its parts are called, and who deals with it."""
+    """The compared object in the words of a message: the whole, the name of its parts, and the apps that use it."""
 
     place: str
     whole: str
@@ -60,14 +62,14 @@ class Subject(NamedTuple):
 
 
 def breaches(released: Mapping[str, Document], current: Mapping[str, Document]) -> list[Breach]:
-    """Every breach between two releases' documents, by service. A service that was not released yet has none."""
+    """Every breach between two releases' documents, by service. A service that was never released has none."""
     known = {name for document in released.values() for name in document["components"]["schemas"]}
     pairs = [_Pair(service, old, current.get(service, NOTHING), known) for service, old in sorted(released.items())]
     return list(dict.fromkeys(breach for pair in pairs for breach in pair.breaches()))
 
 
 class _Pair:
-    """One service's released and current document. `known` are the components that older builds hold."""
+    """One service's released and current document. `known` are the components that older builds know."""
 
     def __init__(self, service: str, old: Document, new: Document, known: set[str]) -> None:
         self._service, self._known = service, known
@@ -92,7 +94,7 @@ class _Pair:
             what = f"the operation was a {old['x-kind']} and is a {new['x-kind']}"
             yield Breach(place, what, OLDER, called.whose)
         before, now = _call(old), _call(new)
-        everywhere = Subject("every operation", "the call context", "field", "called by: everybody")
+        everywhere = Subject("every operation", "the call context", "field", "called by: every service")
         yield from self._written(everywhere, before["context"], now["context"], with_every_call=True)
         yield from self._written(called, before["arguments"], now["arguments"])
         yield from self._read(Subject(place, "the answer", "field", _by("read", callers)), _answer(old), _answer(new))
@@ -103,7 +105,7 @@ class _Pair:
                 yield Breach(place, f"the refusal {_code(name)} is gone", OLDER, _by("caught", callers))
 
     def _refusals(self) -> Iterator[Breach]:
-        """Of refusals that both documents have, the category and the fields."""
+        """Compare category and fields of the refusals that both documents have."""
         for name in sorted(self._old_schemas.keys() & self._new_schemas.keys()):
             if not name.startswith(REFUSAL):
                 continue
@@ -118,7 +120,7 @@ class _Pair:
 
     def _events(self) -> Iterator[Breach]:
         for name, old in sorted(self._old["x-events"].items()):
-            subject = Subject(name, "the event", "field", _by("heard", sources.hearers_of(name)))
+            subject = Subject(name, "the event", "field", _by("handled", sources.hearers_of(name)))
             new = self._new["x-events"].get(name)
             if new is not None:
                 yield from self._read(subject, old, new)
@@ -126,31 +128,31 @@ class _Pair:
                 yield Breach(name, "the event is gone", OLDER, subject.whose)
         for name in sorted(set(self._old.get("x-consumes", ())) - set(self._new["x-consumes"])):
             emitter = name.partition(".")[0]
-            yield Breach(self._service, f"the event {name} is no longer handled", OLDER, _by("told", [emitter]))
+            yield Breach(self._service, f"the event {name} is no longer handled", OLDER, _by("emitted", [emitter]))
 
     def _read(self, subject: Subject, old: Document, new: Document) -> Iterator[Breach]:
-        """What services write and callers read: a newer service's answer to an older caller, and the other way round."""
+        """Compare what services write and callers read: newer services' answers to older callers, and the reverse."""
         before, now = Node(old, self._old_schemas), Node(new, self._new_schemas)
         older, newer = differences(now, before), differences(before, now)
-        yield from _told(subject, (older, READ_BY_OLDER, OLDER), (newer, READ_BY_NEWER, NEWER))
+        yield from _breaches(subject, (older, READ_BY_OLDER, OLDER), (newer, READ_BY_NEWER, NEWER))
 
     def _written(
         self, subject: Subject, old: Document, new: Document, *, with_every_call: bool = False
     ) -> Iterator[Breach]:
-        """What callers write and services read. A newer caller's news are refused with a type, unless every call has them."""
+        """Compare what callers write and services read; newer callers' additions break only if every call has them."""
         before, now = Node(old, self._old_schemas), Node(new, self._new_schemas)
         older, newer = differences(before, now), differences(now, before) if with_every_call else ()
-        yield from _told(subject, (older, WRITTEN_BY_OLDER, OLDER), (newer, READ_BY_OLDER, NEWER))
+        yield from _breaches(subject, (older, WRITTEN_BY_OLDER, OLDER), (newer, READ_BY_OLDER, NEWER))
 
 
-def _told(subject: Subject, *ways: tuple[Iterable[Difference], Mapping[str, str], str]) -> Iterator[Breach]:
-    """One breach per place, and per place two of values: those that came and those that went."""
-    told: set[object] = set()
-    for found, phrases, broken in ways:
-        for difference in found:
+def _breaches(subject: Subject, *ways: tuple[Iterable[Difference], Mapping[str, str], str]) -> Iterator[Breach]:
+    """One breach per place, except for values, which have two: the added and the removed ones."""
+    reported: set[object] = set()
+    for differing, phrases, broken in ways:
+        for difference in differing:
             place = difference if difference.kind == "values" else difference.path
-            if difference.kind in phrases and place not in told:
-                told.add(place)
+            if difference.kind in phrases and place not in reported:
+                reported.add(place)
                 part = f"{subject.part} {difference.path}"
                 it = f"{part} of {subject.whole}" if difference.path else subject.whole
                 words = {"whole": subject.whole, "part": part, "it": it, **difference._asdict()}
@@ -158,7 +160,7 @@ def _told(subject: Subject, *ways: tuple[Iterable[Difference], Mapping[str, str]
 
 
 def _by(done: str, names: Iterable[str]) -> str:
-    return f"{done} by: {', '.join(sorted(names)) or 'nobody here'}"
+    return f"{done} by: {', '.join(sorted(names)) or 'no known app'}"
 
 
 def _code(name: str) -> str:

@@ -1,7 +1,7 @@
-"""Where what is written by one JSON Schema cannot be read by another, as msgspec reads: unknown fields are ignored, every
-declared field is written, a field without a default has to be there.
+"""Finds where values of one JSON Schema cannot be read by another, under msgspec's rules.
 
-Here: schemas of the kinds that msgspec writes. Not here: which of the differences is a breach (`compare`).
+Unknown fields are ignored, every declared field is written, a field without a default is required. Here: schemas of the
+kinds that msgspec writes. Not here: which of the differences is a breach (`compare`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Difference(NamedTuple):
     """One place that differs. `kind` is one of:
 
     - `missing`: the reader needs a field that is not written; `defaulted`: it has a default for it
-    - `ignored`: a field is written that the reader does not know; `optional`: one need not be written that the reader needs
-    - `values`: values may be written that the reader does not take; `type`: another type; `limit`: beyond the reader's limits
+    - `ignored`: a written field is unknown to the reader; `optional`: a field that the reader needs may be left out
+    - `values`: written values that the reader does not accept; `type`: another type; `limit`: beyond a reader's limit
     """
 
     kind: str
@@ -38,19 +38,19 @@ class Node(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The component that it refers to, if any."""
+        """The name of the component that the schema refers to, if any."""
         return str(self.schema.get("$ref", "")).rpartition("/")[2]
 
     def resolved(self) -> Node:
-        """What it refers to, or itself."""
+        """The schema that it refers to, or itself."""
         return Node(self.components[self.name], self.components) if self.name else self
 
     def items(self) -> Node:
-        """An array's items."""
+        """The schema of an array's items."""
         return Node(self.schema["items"], self.components)
 
     def heads(self) -> list[Node]:
-        """The places of an array that has a type for each."""
+        """The schemas of an array with a type for each position."""
         return [Node(schema, self.components) for schema in self.schema.get("prefixItems", ())]
 
     def properties(self) -> dict[str, Node]:
@@ -58,11 +58,11 @@ class Node(NamedTuple):
         return {name: Node(schema, self.components) for name, schema in self.schema.get("properties", {}).items()}
 
     def members(self) -> list[Node]:
-        """The members of a union; of anything else, itself."""
+        """The members of a union; for any other schema, itself."""
         return [Node(member, self.components) for member in self.schema.get("anyOf", [self.schema])]
 
     def words(self) -> str:
-        """The type for people."""
+        """The type in words."""
         schema = self.resolved().schema
         if "anyOf" in schema:
             return " or ".join(member.words() for member in self.resolved().members())
@@ -74,31 +74,31 @@ class Node(NamedTuple):
 
 
 def differences(
-    writer: Node, reader: Node, path: str = "", seen: frozenset[tuple[str, str]] = frozenset()
+    writer: Node, reader: Node, path: str = "", compared: frozenset[tuple[str, str]] = frozenset()
 ) -> Iterator[Difference]:
-    """Every place where a value as `writer` describes it is not what `reader` describes. Types may refer to themselves."""
+    """Every place where a value of `writer` may not fit `reader`. Types may refer to themselves."""
     pair = (writer.name, reader.name)
-    if all(pair) and pair in seen:
+    if all(pair) and pair in compared:
         return
-    seen |= {pair}
-    told = Difference("type", path, writer.words(), reader.words())
+    compared |= {pair}
+    other_type = Difference("type", path, writer.words(), reader.words())
     writer, reader = writer.resolved(), reader.resolved()
     if not reader.schema.keys() - SAYS_NOTHING:
         return
     if "anyOf" in writer.schema or "anyOf" in reader.schema:
-        yield from _union(writer, reader, path, seen)
+        yield from _union(writer, reader, path, compared)
     elif "enum" in writer.schema or "enum" in reader.schema:
-        yield from _enumeration(writer, reader, told)
+        yield from _enumeration(writer, reader, other_type)
     elif not _same_form(writer.schema, reader.schema):
-        yield told
+        yield other_type
     elif writer.schema["type"] == "object":
-        yield from _fields(writer, reader, path, seen)
+        yield from _fields(writer, reader, path, compared)
     else:
-        yield from _items(writer, reader, path, seen)
+        yield from _items(writer, reader, path, compared)
 
 
 def _same_form(written: Schema, read: Schema) -> bool:
-    """Whether the JSON is of one form; a reader of any text reads a formatted one too."""
+    """Whether the JSON has the same form; a reader of any text also reads a formatted one."""
     forms = [
         (
             schema.get("type"),
@@ -111,12 +111,12 @@ def _same_form(written: Schema, read: Schema) -> bool:
     return forms[0] == forms[1] and read.get("format") in {None, written.get("format")}
 
 
-def _union(writer: Node, reader: Node, path: str, seen: frozenset[tuple[str, str]]) -> Iterator[Difference]:
-    """Each member has to be readable as some member; where one of its sort is there, what differs within is told."""
+def _union(writer: Node, reader: Node, path: str, compared: frozenset[tuple[str, str]]) -> Iterator[Difference]:
+    """Each member must be readable as some member; where one of its sort exists, the differences within are listed."""
     for member in writer.members():
-        tried = [(candidate, [*differences(member, candidate, path, seen)]) for candidate in reader.members()]
-        if all(found for _, found in tried):
-            alike = [found for candidate, found in tried if _sort(candidate) == _sort(member)]
+        tried = [(candidate, [*differences(member, candidate, path, compared)]) for candidate in reader.members()]
+        if all(unreadable for _, unreadable in tried):
+            alike = [unreadable for candidate, unreadable in tried if _sort(candidate) == _sort(member)]
             yield from alike[0] if alike else [Difference("values", path, member.words(), reader.words())]
 
 
@@ -127,16 +127,16 @@ def _sort(node: Node) -> tuple[Any, ...]:
     return schema.get("type", {"str": "string", "int": "integer"}.get("".join(kinds))), str(tag)
 
 
-def _enumeration(writer: Node, reader: Node, told: Difference) -> Iterator[Difference]:
+def _enumeration(writer: Node, reader: Node, other_type: Difference) -> Iterator[Difference]:
     written, read = writer.schema, reader.schema
     if "enum" in written and "enum" in read:
         if news := [str(value) for value in written["enum"] if value not in read["enum"]]:
-            yield told._replace(kind="values", written=", ".join(news))
+            yield other_type._replace(kind="values", written=", ".join(news))
     elif "enum" in read or _sort(writer) != _sort(reader) or read.keys() - SAYS_NOTHING - {"type"}:
-        yield told
+        yield other_type
 
 
-def _fields(writer: Node, reader: Node, path: str, seen: frozenset[tuple[str, str]]) -> Iterator[Difference]:
+def _fields(writer: Node, reader: Node, path: str, compared: frozenset[tuple[str, str]]) -> Iterator[Difference]:
     written, read = writer.properties(), reader.properties()
     for name in sorted(written | read):
         at = f"{path}.{name}".lstrip(".")
@@ -149,24 +149,26 @@ def _fields(writer: Node, reader: Node, path: str, seen: frozenset[tuple[str, st
         elif name in written and name in read:
             if needed and name not in writer.schema.get("required", ()):
                 yield Difference("optional", at)
-            yield from differences(written[name], read[name], at, seen)
+            yield from differences(written[name], read[name], at, compared)
 
 
-def _items(writer: Node, reader: Node, path: str, seen: frozenset[tuple[str, str]]) -> Iterator[Difference]:
+def _items(writer: Node, reader: Node, path: str, compared: frozenset[tuple[str, str]]) -> Iterator[Difference]:
     for place, (written, read) in enumerate(zip(writer.heads(), reader.heads(), strict=True)):
-        yield from differences(written, read, f"{path}[{place}]", seen)
+        yield from differences(written, read, f"{path}[{place}]", compared)
     if isinstance(writer.schema.get("items"), dict):
-        yield from differences(writer.items(), reader.items(), f"{path}[]", seen)
+        yield from differences(writer.items(), reader.items(), f"{path}[]", compared)
     yield from _limits(writer.schema, reader.schema, path)
 
 
 def _limits(written: Schema, read: Schema, path: str) -> Iterator[Difference]:
     for key in sorted(read.keys() - SAYS_NOTHING - HANDLED):
-        limit, given = read[key], written.get(key)
-        within = given == limit
-        if given is not None and key in AT_MOST:
-            within = given <= limit
-        elif given is not None and key in AT_LEAST:
-            within = given >= limit
+        limit, writers_limit = read[key], written.get(key)
+        within = writers_limit == limit
+        if writers_limit is not None and key in AT_MOST:
+            within = writers_limit <= limit
+        elif writers_limit is not None and key in AT_LEAST:
+            within = writers_limit >= limit
         if not within:
-            yield Difference("limit", path, f"{key} {'none' if given is None else given}", f"{key} {limit}")
+            yield Difference(
+                "limit", path, f"{key} {'none' if writers_limit is None else writers_limit}", f"{key} {limit}"
+            )

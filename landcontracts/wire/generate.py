@@ -1,6 +1,6 @@
-"""Writes a service's OpenAPI 3.1 document from its interface: operations, refusals, faults, events.
+"""Generates a service's OpenAPI 3.1 document from its interface: operations, refusals, faults, events.
 
-Here: the form of a document. Not here: which change of it breaks whom (`compare`).
+Here: the form of a document. Not here: which changes of it are breaches (`compare`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FAULTS = {
     413: "The call is too large.",
     500: "It failed inside and may have been executed.",
 }
-# What an operation may answer although its docstring does not say so.
+# The refusals of every operation, which its docstring need not list.
 OF_EVERY = {
     Kind.QUERY: (InvalidArguments, ServiceBusy),
     Kind.COMMAND: (InvalidArguments, ServiceBusy, CommandKeyReused),
@@ -66,9 +66,9 @@ def documents() -> dict[str, Document]:
 
 
 def document(key: ServiceKey[Any], names: Mapping[str, Any] | None = None, consumes: Sequence[str] = ()) -> Document:
-    """One service's document. `names` are those of its interface module, unless others are given.
+    """One service's document. `names` are by default those of its interface module.
 
-    Raises: LookupError when a docstring names a refusal that nobody declares.
+    Raises: LookupError when a docstring names an undeclared refusal.
     """
     names = interface(key) if names is None else names
     operations = sorted(key.operations.values(), key=lambda operation: operation.name)
@@ -108,7 +108,7 @@ def declared(names: Mapping[str, Any]) -> set[type[DomainError]]:
 
 
 def codes(operation: Document) -> set[str]:
-    """The refusals that a documented operation answers with, as names of components."""
+    """The refusals of a documented operation, as names of components."""
     contents = [response.get("content", {}) for response in operation["responses"].values()]
     members = [
         member for content in contents for kind in content.values() for member in kind["schema"].get("anyOf", ())
@@ -118,10 +118,10 @@ def codes(operation: Document) -> set[str]:
 
 
 def _raised(operation: Operation, key: ServiceKey[Any], names: Mapping[str, Any]) -> Iterator[type[DomainError]]:
-    """The seam's own, and what the docstrings of the method and of its Protocol list after "Raises"."""
+    """The seam's own refusals, and those that the docstrings of the method and of its Protocol list after "Raises"."""
     yield from OF_EVERY[operation.kind]
-    told = f"{inspect.getdoc(key.protocol)}\n{inspect.getdoc(operation.function)}"
-    for owner, name in _NAME.findall(" ".join(_RAISES.findall(told))):
+    docstrings = f"{inspect.getdoc(key.protocol)}\n{inspect.getdoc(operation.function)}"
+    for owner, name in _NAME.findall(" ".join(_RAISES.findall(docstrings))):
         theirs = interface(import_string(SERVICES[owner].key)) if owner else {**OF_THE_SEAM, **names}
         error: Any = theirs.get(name)
         if not _is_a(error, DomainError):
@@ -162,8 +162,8 @@ def _refused(listed: list[str], fault: str | None) -> dict[str, Any]:
 
 
 def _refusal(error: type[DomainError], fields: dict[str, Any]) -> dict[str, Any]:
-    said = _object(code={"enum": [error.code]}, category={"enum": [error.category.value]}, fields=fields)
-    return {**said, "description": inspect.getdoc(error), **_standing(error.__doc__)}
+    schema = _object(code={"enum": [error.code]}, category={"enum": [error.category.value]}, fields=fields)
+    return {**schema, "description": inspect.getdoc(error), **_standing(error.__doc__)}
 
 
 def _standing(docstring: str | None) -> dict[str, bool]:

@@ -1,6 +1,6 @@
-"""Who calls an operation and who hears an event, read from the source; and refusals that a service raises and does not list.
+"""Reads from the source which apps call an operation or handle an event, and which refusals a service does not list.
 
-The contract itself comes from the interfaces alone (`generate`); these are the words about it.
+The contract itself comes from the interfaces alone (`generate`); this information is for the messages about it.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from landcontracts.blueprint import BASE, calls
 from landcontracts.topology import SERVICES
 from landcontracts.wire.generate import REFUSAL, Document, codes, declared, interface
 
-# Where a refusal's name is no sign that an operation raises it: declared, faked, or made by the REST edge.
-ELSEWHERE = {"tests", "migrations", "rest", "interface.py", "testing.py"}
+# Places where a refusal's name does not mean that an operation raises it: declared, faked, or created by the REST edge.
+EXCLUDED = {"tests", "migrations", "rest", "interface.py", "testing.py"}
 
 
 def callers_of(operation: str) -> set[str]:
-    """Who calls `<service>.<operation>`: apps, the clock, and for `receive` the apps whose events are heard."""
+    """The callers of `<service>.<operation>`: apps, the clock, and for `receive` the apps whose events are handled."""
     service, _, name = operation.partition(".")
-    found = {app for app, called in _calls() if called == operation}
+    callers = {app for app, called in _calls() if called == operation}
     if name == "receive":
-        found = {event.partition(".")[0] for event in SERVICES[service].consumes}
-    return {f"{app} itself" if app == service else app for app in found}
+        callers = {event.partition(".")[0] for event in SERVICES[service].consumes}
+    return {f"{app} itself" if app == service else app for app in callers}
 
 
 def hearers_of(event: str) -> set[str]:
@@ -33,10 +33,10 @@ def hearers_of(event: str) -> set[str]:
     return {service for service, entry in SERVICES.items() if event in entry.consumes}
 
 
-def unlisted(made: Mapping[str, Document]) -> Iterator[str]:
-    """Refusals that a service's source names and no operation lists: callers would meet what no contract says."""
+def unlisted(documents: Mapping[str, Document]) -> Iterator[str]:
+    """Refusals that a service's source names and no operation lists, so that callers would not expect them."""
     for service, entry in SERVICES.items():
-        listed = {code for item in made[service]["paths"].values() for code in codes(item["post"])}
+        listed = {code for item in documents[service]["paths"].values() for code in codes(item["post"])}
         for error in declared(interface(import_string(entry.key))):
             if REFUSAL + error.code not in listed and error.__name__ in _names(service):
                 yield f"{service}: {error.__name__} is raised, and no docstring lists it after `Raises:`"
@@ -45,8 +45,8 @@ def unlisted(made: Mapping[str, Document]) -> Iterator[str]:
 @cache
 def _calls() -> frozenset[tuple[str, str]]:
     apps = [folder.name for folder in (BASE / "apps").iterdir() if folder.is_dir()]
-    found = {(app, f"{service}.{name}") for app in apps for service, name in calls(app)}
-    return frozenset(found | {("the clock", operation) for operation in _scheduled()})
+    direct = {(app, f"{service}.{name}") for app in apps for service, name in calls(app)}
+    return frozenset(direct | {("the clock", operation) for operation in _scheduled()})
 
 
 def _scheduled() -> Iterator[str]:
@@ -60,5 +60,5 @@ def _scheduled() -> Iterator[str]:
 
 def _names(service: str) -> set[str]:
     folder = BASE / "apps" / service
-    files = [file for file in folder.rglob("*.py") if not ELSEWHERE & set(file.relative_to(folder).parts)]
+    files = [file for file in folder.rglob("*.py") if not EXCLUDED & set(file.relative_to(folder).parts)]
     return {node.id for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}

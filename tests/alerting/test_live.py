@@ -19,7 +19,7 @@ from django.conf import settings
 
 from apps.extraction.routing import shares
 from landcontracts.embedded.processes import Process, Processes, free_port, wait_for_url
-from landcontracts.monitoring.renderer import Given, render
+from landcontracts.monitoring.renderer import Overrides, render
 from tests.alerting.playbook import BASE, rules
 from tests.journeys.people import Person
 from tests.moves.conftest import until
@@ -81,7 +81,7 @@ def prometheus(webhook: Webhook, tmp_path: Path) -> Iterator[str]:
         "web": urlsplit(os.environ["WEB_URL"]).netloc,
         f"lifted/{SERVICE}": urlsplit(settings.SEAM_AWAY[SERVICE]).netloc,
     }
-    render(tmp_path / "etc", Given(addresses, f"127.0.0.1:{alerting}", webhook.url, "1s", "1s"))
+    render(tmp_path / "etc", Overrides(addresses, f"127.0.0.1:{alerting}", webhook.url, "1s", "1s"))
     processes = Processes(tmp_path)
     try:
         for name, arguments, at in (

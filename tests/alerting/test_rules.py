@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from landcontracts.monitoring import grafana
-from landcontracts.monitoring.renderer import Given, UnknownJob, render
+from landcontracts.monitoring.renderer import Overrides, UnknownJob, render
 from landcontracts.topology import SERVICES
 from tests.alerting.playbook import ALERTING, GRAFANA, RUNBOOKS, needs_amtool, needs_promtool, panels, rules
 
@@ -120,7 +120,7 @@ def test_every_service_is_a_target():
 @needs_promtool
 @needs_amtool
 def test_rendered_for_other_addresses_they_are_valid_and_the_rules_are_the_same(tmp_path: Path):
-    given = Given(
+    given = Overrides(
         {"web": "127.0.0.1:1", "lifted/documents": "127.0.0.1:2"}, "127.0.0.1:3", "http://127.0.0.1:4/тайна", "1s", "1s"
     )
     render(tmp_path, given)
@@ -140,7 +140,7 @@ def test_rendered_for_other_addresses_they_are_valid_and_the_rules_are_the_same(
 
 def test_a_job_that_there_is_not_is_refused(tmp_path: Path):
     with pytest.raises(UnknownJob, match="there is no job wbe; there are prometheus, web, worker, lifted"):
-        render(tmp_path, Given({"wbe": "127.0.0.1:1"}))
+        render(tmp_path, Overrides({"wbe": "127.0.0.1:1"}))
 
 
 def test_the_dashboards_are_as_the_table_says():

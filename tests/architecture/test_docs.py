@@ -116,5 +116,5 @@ def test_a_circle_stops_the_drawing(tmp_path: Path):
     for name, line in (("below", "from apps.x.above import y"), ("above", "def f():\n    from apps.x import below")):
         (tmp_path / "apps" / "x" / name).mkdir(parents=True)
         (tmp_path / "apps" / "x" / name / "module.py").write_text(line)
-    with pytest.raises(layers.Circle, match=r"apps\.x: "):
+    with pytest.raises(layers.ImportCycle, match=r"apps\.x: "):
         layers.of("apps.x", tmp_path)

@@ -119,9 +119,9 @@ WHERE = {
     "code": ("documents.get", "called by: portal, signatures"),
     "catch": ("documents.get", "caught by: portal, signatures"),
     "refusal": ("documents", "caught by: portal, signatures"),
-    "event": ("documents.happened", "heard by: contracts"),
-    "consumer": ("documents", "told by: contracts"),
-    "context": ("every operation", "called by: everybody"),
+    "event": ("documents.happened", "handled by: contracts"),
+    "consumer": ("documents", "emitted by: contracts"),
+    "context": ("every operation", "called by: every service"),
 }
 BREAKS_OLDER = [
     ("operation gone", service(), service(name="fetch"), "the operation is gone"),

@@ -127,7 +127,9 @@ class Town:
             "ADDRESS": self.stack.away[service],
             "BIND": self.stack.away[service].removeprefix("http://"),
             "PLATFORM": self.url,
-            "LIFTED_DATABASE_URLS": self.stack._homes_as(postgres.SERVICE, self.stack.secrets["DB_SERVICE_PASSWORD"]),
+            "LIFTED_DATABASE_URLS": self.stack._service_urls_as(
+                postgres.SERVICE, self.stack.secrets["DB_SERVICE_PASSWORD"]
+            ),
             "LOGS": str(self.stack.folder / "logs"),
         }
 

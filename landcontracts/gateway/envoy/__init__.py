@@ -1,6 +1,7 @@
-"""Envoy's static configuration (v3 API; tested with 1.40): one listener, the table's routes, one cluster per place.
+"""Renders Envoy's static configuration (v3 API; tested with 1.40): one listener, the table's routes, one cluster per
+upstream.
 
-A request meets, in this order: CORS, the limits of its client, the token's check, the bound of its body, the route. The limits
+A request passes, in this order: CORS, its client's limits, the token's check, the body's limit, the route. The limits
 come before the token, so that guessing is counted.
 """
 
@@ -16,7 +17,7 @@ from landcontracts.gateway.envoy.routes import virtual_host
 
 MAX_CONNECTIONS = 10_000
 HEADERS_SECONDS = 10
-# What the log says of a request: no query, since people search by names.
+# The log line of a request, without its query, since people search by names.
 LOG = {
     "at": "%START_TIME%",
     "request_id": "%REQ(X-REQUEST-ID)%",
@@ -56,7 +57,7 @@ def render(deployment: Deployment) -> dict[str, Any]:
 
 
 def socket_address(address: Endpoint) -> dict[str, Any]:
-    """An address as Envoy writes it."""
+    """An address in Envoy's format."""
     return {"socket_address": {"address": address.host, "port_value": address.port}}
 
 
@@ -75,8 +76,8 @@ def _http(deployment: Deployment) -> dict[str, Any]:
     return typed(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="public",
-        **_whose_request(deployment),
-        # Paths are compared in one spelling: decoded, without dots; what hides a slash is refused.
+        **_identification(deployment),
+        # Paths are normalised before they are compared: decoded, without dots; an escaped slash is refused.
         normalize_path=True,
         merge_slashes=False,
         path_with_escaped_slashes_action="REJECT_REQUEST",
@@ -85,7 +86,7 @@ def _http(deployment: Deployment) -> dict[str, Any]:
         stream_idle_timeout=f"{deployment.idle_seconds:g}s",
         common_http_protocol_options={
             "idle_timeout": "300s",
-            # WSGI reads X_Seam_Caller and X-Seam-Caller as one.
+            # WSGI does not distinguish X_Seam_Caller from X-Seam-Caller.
             "headers_with_underscores_action": "DROP_HEADER",
         },
         http2_protocol_options={"max_concurrent_streams": 100},
@@ -103,13 +104,14 @@ def _http(deployment: Deployment) -> dict[str, Any]:
     )
 
 
-def _whose_request(deployment: Deployment) -> dict[str, Any]:
-    """Who asks, and under which id."""
+def _identification(deployment: Deployment) -> dict[str, Any]:
+    """The client's address and the request's id."""
     return {
-        # The client is who connects, or the last one that a trusted proxy has seen; what the client itself says is passed on unread.
+        # The client is the peer, or the last address that a trusted proxy has added; the client's own header is passed
+        # on unread.
         "use_remote_address": True,
         "xff_num_trusted_hops": deployment.trusted_hops,
-        # Nobody is inside: a client's x-envoy- headers are dropped wherever it connects from.
+        # No address is internal, so that x-envoy- headers of all clients are dropped.
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
         "generate_request_id": True,
         "preserve_external_request_id": True,

@@ -19,14 +19,14 @@ from landcontracts.gateway.refusals import (
 )
 
 INSTANCE = "%PATH(NQ:PATH)%"
-# Envoy gives 401 where it could not fetch the keys, and 403 to a token for somebody else.
+# Envoy answers 401 where it could not fetch the keys, and 403 to a token for another audience.
 NO_KEYS = 'response.code_details.contains("Jwks_remote_fetch_is_failed")'
 OTHER_AUDIENCE = 'response.code_details.contains("Audiences_in_Jwt_are_not_allowed")'
 
 
 def local_replies(deployment: Deployment) -> dict[str, Any]:
-    """Which answer is given in which words. The first that fits is taken."""
-    # After so long every bucket has a token again.
+    """The mapping of Envoy's answers to refusals; the first match is used."""
+    # After this time every bucket has a token again.
     wait = max(math.ceil(rate.seconds / rate.requests) for rate in deployment.limits.values())
     special = [(_explained(NO_KEYS), UNAVAILABLE), (_explained(OTHER_AUDIENCE), UNAUTHENTICATED)]
     usual = [(_status(refusal.status), refusal) for refusal in REFUSALS]

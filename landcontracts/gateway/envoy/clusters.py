@@ -1,4 +1,4 @@
-"""Where requests go: the platform's web server, and each service that is apart for good, with the platform behind it."""
+"""The upstream clusters: the platform's web server, and each lifted-out service with the platform as fallback."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from landcontracts.gateway.deployment import Deployment, Endpoint
 from landcontracts.gateway.envoy.filters import PLATFORM, typed
 
 CONNECT_SECONDS = 2
-# Below the web server's own patience with an idle connection: a request is not sent into one that is just being closed.
+# Below the web server's own idle timeout, so that no request is sent on a connection that is being closed.
 IDLE_SECONDS = 15
 HEALTH = {"path": "/healthz", "every": "2s", "timeout": "1s"}
 
 
 def clusters(deployment: Deployment) -> list[dict[str, Any]]:
-    """One per place, in the order of their names."""
-    places = {PLATFORM: [deployment.upstream]}
-    # Where a service apart does not answer, the platform does: it asks at home, or says in its own words that it cannot.
-    places |= {service: [address, deployment.upstream] for service, address in sorted(deployment.apart.items())}
-    return [_cluster(name, addresses, deployment) for name, addresses in places.items()]
+    """One cluster per upstream, in the order of their names."""
+    upstreams = {PLATFORM: [deployment.upstream]}
+    # Where a lifted-out service does not answer, the platform does: locally, or with its own refusal.
+    upstreams |= {service: [address, deployment.upstream] for service, address in sorted(deployment.apart.items())}
+    return [_cluster(name, addresses, deployment) for name, addresses in upstreams.items()]
 
 
 def _cluster(name: str, addresses: list[Endpoint], deployment: Deployment) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _cluster(name: str, addresses: list[Endpoint], deployment: Deployment) -> di
                 for priority, address in enumerate(addresses)
             ],
         },
-        # Whether the process answers, and not whether all it needs is there: of that the application speaks, request by request.
+        # Liveness, not readiness: the application itself reports missing dependencies, request by request.
         "health_checks": [
             {
                 "timeout": HEALTH["timeout"],

@@ -1,4 +1,4 @@
-"""What a request passes on its way: CORS, limits, the token, the body's bound."""
+"""The HTTP filters that a request passes: CORS, limits, the token's check, the body's limit."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ BUFFER = "envoy.filters.http.buffer"
 PLATFORM = "platform"
 PROVIDER = REQUIREMENT = "landcontracts"
 JWKS_PATH = "/.well-known/jwks.json"
-# Buckets that are kept at a time. The least used is forgotten, which gives its client a full one.
+# The number of buckets in memory. The least used is dropped, which gives its client a full one.
 CLIENTS = 20_000
 LIMIT_KEY, CLIENT_KEY = "limit", "masked_remote_address"
 METADATA = "landcontracts.gateway"
-EVERYONE = Rate(100_000, 60)  # a bound for all clients together, for what no other limit fits
+EVERYONE = Rate(100_000, 60)  # a limit for all clients together, where no other limit matches
 
 
 def typed(kind: str, **fields: Any) -> dict[str, Any]:
-    """A message with its type, as Envoy's JSON has it."""
+    """A message with its type, in Envoy's JSON form."""
     return {"@type": f"type.googleapis.com/{kind}", **fields}
 
 
 def http_filters(deployment: Deployment) -> list[dict[str, Any]]:
-    """The chain, in its order."""
+    """The filter chain, in order."""
     configs = {
         CORS: typed("envoy.extensions.filters.http.cors.v3.Cors"),
         LIMITER: limiter(deployment),
@@ -43,7 +43,7 @@ def http_filters(deployment: Deployment) -> list[dict[str, Any]]:
 
 
 def limiter(deployment: Deployment) -> dict[str, Any]:
-    """A bucket of tokens for each client and limit, in this process; no service outside is asked."""
+    """A bucket of tokens for each client and limit, in Envoy's own memory."""
     return typed(
         "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
         stat_prefix="clients",
@@ -55,7 +55,7 @@ def limiter(deployment: Deployment) -> dict[str, Any]:
         enable_x_ratelimit_headers="DRAFT_VERSION_03",
         rate_limits=[_by_route_and_client()],
         descriptors=[
-            # An entry without a value stands for each value that comes.
+            # An entry without a value matches every value.
             {
                 "entries": [{"key": LIMIT_KEY, "value": limit.value}, {"key": CLIENT_KEY}],
                 "token_bucket": _bucket(deployment.limits[limit]),
@@ -66,12 +66,12 @@ def limiter(deployment: Deployment) -> dict[str, Any]:
 
 
 def counted(limit: Limit) -> dict[str, Any]:
-    """A route's metadata: which of its client's buckets a request is taken from."""
+    """A route's metadata, which selects the client's bucket that a request counts against."""
     return {"filter_metadata": {METADATA: {LIMIT_KEY: limit.value}}}
 
 
 def _by_route_and_client() -> dict[str, Any]:
-    """A client on IPv6 is its network of 64 bits: whoever has one address has them all."""
+    """Count by route and client. An IPv6 client is its /64 network, because it can use all of its addresses."""
     key = {"key": METADATA, "path": [{"key": LIMIT_KEY}]}
     return {
         "actions": [
@@ -82,7 +82,7 @@ def _by_route_and_client() -> dict[str, Any]:
 
 
 def cors(deployment: Deployment) -> dict[str, Any]:
-    """Scripts of the listed sites; by token, never with a session's cookie."""
+    """The CORS policy: scripts of the listed sites, by token, never with a session's cookie."""
     return typed(
         "envoy.extensions.filters.http.cors.v3.CorsPolicy",
         allow_origin_string_match=[{"exact": origin} for origin in deployment.origins],
@@ -97,7 +97,7 @@ def cors(deployment: Deployment) -> dict[str, Any]:
 
 
 def _tokens(deployment: Deployment) -> dict[str, Any]:
-    """RFC 7519 by our key set: signature, issuer, audience, expiry. No route asks for it but those that name the requirement."""
+    """Token checks (RFC 7519) by our key set: signature, issuer, audience, expiry. Routes name the requirement."""
     return typed(
         "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
         providers={
@@ -123,7 +123,7 @@ def _tokens(deployment: Deployment) -> dict[str, Any]:
                 "jwt_cache_config": {"jwt_cache_size": 10_000},
             }
         },
-        # A token that is sent has to be good; where none is, the application asks for one, or knows the browser's session.
+        # A token that is sent must be valid; without one, the application requires one or uses the browser's session.
         requirement_map={
             REQUIREMENT: {"requires_any": {"requirements": [{"provider_name": PROVIDER}, {"allow_missing": {}}]}}
         },

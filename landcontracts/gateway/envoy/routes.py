@@ -1,4 +1,4 @@
-"""The table as Envoy's routes, most particular first, and the one of what is nowhere last."""
+"""The table as Envoy's routes, the most specific first, and a catch-all route for unknown paths last."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from landcontracts.gateway.table import ROUTES, Body, Limit, Route
 
 NOWHERE = "nowhere"
 LARGEST = 2**63 - 1
-# Only a service's caller may say these, and it calls directly.
+# Only calling services may send these, and they call directly.
 FROM_OUTSIDE = ("x-seam-caller", "x-seam-time", "x-seam-signature")
 WITH_TOKEN = {"name": "authorization", "present_match": True}
 COMMAND = {"name": ":method", "string_match": {"safe_regex": {"regex": "POST|PUT|PATCH|DELETE"}}}
@@ -21,12 +21,12 @@ NOT_KEYED = {**KEYED, "invert_match": True}
 
 
 def virtual_host(deployment: Deployment) -> dict[str, Any]:
-    """Everything public, whatever name it is asked by: the application checks the name."""
+    """Everything public under any host name, which the application checks."""
     return {
         "name": "public",
         "domains": ["*"],
         "request_headers_to_remove": list(FROM_OUTSIDE),
-        "retry_policy": _what_may_be_repeated(),
+        "retry_policy": _retries_of_safe_requests(),
         "routes": [entry for route in ROUTES for entry in _entries(route, deployment)] + [_nowhere()],
     }
 
@@ -35,10 +35,10 @@ def _entries(route: Route, deployment: Deployment) -> Iterator[dict[str, Any]]:
     if route.body is Body.FILE:
         yield _too_large(route, deployment)
     if route.service in deployment.apart:
-        # A service apart knows people by their token alone; a browser's session is the platform's.
+        # A lifted-out service authenticates people by their token alone; a browser's session belongs to the platform.
         once = _entry(route, deployment, route.service, f"{route.label}-apart-once", [WITH_TOKEN, COMMAND, NOT_KEYED])
-        # What may happen twice is sent elsewhere only where it was not sent at all.
-        once["route"]["retry_policy"] = _again("connect-failure,refused-stream,reset-before-request")
+        # A request that is not idempotent is sent to the other upstream only if it was not sent at all.
+        once["route"]["retry_policy"] = _retries("connect-failure,refused-stream,reset-before-request")
         yield once
         yield _entry(route, deployment, route.service, f"{route.label}-apart", [WITH_TOKEN])
     yield _entry(route, deployment, PLATFORM, route.label)
@@ -47,7 +47,7 @@ def _entries(route: Route, deployment: Deployment) -> Iterator[dict[str, Any]]:
 def _entry(
     route: Route, deployment: Deployment, cluster: str, name: str, headers: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "name": name,
         "match": {**_path(route), **({"headers": headers} if headers else {})},
         "route": {
@@ -57,12 +57,13 @@ def _entry(
         "metadata": counted(route.limit),
     }
     if own := _own_filters(route, deployment):
-        found["typed_per_filter_config"] = own
+        entry["typed_per_filter_config"] = own
     if CORS in own:
-        # What is the same for every site is not: a cache in between keeps them apart (Fetch standard, CORS protocol and HTTP caches).
+        # Answers differ by origin, so a cache in between must store them separately (Fetch standard, CORS protocol and
+        # HTTP caches).
         vary = {"header": {"key": "vary", "value": "Origin"}, "append_action": "APPEND_IF_EXISTS_OR_ADD"}
-        found["response_headers_to_add"] = [vary]
-    return found
+        entry["response_headers_to_add"] = [vary]
+    return entry
 
 
 def _path(route: Route) -> dict[str, Any]:
@@ -72,24 +73,24 @@ def _path(route: Route) -> dict[str, Any]:
 
 
 def _own_filters(route: Route, deployment: Deployment) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    filters: dict[str, Any] = {}
     if route.is_api and deployment.origins:
-        found[CORS] = cors(deployment)
+        filters[CORS] = cors(deployment)
     if route.checks_token:
         kind = "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig"
-        found[TOKENS] = typed(kind, requirement_name=REQUIREMENT)
+        filters[TOKENS] = typed(kind, requirement_name=REQUIREMENT)
     if route.body is Body.FILE:
-        found |= _unbuffered()
-    return found
+        filters |= _unbuffered()
+    return filters
 
 
 def _unbuffered() -> dict[str, Any]:
-    """The body is passed on as it comes and never held whole, or not waited for at all."""
+    """Disable buffering: the body is passed on as it arrives, or not awaited at all."""
     return {BUFFER: typed("envoy.extensions.filters.http.buffer.v3.BufferPerRoute", disabled=True)}
 
 
-def _again(retry_on: str, **only: Any) -> dict[str, Any]:
-    """Twice more at most; elsewhere first, if there is another place."""
+def _retries(retry_on: str, **only: Any) -> dict[str, Any]:
+    """At most two retries; at another upstream first, if there is one."""
     return {
         "retry_on": retry_on,
         "num_retries": 2,
@@ -103,14 +104,14 @@ def _again(retry_on: str, **only: Any) -> dict[str, Any]:
     }
 
 
-def _what_may_be_repeated() -> dict[str, Any]:
-    """Whoever only reads, and commands under a key, which happen once: also where the connection broke after they were sent."""
+def _retries_of_safe_requests() -> dict[str, Any]:
+    """Retries of reads and of commands with a key, which run once, even if the connection broke after sending."""
     reads = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}}}
-    return _again("connect-failure,refused-stream,reset", retriable_request_headers=[reads, KEYED])
+    return _retries("connect-failure,refused-stream,reset", retriable_request_headers=[reads, KEYED])
 
 
 def _too_large(route: Route, deployment: Deployment) -> dict[str, Any]:
-    """A file that says it is too large is refused before its first byte."""
+    """Refuse a file by its Content-Length, before its first byte."""
     allowed = deployment.bodies[Body.FILE]
     length = {"name": "content-length", "range_match": {"start": allowed + 1, "end": LARGEST}}
     return {

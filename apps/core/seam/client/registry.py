@@ -118,7 +118,7 @@ def transport_for(service: str, ctx: CallContext) -> Transport:
 
 
 def has_no_local(service: str) -> bool:
-    """Whether the local side cannot answer for a service, because its data were moved out for good."""
+    """Whether the local side cannot answer for a service, because its data left the platform for good."""
     if service in settings.SEAM_OWN_DATA:
         return True
     return primaries.is_movable(service) and service in settings.SEAM_SERVES and not primaries.of(service).writable

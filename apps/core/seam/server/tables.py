@@ -1,6 +1,6 @@
 """The abstract models of the two tables that every bounded app has: its commands and its outbox.
 
-The tables move with the app, so they are declared here and created in each app.
+The tables are relocated with the app, so they are declared here and created in each app.
 """
 
 from __future__ import annotations
