@@ -27,7 +27,7 @@ from landcontracts.embedded.processes import free_port
 
 TEXT = "Участок передаётся по акту. " * 8
 CALLER = "monolith"
-ACTOR = Actor(id=context.NOBODY, roles=("seller",))
+ACTOR = Actor(id=context.NO_PERSON, roles=("seller",))
 OPERATION = QUIET.operations["say"]
 # Bytes of a call and its answer on the wire around their bodies: request line or status, headers, signature.
 REQUEST_HEAD = 258

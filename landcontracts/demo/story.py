@@ -55,38 +55,36 @@ def play(url: str, administrator: Account, output: Path) -> int:
     """Play one whole sale and write `output`; returns the exit status."""
     print(f"\nOne land sale through {url}/api/v1\n")
     answered: dict[str, str] = {}
-    narrate = Narrator()
+    step = Narrator()
     authority, unknown_authority = Authority("Demo certificate authority"), Authority("Unknown authority")
     people = {name: Client(url, answered) for name in PEOPLE}
-    narrate("The administrator trusts a certificate authority", lambda: _trust(url, administrator, authority, answered))
-    narrate("Seller, buyer and lawyer register and log in", lambda: _enter(people))
+    step("The administrator trusts a certificate authority", lambda: _trust(url, administrator, authority, answered))
+    step("Seller, buyer and lawyer register and log in", lambda: _enter(people))
     seller, buyer, lawyer = people["seller"], people["buyer"], people["lawyer"]
     signers = certificates_for(authority, seller, buyer)
     unknown = unknown_authority.issue(buyer.user["full_name"], buyer.user["email"], "ed25519")
     sale = Sale(seller, buyer, lawyer)
     number = f"50:20:{secrets.randbelow(10**7):07d}:{secrets.randbelow(9000) + 1000}"
-    narrate(
+    step(
         "The seller records the plot",
         lambda: sale.record_plot(f"{number[:6]} {number[6:]}", "Одинцово, поле 7", "1200.50"),
     )
-    narrate("The seller draws up the contract", lambda: sale.draw_up("4750000.00"))
-    narrate("The workflow starts by itself", sale.wait_for_workflow)
-    narrate("The seller puts a register extract straight into storage", sale.upload_extract)
-    narrate("The lawyer uploads the contract of sale", sale.upload_contract)
-    narrate("A forged signature is tried", lambda: sale.try_bad_signature(buyer, signers[1], forged=True))
-    narrate(
-        "A certificate of an unknown authority is tried", lambda: sale.try_bad_signature(buyer, unknown, forged=False)
-    )
-    narrate("The seller signs", lambda: sale.sign(seller, signers[0]))
-    narrate("The buyer signs", lambda: sale.sign(buyer, signers[1]))
-    narrate("Both signatures hold: the contract becomes signed", lambda: sale.wait_for_status("signed"))
-    narrate("The seller confirms the payment", lambda: sale.finish_stage(seller, "payment", "Получено полностью"))
-    narrate("The contract goes into registration", lambda: sale.wait_for_status("in_registration"))
-    narrate("The lawyer reports the registration of title", lambda: sale.finish_stage(lawyer, "registration", ""))
-    narrate("The buyer takes the plot over", lambda: sale.finish_stage(buyer, "handover", ""))
-    narrate("The sale is complete", lambda: sale.wait_for_status("completed"))
-    narrate("The document is downloaded and every signature checked again", sale.check_again)
-    report = _report(sale, people, narrate.steps, answered)
+    step("The seller draws up the contract", lambda: sale.draw_up("4750000.00"))
+    step("The workflow starts by itself", sale.wait_for_workflow)
+    step("The seller puts a register extract straight into storage", sale.upload_extract)
+    step("The lawyer uploads the contract of sale", sale.upload_contract)
+    step("A forged signature is tried", lambda: sale.try_bad_signature(buyer, signers[1], forged=True))
+    step("A certificate of an unknown authority is tried", lambda: sale.try_bad_signature(buyer, unknown, forged=False))
+    step("The seller signs", lambda: sale.sign(seller, signers[0]))
+    step("The buyer signs", lambda: sale.sign(buyer, signers[1]))
+    step("Both signatures hold: the contract becomes signed", lambda: sale.wait_for_status("signed"))
+    step("The seller confirms the payment", lambda: sale.finish_stage(seller, "payment", "Получено полностью"))
+    step("The contract goes into registration", lambda: sale.wait_for_status("in_registration"))
+    step("The lawyer reports the registration of title", lambda: sale.finish_stage(lawyer, "registration", ""))
+    step("The buyer takes the plot over", lambda: sale.finish_stage(buyer, "handover", ""))
+    step("The sale is complete", lambda: sale.wait_for_status("completed"))
+    step("The document is downloaded and every signature checked again", sale.check_again)
+    report = _report(sale, people, step.steps, answered)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
     print(

@@ -110,12 +110,12 @@ class Stack:
         self.env["BACKUP_ROOT"] = str(self.folder / "backups")
         self.env["DATABASE_URL"] = self.shared.url(postgres.APP, values["DB_APP_PASSWORD"])
         self.env["DATABASE_OWNER_URL"] = self.shared.url(postgres.OWNER, values["DB_OWNER_PASSWORD"])
-        self.env["SERVICE_DATABASE_URLS"] = self._homes_as(postgres.APP, values["DB_APP_PASSWORD"])
+        self.env["SERVICE_DATABASE_URLS"] = self._service_urls_as(postgres.APP, values["DB_APP_PASSWORD"])
         for variable, role, password in (
             ("CONTROL_URLS", postgres.CONTROL, values["DB_CONTROL_PASSWORD"]),
             ("REPLICATION_URLS", postgres.REPLICATOR, values["DB_REPLICATOR_PASSWORD"]),
         ):
-            urls = {"default": self.shared.url(role, password), **json.loads(self._homes_as(role, password))}
+            urls = {"default": self.shared.url(role, password), **json.loads(self._service_urls_as(role, password))}
             self.env[variable] = json.dumps(urls)
 
     def _service_urls_as(self, role: str, password: str) -> str:
@@ -180,7 +180,9 @@ class Stack:
         environment = {**self.env, "SEAM_HOME": monolith}
         if self._has_own_postgres:
             # A separate role: after the final step of the migration, the platform's role may only read there.
-            environment["SERVICE_DATABASE_URLS"] = self._homes_as(postgres.SERVICE, self.secrets["DB_SERVICE_PASSWORD"])
+            environment["SERVICE_DATABASE_URLS"] = self._service_urls_as(
+                postgres.SERVICE, self.secrets["DB_SERVICE_PASSWORD"]
+            )
         process, log = self.processes.start(service, command, env=environment, cwd=BASE)
         wait_for_url(f"{url}/readyz", process, log)
         return process

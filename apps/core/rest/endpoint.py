@@ -48,9 +48,8 @@ def endpoint(
 ) -> Callable[[F], F]:
     """Make a view method an endpoint. Anonymous callers may call `public` ones.
 
-    For an anonymous request the body's field `route_by`, without case and outer spaces, decides the route, and the
-    field `key_namespace`, else `route_by`, separates the idempotency keys of different callers. `multipart` describes
-    the fields beside the file of a form that the method reads itself.
+    For an anonymous request the body's field `route_by`, lower-cased and stripped, decides the route; `key_namespace`,
+    else `route_by`, separates the callers' keys. `multipart`: the fields of a form that the method itself reads.
     """
 
     def decorate(function: F) -> F:
