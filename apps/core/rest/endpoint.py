@@ -49,7 +49,7 @@ def endpoint(
     """Make a view method an endpoint. Anonymous callers may call `public` ones.
 
     For an anonymous request the body's field `route_by`, lower-cased and stripped, decides the route; `key_namespace`,
-    else `route_by`, separates the callers' keys. `multipart`: the fields of a form that the method itself reads.
+    else `route_by`, separates callers' idempotency keys. `multipart`: fields of a form that the method itself reads.
     """
 
     def decorate(function: F) -> F:
