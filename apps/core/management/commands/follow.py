@@ -39,7 +39,7 @@ class Command(BaseCommand):
         if not steps:
             raise CommandError(
                 gettext(
-                    "No event of this request is known here. A request that only asked leaves none; "
+                    "No event of this request is stored in these databases. A request that only reads leaves none; "
                     "its log lines have the same id."
                 )
             )
