@@ -216,7 +216,7 @@ class SignaturesService(Protocol):
     def verify(self, *, ctx: CallContext, signature_id: UUID) -> VerificationResult:
         """Check a signature again, now, and store the result.
 
-        Raises: SignatureNotFound, documents' DocumentNotFound, documents' StorageUnavailable.
+        Raises: SignatureNotFound, BadCertificate, documents' DocumentNotFound, documents' StorageUnavailable.
         """
 
     @query

@@ -28,15 +28,24 @@ def _bucket() -> str:
 
 
 @contextmanager
-def _typed_errors() -> Iterator[None]:
+def _available() -> Iterator[None]:
+    """The storage answers. Raises: StorageUnavailable."""
     try:
         yield
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in _MISSING:
-            raise FileNotUploaded from error
+    except (ClientError, BotoCoreError) as error:
         raise StorageUnavailable from error
-    except BotoCoreError as error:
-        raise StorageUnavailable from error
+
+
+@contextmanager
+def _stored() -> Iterator[None]:
+    """The storage answers, and has the object. Raises: FileNotUploaded, StorageUnavailable."""
+    with _available():
+        try:
+            yield
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in _MISSING:
+                raise FileNotUploaded from error
+            raise
 
 
 def presigned_put(key: str, *, mime_type: str, size: int) -> tuple[str, tuple[Header, ...], datetime]:
@@ -46,7 +55,7 @@ def presigned_put(key: str, *, mime_type: str, size: int) -> tuple[str, tuple[He
     """
     seconds = settings.UPLOAD_URL_SECONDS
     parameters = {"Bucket": _bucket(), "Key": key, "ContentType": mime_type, "ContentLength": size}
-    with _typed_errors():
+    with _available():
         url = _client().generate_presigned_url("put_object", Params=parameters, ExpiresIn=seconds)
     headers = (Header(name="Content-Type", value=mime_type), Header(name="Content-Length", value=str(size)))
     return url, headers, timezone.now() + timedelta(seconds=seconds)
@@ -64,14 +73,14 @@ def presigned_get(key: str, *, filename: str, mime_type: str) -> tuple[str, date
         "ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(filename, safe='')}",
         "ResponseContentType": mime_type,
     }
-    with _typed_errors():
+    with _available():
         url = _client().generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
     return url, timezone.now() + timedelta(seconds=seconds)
 
 
 def read(key: str) -> Iterator[bytes]:
     """The stored bytes, in chunks. Raises: FileNotUploaded, StorageUnavailable."""
-    with _typed_errors():
+    with _stored():
         body = _client().get_object(Bucket=_bucket(), Key=key)["Body"]
         try:
             yield from body.iter_chunks(CHUNK_BYTES)
@@ -81,17 +90,17 @@ def read(key: str) -> Iterator[bytes]:
 
 def put(key: str, file: IO[bytes], *, mime_type: str) -> None:
     """Store bytes. Raises: StorageUnavailable."""
-    with _typed_errors():
+    with _available():
         _client().put_object(Bucket=_bucket(), Key=key, Body=file, ContentType=mime_type)
 
 
 def size(key: str) -> int:
     """The number of stored bytes. Raises: FileNotUploaded, StorageUnavailable."""
-    with _typed_errors():
+    with _stored():
         return int(_client().head_object(Bucket=_bucket(), Key=key)["ContentLength"])
 
 
 def remove(key: str) -> None:
     """Delete the stored bytes, if any. Raises: StorageUnavailable."""
-    with _typed_errors():
+    with _available():
         _client().delete_object(Bucket=_bucket(), Key=key)

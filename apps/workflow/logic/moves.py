@@ -70,7 +70,7 @@ def legal(viewer: Viewer, workflow: Workflow, stage: Stage) -> tuple[StageStatus
     """The moves of a stage that this person may make, so that a page offers no other."""
     moves = []
     for asked in MOVES[StageStatus(stage.status)]:
-        with contextlib.suppress(StageNotYours, StageDecidedByEvent):
+        with contextlib.suppress(StageNotYours, StageDecidedByEvent, IllegalStageMove):
             require_allowed(viewer.actor, viewer.rights, workflow, stage, asked=asked, has_lawyer=viewer.has_lawyer)
             moves.append(asked)
     return tuple(moves)
