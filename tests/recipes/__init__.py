@@ -1,0 +1,1 @@
+"""The recipes of docs/extending.md, applied to a copy of the tree."""
