@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import uuid
+import weakref
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,10 +45,25 @@ class Guard:
             start_new_session=True,
         )
 
+        # A runner that forgets its stack, or ends without stopping it, leaves the rest to the guard.
+        self._release = weakref.finalize(self, _release, self._process)
+
     def dismiss(self) -> None:
         """End the guard of a stopped stack; returns when the processes left by the stack have ended as well."""
+        if self._release.detach() is None:
+            return
         with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
             self._process.communicate(b".", timeout=2 * GRACE_SECONDS)
+
+
+def _release(process: subprocess.Popen[bytes]) -> None:
+    """Close the pipe without the byte: the guard ends the run's processes, while its runner goes on or ends."""
+    if process.stdin is not None:
+        process.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(0.1)
+    if process.returncode is None:
+        process.returncode = 0  # or the interpreter warns of a process that is meant to outlive it
 
 
 def started_at(pid: int) -> str | None:

@@ -118,3 +118,12 @@ def test_a_circle_stops_the_drawing(tmp_path: Path):
         (tmp_path / "apps" / "x" / name / "module.py").write_text(line)
     with pytest.raises(layers.ImportCycle, match=r"apps\.x: "):
         layers.of("apps.x", tmp_path)
+
+
+def test_at_most_a_dozen_modules_are_slow():
+    marked = [
+        file
+        for file in (BASE / "tests").rglob("test_*.py")
+        if re.search(r"^(pytestmark =.*| +)pytest\.mark\.slow", file.read_text(), re.MULTILINE)
+    ]
+    assert 0 < len(marked) <= 12, marked

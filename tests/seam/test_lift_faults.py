@@ -14,8 +14,6 @@ from landcontracts.demo.paper import sale_contract
 from tests.seam.sales import answered_by, until
 from tests.seam.servers import lifted
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def remote():

@@ -104,7 +104,7 @@ def test_a_contract_is_drawn_up():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"buyer_email": "unknown@portal.example"}, "Nobody is registered with this address"),
+        ({"buyer_email": "unknown@portal.example"}, "No account has this address"),
         ({"buyer_email": "not an address"}, "valid email"),
         ({"price": "-5"}, "positive amount"),
         ({"price": "4,500"}, "positive amount"),  # ambiguous: four and a half, or thousands
@@ -130,7 +130,7 @@ def test_every_wrong_field_is_named_at_once():
     form = contract_form(seller, buyer, price="x", buyer_email="unknown@portal.example")
     page = text(seller.post("new-contract", form))
     assert "Enter a number" in page
-    assert "Nobody is registered" in page
+    assert "No account has" in page
 
 
 def test_parts_are_taken_by_fitting_people():

@@ -75,19 +75,32 @@ def legal(course: Course, person) -> list[tuple[StageStatus, ...]]:
 
 
 def test_each_person_is_told_their_own_moves(course: Course):
-    """Preparation is the lawyer's; nobody moves a stage that has not begun."""
-    assert legal(course, course.lawyer) == [(S.COMPLETED, S.BLOCKED), (), (), (), ()]
-    assert legal(course, course.seller) == [(), (), (), (), ()]
-    assert course.workflow.stages[0].completed_by == ("lawyer",)
+    """The buyer completes no preparation, and nobody moves a stage that has not begun."""
+    for person in (course.lawyer, course.seller):
+        assert legal(course, person) == [(S.COMPLETED, S.BLOCKED), (), (), (), ()]
+    assert legal(course, course.buyer) == [(), (), (), (), ()]
+    assert course.workflow.stages[0].completed_by == ("seller", "agent", "lawyer")
     after = course.move(course.lawyer, 0, S.COMPLETED)
     # Signatures complete the second stage: the people of the contract may only report an obstacle.
     assert after.stages[1].completed_by == ()
-    assert legal(course, course.seller)[:2] == [(), (S.BLOCKED,)]
+    assert legal(course, course.buyer)[:2] == [(), (S.BLOCKED,)]
+
+
+def test_a_move_that_is_offered_is_made_and_one_that_is_not_is_refused(course: Course):
+    for person in (course.seller, course.buyer, course.lawyer):
+        offered = legal(course, person)[0]
+        for status in (S.BLOCKED, S.IN_PROGRESS):
+            if status in offered:
+                course.move(person, 0, status)
+                course.move(person, 0, S.IN_PROGRESS)
+            else:
+                with pytest.raises((StageNotYours, IllegalStageMove)):
+                    course.move(person, 0, status)
 
 
 def test_without_a_lawyer_the_parties_stand_in(world: World):
     course = Course(world, with_lawyer=False)
-    assert set(course.workflow.stages[0].completed_by) == {"lawyer", "seller", "buyer"}
+    assert course.workflow.stages[0].completed_by == ("seller", "agent", "lawyer", "buyer")
     assert legal(course, course.buyer)[0] == (S.COMPLETED, S.BLOCKED)
 
 
