@@ -1,4 +1,4 @@
--- What every database needs that a service's data may be at home in; run once in each, by its owner or a superuser.
+-- What every database needs that may be the primary of a service's data; run once in each, by its owner or a superuser.
 -- Roles: lc_owner owns tables and migrates; lc_app and lc_service have rows only; lc_replicator copies; lc_control leads a move.
 
 CREATE SCHEMA IF NOT EXISTS extraction AUTHORIZATION lc_control;
