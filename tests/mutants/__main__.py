@@ -159,7 +159,7 @@ def _mutants(diff: str) -> Iterator[Mutant]:
     file = before = ""
     for line in diff.splitlines():
         if line.startswith("+++ "):
-            file = line.removeprefix("+++ ").removeprefix("mutation diff").strip().removeprefix("b/")
+            file = line.removeprefix("+++ b/")
         elif line.startswith("-") and not line.startswith("---"):
             before = line[1:].strip()
         elif line.startswith("+"):
