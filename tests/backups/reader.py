@@ -85,7 +85,7 @@ def _old_token_works(person: dict[str, Any]) -> bool:
     from tests.drills.clients import DrillClient, Tally
 
     client = DrillClient(sys_url(), Tally())
-    client.bear(person["token"], {})
+    client.authenticate(person["token"], {})
     return bool(client.get("auth/me")["email"] == person["email"])
 
 

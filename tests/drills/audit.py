@@ -49,9 +49,9 @@ class Facts(NamedTuple):
     since: Any
 
 
-def check(given: Facts, told: Counter[str]) -> Verdict:
-    """Compare the facts with what is stored. `told` is how many messages of each kind a whole sale makes."""
-    facts = given.sales
+def check(acknowledged: Facts, messages_per_sale: Counter[str]) -> Verdict:
+    """Compare the facts with what is stored. `messages_per_sale` counts the messages of a whole sale by kind."""
+    facts = acknowledged.sales
     verdict = Verdict([f"event: {words}" for words in settle()], [])
     contracts = [fact.contract_id for fact in facts]
     _once(verdict, "account", "authentication_user", "email", [fact.newcomer for fact in facts])
@@ -61,13 +61,13 @@ def check(given: Facts, told: Counter[str]) -> Verdict:
     _once(verdict, "document", "documents_document", "contract_id", contracts)
     _once(verdict, "document", "documents_document", "id", [fact.document_id for fact in facts])
     _once(verdict, "workflow", "workflow_workflow", "contract_id", contracts)
-    _once(verdict, "sync", "datasync_sync", "id", given.syncs)
-    _nothing_else(verdict, given)
+    _once(verdict, "sync", "datasync_sync", "id", acknowledged.syncs)
+    _nothing_else(verdict, acknowledged)
     _signatures(verdict, facts)
     _histories(verdict, contracts)
     _stages(verdict, contracts)
-    _messages(verdict, contracts, told)
-    _keys(verdict, given.keys)
+    _messages(verdict, contracts, messages_per_sale)
+    _keys(verdict, acknowledged.keys)
     _files(verdict, facts)
     return verdict
 
@@ -78,49 +78,49 @@ def _rows(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
-def _judge(verdict: Verdict, what: str, found: int, expected: int = 1) -> None:
-    if found < expected:
-        verdict.lost.append(f"{what}: {found} of {expected}")
-    elif found > expected:
-        verdict.doubled.append(f"{what}: {found} instead of {expected}")
+def _judge(verdict: Verdict, what: str, count: int, expected: int = 1) -> None:
+    if count < expected:
+        verdict.lost.append(f"{what}: {count} of {expected}")
+    elif count > expected:
+        verdict.doubled.append(f"{what}: {count} instead of {expected}")
 
 
 def _once(verdict: Verdict, what: str, table: str, column: str, values: list[str]) -> None:
     sql = f"SELECT {column}::text, count(*) FROM {table} WHERE {column}::text = ANY(%s) GROUP BY 1"
-    found = dict(_rows(sql, values))
+    counts = dict(_rows(sql, values))
     for value in values:
-        _judge(verdict, f"{what} {value}", found.get(value, 0))
+        _judge(verdict, f"{what} {value}", counts.get(value, 0))
 
 
-def _nothing_else(verdict: Verdict, given: Facts) -> None:
-    """A second effect has an identity of its own: everything made since the start was acknowledged to somebody."""
-    for what, table, column, known in (
-        ("sync", "datasync_sync", "started_at", given.syncs),
-        ("contract", "contracts_contract", "created_at", [fact.contract_id for fact in given.sales]),
-        ("plot", "contracts_landplot", "created_at", [fact.plot_id for fact in given.sales]),
+def _nothing_else(verdict: Verdict, acknowledged: Facts) -> None:
+    """A second effect has an identity of its own: every row made since the start must have been acknowledged."""
+    for what, table, column, ids in (
+        ("sync", "datasync_sync", "started_at", acknowledged.syncs),
+        ("contract", "contracts_contract", "created_at", [fact.contract_id for fact in acknowledged.sales]),
+        ("plot", "contracts_landplot", "created_at", [fact.plot_id for fact in acknowledged.sales]),
     ):
         ((count,),) = _rows(
-            f"SELECT count(*) FROM {table} WHERE {column} >= %s AND NOT id::text = ANY(%s)", given.since, known
+            f"SELECT count(*) FROM {table} WHERE {column} >= %s AND NOT id::text = ANY(%s)", acknowledged.since, ids
         )
-        _judge(verdict, f"{what} that nobody was told of", count, 0)
+        _judge(verdict, f"{what} that was never acknowledged", count, 0)
 
 
 def _signatures(verdict: Verdict, facts: list[Fact]) -> None:
     sql = "SELECT document_id::text, signer_id::text, count(*) FROM signatures_signature WHERE status = 'signed' GROUP BY 1, 2"
-    found = {(document, signer): count for document, signer, count in _rows(sql)}
+    counts = {(document, signer): count for document, signer, count in _rows(sql)}
     for fact in facts:
         for signer in fact.parties[:2]:
-            _judge(verdict, f"signature of {signer} on {fact.document_id}", found.get((fact.document_id, signer), 0))
+            _judge(verdict, f"signature of {signer} on {fact.document_id}", counts.get((fact.document_id, signer), 0))
 
 
 def _histories(verdict: Verdict, contracts: list[str]) -> None:
     sql = "SELECT contract_id::text, array_agg(status ORDER BY at, id) FROM contracts_statuschange GROUP BY 1"
-    found = dict(_rows(sql))
+    histories = dict(_rows(sql))
     for contract in contracts:
-        steps = Counter(found.get(contract, []))
+        steps = Counter(histories.get(contract, []))
         for status in HISTORY:
-            # Events of documents and of signatures come by different queues: where both signatures were known first, the contract of
-            # sale finds everything in place and the contract goes from draft to signed.
+            # Events of documents and of signatures come by different queues: where both signatures arrive before the document, the
+            # contract goes from draft straight to signed.
             passed_over = status == "awaiting_signatures" and not steps[status] and steps["signed"]
             if not passed_over:
                 _judge(verdict, f"{status} of {contract}", steps[status])
@@ -138,28 +138,28 @@ def _stages(verdict: Verdict, contracts: list[str]) -> None:
 
 def messages_of(contracts: list[str]) -> dict[str, Counter[str]]:
     """How many messages of each kind each sale made."""
-    found: dict[str, Counter[str]] = {contract: Counter() for contract in contracts}
+    messages: dict[str, Counter[str]] = {contract: Counter() for contract in contracts}
     sql = "SELECT contract_id::text, kind, count(*) FROM notifications_notification WHERE contract_id::text = ANY(%s) GROUP BY 1, 2"
     for contract, kind, count in _rows(sql, contracts):
-        found[contract][kind] = count
-    return found
+        messages[contract][kind] = count
+    return messages
 
 
-def _messages(verdict: Verdict, contracts: list[str], told: Counter[str]) -> None:
+def _messages(verdict: Verdict, contracts: list[str], messages_per_sale: Counter[str]) -> None:
     changes = dict(_rows("SELECT contract_id::text, count(*) FROM contracts_statuschange GROUP BY 1"))
-    each = told["status_changed"] // (len(HISTORY) - 1)
+    each = messages_per_sale["status_changed"] // (len(HISTORY) - 1)
     for contract, kinds in messages_of(contracts).items():
-        expected = {**told, "status_changed": each * (changes.get(contract, 0) - 1)}
-        for kind in told.keys() | kinds.keys():
+        expected = {**messages_per_sale, "status_changed": each * (changes.get(contract, 0) - 1)}
+        for kind in messages_per_sale.keys() | kinds.keys():
             _judge(verdict, f"{kind} messages of {contract}", kinds[kind], expected.get(kind, 0))
 
 
 def _keys(verdict: Verdict, keys: list[str]) -> None:
-    """Every acknowledged request has its command, whichever side carried it out. (That it has one only, the primary key sees to.)"""
-    found: set[str] = set()
+    """Every acknowledged request has its command, whichever side carried it out. (The primary key ensures that it has only one.)"""
+    stored: set[str] = set()
     for service in topology.entries():
-        found.update(key for (key,) in _rows(f"SELECT key FROM {service}_command WHERE key = ANY(%s)", keys))
-    verdict.lost.extend(f"command {key}" for key in keys if key not in found)
+        stored.update(key for (key,) in _rows(f"SELECT key FROM {service}_command WHERE key = ANY(%s)", keys))
+    verdict.lost.extend(f"command {key}" for key in keys if key not in stored)
 
 
 def _files(verdict: Verdict, facts: list[Fact]) -> None:

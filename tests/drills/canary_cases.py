@@ -1,4 +1,4 @@
-"""The cases of `make drill-canary`: how each lifted-out service is broken, by which rules it is led, and what has to come of it."""
+"""The cases of `make drill-canary`: how each lifted-out service is broken, the rules of its canary, and the expected outcome."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def healthy(run: Rollout) -> None:
     run.until_over()
 
 
-def home_busy(run: Rollout) -> None:
-    """Two programs that only compute take the machine from home and the canary alike."""
+def platform_busy(run: Rollout) -> None:
+    """Two programs that only compute slow the platform and the canary alike."""
     with run.pressed():
         run.until_over()
 
@@ -70,7 +70,7 @@ def later(run: Rollout) -> None:
 
 
 def judge_stopped(run: Rollout) -> None:
-    """Nobody judges for two steps: nothing goes on, the age of the last look tells, and then it does go on."""
+    """The judge is stopped for two steps: the canary stays, `judged_at` ages; then it continues."""
     run.until_used()
     run.until_judged()
     seconds = 2.5 * run.rules.step_seconds
@@ -87,7 +87,7 @@ def judge_stopped(run: Rollout) -> None:
 
 
 def no_metric(run: Rollout) -> None:
-    """Whoever observes calls cannot report them, while people go on."""
+    """The observers of calls cannot report them, while requests go on."""
     run.until_used()
     with run.without_reports():
         run.until_state(NOT_KNOWN)
@@ -98,7 +98,7 @@ def no_metric(run: Rollout) -> None:
 
 
 def no_traffic(run: Rollout) -> None:
-    """People leave a moment after it began."""
+    """The requests end a moment after it began."""
     run.until_used()
     run.load.pause()
     run.until_over()
@@ -113,11 +113,11 @@ def little_traffic(run: Rollout) -> None:
 
 
 def by_hand(run: Rollout) -> None:
-    """A person holds it, promotes it, and rolls it back, by `manage.py extraction`."""
+    """An administrator holds it, promotes it, and rolls it back, by `manage.py extraction`."""
     run.until_used()
     run.manage("hold")
     step = run.read().step
-    run.until(lambda: run.read().verdict == "clear", "the judge's leave to go on")
+    run.until(lambda: run.read().verdict == "clear", "the judge's clear verdict")
     time.sleep(3)
     run.expect((run.read().state, run.read().step) == ("held", step), "a held canary moved")
     run.manage("promote")
@@ -129,7 +129,7 @@ def by_hand(run: Rollout) -> None:
 
 
 def web_restarted(run: Rollout) -> None:
-    """The web server begins anew while a quarter of people are away: each stays where he was."""
+    """The web server restarts while a quarter of people are served remotely: each stays on the same side."""
     run.until_step(1)
     run.manage("hold")
     before = run.sides_for(8)
@@ -137,11 +137,11 @@ def web_restarted(run: Rollout) -> None:
     after = run.sides_for(8)
     both = before.keys() & after.keys()
     moved = [person for person in both if before[person] != after[person]]
-    away = sum(1 for person in both if before[person] == {True})
+    remote = sum(1 for person in both if before[person] == {True})
     run.expect(len(both) >= run.people / 4, f"only {len(both)} people were seen before and after")
     run.expect(not moved, f"{len(moved)} of {len(both)} people changed sides")
-    run.expect(away > 0, "nobody was away")
-    run.facts |= {"people_before_and_after": len(both), "of_them_away": away, "changed_sides": len(moved)}
+    run.expect(remote > 0, "no person was served remotely")
+    run.facts |= {"people_before_and_after": len(both), "of_them_away": remote, "changed_sides": len(moved)}
     run.manage("resume")
     run.until_over()
 
@@ -151,7 +151,7 @@ CASES = (
     Case("errors-5", ROLLED_BACK, fault(broken.ERROR, share=0.05), {"step_seconds": 60}, within=GROSS_SECONDS),
     Case("errors-1", ROLLED_BACK, fault(broken.ERROR, share=0.01), {"step_seconds": 30}, seconds=240),
     Case("errors-all", ROLLED_BACK, fault(broken.ERROR), {"step_seconds": 60}, within=GROSS_SECONDS),
-    # Slow is what is slower than home, and how slow home is, the machine decides: no bound on the time.
+    # A service is slow in comparison with the platform, whose speed depends on the machine: no bound on the time.
     Case("slow", ROLLED_BACK, fault(broken.SLOW, seconds=0.2), {"step_seconds": 60}, seconds=150),
     Case("slow-tail", ROLLED_BACK, fault(broken.SLOW, share=0.05, seconds=0.5), {"step_seconds": 25}, seconds=150),
     Case("wrong-answers", ROLLED_BACK, fault(broken.WRONG), {"step_seconds": 60}, within=GROSS_SECONDS),
@@ -171,7 +171,7 @@ CASES = (
     Case("little-traffic", AWAITING, little_traffic, {"patience_seconds": 15}),
     Case("by-hand", ROLLED_BACK, by_hand, {"step_seconds": 20}),
     Case("web-restarted", PROMOTED, web_restarted, {"steps": (5, 25, 100)}),
-    Case("healthy-home-busy", PROMOTED, home_busy, seconds=150),
+    Case("healthy-home-busy", PROMOTED, platform_busy, seconds=150),
     Case("healthy-longer", PROMOTED, healthy, {"step_seconds": 20, "tolerated_errors": 0.1}, seconds=240),
 )
 # What CI runs: the same code with a larger first share, so that seconds are enough.

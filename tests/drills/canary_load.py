@@ -1,4 +1,4 @@
-"""An open loop of light requests by several hundred people: request number n is due at n / rate, however the ones before it fare."""
+"""An open loop of light requests by several hundred people: request number n is due at n / rate, whether or not earlier ones are answered."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from tests.drills.sales import Person
 THREADS = 16
 COMMANDS = 0.2
 TIMEOUT_SECONDS = 20.0
-# Who comes late catches up by so much and no more: the clients' own delay is not the service's.
+# Late clients catch up by at most this: the clients' own delay is not the service's.
 MOST_BEHIND_SECONDS = 1.0
 
 
 class Request(NamedTuple):
-    """One request of one person, by the wall clock. `harmed` says that its answer was a changed one or a refusal."""
+    """One request of one person, by the wall clock. `harmed`: the answer was altered or a refusal."""
 
     at: float
     milliseconds: float
     person: str
-    is_away: bool
+    is_remote: bool
     harmed: bool
     failure: str
 
     @property
     def answered_at(self) -> float:
-        """When its answer was there."""
+        """When its answer arrived, by the wall clock."""
         return self.at + self.milliseconds / 1000
 
 
 class Load:
-    """People's requests, each by somebody at random. A context; `pace` changes how many there are a second, or stops them."""
+    """Requests, each by a random person. A context; `pace` changes how many there are a second, or stops them."""
 
     def __init__(self, url: str, service: str, traffic: Traffic, people: Sequence[Person], rate: float) -> None:
         self.requests: list[Request] = []
@@ -70,13 +70,13 @@ class Load:
             thread.join(TIMEOUT_SECONDS)
 
     def pace(self, rate: float) -> None:
-        """So many requests a second from now on; 0 is none."""
+        """Send this many requests a second from now on; 0 stops them."""
         with self._turn:
             self._pace, self._due = rate, time.monotonic()
             self._turn.notify_all()
 
     def pause(self) -> None:
-        """None from now on; returns when those under way are answered."""
+        """Send no more requests; returns when those under way are answered."""
         self.pace(0)
         with self._turn:
             self._turn.wait_for(lambda: not self._under_way, TIMEOUT_SECONDS)
@@ -111,24 +111,24 @@ class Load:
         headers = {"Accept": "application/json", "Authorization": f"Bearer {person.token}"}
         path, body = self._traffic.query_path, None
         if is_command:
-            given = self._traffic.body()
-            path, body = self._traffic.command_path, None if given is None else json.dumps(given).encode()
+            content = self._traffic.body()
+            path, body = self._traffic.command_path, None if content is None else json.dumps(content).encode()
             headers |= {"Idempotency-Key": secrets.token_hex(16), "Content-Type": "application/json"}
         at, started = time.time(), time.perf_counter()
-        failure, is_away, harmed = "", False, False
+        failure, is_remote, harmed = "", False, False
         try:
             answer = self._http.request(
                 "POST" if is_command else "GET", f"{self._url}/api/v1/{path}", body=body, headers=headers
             )
-            is_away = f"{self._service}={self._service}" in answer.headers.get("X-Answered-By", "")
+            is_remote = f"{self._service}={self._service}" in answer.headers.get("X-Answered-By", "")
             harmed, failure = self._judge(answer.status, answer.data)
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             failure = repr(error)
         failure = failure and f"{'command' if is_command else 'query'}: {failure}"
-        return Request(at, (time.perf_counter() - started) * 1000, person.id, is_away, harmed, failure)
+        return Request(at, (time.perf_counter() - started) * 1000, person.id, is_remote, harmed, failure)
 
     def _judge(self, status: int, data: bytes) -> tuple[bool, str]:
-        """Whether the answer is one that the drill's fault made, and what is wrong with it otherwise."""
+        """Whether the drill's fault altered the answer; otherwise the failure, or ''."""
         content: Any = json.loads(data) if data else None
         if (
             status == 404

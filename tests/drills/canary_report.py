@@ -16,17 +16,17 @@ HEAD = (
 
 
 class Report:
-    """Prints while it collects, and is the judge of the drill."""
+    """Prints while it collects, and decides whether the drill passed."""
 
     def __init__(self, path: Path, facts: dict[str, Any]) -> None:
         self._path, self._facts = path, facts
         self.cases: dict[str, dict[str, Any]] = {}
         print(f"\n{HEAD}\n  {'-' * (len(HEAD) - 2)}", flush=True)
 
-    def add(self, name: str, case: Case, found: dict[str, Any], complaints: list[str]) -> None:
-        """One rollout is over."""
-        problems = [*complaints, *wrong(case, found)]
-        row = {"outcome": found["outcome"], "expected": case.expected, **found}
+    def add(self, name: str, case: Case, result: dict[str, Any], complaints: list[str]) -> None:
+        """Print the row of a finished rollout and write the file so far."""
+        problems = [*complaints, *wrong(case, result)]
+        row = {"outcome": result["outcome"], "expected": case.expected, **result}
         row["load_average"] = round(os.getloadavg()[0], 1)
         row["complaints"] = problems
         self.cases[name] = row
@@ -46,19 +46,19 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Whether every case came out as it has to."""
+        """Whether every case has its expected outcome."""
         return bool(self.cases) and not any(row["complaints"] for row in self.cases.values())
 
 
-def wrong(case: Case, found: dict[str, Any]) -> list[str]:
-    """What is not as it has to be, in words."""
+def wrong(case: Case, result: dict[str, Any]) -> list[str]:
+    """The differences from the case's expectations, in words."""
     problems = []
-    if found["outcome"] != case.expected:
-        problems.append(f"{found['outcome']} instead of {case.expected}")
-    if found["failed_requests"]:
-        problems.append(f"{found['failed_requests']} requests failed")
-    if case.within and found["seconds"] >= case.within:
-        problems.append(f"taken back after {found['seconds']} s; {case.within:g} s are allowed")
-    if (found["last_away_seconds"] or 0) > LAST_AWAY_SECONDS:
-        problems.append(f"answered away {found['last_away_seconds']} s after it was taken back")
+    if result["outcome"] != case.expected:
+        problems.append(f"{result['outcome']} instead of {case.expected}")
+    if result["failed_requests"]:
+        problems.append(f"{result['failed_requests']} requests failed")
+    if case.within and result["seconds"] >= case.within:
+        problems.append(f"taken back after {result['seconds']} s; {case.within:g} s are allowed")
+    if (result["last_away_seconds"] or 0) > LAST_AWAY_SECONDS:
+        problems.append(f"answered away {result['last_away_seconds']} s after it was taken back")
     return problems

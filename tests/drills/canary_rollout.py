@@ -33,9 +33,9 @@ from tests.drills.canary_proxy import HANG, Fault
 if TYPE_CHECKING:
     from tests.drills.canary_stage import Stage
 
-LOOK_SECONDS = 0.1
-ENOUGH_AWAY = 3
-# Who met a hanging service waited at least for as long as its breaker tries whether it is back.
+POLL_SECONDS = 0.1
+ENOUGH_REMOTE = 3
+# A request that met a hanging service waited at least as long as a trial call of its breaker.
 HELD_UP_SECONDS = 0.25
 BY_HAND = "drill by hand"
 REPORTED_TO = ("extraction_canaryfirst", "extraction_canarycalls", "extraction_callobserver")
@@ -43,11 +43,11 @@ OVER = ("promoted", "rolled_back", "awaiting")
 
 
 class TooLong(Exception):
-    """What was waited for did not come in time."""
+    """A condition was not met in time."""
 
 
 class Rollout:
-    """A canary from its deployment to its end. What was expected of it and did not come is in `complaints`."""
+    """A canary from its deployment to its end. Unmet expectations are in `complaints`."""
 
     def __init__(self, stage: Stage, rules: dict[str, Any], seconds: float) -> None:
         self.stage, self.rules = stage, Rules(**rules)
@@ -64,15 +64,15 @@ class Rollout:
         self.id, self.began = canary.id, canary.started_at.timestamp()
         self.broken_at: float | None = None
 
-    # What happens to it.
+    # Faults and interventions.
 
     def break_with(self, fault: Fault) -> None:
-        """Have its calls broken from now on."""
+        """Break its calls from now on."""
         self.broken_at = self.stage.proxy.break_with(fault)
         self._held_up = fault.seconds or (HELD_UP_SECONDS if fault.kind == HANG else math.inf)
 
     def break_begins(self) -> None:
-        """What is measured from begins now, by another hand than the proxy's."""
+        """Measure from now on, for a fault that the proxy does not cause."""
         self.broken_at = time.time()
 
     def kill_lifted(self) -> None:
@@ -85,14 +85,14 @@ class Rollout:
         self.stage.stack.manage("extraction", self.stage.service, "canary", action, "--reason", BY_HAND)
 
     def restart_web(self) -> None:
-        """End the web server and start another at its address; people wait meanwhile, as behind a load balancer."""
+        """End the web server and start another at its address; requests wait meanwhile, as behind a load balancer."""
         self.load.pause()
         self.stage.restart_web()
         self.load.pace(self.load.rate)
 
     @contextmanager
     def pressed(self) -> Iterator[None]:
-        """Two processes that only compute, for the time of a block."""
+        """For the length of a block, run two processes that only compute."""
         busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
         try:
             yield
@@ -103,16 +103,16 @@ class Rollout:
 
     @contextmanager
     def without_judge(self) -> Iterator[None]:
-        """The worker and its clock are stopped (SIGSTOP), and go on afterwards."""
+        """For the length of a block, the worker and its clock are stopped (SIGSTOP)."""
         stopped = kill_faults.stop(self.stage.process("worker").pid)
         try:
             yield
         finally:
-            kill_faults.go_on(stopped)
+            kill_faults.resume(stopped)
 
     @contextmanager
     def without_reports(self) -> Iterator[None]:
-        """The tables that observers report to refuse them."""
+        """For the length of a block, the observers may not write to the tables that they report to."""
         names = sql.SQL(", ").join(map(sql.Identifier, REPORTED_TO))
         change = sql.SQL("{} INSERT, UPDATE ON {} {} {}")
         role = sql.Identifier(postgres.APP)
@@ -123,49 +123,51 @@ class Rollout:
             finally:
                 owner.execute(change.format(sql.SQL("GRANT"), names, sql.SQL("TO"), role))
 
-    # What is waited for.
+    # Conditions to wait for.
 
     def until(self, good: Callable[[], bool], what: str) -> None:
-        """Look until something is so. Raises: TooLong."""
+        """Wait until a condition holds. Raises: TooLong."""
         while not good():
             if time.monotonic() > self._deadline:
                 raise TooLong(f"{what} did not come in time")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def until_over(self) -> None:
-        """It has ended, or a person is asked."""
+        """Wait until it has ended, or awaits an administrator."""
         self.until(lambda: self.state() in OVER, "an end")
 
     def until_state(self, state: str) -> None:
-        """It is in a state."""
+        """Wait until it is in a state."""
         self.until(lambda: self.state() == state, state)
 
     def until_step(self, step: int) -> None:
-        """It has come to a step."""
+        """Wait until it has reached a step."""
         self.until(lambda: self.read().step >= step, f"step {step}")
 
     def until_used(self) -> None:
-        """A few requests were answered by it."""
-        self.until(lambda: sum(one.is_away for one in self.load.since(self.began)) >= ENOUGH_AWAY, "a call of it")
+        """Wait until it has answered a few requests."""
+        self.until(
+            lambda: sum(request.is_remote for request in self.load.since(self.began)) >= ENOUGH_REMOTE, "a call of it"
+        )
 
     def until_judged(self) -> None:
-        """The judge has looked at it."""
-        self.until(lambda: self.read().judged_at is not None, "a look at it")
+        """Wait until the judge has judged it."""
+        self.until(lambda: self.read().judged_at is not None, "a judgement")
 
     def sides_for(self, seconds: float) -> dict[str, set[bool]]:
-        """Let people go on for some seconds: on which side each of them was answered, True for away."""
+        """Over some seconds, on which sides each person was answered, True for remote."""
         began = time.time()
         time.sleep(seconds)
         sides: dict[str, set[bool]] = {}
-        for one in self.load.since(began):
-            if not one.failure:
-                sides.setdefault(one.person, set()).add(one.is_away)
+        for request in self.load.since(began):
+            if not request.failure:
+                sides.setdefault(request.person, set()).add(request.is_remote)
         return sides
 
-    # What is seen.
+    # Measurements.
 
     def read(self) -> CanaryDeployment:
-        """As the control database has it now."""
+        """Its present row in the control database."""
         return CanaryDeployment.objects.get(id=self.id)
 
     def state(self) -> str:
@@ -173,11 +175,11 @@ class Rollout:
         return state_of(self.read())
 
     def settle_outcome(self) -> None:
-        """What it is now is its outcome, whatever comes of it afterwards."""
+        """Record its present state as its outcome, regardless of what follows."""
         self._settled = self._standing(self.read())
 
     def judged_age(self) -> float:
-        """How long ago the judge looked at it, s."""
+        """Seconds since the judge last judged it."""
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT extract(epoch FROM statement_timestamp() - judged_at) FROM extraction_canarydeployment WHERE id = %s",
@@ -186,25 +188,25 @@ class Rollout:
             return float(cursor.fetchone()[0])
 
     def last_action(self) -> tuple[str, str]:
-        """What was done last, and why."""
+        """The last action other than a judgement, and its reason."""
         entry = self.read().entries.exclude(action="judge").first()
         return (entry.action, entry.reason) if entry else ("", "")
 
     def expect(self, good: bool, complaint: str) -> None:
-        """Keep a complaint where something is not as it has to be."""
+        """Record a complaint unless the condition holds."""
         if not good:
             self.complaints.append(complaint)
 
     def measured(self) -> dict[str, Any]:
-        """Everything that is told of it. To be called while people still go on, some seconds after its end."""
+        """Its row of the report. To be called while requests still go on, some seconds after its end."""
         canary = self.read()
         end = canary.ended_at.timestamp() if canary.ended_at else time.time()
         begin = self.broken_at if self.broken_at is not None else self.began
         requests = self.load.since(self.began)
         theirs = [one for one in requests if self._is_canarys(one)]
         until_end = [one for one in theirs if begin <= one.at <= end]
-        after = [one for one in requests if one.is_away and one.answered_at >= end]
-        is_back = canary.state == "rolled_back"
+        after = [one for one in requests if one.is_remote and one.answered_at >= end]
+        is_rolled_back = canary.state == "rolled_back"
         slowed = [one for one in theirs if one.at >= begin and one.milliseconds >= self._held_up * 1000]
         outcome, explanation, share = self._settled or self._standing(canary)
         failed = [one.failure for one in requests if one.failure]
@@ -213,7 +215,7 @@ class Rollout:
             "outcome": outcome,
             "seconds": round(end - begin, 1),
             "last_away_seconds": round(max((one.answered_at for one in after), default=end) - end, 2)
-            if is_back
+            if is_rolled_back
             else None,
             "share": share,
             "canary_requests": len(until_end),
@@ -222,25 +224,25 @@ class Rollout:
             "explanation": explanation,
             "answered_at_home": dict(self.stage.fell_back() - self._fell_back),
             "requests": len(requests),
-            "away": percentiles([one for one in requests if one.is_away]),
-            "home": percentiles([one for one in requests if not one.is_away]),
+            "away": percentiles([one for one in requests if one.is_remote]),
+            "home": percentiles([one for one in requests if not one.is_remote]),
             "evidence": {name: float(f"{value:.3g}") for name, value in canary.evidence.items()},
             **self.facts,
         }
 
-    def _is_canarys(self, one: Request) -> bool:
-        """Whether the flag sent this request's person away when it was sent."""
+    def _is_canarys(self, request: Request) -> bool:
+        """Whether the flag routed this request's person to the canary when it was sent."""
         share = 0.0
         for at, percent in self._shares:
-            if at <= one.at:
+            if at <= request.at:
                 share = percent
-        return bucket(self._flag, one.person) < share * 100
+        return bucket(self._flag, request.person) < share * 100
 
     @cached_property
     def _shares(self) -> list[tuple[float, float]]:
-        """When each share began. To be asked when no more of them come."""
-        moves = self.read().entries.filter(action__in=("deploy", "go-on", "promote")).order_by("id")
-        return [(entry.at.timestamp(), float(entry.share)) for entry in moves]
+        """When each share began. To be read only after the last change."""
+        changes = self.read().entries.filter(action__in=("deploy", "go-on", "promote")).order_by("id")
+        return [(entry.at.timestamp(), float(entry.share)) for entry in changes]
 
     def _standing(self, canary: CanaryDeployment) -> tuple[str, str, float]:
         return state_of(canary), self._explanation(canary), self.rules.steps[canary.step]
@@ -254,7 +256,7 @@ class Rollout:
             return explaining.words(entry.judged_because, entry.numbers, entry.evidence)
 
     def tidy(self) -> None:
-        """Everybody is at home again, nothing is broken, whatever came of it."""
+        """Mend the proxy and route every call to the platform again."""
         self.stage.proxy.mend()
         with contextlib.suppress(controller.CanaryRefused):
             controller.roll_back(self.stage.service, Initiator("drill", "make drill-canary", "tidying"))

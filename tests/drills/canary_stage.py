@@ -1,4 +1,4 @@
-"""What every rollout plays on: one stack, its people under load, and the lifted-out service behind a proxy that can break it."""
+"""What all rollouts share: one stack, its load, and the lifted-out service behind a proxy that can break its calls."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Stage:
     def __init__(self, stack: Stack, url: str, service: str, people: int, rate: float) -> None:
         self.stack, self.url, self.service = stack, url, service
         traffic = TRAFFIC[service]
-        # Everybody calls the address that the stack knows; the service itself listens elsewhere.
-        known, own = stack.away[service], f"http://127.0.0.1:{free_port()}"
+        # The address that the stack knows is the proxy's; the service itself listens elsewhere.
+        public, own = stack.away[service], f"http://127.0.0.1:{free_port()}"
         stack.away = {**stack.away, service: own}
-        self.proxy = Proxy(known, own, traffic)
+        self.proxy = Proxy(public, own, traffic)
         self.lifted = stack.start_lifted(service, url)
         self.people = People(url, people)
         self.load = Load(url, service, traffic, self.people.everybody, rate)
@@ -43,17 +43,17 @@ class Stage:
         self.proxy.__exit__()
 
     def fell_back(self) -> Counter[str]:
-        """Calls that home answered in place of the lifted-out service, by why, as the web server counts them."""
-        found: Counter[str] = Counter()
+        """Calls that the platform answered in place of the lifted-out service, by reason, as the web server counts them."""
+        fallbacks: Counter[str] = Counter()
         metrics = urllib3.request("GET", f"{self.url}/metrics", timeout=10).data.decode()
         for kind, service, value in FELL_BACK.findall(metrics):
             if service == self.service:
-                found[kind] += int(float(value))
-        return found
+                fallbacks[kind] += int(float(value))
+        return fallbacks
 
     def process(self, name: str) -> Process:
         """One of the stack's processes."""
-        return next(process for known, process, _ in reversed(self.stack.processes._running) if known == name)
+        return next(process for running, process, _ in reversed(self.stack.processes._running) if running == name)
 
     def kill_lifted(self) -> None:
         """Kill -9, its web server and its worker at one moment."""
@@ -66,10 +66,10 @@ class Stage:
             self.lifted = self.stack.start_lifted(self.service, self.url)
 
     def restart_web(self) -> None:
-        """End the web server kindly and start another one at the same address."""
+        """End the web server with SIGTERM and start another one at the same address."""
         process = self.process("web")
         process.terminate()
         process.wait(30)
         self.stack.processes.forget(process)
         if self.stack.start_web(preferred_port=urlsplit(self.url).port or 0) != self.url:
-            raise RuntimeError(f"somebody took {self.url}")
+            raise RuntimeError(f"{self.url} was taken by another process")

@@ -42,16 +42,16 @@ class Tally:
                 self.failures.append((self.step, failure))
 
     def acknowledged(self, key: str) -> None:
-        """A command was answered with success: its effect has to be found afterwards."""
+        """A command was answered with success: the audit has to find its effect."""
         with self._lock:
             self.keys.append(key)
 
     def percentiles(self, step: str) -> tuple[float, float]:
-        """The 50th and 99th percentile of a step, in milliseconds; zeros where nothing was asked."""
-        found = self.milliseconds.get(step, [])
-        if len(found) < 2:
+        """The 50th and 99th percentile of a step, in milliseconds; zeros where no request was made."""
+        durations = self.milliseconds.get(step, [])
+        if len(durations) < 2:
             return (0.0, 0.0)
-        cuts = quantiles(found, n=100, method="inclusive")
+        cuts = quantiles(durations, n=100, method="inclusive")
         return round(cuts[49], 1), round(cuts[98], 1)
 
     def failed_in(self, step: str) -> int:
@@ -60,7 +60,7 @@ class Tally:
 
 
 class DrillClient(Client):
-    """One person under observation. Leaves a little time between its requests, so that the load is steady."""
+    """One person's client. Pauses between its requests, so that the load is steady."""
 
     def __init__(self, url: str, tally: Tally, *, pause: float = 0.0) -> None:
         super().__init__(url, {})
@@ -68,8 +68,8 @@ class DrillClient(Client):
         self.tally = tally
         self._pause = pause
 
-    def bear(self, token: str, user: dict[str, Any], *, identity: str = "") -> None:
-        """Be somebody who has logged in before; `identity` names the requests."""
+    def authenticate(self, token: str, user: dict[str, Any], *, identity: str = "") -> None:
+        """Use the token of a logged-in person; `identity` becomes the request id."""
         self._headers["Authorization"] = f"Bearer {token}"
         if identity:
             self._headers["X-Request-ID"] = identity
@@ -78,11 +78,11 @@ class DrillClient(Client):
     def wait_for(self, path: str, good: Callable[[Any], bool], seconds: float = PATIENCE_SECONDS) -> Any:
         """Ask again until the answer is good; events of a service that was killed take their lease's time."""
         deadline = time.monotonic() + seconds
-        while not good(found := self.get(path)):
+        while not good(answer := self.get(path)):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{path} is still {found}")
+                raise TimeoutError(f"{path} is still {answer}")
             time.sleep(POLL_SECONDS)
-        return found
+        return answer
 
     def upload(self, filename: str, content: bytes, mime_type: str, **fields: str) -> Any:
         """POST a file as multipart/form-data."""
@@ -112,10 +112,10 @@ class DrillClient(Client):
                 failure = f"{method} {path}: {error!r}"
             self.tally.add((time.perf_counter() - started) * 1000, failure)
             if not failure and answer is not None:
-                found = self._read(answer)
+                content = self._read(answer)
                 if method != "GET" and "Authorization" in headers:
                     self.tally.acknowledged(key)
-                return found
+                return content
             if attempt == ATTEMPTS:
                 raise ConnectionError(failure)
         raise AssertionError("unreachable")

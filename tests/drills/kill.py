@@ -1,7 +1,7 @@
-"""`python -m tests.drills.kill [--light] [--kills N] [--seed N] [SERVICE]`: cutovers and rollbacks under load, with everybody killed in turn.
+"""`python -m tests.drills.kill [--light] [--kills N] [--seed N] [SERVICE]`: cutovers and rollbacks under load, with every process killed in turn.
 
 The controller, the lifted-out service, either database server or the worker is killed (-9), or stopped and continued later, at each
-boundary between two steps and at random moments; then the move is resumed, aborted or left to the worker's watch. Writes
+boundary between two steps and at random moments; then the switch is resumed, aborted or left to the worker's watch. Writes
 `build/drill-kill.json`.
 """
 
@@ -24,29 +24,29 @@ OUTPUT = BASE / "build" / "drill-kill.json"
 LIGHT_OUTPUT = BASE / "build" / "drill-kill-light.json"
 KILLS, LIGHT_KILLS = 200, 12
 PEOPLE = 12
-# The watch begins sooner than by default, so that it and everybody else get in each other's way more often.
+# The watch begins sooner than by default, so that it meets other processes more often.
 LEFT_SECONDS = "1"
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status: 0 when nothing was lost, doubled, at home twice or stuck, and every boundary was hit."""
+    """The exit status: 0 when nothing was lost, doubled or stuck, no service had two primaries, and every boundary was hit."""
     parser = argparse.ArgumentParser(prog="python -m tests.drills.kill")
     parser.add_argument("service", nargs="?", default="contracts", choices=MOVABLE)
     parser.add_argument("--light", action="store_true", help="what CI runs")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    given = parser.parse_args(arguments)
-    kills = given.kills or (LIGHT_KILLS if given.light else KILLS)
+    options = parser.parse_args(arguments)
+    kills = options.kills or (LIGHT_KILLS if options.light else KILLS)
     started = time.monotonic()
-    # `make SERVICE=…` hands it on in the environment as well, where it makes a process one service alone.
+    # `make SERVICE=…` exports it as well, and in the environment it makes a process serve one service alone.
     os.environ.pop("SERVICE", None)
-    with Stack("drill-kill-light" if given.light else "drill-kill", fresh=True, durable=True) as stack:
+    with Stack("drill-kill-light" if options.light else "drill-kill", fresh=True, durable=True) as stack:
         stack.env |= {"ARGON2_TIME_COST": "1", "ARGON2_MEMORY_KIB": "64", "CUTOVER_LEFT_SECONDS": LEFT_SECONDS}
-        # What is told of broken connections would be told in every round.
+        # Broken connections would be logged in every round.
         os.environ.update(stack.env | {"LOG_LEVEL": "CRITICAL"})
         logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
         django.setup()
-        from tests.drills.kill_controller import done, prepare
+        from tests.drills.kill_controller import prepare, run_action
         from tests.drills.kill_load import Load
         from tests.drills.kill_plan import Plan
         from tests.drills.kill_report import Report
@@ -54,28 +54,28 @@ def main(arguments: list[str]) -> int:
         from tests.drills.kill_watch import Watch
         from tests.drills.people import People
 
-        preparing = threading.Thread(target=prepare, args=(given.service,), name="prepare")
+        preparing = threading.Thread(target=prepare, args=(options.service,), name="prepare")
         with stack.step("Its own database follows and is verified; web server, worker and lifted-out service"):
             preparing.start()
             url = stack.start_web()
             stack.start_worker()
-            stack.start_lifted(given.service, url)
+            stack.start_lifted(options.service, url)
             preparing.join()
         with stack.step("People, everybody served by the lifted-out service, and a sale in calm"):
             people = People(url, PEOPLE)
-            done(given.service, "remote", "100")
-            load = Load(url, given.service, people)
-        report = Report(LIGHT_OUTPUT if given.light else OUTPUT, given.service, given.seed)
-        with Watch(given.service) as watch, load:
-            rounds = Rounds(stack, url, given.service, Plan(given.seed), load, report)
+            run_action(options.service, "remote", "100")
+            load = Load(url, options.service, people)
+        report = Report(LIGHT_OUTPUT if options.light else OUTPUT, options.service, options.seed)
+        with Watch(options.service) as watch, load:
+            rounds = Rounds(stack, url, options.service, Plan(options.seed), load, report)
             rounds.play(kills)
-        report.two_homes.extend(watch.sightings)
-        verdict = load.audit(rounds.home)
+        report.two_primaries.extend(watch.violations)
+        verdict = load.audit(rounds.primary)
         report.lost, report.doubled = verdict.lost, verdict.doubled
         report.broken = [*load.sales.broken, *load.plots.refused]
         report.figures = {
             "seconds": round(time.monotonic() - started),
-            "looks": watch.looks,
+            "looks": watch.polls,
             "sales": len(load.sales.facts),
             "plots": len(load.plots.acknowledged),
             "unacknowledged": len(load.plots.unacknowledged),

@@ -1,4 +1,4 @@
-"""Killing and stopping whole trees of processes, and starting again, as it was, what was killed."""
+"""Kills and stops whole trees of processes, and starts killed processes again on the same data."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ CONTROLLER, LIFTED, SOURCE, TARGET, WORKER = "controller", "lifted", "source", "
 VICTIMS = (CONTROLLER, LIFTED, SOURCE, TARGET, WORKER)
 KILL, STOP = "kill -9", "stop"
 KINDS = (KILL, STOP)
-SHARED_SERVER, HOMES_SERVER = "postgres", "postgres-homes"
+SHARED_SERVER, PRIMARIES_SERVER = "postgres", "postgres-homes"
 GONE_SECONDS = 15
-LOOK_SECONDS = 0.005
+POLL_SECONDS = 0.005
 
 
-class Known(NamedTuple):
-    """A process as the kernel knows it: a pid alone may belong to somebody else a moment later."""
+class ProcessId(NamedTuple):
+    """A process as the kernel knows it: a pid alone may be another process's a moment later."""
 
     pid: int
     started: str
@@ -39,36 +39,36 @@ def read(pid: int) -> tuple[str, int, str] | None:
     return fields[0], int(fields[1]), fields[19]
 
 
-def tree_of(root: int) -> set[Known]:
-    """A process and whoever descends from it. Sessions do not tell: each backend of PostgreSQL has one of its own."""
+def tree_of(root: int) -> set[ProcessId]:
+    """A process and its descendants. Sessions are no help: each backend of PostgreSQL has one of its own."""
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    found = {pid: facts for pid in pids if (facts := read(pid))}
+    running = {pid: facts for pid in pids if (facts := read(pid))}
     wanted, grown = {root}, True
     while grown:
-        children = {pid for pid, (_, parent, _) in found.items() if parent in wanted}
+        children = {pid for pid, (_, parent, _) in running.items() if parent in wanted}
         grown = not children <= wanted
         wanted |= children
-    return {Known(pid, found[pid][2]) for pid in wanted if pid in found}
+    return {ProcessId(pid, running[pid][2]) for pid in wanted if pid in running}
 
 
-def stop(root: int) -> set[Known]:
-    """Stop a process and its descendants, the parent first, until there is no new one: those who were stopped."""
-    stopped: set[Known] = set()
+def stop(root: int) -> set[ProcessId]:
+    """Stop a process and its descendants, the parent first, until there is no new one; returns those stopped."""
+    stopped: set[ProcessId] = set()
     while new := tree_of(root) - stopped:
-        for one in sorted(new, key=lambda one: one.pid != root):
-            signal_to(one, signal.SIGSTOP)
+        for process in sorted(new, key=lambda process: process.pid != root):
+            signal_to(process, signal.SIGSTOP)
         stopped |= new
     return stopped
 
 
-def go_on(stopped: set[Known]) -> None:
-    """Let them continue."""
-    for one in stopped:
-        signal_to(one, signal.SIGCONT)
+def resume(stopped: set[ProcessId]) -> None:
+    """Let stopped processes continue."""
+    for process in stopped:
+        signal_to(process, signal.SIGCONT)
 
 
 def kill(process: Process) -> None:
-    """Kill -9 of a whole tree at one moment: nobody in it can clean up, or start another one."""
+    """Kill -9 of a whole tree at one moment: no process of it can clean up, or start another one."""
     doomed = stop(process.pid)
     for one in doomed:
         signal_to(one, signal.SIGKILL)
@@ -76,58 +76,58 @@ def kill(process: Process) -> None:
     until(lambda: not any(is_alive(one) for one in doomed), GONE_SECONDS)
 
 
-def signal_to(one: Known, kind: signal.Signals) -> None:
+def signal_to(process: ProcessId, kind: signal.Signals) -> None:
     """Signal a process, if it is still the same one."""
-    facts = read(one.pid)
-    if facts is not None and facts[2] == one.started:
+    facts = read(process.pid)
+    if facts is not None and facts[2] == process.started:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(one.pid, kind)
+            os.kill(process.pid, kind)
 
 
-def is_alive(one: Known) -> bool:
+def is_alive(process: ProcessId) -> bool:
     """Whether it still runs."""
-    facts = read(one.pid)
-    return facts is not None and facts[2] == one.started and facts[0] not in "ZX"
+    facts = read(process.pid)
+    return facts is not None and facts[2] == process.started and facts[0] not in "ZX"
 
 
-def until(good, seconds: float, *, look: float = LOOK_SECONDS) -> bool:
-    """Wait until something is so; whether it was, in time."""
+def until(good, seconds: float, *, poll_seconds: float = POLL_SECONDS) -> bool:
+    """Wait until a condition holds; whether it did in time."""
     deadline = time.monotonic() + seconds
     while not good():
         if time.monotonic() > deadline:
             return False
-        time.sleep(look)
+        time.sleep(poll_seconds)
     return True
 
 
 class Victims:
-    """Everybody but the controller, by the part played in one switch."""
+    """All processes but the controller, by their part in one switch."""
 
-    def __init__(self, stack: Stack, service: str, home: str) -> None:
-        self._stack, self._service, self._home = stack, service, home
+    def __init__(self, stack: Stack, service: str, platform_url: str) -> None:
+        self._stack, self._service, self._platform_url = stack, service, platform_url
 
     def name_of(self, victim: str, origin: str) -> str:
         """The process's name in the stack; `origin` is the alias of the database that the switch closes."""
         if victim in {SOURCE, TARGET}:
             is_shared = (origin == "default") is (victim == SOURCE)
-            return SHARED_SERVER if is_shared else HOMES_SERVER
+            return SHARED_SERVER if is_shared else PRIMARIES_SERVER
         return self._service if victim == LIFTED else "worker"
 
     def process(self, name: str) -> Process:
         """The newest process of a name."""
-        return next(process for known, process, _ in reversed(self._stack.processes._running) if known == name)
+        return next(process for running, process, _ in reversed(self._stack.processes._running) if running == name)
 
-    def is_there(self, name: str) -> bool:
+    def is_running(self, name: str) -> bool:
         """Whether the stack has a process of a name."""
-        return any(known == name for known, _, _ in self._stack.processes._running)
+        return any(running == name for running, _, _ in self._stack.processes._running)
 
     def start_again(self, name: str) -> None:
-        """What was killed, on the same data and the same port."""
+        """Start a killed process again, on the same data and the same port."""
         stack = self._stack
         if name == "worker":
             stack.start_worker()
         elif name == self._service:
-            stack.start_lifted(self._service, self._home)
+            stack.start_lifted(self._service, self._platform_url)
         else:
             is_shared = name == SHARED_SERVER
             postgres.start(

@@ -1,4 +1,4 @@
-"""Writes all the while: whole sales, and single commands as fast as a few patient people send them; and what has to be found of them."""
+"""Constant writes: whole sales, and single commands repeated until acknowledged; and the audit of what they must have left."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PAUSE_SECONDS = 0.05
 AGAIN_SECONDS = 0.05
 LAST_SECONDS = 30
 ARRIVE_SECONDS = 30
-# Whoever is not answered repeats: nothing is given up before the drill's own bounds.
+# A client that gets no answer repeats: it does not give up before the drill's own bounds.
 clients.ATTEMPTS = 4_000
-# Two cores are for everybody: a sale is there to have every kind of write, not to fill them.
+# The two cores are shared: sales are there to have every kind of write, not to fill the cores.
 sales.PAUSE_SECONDS = 0.1
 
 
 class Sent(NamedTuple):
-    """A plot that was to be recorded, under its key."""
+    """A command that records a plot, with its key."""
 
     number: str
     key: str
@@ -45,7 +45,7 @@ class Plots:
     def __init__(self, url: str, tokens: list[str]) -> None:
         self._url = url
         self._stop = threading.Event()
-        self._told = threading.Condition()
+        self._acknowledgement = threading.Condition()
         self._newest = (0.0, 0.0)
         self._until = float("inf")
         self.acknowledged: list[Sent] = []
@@ -67,8 +67,8 @@ class Plots:
 
     def acknowledged_after(self, moment: float, seconds: float) -> float | None:
         """When the first write that was begun after a moment was acknowledged; None where it was not in time."""
-        with self._told:
-            self._told.wait_for(lambda: self._newest[0] >= moment, seconds)
+        with self._acknowledgement:
+            self._acknowledgement.wait_for(lambda: self._newest[0] >= moment, seconds)
             return self._newest[1] if self._newest[0] >= moment else None
 
     def _write(self, token: str) -> None:
@@ -96,10 +96,10 @@ class Plots:
         if answer.status >= 400:
             self.refused.append(f"{answer.status} {answer.data[:300]!r}")
             return True
-        with self._told:
+        with self._acknowledgement:
             self.acknowledged.append(sent._replace(id=json.loads(answer.data)["id"]))
             self._newest = max(self._newest, (began, time.monotonic()))
-            self._told.notify_all()
+            self._acknowledgement.notify_all()
         return True
 
 
@@ -110,9 +110,9 @@ class Load:
         self.service = service
         self.tally = Tally()
         self.since = audit.now()
-        everybody = people.trios(2)
-        self.told = self._rehearse(url, everybody[0], people)
-        self.sales = sales.Load(url, self.tally, everybody[1:], people.pdf)
+        trios = people.trios(2)
+        self.messages_per_sale = self._rehearse(url, trios[0], people)
+        self.sales = sales.Load(url, self.tally, trios[1:], people.pdf)
         tokens = [person.token for person in people.everybody[-WRITERS:]]
         self.plots = Plots(url, tokens if service == "contracts" else [])
         self._rows = 0
@@ -127,7 +127,7 @@ class Load:
         self.sales.__exit__(*error)
 
     def _rehearse(self, url: str, trio: sales.Trio, people: People) -> Counter[str]:
-        """A sale in calm, to know how many messages it makes."""
+        """One sale without other load: how many messages it makes."""
         with sales.Load(url, self.tally, [trio], people.pdf) as load:
             pass
         audit.settle()
@@ -137,13 +137,13 @@ class Load:
         return audit.messages_of([load.facts[0].contract_id])[load.facts[0].contract_id]
 
     def begin(self) -> float:
-        """The moment from which on a write is waited for."""
+        """The moment after which a write is expected."""
         if self.service != "contracts":
             self._rows = self._commands()
         return time.monotonic()
 
     def written_after(self, moment: float, seconds: float) -> float | None:
-        """When a write begun after a moment was acknowledged. Of services without a writer of their own: when a command was kept."""
+        """When a write begun after a moment was acknowledged. For services without a writer of their own: when a command was stored."""
         if self.service == "contracts":
             return self.plots.acknowledged_after(moment, seconds)
         deadline = time.monotonic() + seconds
@@ -155,60 +155,60 @@ class Load:
 
     def _commands(self) -> int:
         try:
-            with stages.pair(self.service) as found:
+            with stages.pair(self.service) as pair:
                 query = f"SELECT count(*) FROM {self.service}_command"
-                return max(int((one.execute(query).fetchone() or [0])[0]) for one in (found.shared, found.own))
+                return max(int((database.execute(query).fetchone() or [0])[0]) for database in (pair.shared, pair.own))
         except psycopg.Error:
             return 0
 
-    def audit(self, home: str) -> audit.Verdict:
-        """What is lost and what is doubled, in both databases."""
+    def audit(self, primary: str) -> audit.Verdict:
+        """What is lost and what is doubled, in both databases; `primary` is an alias."""
         facts = [*self._calm, *self.sales.facts]
-        verdict = audit.check(audit.Facts(facts, self.tally.keys, [], audit.now()), self.told)
+        verdict = audit.check(audit.Facts(facts, self.tally.keys, [], audit.now()), self.messages_per_sale)
         self._nothing_else(verdict, facts)
-        with stages.pair(self.service) as found:
-            writer, reader = found.side(home), found.side(found.other(home))
+        with stages.pair(self.service) as pair:
+            writer, reader = pair.side(primary), pair.side(pair.other(primary))
             try:
                 replication.beat(writer, reader, self.service, seconds=ARRIVE_SECONDS)
             except replication.TooSlow as error:
                 verdict.lost.append(f"the other database does not follow: {error}")
             if self.service == "contracts":
-                for alias in (home, found.other(home)):
-                    self._count(verdict, found.side(alias), alias)
+                for alias in (primary, pair.other(primary)):
+                    self._count(verdict, pair.side(alias), alias)
             for table in tables.describe_all(writer, self.service):
-                here, there = tables.checksum(writer, table), tables.checksum(reader, table)
-                if here != there:
+                source, copy = tables.checksum(writer, table), tables.checksum(reader, table)
+                if source != copy:
                     verdict.lost.append(
-                        f"{table.name} differs: {here[0]} rows at home, {there[0]} in the other database"
+                        f"{table.name} differs: {source[0]} rows in the primary, {copy[0]} in the other database"
                     )
         return verdict
 
     def _count(self, verdict: audit.Verdict, connection: Any, alias: str) -> None:
-        """Each acknowledged plot once, under its own identity; each other at most once."""
+        """Each acknowledged plot is stored once, under its own id; each unacknowledged one at most once."""
         done, open_ = self.plots.acknowledged, [*self.plots.unacknowledged.values()]
         query = "SELECT cadastral_number, count(*), min(id::text) FROM contracts_landplot WHERE cadastral_number = ANY(%s) GROUP BY 1"
         rows = connection.execute(query, [[sent.number for sent in (*done, *open_)]]).fetchall()
-        found = {number: (count, identity) for number, count, identity in rows}
+        stored = {number: (count, identity) for number, count, identity in rows}
         place = "the shared database" if alias == SHARED else "its own database"
         for sent in done:
-            count, identity = found.get(sent.number, (0, sent.id))
+            count, identity = stored.get(sent.number, (0, sent.id))
             audit._judge(verdict, f"plot {sent.number} in {place}", count)
             audit._judge(verdict, f"identity of plot {sent.number} in {place}", int(identity == sent.id))
         for sent in open_:
-            audit._judge(verdict, f"plot {sent.number} in {place}", max(found.get(sent.number, (1, ""))[0], 1))
+            audit._judge(verdict, f"plot {sent.number} in {place}", max(stored.get(sent.number, (1, ""))[0], 1))
         keys = [sent.key for sent in done]
-        kept = connection.execute("SELECT key FROM contracts_command WHERE key = ANY(%s)", [keys]).fetchall()
-        verdict.lost.extend(f"command {key} in {place}" for key in {*keys} - {str(key) for (key,) in kept})
+        stored_keys = connection.execute("SELECT key FROM contracts_command WHERE key = ANY(%s)", [keys]).fetchall()
+        verdict.lost.extend(f"command {key} in {place}" for key in {*keys} - {str(key) for (key,) in stored_keys})
 
     def _nothing_else(self, verdict: audit.Verdict, facts: list[sales.Fact]) -> None:
-        """Whatever was made since the start was acknowledged to somebody, or may yet be."""
+        """Every row made since the start was acknowledged, or its command is still unacknowledged."""
         plots = {fact.plot_id for fact in facts} | {sent.id for sent in self.plots.acknowledged}
         numbers = {sent.number for sent in self.plots.unacknowledged.values()}
         query = "SELECT id::text, cadastral_number FROM contracts_landplot WHERE created_at >= %s"
         for identity, number in audit._rows(query, self.since):
             if identity not in plots and number not in numbers:
-                verdict.doubled.append(f"plot {identity} ({number}) that nobody was told of")
+                verdict.doubled.append(f"plot {identity} ({number}) that was never acknowledged")
         contracts = {fact.contract_id for fact in facts}
         for (identity,) in audit._rows("SELECT id::text FROM contracts_contract WHERE created_at >= %s", self.since):
             if identity not in contracts:
-                verdict.doubled.append(f"contract {identity} that nobody was told of")
+                verdict.doubled.append(f"contract {identity} that was never acknowledged")

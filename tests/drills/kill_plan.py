@@ -1,4 +1,4 @@
-"""Which fault comes next: every step, victim and kind in turn, those first that were had least."""
+"""Which fault comes next: every step, victim and kind in turn, the least frequent first."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from tests.drills.kill_faults import CONTROLLER, KINDS, SOURCE, TARGET, VICTIMS
 
-# A cutover's steps as its journal names them, each of them a boundary to be killed at, and after the last.
+# A cutover's steps as its journal names them: the boundaries to kill at, `end` being after the last.
 STEPS = {
     "cutover": ("way back", "vacuum", "close", "marker", "open", "end"),
     "rollback": ("vacuum", "close", "marker", "open", "end"),
 }
 BOUNDARIES = STEPS["cutover"]
 AT_RANDOM = "random"
-# A random moment is another one each time.
+# A random moment differs each time, so it is drawn more often.
 RANDOM_WEIGHT = 3
 WATCH, RESUME, ABORT = "watch", "resume", "abort"
 LEAVES_CLOSED = frozenset({CONTROLLER, SOURCE, TARGET})
@@ -23,16 +23,16 @@ BEFORE_CLOSED = frozenset({"way back", "vacuum", "close", "end"})
 
 
 class Fault(NamedTuple):
-    """What happens to whom, where."""
+    """A victim, its fault and the step before which it comes."""
 
-    verb: str
+    action: str
     step: str
     victim: str
     kind: str
 
 
 class Plan:
-    """Deals faults; everything that is left to chance comes from one seed."""
+    """Deals faults; all randomness comes from one seed."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -40,20 +40,20 @@ class Plan:
         self._steps: Counter[tuple[str, str]] = Counter()
         self._kinds: Counter[tuple[str, str]] = Counter()
 
-    def deal(self, verb: str) -> Fault:
-        """The next fault for a verb."""
+    def deal(self, action: str) -> Fault:
+        """The next fault for an action."""
         every = [
-            Fault(verb, step, victim, kind)
-            for step in (*STEPS[verb], AT_RANDOM)
+            Fault(action, step, victim, kind)
+            for step in (*STEPS[action], AT_RANDOM)
             for victim in VICTIMS
             for kind in KINDS
         ]
         return min(every, key=self._rank)
 
-    def had(self, fault: Fault) -> None:
-        """It has been done."""
+    def record(self, fault: Fault) -> None:
+        """Count a fault that was injected."""
         self._faults[fault] += 1
-        self._steps[fault.verb, fault.step] += 1
+        self._steps[fault.action, fault.step] += 1
         self._kinds[fault.victim, fault.kind] += 1
 
     def _rank(self, fault: Fault) -> tuple[float, ...]:
@@ -62,20 +62,20 @@ class Plan:
         return (
             self._faults[fault] // weight,
             min(steps, 1),
-            self._steps[fault.verb, fault.step] // weight,
+            self._steps[fault.action, fault.step] // weight,
             self._kinds[fault.victim, fault.kind],
             self.random.random(),
         )
 
     def way_out(self, fault: Fault) -> str:
-        """How it is recovered from. An abort of what has closed nothing ends the synchronisation, which takes long to begin again."""
+        """How it is recovered from. An abort before the close ends the synchronisation, which takes long to begin again."""
         is_often_closed = fault.step not in BEFORE_CLOSED and fault.victim in LEAVES_CLOSED
         return self.random.choices((WATCH, RESUME, ABORT), (10, 10, 10 if is_often_closed else 1))[0]
 
-    def sleeps_for(self) -> int:
-        """For how many more rounds a stopped controller sleeps on: it wakes up after its own way out, or in the middle of a later switch."""
+    def rounds_asleep(self) -> int:
+        """For how many more rounds a stopped controller stays stopped: it resumes after its own way out, or during a later switch."""
         return self.random.choice((0, 0, 1, 2))
 
     def wakes_first(self) -> bool:
-        """Whether those who wake up in the middle of a switch do so before its fault."""
+        """Whether controllers that resume during a switch do so before its fault."""
         return self.random.random() < 0.5

@@ -1,4 +1,4 @@
-"""The rounds: a switch, a fault in it, a way out, and then everything as it should be before the next one."""
+"""The rounds: a switch, a fault in it, a way out, and a healthy state before the next one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.drills.kill_faults import CONTROLLER, KILL, LIFTED, WORKER, Victims
 from tests.drills.kill_load import Load
 from tests.drills.kill_plan import ABORT, AT_RANDOM, BOUNDARIES, RESUME, STEPS, WATCH, Fault, Plan
 from tests.drills.kill_report import Report, Round
-from tests.drills.kill_waiting import AWAY, STUCK_SECONDS, Stuck, Waiting
+from tests.drills.kill_waiting import STUCK_SECONDS, UNREACHABLE, Stuck, Waiting
 from tests.drills.kill_watch import permitted
 
-# Most of a switch's milliseconds are over after so many seconds.
+# The mean of the random moments: most switches are over after so many seconds.
 MOMENTS_SECONDS = 0.25
 DOWN_SECONDS = (0.1, 0.8)
 STOPPED_SECONDS = (0.2, 1.2)
@@ -33,20 +33,20 @@ class Rounds(Waiting):
         super().__init__(service)
         self.stack, self.plan, self.load, self.report = stack, plan, load, report
         self.victims = Victims(stack, service, url)
-        self._stale: list[tuple[int, Controller]] = []  # with the round in which each is woken
+        self._stale: list[tuple[int, Controller]] = []  # with the round in which each is resumed
         self._starting: list[threading.Thread] = []
 
     def play(self, kills: int) -> None:
-        """Rounds until there were so many faults, and one at every boundary; no more where nothing goes any more."""
+        """Play until there were `kills` faults, and one at every boundary; stop where the service does not recover."""
         self.ready()
         tries = 0
-        while (self.report.kills < kills or not self._is_everywhere) and tries < kills * 2:
+        while (self.report.kills < kills or not self._hit_all_boundaries) and tries < kills * 2:
             tries += 1
             try:
                 self._round()
             except Stuck as problem:
                 self.report.stuck.append(f"round {self.report.kills}: {problem}")
-                if not self._set_right():
+                if not self._repair():
                     return
         while self._stale:
             self._let_end(self._stale.pop()[1], [])
@@ -57,77 +57,77 @@ class Rounds(Waiting):
             self.report.stuck.append(f"after the last round: {problem}")
 
     @property
-    def _is_everywhere(self) -> bool:
+    def _hit_all_boundaries(self) -> bool:
         return all(self.report.by_step[step] for step in BOUNDARIES)
 
     def _round(self) -> None:
         began = time.monotonic()
-        verb = "cutover" if self.home == SHARED else "rollback"
-        fault = self.plan.deal(verb)
-        origin = self.home
+        action = "cutover" if self.primary == SHARED else "rollback"
+        fault = self.plan.deal(action)
+        origin = self.primary
         controller = self._start(fault)
         if controller is None:
             return
-        self.plan.had(fault)
-        one = Round(self.report.kills + 1, fault)
-        one.way_out = self.plan.way_out(fault)
+        self.plan.record(fault)
+        round_ = Round(self.report.kills + 1, fault)
+        round_.way_out = self.plan.way_out(fault)
         injected = self.load.begin()
         try:
-            woken = [stale for number, stale in self._stale if number <= one.number]
+            woken = [stale for number, stale in self._stale if number <= round_.number]
             self._stale = [entry for entry in self._stale if entry[1] not in woken]
             if self.plan.wakes_first():
                 self._wake(woken)
             self._inject(fault, controller, origin)
             self._wake(woken)
             for stale in woken:
-                self._let_end(stale, one.notes)
-            self._recover(one, fault, controller)
-            one.home = self.one_home()
+                self._let_end(stale, round_.notes)
+            self._recover(round_, fault, controller)
+            round_.primary = self.one_primary()
             checked = time.monotonic()
             written = self.load.written_after(injected, STUCK_SECONDS)
-            one.seconds = None if written is None else written - injected
+            round_.seconds = None if written is None else written - injected
             self.ready()
             if self.load.written_after(checked, STUCK_SECONDS) is None:
-                raise Stuck(f"{fault}: nothing was acknowledged in {STUCK_SECONDS} s, home {self.home}")
-            one.home = self.home
-            self._try_to_write(one)
+                raise Stuck(f"{fault}: nothing was acknowledged in {STUCK_SECONDS} s, the primary is {self.primary}")
+            round_.primary = self.primary
+            self._try_to_write(round_)
         finally:
-            one.took = time.monotonic() - began
-            one.notes += self.problems
+            round_.took = time.monotonic() - began
+            round_.notes += self.problems
             self.problems.clear()
-            self.report.add(one)
+            self.report.add(round_)
 
     # --- The fault -----------------------------------------------------------------------------------------------------
 
     def _start(self, fault: Fault) -> Controller | None:
-        """A controller that stands where the fault comes; None where the switch was refused."""
+        """A controller that is stopped where the fault comes; None where the switch was refused."""
         if fault.victim == LIFTED:
             self._all_started()
-        # Whoever was stopped in an earlier round leads as far as the shared database knows.
+        # For the shared database, a controller that was stopped in an earlier round still leads.
         options = ["--take-over"] if self._stale else []
         if fault.step == "end":
-            controller = Controller(self.service, fault.verb, *options)
-            # Its own end is when the switch is done and not yet signed off.
-            stands = controller.has_switched.wait(STUCK_SECONDS) and bool(controller.lines)
-            if stands and fault.victim != CONTROLLER:
-                stands = controller.ends(STUCK_SECONDS) and controller.status == 0
-            stands = stands and any(line.startswith(Controller.PAUSE_TOLD) for line in controller.lines)
+            controller = Controller(self.service, fault.action, *options)
+            # The controller's `end` is when the switch is done and its record is not closed yet.
+            halts = controller.has_switched.wait(STUCK_SECONDS) and bool(controller.lines)
+            if halts and fault.victim != CONTROLLER:
+                halts = controller.ends(STUCK_SECONDS) and controller.status == 0
+            halts = halts and any(line.startswith(Controller.PAUSE_PREFIX) for line in controller.lines)
         else:
-            first = STEPS[fault.verb][0] if fault.step == AT_RANDOM else fault.step
-            controller = Controller(self.service, fault.verb, *options, "--stop-before", first)
-            stands = controller.stands()
-        if stands:
+            first = STEPS[fault.action][0] if fault.step == AT_RANDOM else fault.step
+            controller = Controller(self.service, fault.action, *options, "--stop-before", first)
+            halts = controller.halts()
+        if halts:
             return controller
         controller.ends(5)
-        self.report.refused.append(f"{fault}: {controller.said}")
-        print(f"         {fault.verb} before {fault.step} was refused: {controller.said[:160]}", flush=True)
+        self.report.refused.append(f"{fault}: {controller.last_line}")
+        print(f"         {fault.action} before {fault.step} was refused: {controller.last_line[:160]}", flush=True)
         self.ready()
         return None
 
     def _inject(self, fault: Fault, controller: Controller, origin: str) -> None:
         if fault.step == AT_RANDOM:
             controller.send(signal.SIGCONT)
-            # No condition is waited for: the moment is meant to be any.
+            # A plain sleep: the moment is meant to be random.
             time.sleep(self.plan.random.expovariate(1 / MOMENTS_SECONDS))
         if fault.victim == CONTROLLER:
             controller.send(signal.SIGKILL if fault.kind == KILL else signal.SIGSTOP)
@@ -147,10 +147,10 @@ class Rounds(Waiting):
             controller.send(signal.SIGCONT)
             controller.ends(self.plan.random.uniform(*STOPPED_SECONDS))
         finally:
-            faults.go_on(stopped)
+            faults.resume(stopped)
 
     def _start_again(self, name: str) -> None:
-        """Beside everything else: the way out does not wait for whoever is not needed for it."""
+        """Start it in a thread: the way out waits only for the processes that it needs."""
 
         def start() -> None:
             try:
@@ -161,11 +161,11 @@ class Rounds(Waiting):
         thread = threading.Thread(target=start, name=f"start {name}")
         thread.start()
         self._starting.append(thread)
-        if name in {faults.SHARED_SERVER, faults.HOMES_SERVER}:
+        if name in {faults.SHARED_SERVER, faults.PRIMARIES_SERVER}:
             self._all_started()
         else:
-            # The stack's list of processes is one thread's at a time; after this the other one only waits.
-            faults.until(lambda: self.victims.is_there(name) or not thread.is_alive(), STUCK_SECONDS)
+            # Only one thread at a time may change the stack's list of processes; from here on the other one only waits.
+            faults.until(lambda: self.victims.is_running(name) or not thread.is_alive(), STUCK_SECONDS)
 
     def _all_started(self) -> None:
         while self._starting:
@@ -173,33 +173,33 @@ class Rounds(Waiting):
 
     # --- The way out ---------------------------------------------------------------------------------------------------
 
-    def _recover(self, one: Round, fault: Fault, controller: Controller) -> None:
+    def _recover(self, round_: Round, fault: Fault, controller: Controller) -> None:
         is_stale = fault.victim == CONTROLLER and fault.kind != KILL and not controller.has_ended
         if not is_stale and not controller.ends(STUCK_SECONDS):
-            one.notes.append(f"the controller does not end in {STUCK_SECONDS} s: {controller.said}")
+            round_.notes.append(f"the controller does not end in {STUCK_SECONDS} s: {controller.last_line}")
             controller.send(signal.SIGKILL)
             controller.ends(5)
-            self.report.stuck.append(f"round {one.number}, {fault}: the controller did not end")
+            self.report.stuck.append(f"round {round_.number}, {fault}: the controller did not end")
         if not is_stale and controller.status and fault.victim != CONTROLLER:
-            one.notes.append(f"the controller ended with {controller.status}: {controller.said}")
-        if one.way_out in {RESUME, ABORT}:
-            helper = Controller(self.service, one.way_out, "--take-over")
+            round_.notes.append(f"the controller ended with {controller.status}: {controller.last_line}")
+        if round_.way_out in {RESUME, ABORT}:
+            helper = Controller(self.service, round_.way_out, "--take-over")
             if not helper.ends(STUCK_SECONDS):
                 helper.send(signal.SIGKILL)
-                self.report.stuck.append(f"round {one.number}, {fault}: {one.way_out} did not end")
+                self.report.stuck.append(f"round {round_.number}, {fault}: {round_.way_out} did not end")
             if helper.status:
-                one.notes.append(f"{one.way_out} ended with {helper.status}: {helper.said}")
+                round_.notes.append(f"{round_.way_out} ended with {helper.status}: {helper.last_line}")
         if is_stale:
-            if one.way_out == WATCH and fault.step in {"marker", "open"}:
-                self.one_home()
-            rounds = self.plan.sleeps_for()
+            if round_.way_out == WATCH and fault.step in {"marker", "open"}:
+                self.one_primary()
+            rounds = self.plan.rounds_asleep()
             if rounds:
-                self._stale.append((one.number + rounds, controller))
+                self._stale.append((round_.number + rounds, controller))
             else:
-                self._let_end(controller, one.notes)
+                self._let_end(controller, round_.notes)
 
     def _wake(self, woken: list[Controller]) -> None:
-        """Those who were stopped in an earlier round go on in the middle of this one."""
+        """Resume controllers that were stopped in an earlier round, in the middle of this one."""
         for stale in woken:
             stale.send(signal.SIGCONT)
 
@@ -207,24 +207,24 @@ class Rounds(Waiting):
         stale.send(signal.SIGCONT)
         if not stale.ends(STUCK_SECONDS):
             stale.send(signal.SIGKILL)
-            self.report.stuck.append(f"a {stale.verb} that woke up late did not end: {stale.said}")
-        notes.append(f"the stopped {stale.verb} woke up and ended with {stale.status}: {stale.said}")
+            self.report.stuck.append(f"a {stale.action} that woke up late did not end: {stale.last_line}")
+        notes.append(f"the stopped {stale.action} woke up and ended with {stale.status}: {stale.last_line}")
 
-    def _try_to_write(self, one: Round) -> None:
-        """In the platform's name, at a quiet moment, in both databases: one permits it."""
+    def _try_to_write(self, round_: Round) -> None:
+        """Try to write as the platform's role in both databases: only the primary may permit it."""
         where = permitted(self.service)
-        if where != [self.home]:
-            words = f"round {one.number}, {one.fault}: rows can be inserted in {where or 'no database'}, home is {self.home}"
-            (self.report.two_homes if len(where) > 1 else self.report.stuck).append(words)
+        if where != [self.primary]:
+            words = f"round {round_.number}, {round_.fault}: rows can be inserted in {where or 'no database'}, the primary is {self.primary}"
+            (self.report.two_primaries if len(where) > 1 else self.report.stuck).append(words)
 
-    def _set_right(self) -> bool:
-        """After something was stuck: everything by hand, so that the other rounds can tell something. Whether it helped."""
+    def _repair(self) -> bool:
+        """Recover by hand after a stuck round, so that later rounds are meaningful; whether it helped."""
         for _, stale in self._stale:
             stale.send(signal.SIGKILL)
         self._stale.clear()
         Controller(self.service, RESUME, "--take-over").ends(STUCK_SECONDS)
         try:
             self.ready()
-        except (Stuck, *AWAY):
+        except (Stuck, *UNREACHABLE):
             return False
         return True

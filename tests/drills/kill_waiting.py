@@ -1,4 +1,4 @@
-"""Waiting until everything is as it should be: one home, rows travel in both directions, the next switch would be allowed."""
+"""Waits for a healthy state: one primary, replication in both directions, the next switch would be allowed."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from apps.extraction.state import checks, stages
 from apps.extraction.state.checks import Refused
 from apps.extraction.state.stages import SHARED
 from tests.drills.kill_controller import Controller
-from tests.drills.kill_watch import home_of
+from tests.drills.kill_watch import primary_of
 
 STUCK_SECONDS = 60
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 VERIFIED = (VerificationStatus.RUNNING, VerificationStatus.FOLLOWING)
-AWAY = (psycopg.Error, DatabaseError, SeamError, connections.NoWay, OSError)
+UNREACHABLE = (psycopg.Error, DatabaseError, SeamError, connections.NoWay, OSError)
 
 
 class Stuck(Exception):
-    """Something does not come right in its time."""
+    """A condition was not met in time."""
 
 
 class Waiting:
-    """One service between two rounds. `home` is where its data were seen last, `problems` what was found on the way."""
+    """One service between two rounds. `primary` is the last known one's alias, `problems` what went wrong meanwhile."""
 
     def __init__(self, service: str) -> None:
         self.service = service
-        self.home = SHARED
+        self.primary = SHARED
         self.problems: list[str] = []
 
-    def one_home(self) -> str:
-        """Wait until exactly one database lets people write. Raises: Stuck."""
-        self._waited(lambda: home_of(self.service), "no home, or two")
-        return self.home
+    def one_primary(self) -> str:
+        """Wait until exactly one database accepts writes. Raises: Stuck."""
+        self._waited(lambda: primary_of(self.service), "no primary, or two")
+        return self.primary
 
     def ready(self) -> None:
-        """Wait until the next switch would not be refused, and rows travel in both directions. Raises: Stuck."""
-        self.one_home()
+        """Wait until the next switch would not be refused, and rows are replicated in both directions. Raises: Stuck."""
+        self.one_primary()
         self._waited(self._is_ready, "not ready for the next switch", between=self._follow_again)
 
     def _waited(
@@ -55,62 +55,62 @@ class Waiting:
         problem: Any = None
         while True:
             try:
-                if (found := good()) is not None:
-                    self.home = found
+                if (alias := good()) is not None:
+                    self.primary = alias
                     return
-            except (*AWAY, Refused, replication.TooSlow, stages.TwoPrimaries) as error:
+            except (*UNREACHABLE, Refused, replication.TooSlow, stages.TwoPrimaries) as error:
                 problem = error
                 close_old_connections()
             if time.monotonic() > deadline:
                 raise Stuck(f"{words} for {STUCK_SECONDS} s: {problem!r} {self._fences()}")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             between()
 
     def _is_ready(self) -> str | None:
-        with stages.pair(self.service) as found:
-            observed = stages.observe_with(found)
+        with stages.pair(self.service) as pair:
+            observed = stages.observe_with(pair)
             if observed.primary is None:
                 return None
             before = preconditions.before_cutover if observed.primary == SHARED else preconditions.before_rollback
-            checks.require(before(found, observed))
+            checks.require(before(pair, observed))
             if observed.own is not None and observed.own.is_subscribed:
-                replication.beat(found.shared, found.own, self.service, seconds=1)
+                replication.beat(pair.shared, pair.own, self.service, seconds=1)
             if observed.shared.is_subscribed:
-                replication.beat(found.own, found.shared, self.service, seconds=1)
+                replication.beat(pair.own, pair.shared, self.service, seconds=1)
             return observed.primary
 
     def _follow_again(self) -> None:
-        """An abort of what was not closed has ended the synchronisation; a comparison that has failed is begun anew."""
-        if self.home != SHARED:
+        """Start the synchronisation again if an abort ended it, and a comparison that has failed."""
+        if self.primary != SHARED:
             return
-        verbs = [] if self._asked(stages.live_sync) else ["sync"]
-        verification = self._asked(stages.latest_verification)
-        if verbs or verification is None or verification.status not in VERIFIED:
-            if not verbs and verification is not None:
+        actions = [] if self._query(stages.live_sync) else ["sync"]
+        verification = self._query(stages.latest_verification)
+        if actions or verification is None or verification.status not in VERIFIED:
+            if not actions and verification is not None:
                 self.problems.append(f"the verification is {verification.status}: {verification.error}")
-            verbs.append("verify")
-        for verb in verbs:
-            helper = Controller(self.service, verb)
+            actions.append("verify")
+        for action in actions:
+            helper = Controller(self.service, action)
             if not helper.ends(STUCK_SECONDS) or helper.status:
                 helper.send(signal.SIGKILL)
-                self.problems.append(f"{verb} does not succeed: {helper.said}")
+                self.problems.append(f"{action} does not succeed: {helper.last_line}")
 
-    def _asked(self, question: Callable[[str], Any]) -> Any:
-        """An answer of a database that may be starting still. Raises: Stuck."""
+    def _query(self, question: Callable[[str], Any]) -> Any:
+        """The answer of a database that may still be starting. Raises: Stuck."""
         deadline = time.monotonic() + STUCK_SECONDS
         while True:
             try:
                 return question(self.service)
-            except AWAY as error:
+            except UNREACHABLE as error:
                 close_old_connections()
                 if time.monotonic() > deadline:
-                    raise Stuck(f"nobody answers: {error}") from error
-                time.sleep(LOOK_SECONDS)
+                    raise Stuck(f"the database does not answer: {error}") from error
+                time.sleep(POLL_SECONDS)
 
     def _fences(self) -> str:
         try:
-            with stages.pair(self.service) as found:
+            with stages.pair(self.service) as pair:
                 sides = (SHARED, self.service)
-                return "; ".join(str(stages.side(found.side(alias), self.service, alias)) for alias in sides)
-        except AWAY as error:
+                return "; ".join(str(stages.side(pair.side(alias), self.service, alias)) for alias in sides)
+        except UNREACHABLE as error:
             return str(error)

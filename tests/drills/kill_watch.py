@@ -1,4 +1,4 @@
-"""Who may write: a watcher that looks at both databases all the time, and real attempts to write in the platform's name."""
+"""Which database accepts writes: a watcher that polls both, and real attempts to write as the platform's role."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ PAUSE_SECONDS = 0.003
 
 
 class Watch:
-    """Looks for two writable homes of a service.
+    """Polls for two writable databases of a service.
 
-    Two databases cannot be read at one moment. So one is read twice, around the other: it was writable all the while when it was
-    both times, under one and the same epoch, for closing and opening it again takes a new one.
+    Two databases cannot be read at one moment. So one is read before and after the other: it was writable all the while if it was
+    both times under the same epoch, because closing and opening it again takes a new epoch.
     """
 
     def __init__(self, service: str) -> None:
         self.service = service
-        self.looks = 0
-        self.sightings: list[str] = []
-        self._is_seen = False
+        self.polls = 0
+        self.violations: list[str] = []
+        self._was_both = False
         self._connections: dict[str, connections.Connection] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="two homes", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="two primaries", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -44,13 +44,13 @@ class Watch:
         self.close()
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
 
-    def look(self) -> bool:
-        """Whether both were writable at one moment. Raises: psycopg.Error."""
+    def both_writable(self) -> bool:
+        """Whether both databases were writable at one moment. Raises: psycopg.Error."""
         shared, own = self._connection(SHARED), self._connection(self.service)
         before = fences.epoch(shared, self.service)
         if not fences.is_writable(shared, self.service) or not fences.is_writable(own, self.service):
@@ -60,14 +60,14 @@ class Watch:
     def _run(self) -> None:
         while not self._stop.wait(PAUSE_SECONDS):
             try:
-                both = self.look()
+                both = self.both_writable()
             except psycopg.Error:
-                self.close()  # a server is away, and nobody writes there
+                self.close()  # a server is down, and accepts no writes
                 continue
-            self.looks += 1
-            if both and not self._is_seen:
-                self.sightings.append(f"{time.strftime('%H:%M:%S')}: {self._fences()}")
-            self._is_seen = both
+            self.polls += 1
+            if both and not self._was_both:
+                self.violations.append(f"{time.strftime('%H:%M:%S')}: {self._fences()}")
+            self._was_both = both
 
     def _fences(self) -> str:
         rows = []
@@ -77,10 +77,10 @@ class Watch:
         return "; ".join(rows)
 
     def _connection(self, alias: str) -> connections.Connection:
-        found = self._connections.get(alias)
-        if found is None or found.closed:
-            found = self._connections[alias] = connections.control(alias)
-        return found
+        connection = self._connections.get(alias)
+        if connection is None or connection.closed:
+            connection = self._connections[alias] = connections.control(alias)
+        return connection
 
 
 def permitted(service: str) -> list[str]:
@@ -89,13 +89,13 @@ def permitted(service: str) -> list[str]:
 
 
 def _can_insert(alias: str, service: str) -> bool:
-    given: dict[str, Any] = settings.DATABASES[alias]
+    database: dict[str, Any] = settings.DATABASES[alias]
     with psycopg.connect(
-        host=given["HOST"],
-        port=given["PORT"],
-        user=given["USER"],
-        password=given["PASSWORD"],
-        dbname=given["NAME"],
+        host=database["HOST"],
+        port=database["PORT"],
+        user=database["USER"],
+        password=database["PASSWORD"],
+        dbname=database["NAME"],
         connect_timeout=3,
     ) as connection:
         try:
@@ -110,11 +110,11 @@ def _can_insert(alias: str, service: str) -> bool:
     return True
 
 
-def home_of(service: str) -> str | None:
-    """The alias of the one writable home; None where there is none, or the two answers are of different moments.
+def primary_of(service: str) -> str | None:
+    """The alias of the one writable database; None where there is none, or the two answers are of different moments.
 
     Raises: psycopg.OperationalError.
     """
-    with stages.pair(service) as found:
-        writable = [alias for alias in (SHARED, service) if fences.is_writable(found.side(alias), service)]
+    with stages.pair(service) as pair:
+        writable = [alias for alias in (SHARED, service) if fences.is_writable(pair.side(alias), service)]
     return writable[0] if len(writable) == 1 else None

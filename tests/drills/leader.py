@@ -1,4 +1,4 @@
-"""What is done beside the load, in processes of its own, so that the load's threads do not slow it: the verbs of a move, and beats."""
+"""What runs beside the load, in processes of its own, so that the load's threads do not slow it: actions, and beats."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _spawning = multiprocessing.get_context("spawn")
 
 
 class Done(NamedTuple):
-    """What a verb's record says. `closed_at` is the wall clock when the first attempt began to close the home; `parts_ms` are the steps
-    of all attempts for which nobody could write.
+    """What an action's record says. `closed_at` is the wall clock when the first attempt began to close the primary; `parts_ms` are the
+    steps of all attempts during which writes were refused.
     """
 
     outcome: str
@@ -35,9 +35,9 @@ class Done(NamedTuple):
 
 
 class Leader:
-    """Does one verb after the other. Whoever copies and compares is another process than who switches, and ends before that:
+    """Runs one action after the other. The process that copies and compares is not the one that switches, and ends before the switch:
 
-    its threads, which carry the copy, end with it, and the platform's worker goes on with them, as with a command line's.
+    its threads, which run the copy, end with it, and the platform's worker takes them over, as after a command line.
     """
 
     def __init__(self) -> None:
@@ -50,23 +50,23 @@ class Leader:
         self._switching.shutdown()
         self._copying.shutdown()
 
-    def act(self, service: str, verb: str) -> Done:
-        """One verb, as the command line does it."""
-        pool = self._copying if verb in COPYING else self._switching
-        return pool.submit(_act, service, verb).result()
+    def act(self, service: str, action: str) -> Done:
+        """One action, as the command line runs it."""
+        pool = self._copying if action in COPYING else self._switching
+        return pool.submit(_act, service, action).result()
 
     def hand_over(self) -> None:
-        """End whoever has copied and compared."""
+        """End the process that has copied and compared."""
         self._copying.shutdown()
         self._copying = _process()
 
 
 def _process() -> ProcessPoolExecutor:
-    """A process that is started when it has something to do."""
+    """A process that is started when it gets its first action."""
     return ProcessPoolExecutor(1, mp_context=_spawning, initializer=django.setup)
 
 
-def _act(service: str, verb: str) -> Done:
+def _act(service: str, action: str) -> Done:
     from apps.extraction.pipeline.actions import ACTIONS
     from apps.extraction.state.action import FAILURES
     from apps.extraction.state.initiator import Initiator
@@ -74,10 +74,10 @@ def _act(service: str, verb: str) -> Done:
 
     problem = ""
     try:
-        ACTIONS[verb].perform(service, Initiator("drill", "make drill-move"))
+        ACTIONS[action].perform(service, Initiator("drill", "make drill-move"))
     except FAILURES as error:
         problem = f"{type(error).__name__}: {error}"
-    move = Move.objects.filter(service=service, verb=verb).latest("started_at")
+    move = Move.objects.filter(service=service, verb=action).latest("started_at")
     closing = [step["at_ms"] for step in move.steps if step["step"] == "close"]
     parts = {
         name: round(sum(step.get("took_ms", 0.0) for step in move.steps if step["step"] == name), 1)
@@ -98,17 +98,17 @@ def _act(service: str, verb: str) -> Done:
 
 @contextmanager
 def beating(service: str) -> Iterator[list[float]]:
-    """Beats from the present home to the other database for as long as the block lasts; filled at its end, in milliseconds."""
-    found: list[float] = []
+    """Beats from the primary to the other database for as long as the block lasts; the lags in ms, filled at its end."""
+    lags_ms: list[float] = []
     stop, (ours, theirs) = _spawning.Event(), _spawning.Pipe(duplex=False)
     process = _spawning.Process(target=_beat, args=(service, stop, theirs), name="beats", daemon=True)
     process.start()
     theirs.close()
     try:
-        yield found
+        yield lags_ms
     finally:
         stop.set()
-        found.extend(_received(ours))
+        lags_ms.extend(_received(ours))
         process.join(30)
 
 
@@ -119,21 +119,21 @@ def _received(pipe: Connection) -> list[float]:
         raise RuntimeError("the process that measures the lag has died") from None
 
 
-def _beat(service: str, stop: Event, told: Connection) -> None:
+def _beat(service: str, stop: Event, output: Connection) -> None:
     django.setup()
     from apps.core.postgres import fences, replication
     from apps.extraction.state import stages
 
-    found: list[float] = []
+    lags_ms: list[float] = []
     with stages.pair(service) as pair:
         while not stop.wait(BEAT_EACH_SECONDS):
-            homes = [alias for alias in (stages.SHARED, service) if fences.is_writable(pair.side(alias), service)]
-            if not homes:
-                continue  # nobody writes just now: there is nothing that could be late
-            writer, reader = pair.side(homes[0]), pair.side(pair.other(homes[0]))
+            writable = [alias for alias in (stages.SHARED, service) if fences.is_writable(pair.side(alias), service)]
+            if not writable:
+                continue  # no database accepts writes now: there is no lag to measure
+            writer, reader = pair.side(writable[0]), pair.side(pair.other(writable[0]))
             try:
                 seconds = replication.beat(writer, reader, service, seconds=BEAT_PATIENCE_SECONDS, name=BEAT)
             except replication.TooSlow:
                 seconds = BEAT_PATIENCE_SECONDS
-            found.append(seconds * 1000)
-    told.send(found)
+            lags_ms.append(seconds * 1000)
+    output.send(lags_ms)

@@ -1,4 +1,4 @@
-"""`make drill-lift`: each service leaves the process and comes back under load, is killed and hung at every step, and nobody notices.
+"""`make drill-lift`: each service is lifted out and back under load, killed and hung at every step, and no request fails.
 
 Prints a table as it goes and writes `build/drill-lift.json`.
 """
@@ -25,14 +25,14 @@ from tests.drills.people import People
 from tests.drills.report import Report, ServiceReport, Step
 
 SHARES = (5, 50, 100)
-NOBODY = "00000000-0000-4000-8000-000000000000"
-# A request of the public API that this service has a part in.
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
+# A request of the public API that the service has a part in.
 ASKED: dict[str, str] = {
     "authentication": "auth/me",
-    "documents": f"documents?contract_id={NOBODY}",
-    "signatures": f"signatures?document_id={NOBODY}",
+    "documents": f"documents?contract_id={UNKNOWN_ID}",
+    "signatures": f"signatures?document_id={UNKNOWN_ID}",
     "contracts": "contracts?limit=1",
-    "workflow": f"workflows?contract_id={NOBODY}",
+    "workflow": f"workflows?contract_id={UNKNOWN_ID}",
     "notifications": "notifications?limit=1",
     "datasync": "sync",
 }
@@ -63,10 +63,10 @@ class Drill:
         self._routing = flag_shares
         self.stack, self.url, self.scale, self.report = stack, url, scale, report
         self.people = People(url, scale.actors)
-        self.told: Counter[str] = Counter()
+        self.messages_per_sale: Counter[str] = Counter()
 
     def rehearse(self) -> None:
-        """One sale in calm, to know what a sale leaves behind."""
+        """One sale without other load, to know how many messages a sale makes."""
         trio, tally = self.people.trios(1)[0], Tally()
         with sales.Load(self.url, tally, [trio], self.people.pdf) as load:
             pass
@@ -74,14 +74,14 @@ class Drill:
         if load.broken or not load.facts:
             raise RuntimeError(f"a sale in calm does not succeed: {load.broken}")
         contract = load.facts[0].contract_id
-        self.told = audit.messages_of([contract])[contract]
+        self.messages_per_sale = audit.messages_of([contract])[contract]
 
     def lift(self, service: str) -> ServiceReport:
-        """Everything with one service."""
+        """All steps with one service."""
         run = Run(self, service)
-        found = run.play()
-        self.report.add(found)
-        return found
+        result = run.play()
+        self.report.add(result)
+        return result
 
     def share(self, service: str, kind: str, percent: int) -> None:
         """Turn a flag."""
@@ -95,7 +95,7 @@ class Run:
     def __init__(self, drill: Drill, service: str) -> None:
         self.drill, self.service = drill, service
         self.tally = Tally()
-        self.found = ServiceReport(service, drill.scale.sigmas)
+        self.result = ServiceReport(service, drill.scale.sigmas)
         self.process: Process | None = None
         self._percent = 0
         self._started = audit.now()
@@ -106,7 +106,7 @@ class Run:
 
         drill, started = self.drill, self._started
         chosen = drill.people.trios(drill.scale.sellers, first_for=f"{self.service}_remote")
-        answered_at_home = self._answered_at_home()
+        answered_locally = self._answered_locally()
         with self._administrator() as syncs, sales.Load(drill.url, self.tally, chosen, drill.people.pdf) as load:
             with self._step("in process"):
                 self._census()
@@ -118,12 +118,12 @@ class Run:
                 self._shared(percent)
             self._hung()
             self._back()
-        self.found.answered_at_home = int(self._answered_at_home() - answered_at_home)
+        self.result.answered_at_home = int(self._answered_locally() - answered_locally)
         self._audit(load, syncs)
         compared = ShadowComparison.objects.filter(service=self.service, compared_at__gte=started)
-        self.found.compared = compared.exclude(verdict="failed").count()
-        self.found.mismatched = compared.filter(verdict="mismatch").count()
-        return self.found
+        self.result.compared = compared.exclude(verdict="failed").count()
+        self.result.mismatched = compared.filter(verdict="mismatch").count()
+        return self.result
 
     def _shadowed(self) -> None:
         from apps.extraction.routing.shadow.models import ShadowComparison
@@ -133,14 +133,14 @@ class Run:
             self.drill.share(self.service, "shadow", 100)
             started = time.monotonic()
 
-            def seen() -> bool:
+            def is_compared() -> bool:
                 sent[f"{self.service}-{len(sent)}"] = time.monotonic() - started
                 self._is_remote(self.drill.people.everybody[0], identity=list(sent)[-1])
                 return ShadowComparison.objects.filter(request_id__in=sent).exists()
 
-            self._until(seen)
-            found = ShadowComparison.objects.filter(request_id__in=sent).values_list("request_id", flat=True)
-            step.seconds_to_effect = min(sent[identity] for identity in found)
+            self._until(is_compared)
+            compared = ShadowComparison.objects.filter(request_id__in=sent).values_list("request_id", flat=True)
+            step.seconds_to_effect = min(sent[identity] for identity in compared)
             self._census()
         self._killed("shadow")
         self.drill.share(self.service, "shadow", 0)
@@ -179,7 +179,7 @@ class Run:
 
     def _signal(self, kind: signal.Signals) -> None:
         if self.process is None:
-            raise RuntimeError("nothing is apart")
+            raise RuntimeError("the service is not lifted out")
         os.killpg(self.process.pid, kind)
         if kind in {signal.SIGKILL, signal.SIGTERM}:
             self.process.wait(30)
@@ -192,16 +192,16 @@ class Run:
         yield step
         step.p50_ms, step.p99_ms = self.tally.percentiles(name)
         step.failed = self.tally.failed_in(name)
-        self.found.steps.append(step)
-        self.drill.report.tell(self.service, step)
+        self.result.steps.append(step)
+        self.drill.report.add_step(self.service, step)
 
     def _turn(self, percent: int) -> float:
-        """Turn the flag and watch people whose side changes; the seconds until the last of them was seen on the old side."""
+        """Turn the flag and watch people whose side changes; the seconds until the last of them was answered on the old side."""
         before, self._percent = self._percent, percent
         low, high = sorted((before, percent))
         watched = self.drill.people.between(f"{self.service}_remote", low, high)[:5]
         if not watched:
-            raise RuntimeError(f"nobody changes sides between {low} and {high} %: more people are needed")
+            raise RuntimeError(f"no person changes sides between {low} and {high} %: more people are needed")
         remote = percent > before
         self.drill.share(self.service, "remote", percent)
         started = time.monotonic()
@@ -226,7 +226,7 @@ class Run:
 
     def _is_remote(self, person: sales.Person, *, identity: str = "") -> bool:
         client = DrillClient(self.drill.url, self.tally, pause=sales.PAUSE_SECONDS)
-        client.bear(self._token(person), {}, identity=identity)
+        client.authenticate(self._token(person), {}, identity=identity)
         client.get(ASKED[self.service])
         return client.answered_by.get(self.service) == self.service
 
@@ -234,14 +234,14 @@ class Run:
         return self.drill.people.administrators_token(person) if self.service == "datasync" else person.token
 
     def _until(self, good: Callable[[], bool], seconds: float = 60) -> None:
-        """Keep asking until something is so. Raises: TimeoutError."""
+        """Poll until a condition holds. Raises: TimeoutError."""
         deadline = time.monotonic() + seconds
         while not good():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.service}: {self.tally.step} does not come to its end")
+                raise TimeoutError(f"{self.service}: {self.tally.step} did not finish in time")
 
     def _census(self) -> tuple[float, int]:
-        """Everybody asks once: the share of them that the lifted-out process answered."""
+        """One request per person: the share that the lifted-out process answered, and how many were answered."""
         waiting = list(self.drill.people.everybody)
         covered = {person.id for person in self.drill.people.between(f"{self.service}_remote", 0, self._percent)}
         remote: list[bool] = []
@@ -258,9 +258,9 @@ class Run:
                     self.tally.add(0.0, f"census: {error}")
                     continue
                 remote.append(is_remote)
-                # Home may answer for a covered person whose call failed; nobody else is ever answered apart.
+                # The platform may answer for a covered person whose call failed; a person who is not covered is never answered remotely.
                 if is_remote and person.id not in covered:
-                    self.tally.add(0.0, f"{person.id} is not covered at {self._percent} % and was answered apart")
+                    self.tally.add(0.0, f"{person.id} is not covered at {self._percent} % and was answered remotely")
 
         threads = [threading.Thread(target=ask, name="census") for _ in range(self.drill.scale.census_threads)]
         for thread in threads:
@@ -269,8 +269,8 @@ class Run:
             thread.join()
         return sum(remote) / max(len(remote), 1), len(remote)
 
-    def _answered_at_home(self) -> float:
-        """Calls to the service that home answered because the lifted-out process did not, as the web server counts them."""
+    def _answered_locally(self) -> float:
+        """Calls that the platform answered because the lifted-out process did not, as the web server counts them."""
         metrics = urllib3.request("GET", f"{self.drill.url}/metrics").data.decode().splitlines()
         ours = (
             line for line in metrics if line.startswith("seam_fallbacks_total{") and f'service="{self.service}"' in line
@@ -282,8 +282,8 @@ class Run:
         started: list[str] = []
         stop = threading.Event()
         token = self.drill.people.administrators_token(self.drill.people.everybody[0])
-        given = (self.drill.url, self.tally, token, stop, started)
-        thread = threading.Thread(target=sales.administrators_work, args=given, name="administrator")
+        arguments = (self.drill.url, self.tally, token, stop, started)
+        thread = threading.Thread(target=sales.administrators_work, args=arguments, name="administrator")
         if self.service == "datasync":
             thread.start()
         try:
@@ -295,8 +295,8 @@ class Run:
 
     def _audit(self, load: sales.Load, syncs: list[str]) -> None:
         facts = audit.Facts(load.facts, self.tally.keys, syncs, self._started)
-        verdict = audit.check(facts, self.drill.told)
-        found: dict[str, Any] = {
+        verdict = audit.check(facts, self.drill.messages_per_sale)
+        counts: dict[str, Any] = {
             "requests": self.tally.requests,
             "failed": len(self.tally.failures),
             "commands": len(self.tally.keys),
@@ -304,9 +304,9 @@ class Run:
             "lost": len(verdict.lost),
             "doubled": len(verdict.doubled),
         }
-        for name, value in found.items():
-            setattr(self.found, name, value)
-        self.found.complaints = [
+        for name, value in counts.items():
+            setattr(self.result, name, value)
+        self.result.complaints = [
             *(words for _, words in self.tally.failures),
             *load.broken,
             *verdict.lost,

@@ -18,7 +18,7 @@ LIGHT_OUTPUT = BASE / "build" / "drill-move-light.json"
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status: 0 when nothing failed, was lost or doubled. Pauses and lag are told, met or missed."""
+    """The exit status: 0 when nothing failed, was lost or doubled. Pauses and lag are reported, met or missed."""
     light = "--light" in arguments
     services = [name for name in arguments if name != "--light"]
     if unknown := [name for name in services if name not in MOVABLE]:
@@ -39,8 +39,8 @@ def main(arguments: list[str]) -> int:
         scale = LIGHT if light else Scale()
         output = LIGHT_OUTPUT if light else OUTPUT
         with stack.step("Rows that were there before"):
-            made = sum(move_rows.make(stack.owner_url, service, scale.rows) for service in services)
-        with stack.step(f"{made:,} rows; web server and worker"):
+            rows = sum(move_rows.make(stack.owner_url, service, scale.rows) for service in services)
+        with stack.step(f"{rows:,} rows; web server and worker"):
             url = stack.start_web()
             stack.start_worker()
         report = Report(output)
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
                 moves = Moves(stack, url, scale, report, leader)
                 moves.rehearse()
             for service in services:
-                moves.move(service)
+                moves.relocate(service)
             with stack.step(f"A sale with {len(services)} apart"):
                 wrong = moves.finish(services)
         for words in wrong[:20]:

@@ -13,7 +13,7 @@ PAUSE_P50_MS, PAUSE_MAX_MS, LAG_P99_MS = 25.0, 100.0, 50.0
 
 @dataclass
 class Switch:
-    """One cutover or rollback. `slowest_ms` and `gap_ms` are the pause as it was seen from outside."""
+    """One cutover or rollback. `slowest_ms` and `gap_ms` are the pause as clients saw it."""
 
     verb: str
     pause_ms: float
@@ -25,7 +25,7 @@ class Switch:
 
 @dataclass
 class MoveReport:
-    """What came of one service."""
+    """The results of one service."""
 
     name: str
     capacity: float = 0.0
@@ -34,7 +34,7 @@ class MoveReport:
     copy_seconds: float = 0.0
     verify_rows_s: int = 0
     switches: list[Switch] = field(default_factory=list)
-    # Of all requests under the steady load: what the slowest around a switch is to be compared with.
+    # Of all requests under the steady load, to compare with the slowest around a switch.
     request_ms: dict[str, float] = field(default_factory=dict)
     lag_ms: list[float] = field(default_factory=list)
     behind_seconds: list[float] = field(default_factory=list)
@@ -51,14 +51,14 @@ class MoveReport:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing failed, nothing is lost, and nothing is there twice, and there was something to lose."""
+        """Whether nothing failed, nothing is lost, nothing is doubled, and there was something to lose."""
         counted = (self.failed, self.lost, self.doubled, self.events_lost, self.events_doubled)
         return not any(counted) and self.sales > 0 and bool(self.switches)
 
     def pauses(self, verb: str) -> dict[str, float]:
-        """The middle one and the longest pause, aborted attempts included."""
-        found = [switch.pause_ms for switch in self.switches if switch.verb == verb]
-        return {"p50": round(median(found), 1), "max": round(max(found), 1)} if found else {"p50": 0.0, "max": 0.0}
+        """The median and the longest pause, aborted attempts included."""
+        pauses = [switch.pause_ms for switch in self.switches if switch.verb == verb]
+        return {"p50": round(median(pauses), 1), "max": round(max(pauses), 1)} if pauses else {"p50": 0.0, "max": 0.0}
 
     @property
     def lag(self) -> dict[str, float]:
@@ -70,7 +70,7 @@ class MoveReport:
 
     @property
     def goals(self) -> dict[str, bool]:
-        """What was aimed at, on two cores for everything; a noisy machine misses it without anything being wrong."""
+        """The goals, on two cores for everything; a noisy machine may miss them without a defect."""
         both = [self.pauses(verb) for verb in ("cutover", "rollback")]
         return {
             "nothing failed, lost or doubled": self.is_good,
@@ -111,45 +111,45 @@ class MoveReport:
 
 
 class Report:
-    """Prints as it goes; the file is written after each service."""
+    """Prints each step; the file is written after each service."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.services: list[MoveReport] = []
 
     def say(self, service: str, step: str, seconds: float, words: str) -> None:
-        """One step that is done."""
+        """Print the line of a finished step."""
         print(f"  {service:<15} {step:<10} {seconds:>7.1f} s  {words}", flush=True)
 
-    def switched(self, service: str, one: Switch, seconds: float) -> None:
-        """One switch."""
-        gap = "-" if one.gap_ms is None else f"{one.gap_ms:.0f} ms"
-        parts = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in one.parts_ms.items())
+    def switched(self, service: str, switch: Switch, seconds: float) -> None:
+        """Print the line of a switch."""
+        gap = "-" if switch.gap_ms is None else f"{switch.gap_ms:.0f} ms"
+        parts = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in switch.parts_ms.items())
         words = (
-            f"pause {one.pause_ms:>6.1f} ms in {one.attempts} attempt{'s' * (one.attempts != 1)} ({parts}); "
-            f"from outside: slowest request {one.slowest_ms:.0f} ms, longest without a command {gap}"
+            f"pause {switch.pause_ms:>6.1f} ms in {switch.attempts} attempt{'s' * (switch.attempts != 1)} ({parts}); "
+            f"from outside: slowest request {switch.slowest_ms:.0f} ms, longest without a command {gap}"
         )
-        self.say(service, one.verb, seconds, words)
+        self.say(service, switch.verb, seconds, words)
 
-    def add(self, found: MoveReport) -> None:
-        """A service is done: its sums, and the file so far."""
-        self.services.append(found)
-        behind = found.content()["behind_schedule_s"]
+    def add(self, result: MoveReport) -> None:
+        """Print a finished service's sums and write the file so far."""
+        self.services.append(result)
+        behind = result.content()["behind_schedule_s"]
         print(
-            f"  {found.name:<15} {found.sales} sales ({found.rate:.2f} of {found.capacity:.2f} a second, behind schedule p50 "
-            f"{behind['p50']:.2f} s, max {behind['max']:.2f} s), {found.commands} commands, {found.events} events,\n"
-            f"  {'':<15} {found.requests} requests (p50 {found.request_ms['p50']} ms, p99 {found.request_ms['p99']} ms, "
-            f"max {found.request_ms['max']} ms)\n"
-            f"  {'':<15} failed {found.failed}, lost {found.lost}, doubled {found.doubled}, events lost {found.events_lost}, "
-            f"doubled {found.events_doubled}\n"
-            f"  {'':<15} cutover p50 {found.pauses('cutover')['p50']} ms, max {found.pauses('cutover')['max']} ms; "
-            f"rollback p50 {found.pauses('rollback')['p50']} ms, max {found.pauses('rollback')['max']} ms; "
-            f"lag p50 {found.lag['p50']} ms, p99 {found.lag['p99']} ms of {len(found.lag_ms)} beats",
+            f"  {result.name:<15} {result.sales} sales ({result.rate:.2f} of {result.capacity:.2f} a second, behind schedule p50 "
+            f"{behind['p50']:.2f} s, max {behind['max']:.2f} s), {result.commands} commands, {result.events} events,\n"
+            f"  {'':<15} {result.requests} requests (p50 {result.request_ms['p50']} ms, p99 {result.request_ms['p99']} ms, "
+            f"max {result.request_ms['max']} ms)\n"
+            f"  {'':<15} failed {result.failed}, lost {result.lost}, doubled {result.doubled}, events lost {result.events_lost}, "
+            f"doubled {result.events_doubled}\n"
+            f"  {'':<15} cutover p50 {result.pauses('cutover')['p50']} ms, max {result.pauses('cutover')['max']} ms; "
+            f"rollback p50 {result.pauses('rollback')['p50']} ms, max {result.pauses('rollback')['max']} ms; "
+            f"lag p50 {result.lag['p50']} ms, p99 {result.lag['p99']} ms of {len(result.lag_ms)} beats",
             flush=True,
         )
-        for goal, is_met in found.goals.items():
+        for goal, is_met in result.goals.items():
             print(f"  {'':<15} {'met   ' if is_met else 'MISSED'} {goal}", flush=True)
-        for words in found.complaints[:10]:
+        for words in result.complaints[:10]:
             print(f"    {words}", flush=True)
         print(flush=True)
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,9 +157,9 @@ class Report:
 
     def content(self) -> dict[str, Any]:
         """What `build/drill-move.json` holds."""
-        return {"services": {found.name: found.content() for found in self.services}}
+        return {"services": {result.name: result.content() for result in self.services}}
 
     @property
     def is_good(self) -> bool:
         """Whether nothing was lost with any service."""
-        return bool(self.services) and all(found.is_good for found in self.services)
+        return bool(self.services) and all(result.is_good for result in self.services)

@@ -13,13 +13,13 @@ def make(owner_url: str, service: str, count: int) -> int:
     chosen = BEFORE[service]
     units = -(-count // sum(rows.each for rows in chosen))
     with psycopg.connect(owner_url, autocommit=True) as owner:
-        made = 0
+        inserted = 0
         with owner.transaction():
             for rows in chosen:
-                made += owner.execute(_statement(rows), {"each": rows.each, "last": units * rows.each - 1}).rowcount
+                inserted += owner.execute(_statement(rows), {"each": rows.each, "last": units * rows.each - 1}).rowcount
         for rows in chosen:
             owner.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(rows.table)))
-    return made
+    return inserted
 
 
 def _statement(rows: Rows) -> sql.Composed:

@@ -1,6 +1,6 @@
-"""The data of each service leave the shared database and come back under a steady load, and nobody loses anything.
+"""The data of each service leave the shared database and come back under a steady load, and nothing is lost.
 
-For each service: sync, verify, cut over, run on, roll back, run on, again and again; at last it stays, and the next one goes.
+For each service: sync, verify, cut over, run on, roll back, run on, several times; then it is committed and the next service follows.
 """
 
 from __future__ import annotations
@@ -40,34 +40,34 @@ LIGHT = Scale(rows=4_000, clients=4, rounds=2, run_on_seconds=0.3, capacity_seco
 
 
 class Moves:
-    """One stack with its people and its rows; services get homes of their own one after the other, and keep them."""
+    """One stack with its people and its rows; services get databases of their own one after the other, and keep them."""
 
     def __init__(self, stack: Stack, url: str, scale: Scale, report: Report, leader: Leader) -> None:
         self.stack, self.url, self.scale, self.report, self.leader = stack, url, scale, report, leader
         self.people = People(url, scale.clients * 3 + 1)
-        self.told: Counter[str] = Counter()
-        self.told_of: Counter[readback.EventKind] = Counter()
+        self.messages_per_sale: Counter[str] = Counter()
+        self.events_per_sale: Counter[readback.EventKind] = Counter()
 
     def rehearse(self) -> None:
-        """One sale in calm, to know what a sale leaves behind."""
+        """One sale without other load, to know the messages and events of a sale."""
         since = audit.now()
         contract = self._one_sale().contract_id
-        self.told = audit.messages_of([contract])[contract]
-        self.told_of = readback.kinds_of_events(since)
+        self.messages_per_sale = audit.messages_of([contract])[contract]
+        self.events_per_sale = readback.kinds_of_events(since)
 
-    def move(self, service: str) -> MoveReport:
-        """Everything with one service."""
-        found = Run(self, service).play()
-        self.report.add(found)
-        return found
+    def relocate(self, service: str) -> MoveReport:
+        """All steps with one service."""
+        result = Run(self, service).play()
+        self.report.add(result)
+        return result
 
     def finish(self, services: list[str]) -> list[str]:
-        """With all of them apart, one whole sale; what is not as it should be, in words."""
+        """One whole sale with all services in their own databases; what is wrong, in words."""
         from apps.extraction.state import stages as service_stages
 
         since = audit.now()
         facts = audit.Facts([self._one_sale()], [], [], since)
-        verdict, events = audit.check(facts, self.told), readback.events(since)
+        verdict, events = audit.check(facts, self.messages_per_sale), readback.events(since)
         stages = {service: service_stages.observe(service).stage for service in services}
         wrong = [
             f"{service} is {stage}" for service, stage in stages.items() if stage is not service_stages.Stage.COMMITTED
@@ -84,12 +84,12 @@ class Moves:
 
 
 class Run:
-    """One service's way to a home of its own."""
+    """One service's relocation to a database of its own."""
 
     def __init__(self, moves: Moves, service: str) -> None:
         self.moves, self.service = moves, service
         self.tally = Stopwatch()
-        self.found = MoveReport(service)
+        self.result = MoveReport(service)
         self.facts: list[Fact] = []
         self.broken: list[str] = []
         self._since = audit.now()
@@ -102,7 +102,7 @@ class Run:
         self._act("prepare")
         with self._load() as load:
             self._synchronise()
-            with beating(self.service) as self.found.lag_ms:
+            with beating(self.service) as self.result.lag_ms:
                 for _ in range(self.moves.scale.rounds):
                     self._switch(load, "cutover")
                     self._switch(load, "rollback")
@@ -115,10 +115,10 @@ class Run:
             load.run_on(self.moves.scale.run_on_seconds)
         self._keep(load)
         self._audit()
-        return self.found
+        return self.result
 
     def _lift(self) -> None:
-        """From now on the service has processes of its own, and everybody is served there."""
+        """Start the service's own processes and route every call there."""
         from apps.extraction.routing import shares
 
         began = time.monotonic()
@@ -130,23 +130,25 @@ class Run:
     def _measure_capacity(self) -> None:
         began = time.monotonic()
         with self._load(closed=True) as load:
-            self.found.capacity = capacity(load, self.moves.scale.capacity_seconds)
+            self.result.capacity = capacity(load, self.moves.scale.capacity_seconds)
         self._keep(load)
-        self.found.rate = self.found.capacity / 2
+        self.result.rate = self.result.capacity / 2
         self._say(
-            "capacity", began, f"{self.found.capacity:.2f} sales a second; from now on {self.found.rate:.2f} are begun"
+            "capacity",
+            began,
+            f"{self.result.capacity:.2f} sales a second; from now on {self.result.rate:.2f} are begun",
         )
 
     def _load(self, *, closed: bool = False) -> Steady:
         self.tally.step = "capacity" if closed else STEADY
         people, scale = self.moves.people, self.moves.scale
         chosen = people.trios(scale.clients)
-        return Steady(self.moves.url, self.tally, chosen, people.pdf, rate=0.0 if closed else self.found.rate)
+        return Steady(self.moves.url, self.tally, chosen, people.pdf, rate=0.0 if closed else self.result.rate)
 
     def _keep(self, load: Steady) -> None:
         self.facts += load.facts
         self.broken += load.broken
-        self.found.behind_seconds += load.behind
+        self.result.behind_seconds += load.behind
 
     def _synchronise(self) -> None:
         from apps.extraction.state import stages as service_stages
@@ -156,21 +158,21 @@ class Run:
         if sync is None:
             raise RuntimeError(f"{self.service} is not followed after its sync")
         self._syncs.append(str(sync.sync_id))
-        self.found.rows = sync.records_processed
-        self.found.copy_seconds = sync.records_processed / max(sync.rows_per_second, 1)
-        self.found.verify_rows_s = int(self._act("verify").facts["rows_per_second"])
+        self.result.rows = sync.records_processed
+        self.result.copy_seconds = sync.records_processed / max(sync.rows_per_second, 1)
+        self.result.verify_rows_s = int(self._act("verify").facts["rows_per_second"])
         self.moves.leader.hand_over()
 
-    def _act(self, verb: str) -> Done:
-        """One verb; refused, it is asked for again, as whoever leads a move does. Raises: RuntimeError."""
+    def _act(self, action: str) -> Done:
+        """One action; repeated while it is refused, as an administrator would. Raises: RuntimeError."""
         began = time.monotonic()
         refusals = 0
-        while (done := self.moves.leader.act(self.service, verb)).outcome == REFUSED:
+        while (done := self.moves.leader.act(self.service, action)).outcome == REFUSED:
             refusals += 1
             if time.monotonic() - began > READY_SECONDS:
                 break
         if done.outcome != "done":
-            raise RuntimeError(f"{self.service} {verb}: {done.outcome}: {done.problem}")
+            raise RuntimeError(f"{self.service} {action}: {done.outcome}: {done.problem}")
         facts = ", ".join(
             f"{value:,} {name.replace('_', ' ')}"
             for name, value in done.facts.items()
@@ -178,22 +180,22 @@ class Run:
         )
         again = f"refused {refusals} times before" if refusals else ""
         if not done.attempts or again:
-            self._say(verb, began, "; ".join(filter(None, (facts, again))))
+            self._say(action, began, "; ".join(filter(None, (facts, again))))
         return done
 
-    def _switch(self, load: Steady, verb: str) -> None:
-        """Change homes and run on, so that there is something to see from outside on both sides of the switch."""
-        done = self._act(verb)
+    def _switch(self, load: Steady, action: str) -> None:
+        """Change the primary and run on, so that clients' answers are measured on both sides of the switch."""
+        done = self._act(action)
         load.run_on(self.moves.scale.run_on_seconds)
-        switch = Switch(verb, done.pause_ms, done.attempts, done.parts_ms)
+        switch = Switch(action, done.pause_ms, done.attempts, done.parts_ms)
         begin = done.closed_at - AROUND_SECONDS
         switch.slowest_ms = round(self.tally.slowest(begin, begin + done.pause_ms / 1000 + 2 * AROUND_SECONDS), 1)
         switch.gap_ms = self._gap(done)
-        self.found.switches.append(switch)
+        self.result.switches.append(switch)
         self.moves.report.switched(self.service, switch, done.seconds)
 
     def _gap(self, done: Done) -> float | None:
-        """The longest time around a switch in which no client was told of a command of the service, in milliseconds."""
+        """The longest time around a switch in which no client received the answer of a command of the service, in milliseconds."""
         ours = readback.keys_of(self.service, list(self.tally.acknowledged_at))
         begin, end = done.closed_at - AROUND_SECONDS, done.closed_at + done.pause_ms / 1000 + AROUND_SECONDS
         times = sorted(at for key, at in self.tally.acknowledged_at.copy().items() if key in ours)
@@ -201,39 +203,45 @@ class Run:
         return round(max(gaps), 1) if gaps else None
 
     def _read_back(self) -> None:
-        """With everything delivered, both databases hold the same, and every acknowledged write."""
+        """With all events delivered, both databases must hold the same rows, and every acknowledged write."""
         began = time.monotonic()
         waiting = audit.settle()
-        found = readback.both(self.service, self.facts, self.tally.keys)
-        self._count(found)
-        self.found.events_lost += len(waiting)
-        self.found.complaints += waiting
-        self._say("read back", began, f"{len(found.lost)} lost, {len(found.doubled)} doubled in two databases")
+        differences = readback.both(self.service, self.facts, self.tally.keys)
+        self._count(differences)
+        self.result.events_lost += len(waiting)
+        self.result.complaints += waiting
+        self._say(
+            "read back", began, f"{len(differences.lost)} lost, {len(differences.doubled)} doubled in two databases"
+        )
 
     def _audit(self) -> None:
         began = time.monotonic()
-        verdict = audit.check(audit.Facts(self.facts, self.tally.keys, self._syncs, self._since), self.moves.told)
-        self._count(readback.Found(*verdict))
-        # A sale that broke has made some of its events and not others: those that failed are counted as such.
-        expected = readback.expected_events(self.moves.told_of, len(self.facts), readback.status_changes(self._since))
+        verdict = audit.check(
+            audit.Facts(self.facts, self.tally.keys, self._syncs, self._since), self.moves.messages_per_sale
+        )
+        self._count(readback.Differences(*verdict))
+        # A broken sale made only some of its events; it is counted as failed.
+        expected = readback.expected_events(
+            self.moves.events_per_sale, len(self.facts), readback.status_changes(self._since)
+        )
         events = readback.events(self._since, None if self.broken else expected)
-        found = self.found
-        found.events_lost += len(events.lost)
-        found.events_doubled += len(events.doubled)
-        found.events = sum(readback.kinds_of_events(self._since).values())
-        found.sales, found.requests, found.commands = len(self.facts), self.tally.requests, len(self.tally.keys)
-        found.failed = len(self.tally.failures)
+        result = self.result
+        result.events_lost += len(events.lost)
+        result.events_doubled += len(events.doubled)
+        result.events = sum(readback.kinds_of_events(self._since).values())
+        result.sales, result.requests, result.commands = len(self.facts), self.tally.requests, len(self.tally.keys)
+        result.failed = len(self.tally.failures)
         p50, p99 = self.tally.percentiles(STEADY)
         slowest = max(self.tally.milliseconds.get(STEADY, [0.0]))
-        found.request_ms = {"p50": p50, "p99": p99, "max": round(slowest, 1)}
+        result.request_ms = {"p50": p50, "p99": p99, "max": round(slowest, 1)}
         failures = [words for _, words in self.tally.failures]
-        found.complaints = [*failures, *self.broken, *found.complaints, *events.lost, *events.doubled]
-        self._say("audit", began, f"{found.sales} sales, {found.events} events")
+        result.complaints = [*failures, *self.broken, *result.complaints, *events.lost, *events.doubled]
+        self._say("audit", began, f"{result.sales} sales, {result.events} events")
 
-    def _count(self, found: readback.Found) -> None:
-        self.found.lost += len(found.lost)
-        self.found.doubled += len(found.doubled)
-        self.found.complaints += [*found.lost, *found.doubled]
+    def _count(self, differences: readback.Differences) -> None:
+        self.result.lost += len(differences.lost)
+        self.result.doubled += len(differences.doubled)
+        self.result.complaints += [*differences.lost, *differences.doubled]
 
     def _say(self, step: str, began: float, words: str) -> None:
         self.moves.report.say(self.service, step, time.monotonic() - began, words)

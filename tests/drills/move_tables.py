@@ -1,6 +1,6 @@
-"""The rows that are there before anybody comes, table by table: each column as an expression of the row's number.
+"""The rows that exist before the load, table by table: each column as an expression of the row's number.
 
-Nothing among them is due to anybody: events are delivered, e-mails sent, commands young enough to be kept.
+None of them causes work: events are delivered, e-mails sent, commands young enough to be kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _id(of: str, number: str = "i") -> str:
     return f"md5('{of}' || {number})::uuid"
 
 
-def _ledgers(service: str, method: str, event: str, consumers: int) -> tuple[Rows, ...]:
+def _logs(service: str, method: str, event: str, consumers: int) -> tuple[Rows, ...]:
     command = {
         "id": _id(f"{service} command"),
         "method": f"CASE WHEN i %% 3 = 0 THEN 'receive' ELSE '{method}' END",
@@ -108,7 +108,7 @@ BEFORE: dict[str, tuple[Rows, ...]] = {
                 "user_id": _id("person"),
             },
         ),
-        *_ledgers("authentication", "register", "registered", 1),
+        *_logs("authentication", "register", "registered", 1),
     ),
     "documents": (
         Rows(
@@ -129,7 +129,7 @@ BEFORE: dict[str, tuple[Rows, ...]] = {
                 "created_at": AGO,
             },
         ),
-        *_ledgers("documents", "upload", "document_stored", 2),
+        *_logs("documents", "upload", "document_stored", 2),
     ),
     "signatures": (
         Rows(
@@ -177,7 +177,7 @@ BEFORE: dict[str, tuple[Rows, ...]] = {
                 "checked_at": AGO,
             },
         ),
-        *_ledgers("signatures", "submit", "signature_accepted", 1),
+        *_logs("signatures", "submit", "signature_accepted", 1),
     ),
     "contracts": (
         Rows(
@@ -251,7 +251,7 @@ BEFORE: dict[str, tuple[Rows, ...]] = {
                 "signer_id": _id("person"),
             },
         ),
-        *_ledgers("contracts", "create", "contract_created", 2),
+        *_logs("contracts", "create", "contract_created", 2),
     ),
     "workflow": (
         Rows(
@@ -281,7 +281,7 @@ BEFORE: dict[str, tuple[Rows, ...]] = {
                 "overdue_told": "false",
             },
         ),
-        *_ledgers("workflow", "complete_stage", "stage_started", 1),
+        *_logs("workflow", "complete_stage", "stage_started", 1),
     ),
     "notifications": (
         Rows(
@@ -312,6 +312,6 @@ BEFORE: dict[str, tuple[Rows, ...]] = {
                 "last_error": "CASE WHEN i %% 8 = 0 THEN '550 нет такого адреса' ELSE '' END",
             },
         ),
-        *_ledgers("notifications", "mark_read", "told", 1),
+        *_logs("notifications", "mark_read", "told", 1),
     ),
 }

@@ -15,11 +15,11 @@ from tests.drills.clients import DrillClient, Tally
 from tests.drills.sales import Person, Trio, trios
 
 REGISTRARS = 4
-LASTS = timedelta(hours=2)
+LIFETIME = timedelta(hours=2)
 
 
 class People:
-    """Everybody. Anyone may be a seller, a buyer or a lawyer."""
+    """All people of a drill. Each may be a seller, a buyer or a lawyer."""
 
     def __init__(self, url: str, count: int) -> None:
         self.everybody: list[Person] = []
@@ -27,7 +27,7 @@ class People:
         self._register(count)
         self.authority = Authority("Drill certificate authority")
         client = DrillClient(url, Tally())
-        client.bear(self.administrators_token(self.everybody[0]), {})
+        client.authenticate(self.administrators_token(self.everybody[0]), {})
         client.post("trust-anchors", {"name": "Drill", "certificate": self.authority.pem()})
         words = {"number": "1", "price": "4750000", "cadastral_number": "-", "currency": "RUB", "terms": "Учение"}
         self.pdf = sale_contract(words, {"address": "-", "area_m2": "1200"}, seller="Продавец", buyer="Покупатель")
@@ -58,7 +58,7 @@ class People:
             raise RuntimeError(f"{len(self.everybody)} of {count} people could register")
 
     def between(self, flag: str, low: float, high: float) -> list[Person]:
-        """Those whom the flag covers at one share and not at the other."""
+        """The people whom the flag covers at one share and not at the other."""
         return [person for person in self.everybody if low * 100 <= bucket(flag, person.id) < high * 100]
 
     def trios(self, count: int, *, first_for: str = "") -> list[Trio]:
@@ -74,7 +74,7 @@ class People:
 
 def token(user_id: str, roles: list[str]) -> str:
     """An access token as the platform issues it, for a longer time."""
-    made = AccessToken()
-    made["sub"], made["roles"], made["locale"] = user_id, roles, "ru"
-    made.set_exp(lifetime=LASTS)
-    return str(made)
+    access = AccessToken()
+    access["sub"], access["roles"], access["locale"] = user_id, roles, "ru"
+    access.set_exp(lifetime=LIFETIME)
+    return str(access)

@@ -1,4 +1,4 @@
-"""What was acknowledged, read back from both databases of a service, and every event: once in its outbox, once at its receiver."""
+"""What was acknowledged, read back from both databases of a service, and every event: once in its outbox, once received by each consumer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import psycopg
-from django.db import connection as shared_or_moved
+from django.db import connection as routed_connection
 from psycopg import sql
 
 from apps.core import topology
@@ -28,7 +28,7 @@ WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER
 
 
 class Acknowledged(NamedTuple):
-    """Where one of a sale's facts is to be found, and how often."""
+    """Where one of a sale's facts must be stored, and how often."""
 
     table: str
     column: str
@@ -36,7 +36,7 @@ class Acknowledged(NamedTuple):
     times: int | None = 1
 
 
-# What a whole sale leaves with each service. How many messages it makes, the audit knows.
+# What a whole sale leaves with each service. The audit checks how many messages it makes.
 EFFECTS: dict[str, tuple[Acknowledged, ...]] = {
     "authentication": (Acknowledged("authentication_user", "email", "newcomer"),),
     "documents": (Acknowledged("documents_document", "id", "document_id"),),
@@ -51,56 +51,56 @@ EFFECTS: dict[str, tuple[Acknowledged, ...]] = {
 }
 
 
-class Found(NamedTuple):
+class Differences(NamedTuple):
     """What is missing and what is there more than once, in words; rows and events apart."""
 
     lost: list[str]
     doubled: list[str]
 
-    def judge(self, what: str, found: int, expected: int = 1) -> None:
-        """Write down what is too few or too many."""
-        if found < expected:
-            self.lost.append(f"{what}: {found} of {expected}")
-        elif found > expected:
-            self.doubled.append(f"{what}: {found} instead of {expected}")
+    def judge(self, what: str, count: int, expected: int = 1) -> None:
+        """Record a count that is too low or too high."""
+        if count < expected:
+            self.lost.append(f"{what}: {count} of {expected}")
+        elif count > expected:
+            self.doubled.append(f"{what}: {count} instead of {expected}")
 
 
-def nothing() -> Found:
-    """No complaint yet."""
-    return Found([], [])
+def no_differences() -> Differences:
+    """Empty lists, to be filled."""
+    return Differences([], [])
 
 
-def compare(home: Connection, other: Connection, table: str) -> Found:
-    """Rows of a table that are not the same in both databases: those that the other lacks are lost, those that it has alone are doubled."""
-    found = nothing()
-    if _sum(home, table) == _sum(other, table):
-        return found
-    ours, theirs = _hashes(home, table), _hashes(other, table)
+def compare(primary: Connection, other: Connection, table: str) -> Differences:
+    """Rows of a table that are not the same in both databases: rows that only the primary has are lost, rows that only the other has are doubled."""
+    differences = no_differences()
+    if _sum(primary, table) == _sum(other, table):
+        return differences
+    ours, theirs = _hashes(primary, table), _hashes(other, table)
     for key in ours.keys() | theirs.keys():
         if key not in theirs:
-            found.lost.append(f"{table} {key} is at home only")
+            differences.lost.append(f"{table} {key} is in the primary only")
         elif key not in ours:
-            found.doubled.append(f"{table} {key} is not at home")
+            differences.doubled.append(f"{table} {key} is in the other only")
         elif ours[key] != theirs[key]:
-            found.lost.append(f"{table} {key} is not the same")
-    return found
+            differences.lost.append(f"{table} {key} is not the same")
+    return differences
 
 
-def compare_all(home: Connection, other: Connection, tables: Iterable[str]) -> Found:
-    """The same of all tables, given the time that what was written a moment ago needs to arrive."""
-    found = nothing()
+def compare_all(primary: Connection, other: Connection, tables: Iterable[str]) -> Differences:
+    """Compare all tables; each may take some seconds until the last writes have arrived."""
+    differences = no_differences()
     for table in tables:
         deadline = time.monotonic() + ARRIVE_SECONDS
-        while (one := compare(home, other, table)) != nothing() and time.monotonic() < deadline:
+        while (latest := compare(primary, other, table)) != no_differences() and time.monotonic() < deadline:
             time.sleep(0.2)
-        found.lost.extend(one.lost)
-        found.doubled.extend(one.doubled)
-    return found
+        differences.lost.extend(latest.lost)
+        differences.doubled.extend(latest.doubled)
+    return differences
 
 
-def effects(database: Connection, where: str, effects_of: Iterable[Acknowledged], facts: list[Fact]) -> Found:
+def effects(database: Connection, where: str, effects_of: Iterable[Acknowledged], facts: list[Fact]) -> Differences:
     """Whether every sale's rows are in one database, as often as they should be."""
-    found = nothing()
+    differences = no_differences()
     for effect in effects_of:
         query = sql.SQL(
             "SELECT {column}::text, count(*) FROM {table} WHERE {column}::text = ANY(%s) GROUP BY 1"
@@ -109,41 +109,41 @@ def effects(database: Connection, where: str, effects_of: Iterable[Acknowledged]
         counted = dict(database.execute(query, [wanted]).fetchall())
         for value in wanted:
             number = counted.get(value, 0)
-            found.judge(f"{effect.table} of {value} in {where}", number, effect.times or max(number, 1))
-    return found
+            differences.judge(f"{effect.table} of {value} in {where}", number, effect.times or max(number, 1))
+    return differences
 
 
-def commands(home: Connection, other: Connection, service: str, keys: list[str]) -> Found:
+def commands(primary: Connection, other: Connection, service: str, keys: list[str]) -> Differences:
     """Acknowledged requests that one database knows and the other does not."""
     query = sql.SQL("SELECT key, count(*) FROM {} WHERE key = ANY(%s) GROUP BY 1").format(
         sql.Identifier(f"{service}_command")
     )
-    ours, theirs = (Counter(dict(one.execute(query, [keys]).fetchall())) for one in (home, other))
-    found = nothing()
+    ours, theirs = (Counter(dict(one.execute(query, [keys]).fetchall())) for one in (primary, other))
+    differences = no_differences()
     for key in ours.keys() | theirs.keys():
-        found.judge(f"command {key} in the other database", theirs[key], ours[key])
-    return found
+        differences.judge(f"command {key} in the other database", theirs[key], ours[key])
+    return differences
 
 
-def both(service: str, facts: list[Fact], keys: list[str]) -> Found:
-    """Everything that is to be found in both databases of a service, once what was written at its home has arrived in the other."""
-    found = nothing()
+def both(service: str, facts: list[Fact], keys: list[str]) -> Differences:
+    """Compare both databases of a service, once the primary's writes have arrived in the other."""
+    differences = no_differences()
     with stages.pair(service) as pair:
         alias = service if fences.is_writable(pair.own, service) else stages.SHARED
-        home, other = pair.side(alias), pair.side(pair.other(alias))
-        replication.beat(home, other, service, seconds=ARRIVE_SECONDS, name="read back")
+        primary, other = pair.side(alias), pair.side(pair.other(alias))
+        replication.beat(primary, other, service, seconds=ARRIVE_SECONDS, name="read back")
         parts = [
-            compare_all(home, other, replication.tables_of(home, service)),
-            commands(home, other, service, keys),
+            compare_all(primary, other, replication.tables_of(primary, service)),
+            commands(primary, other, service, keys),
             *(
-                effects(one, where, EFFECTS[service], facts)
-                for one, where in ((home, "its home"), (other, "the other"))
+                effects(database, where, EFFECTS[service], facts)
+                for database, where in ((primary, "the primary"), (other, "the other"))
             ),
         ]
     for part in parts:
-        found.lost.extend(part.lost)
-        found.doubled.extend(part.doubled)
-    return found
+        differences.lost.extend(part.lost)
+        differences.doubled.extend(part.doubled)
+    return differences
 
 
 def keys_of(service: str, keys: list[str]) -> set[str]:
@@ -157,7 +157,7 @@ def kinds_of_events(since: Any) -> Counter[EventKind]:
 
 
 def expected_events(one_sale: Counter[EventKind], sales: int, status_changes: int) -> Counter[EventKind]:
-    """What so many sales make. A contract may pass a status over; it tells of those that it came to."""
+    """The events of so many sales. A contract may skip a status, and publishes only those that it reached."""
     return Counter(
         {
             kind: status_changes if kind[0] == "contracts.status_changed" else each * sales
@@ -172,18 +172,20 @@ def status_changes(since: Any) -> int:
     return int(count)
 
 
-def events(since: Any, expected: Counter[EventKind] | None = None) -> Found:
-    """Every event since a moment: once in the outbox of its home for each consumer, delivered, received once, in an unbroken sequence."""
-    found, outboxes = nothing(), _outboxes(since)
+def events(since: Any, expected: Counter[EventKind] | None = None) -> Differences:
+    """Every event since a moment: once in the primary's outbox for each consumer, delivered, received once, in an unbroken sequence."""
+    differences, outboxes = no_differences(), _outboxes(since)
     times = Counter((row.event_id, row.consumer) for row in outboxes)
     kind_of = {(row.event_id, row.consumer): row.type for row in outboxes}
     received = _received(since)
     for key, number in times.items():
         words = f"{kind_of[key]} {key[0]} for {key[1]}"
-        found.judge(f"{words} in the outbox", number)
-        found.judge(f"{words} received", received[key])
-    found.lost.extend(f"{row.type} {row.event_id} for {row.consumer} waits" for row in outboxes if not row.is_delivered)
-    found.lost.extend(
+        differences.judge(f"{words} in the outbox", number)
+        differences.judge(f"{words} received", received[key])
+    differences.lost.extend(
+        f"{row.type} {row.event_id} for {row.consumer} waits" for row in outboxes if not row.is_delivered
+    )
+    differences.lost.extend(
         f"event {key[0]} was received by {key[1]} and is in no outbox" for key in received if key not in times
     )
     sequences: dict[tuple[str, str, str], list[int]] = defaultdict(list)
@@ -191,12 +193,12 @@ def events(since: Any, expected: Counter[EventKind] | None = None) -> Found:
         sequences[row.service, row.aggregate_id, row.consumer].append(row.sequence)
     for (service, aggregate, consumer), numbers in sequences.items():
         if gaps := set(range(min(numbers), max(numbers) + 1)) - set(numbers):
-            found.lost.append(f"{service}: events {sorted(gaps)} of {aggregate} for {consumer}")
+            differences.lost.append(f"{service}: events {sorted(gaps)} of {aggregate} for {consumer}")
     if expected is not None:
-        made = Counter((row.type, row.consumer) for row in outboxes)
-        for kind in expected.keys() | made.keys():
-            found.judge(f"events {kind[0]} for {kind[1]}", made[kind], expected[kind])
-    return found
+        counts = Counter((row.type, row.consumer) for row in outboxes)
+        for kind in expected.keys() | counts.keys():
+            differences.judge(f"events {kind[0]} for {kind[1]}", counts[kind], expected[kind])
+    return differences
 
 
 class _Event(NamedTuple):
@@ -222,16 +224,16 @@ def _outboxes(since: Any) -> list[_Event]:
 
 
 def _received(since: Any) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
+    received: Counter[tuple[str, str]] = Counter()
     for service in topology.entries():
         sql_ = f"SELECT key, count(*) FROM {service}_command WHERE method = 'receive' AND created_at >= %s GROUP BY 1"
-        found.update({(key, service): count for key, count in _rows(sql_, since)})
-    return found
+        received.update({(key, service): count for key, count in _rows(sql_, since)})
+    return received
 
 
 def _rows(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    """From the service's home, wherever it is: the cursor follows tables that have moved."""
-    with shared_or_moved.cursor() as cursor:
+    """From the service's primary: the cursor follows relocated tables."""
+    with routed_connection.cursor() as cursor:
         cursor.execute(query, parameters)
         return list(cursor.fetchall())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class Step:
-    """One step of a service's way. `seconds_to_effect` is where a flag was turned, `remote_share` where everybody was asked."""
+    """One step of a service. `seconds_to_effect` is where a flag was turned, `remote_share` where every person was asked."""
 
     step: str
     percent: int
@@ -22,7 +22,7 @@ class Step:
     seconds_to_effect: float | None = None
 
     def is_within(self, sigmas: float) -> bool:
-        """Whether the share is the percent, as far as so many people can tell."""
+        """Whether the share is the percent, within the bound for so many people."""
         if self.remote_share is None:
             return True
         p = self.percent / 100
@@ -30,13 +30,13 @@ class Step:
 
     @property
     def is_in_effect_within_a_second(self) -> bool:
-        """Whether everybody watched had changed sides in time."""
+        """Whether all watched people had changed sides in time."""
         return self.seconds_to_effect is None or self.seconds_to_effect <= 1
 
 
 @dataclass
 class ServiceReport:
-    """What came of one service."""
+    """The results of one service."""
 
     name: str
     sigmas: float = 3.0
@@ -54,7 +54,7 @@ class ServiceReport:
 
     @property
     def is_good(self) -> bool:
-        """Whether every goal is reached. Mismatches are reported and are no goal: noise is subtracted, findings are findings."""
+        """Whether every goal is reached. Mismatches are reported and are no goal."""
         steps = all(step.is_within(self.sigmas) and step.is_in_effect_within_a_second for step in self.steps)
         something = self.sales > 0 and self.compared > 0 and self.commands > 0
         return steps and something and not (self.failed or self.lost or self.doubled)
@@ -70,8 +70,8 @@ class Report:
         self.services: list[ServiceReport] = []
         print(f"\n{self.HEAD}\n  {'-' * (len(self.HEAD) - 2)}", flush=True)
 
-    def tell(self, service: str, step: Step) -> None:
-        """One line."""
+    def add_step(self, service: str, step: Step) -> None:
+        """Print the line of a step."""
         remote = "" if step.remote_share is None else f"{step.remote_share:7.2%}"
         effect = "" if step.seconds_to_effect is None else f"{step.seconds_to_effect:.2f}"
         print(
@@ -80,36 +80,36 @@ class Report:
             flush=True,
         )
 
-    def add(self, found: ServiceReport) -> None:
-        """A service is done: its sums, and the file so far."""
-        self.services.append(found)
+    def add(self, result: ServiceReport) -> None:
+        """Print a finished service's sums and write the file so far."""
+        self.services.append(result)
         print(
-            f"  {found.name:<15} {found.sales} sales, {found.requests} requests, {found.commands} commands; "
-            f"failed {found.failed}, lost {found.lost}, doubled {found.doubled}; "
-            f"answered at home {found.answered_at_home}, compared {found.compared}, mismatched {found.mismatched}: "
-            f"{'good' if found.is_good else 'NOT GOOD'}\n",
+            f"  {result.name:<15} {result.sales} sales, {result.requests} requests, {result.commands} commands; "
+            f"failed {result.failed}, lost {result.lost}, doubled {result.doubled}; "
+            f"answered at home {result.answered_at_home}, compared {result.compared}, mismatched {result.mismatched}: "
+            f"{'good' if result.is_good else 'NOT GOOD'}\n",
             flush=True,
         )
-        for words in found.complaints[:10]:
+        for words in result.complaints[:10]:
             print(f"    {words}", flush=True)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(json.dumps(self.content(), ensure_ascii=False, indent=2) + "\n")
 
     def content(self) -> dict[str, Any]:
         """What `build/drill-lift.json` holds."""
-        return {"services": {found.name: _service(found) for found in self.services}}
+        return {"services": {result.name: _service(result) for result in self.services}}
 
     @property
     def is_good(self) -> bool:
         """Whether every goal of every service is reached."""
-        return all(found.is_good for found in self.services)
+        return all(result.is_good for result in self.services)
 
 
-def _service(found: ServiceReport) -> dict[str, Any]:
+def _service(result: ServiceReport) -> dict[str, Any]:
     names = ("requests", "failed", "commands", "sales", "lost", "doubled")
     names = (*names, "answered_at_home", "compared", "mismatched")
     return {
-        **{name: getattr(found, name) for name in names},
+        **{name: getattr(result, name) for name in names},
         "steps": [
             {
                 "step": step.step,
@@ -121,7 +121,7 @@ def _service(found: ServiceReport) -> dict[str, Any]:
                 "failed": step.failed,
                 "seconds_to_effect": None if step.seconds_to_effect is None else round(step.seconds_to_effect, 3),
             }
-            for step in found.steps
+            for step in result.steps
         ],
-        "complaints": found.complaints[:50],
+        "complaints": result.complaints[:50],
     }

@@ -1,4 +1,4 @@
-"""A steady load of whole sales, each by three people, and the facts that have to be found in the databases afterwards."""
+"""A steady load of whole sales, each by three people, and the facts that the databases must hold afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAUSE_SECONDS = 0.02
 
 
 class Person(NamedTuple):
-    """Somebody with an account, and a token that outlives the drill."""
+    """A person with an account, and a token that outlives the drill."""
 
     id: str
     email: str
@@ -49,7 +49,7 @@ class Fact(NamedTuple):
 
 
 class Load:
-    """Sales in several threads until it is told to stop; each sale under way is then brought to its end."""
+    """Sales in several threads until it is stopped; each sale under way is then finished."""
 
     def __init__(self, url: str, tally: Tally, trios: list[Trio], pdf: bytes) -> None:
         self.tally = tally
@@ -83,7 +83,7 @@ class Load:
     def _one(self, trio: Trio) -> Fact:
         people = [DrillClient(self._url, self.tally, pause=PAUSE_SECONDS) for _ in range(3)]
         for client, person in zip(people, trio[:3], strict=True):
-            client.bear(person.token, {"id": person.id, "full_name": person.full_name, "email": person.email})
+            client.authenticate(person.token, {"id": person.id, "full_name": person.full_name, "email": person.email})
         newcomer = self._register()
         sale = _PreparedSale(*people, pdf=self._pdf)
         number = f"50:20:{secrets.randbelow(10**7):07d}:{next(self._numbers)}{secrets.randbelow(10**6)}"
@@ -135,17 +135,17 @@ class _PreparedSale(Sale):
 
 def trios(people: list[Person], authority: Authority) -> list[Trio]:
     """Three people each, the parties with certificates of a trusted authority."""
-    found = []
+    trios_ = []
     for seller, buyer, lawyer in zip(people[::3], people[1::3], people[2::3], strict=False):
         signers = tuple(authority.issue(person.full_name, person.email, "ec") for person in (seller, buyer))
-        found.append(Trio(seller, buyer, lawyer, (signers[0], signers[1])))
-    return found
+        trios_.append(Trio(seller, buyer, lawyer, (signers[0], signers[1])))
+    return trios_
 
 
 def administrators_work(url: str, tally: Tally, token: str, stop: threading.Event, started: list[str]) -> None:
-    """Copies of a small table, one after the other: what `datasync` has to do while it moves."""
+    """Copies of a small table, one after the other: what `datasync` has to do while it is relocated."""
     client = DrillClient(url, tally, pause=PAUSE_SECONDS)
-    client.bear(token, {})
+    client.authenticate(token, {})
     while not stop.is_set():
         body: dict[str, Any] = {
             "source_table": "contracts_landplot",
@@ -155,7 +155,7 @@ def administrators_work(url: str, tally: Tally, token: str, stop: threading.Even
         try:
             sync = client.post("sync/start", body)
             started.append(sync["sync_id"])
-            client.wait_for(f"sync/{sync['sync_id']}", lambda found: found["status"] not in {"pending", "running"})
+            client.wait_for(f"sync/{sync['sync_id']}", lambda sync: sync["status"] not in {"pending", "running"})
         except (Refused, ConnectionError, TimeoutError) as error:
             tally.add(0.0, f"sync: {error}")
             stop.wait(0.5)

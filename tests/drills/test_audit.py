@@ -1,4 +1,4 @@
-"""The drill's audit finds what is missing and what is there twice: planted, one by one."""
+"""The drill's audit reports missing and doubled rows; each kind is planted in turn."""
 
 import uuid
 from collections import Counter
@@ -11,7 +11,7 @@ from tests.drills import audit
 from tests.drills.sales import Fact
 from tests.world import World, pdf, settle
 
-NOTHING: Counter[str] = Counter({"status_changed": 12})
+MESSAGES_PER_SALE: Counter[str] = Counter({"status_changed": 12})
 
 
 def fact_of(contract, plot, document, *people, sha256: str) -> Fact:
@@ -34,10 +34,12 @@ def sale(here: World, monkeypatch: pytest.MonkeyPatch):
     return fact_of(contract, plot, document, *people, sha256=document.sha256), since
 
 
-def complaints(given, **changes):
-    fact, since = given
-    verdict = audit.check(audit.Facts([fact], changes.get("keys", []), changes.get("syncs", []), since), NOTHING)
-    # What a draft has not yet is none of these tests' business, nor what other tests have done meanwhile.
+def complaints(sale, **changes):
+    fact, since = sale
+    verdict = audit.check(
+        audit.Facts([fact], changes.get("keys", []), changes.get("syncs", []), since), MESSAGES_PER_SALE
+    )
+    # These tests ignore what a draft does not have yet, and rows of other tests.
     unfinished = (
         "signature",
         "completed of",
@@ -49,7 +51,9 @@ def complaints(given, **changes):
         "event",
     )
     lost = [words for words in verdict.lost if not words.startswith(unfinished)]
-    return lost, [words for words in verdict.doubled if "nobody was told" not in words and "messages of" not in words]
+    return lost, [
+        words for words in verdict.doubled if "never acknowledged" not in words and "messages of" not in words
+    ]
 
 
 def execute(sql: str, *parameters: object) -> None:
@@ -100,21 +104,21 @@ def test_a_second_document_workflow_status_or_plot_is_doubled(sale):
         ),
     )
     ids = (fact.document_id, fact.contract_id, fact.plot_id)
-    made = [str(new_id()) for _ in copies]
+    copied_ids = [str(new_id()) for _ in copies]
     try:
-        for sql, new, old in zip(copies, made, ids, strict=True):
+        for sql, new, old in zip(copies, copied_ids, ids, strict=True):
             execute(sql, new, old)
         _, doubled = complaints(sale)
         assert {words.split()[0] for words in doubled} == {"document", "draft", "plot"}, doubled
     finally:
         for table, new in zip(
-            ("documents_document", "contracts_statuschange", "contracts_landplot"), made, strict=True
+            ("documents_document", "contracts_statuschange", "contracts_landplot"), copied_ids, strict=True
         ):
             execute(f"DELETE FROM {table} WHERE id = %s", new)
 
 
-def test_something_made_that_nobody_was_told_of_is_doubled(sale, here: World):
+def test_a_row_that_was_never_acknowledged_is_doubled(sale, here: World):
     fact, since = sale
     plot = here.plot(here.person())
-    verdict = audit.check(audit.Facts([fact], [], [], since), NOTHING)
-    assert any("plot that nobody was told of" in words for words in verdict.doubled), plot
+    verdict = audit.check(audit.Facts([fact], [], [], since), MESSAGES_PER_SALE)
+    assert any("plot that was never acknowledged" in words for words in verdict.doubled), plot

@@ -28,7 +28,7 @@ OUTCOMES = {"healthy": "promoted", "errors-20": "rolled_back", "hanging": "rolle
 
 
 @pytest.mark.timeout(300)
-def test_canaries_of_healthy_services_are_promoted_and_of_broken_ones_taken_back_before_anybody_notices():
+def test_canaries_of_healthy_services_are_promoted_and_of_broken_ones_rolled_back_without_a_failed_request():
     # A stack of its own: what it breaks and stops is not what other tests use.
     environment = {name: value for name, value in os.environ.items() if name not in ENGINES}
     done = subprocess.run(
@@ -41,11 +41,11 @@ def test_canaries_of_healthy_services_are_promoted_and_of_broken_ones_taken_back
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     cases = json.loads(LIGHT_OUTPUT.read_text())["cases"]
-    assert {name: found["outcome"] for name, found in cases.items()} == OUTCOMES
-    for name, found in cases.items():
-        assert found["failed_requests"] == 0, name
-        assert found["explanation"], name
-        assert found["requests"] > 0, name
+    assert {name: case["outcome"] for name, case in cases.items()} == OUTCOMES
+    for name, case in cases.items():
+        assert case["failed_requests"] == 0, name
+        assert case["explanation"], name
+        assert case["requests"] > 0, name
     for name in ("errors-20", "hanging"):
         assert 0 < cases[name]["seconds"] < GROSS_SECONDS, name
         assert cases[name]["canary_requests"] > 0, name
@@ -65,8 +65,8 @@ def between():
         yield proxy
 
 
-def asked(proxy: Proxy, method: str = "list", *, timeout: float = 10) -> bytes:
-    """What somebody gets who calls a method through the proxy; nothing where the connection is closed."""
+def answer_to_call(proxy: Proxy, method: str = "list", *, timeout: float = 10) -> bytes:
+    """The answer to a call through the proxy; empty where the connection is closed."""
     with socket.create_connection(proxy.address, timeout=timeout) as connection:
         connection.sendall(
             b"POST /internal/seam/notifications/%s HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}" % method.encode()
@@ -77,12 +77,12 @@ def asked(proxy: Proxy, method: str = "list", *, timeout: float = 10) -> bytes:
             return b""
 
 
-def test_a_proxy_hands_on_what_nobody_breaks(between: Proxy):
-    assert asked(between) == answer_of(RIGHT)
+def test_a_proxy_forwards_calls_without_a_fault_unchanged(between: Proxy):
+    assert answer_to_call(between) == answer_of(RIGHT)
     between.break_with(Fault(canary_proxy.ERROR))
-    assert asked(between, "describe") == answer_of(RIGHT)
+    assert answer_to_call(between, "describe") == answer_of(RIGHT)
     between.mend()
-    assert asked(between) == answer_of(RIGHT)
+    assert answer_to_call(between) == answer_of(RIGHT)
 
 
 @pytest.mark.parametrize(
@@ -98,23 +98,23 @@ def test_a_proxy_hands_on_what_nobody_breaks(between: Proxy):
 )
 def test_each_fault_breaks_what_it_is_about_and_nothing_else(between: Proxy, kind: str, method: str, expected: bytes):
     between.break_with(Fault(kind))
-    assert expected in asked(between, method)
+    assert expected in answer_to_call(between, method)
 
 
 def test_a_share_of_calls_is_broken(between: Proxy):
     between.break_with(Fault(canary_proxy.ERROR, share=0.3))
-    found = sum(b" 500 " in asked(between) for _ in range(200))
-    assert 30 <= found <= 90
+    broken = sum(b" 500 " in answer_to_call(between) for _ in range(200))
+    assert 30 <= broken <= 90
 
 
 def test_a_slow_answer_comes_late_and_a_hanging_one_never(between: Proxy):
     between.break_with(Fault(canary_proxy.SLOW, seconds=0.2))
     started = time.monotonic()
-    assert asked(between) == answer_of(RIGHT)
+    assert answer_to_call(between) == answer_of(RIGHT)
     assert time.monotonic() - started >= 0.2
     between.break_with(Fault(canary_proxy.HANG))
     with pytest.raises(TimeoutError):
-        asked(between, timeout=0.3)
+        answer_to_call(between, timeout=0.3)
 
 
 def test_a_flapping_fault_comes_and_goes():
@@ -124,17 +124,17 @@ def test_a_flapping_fault_comes_and_goes():
     ]
 
 
-def found(**changed):
+def measured(**changed):
     return {"outcome": "rolled_back", "failed_requests": 0, "seconds": 5.0, "last_away_seconds": 0.3, **changed}
 
 
-def test_a_case_that_did_not_come_out_as_it_has_to_is_told():
+def test_a_case_with_another_outcome_than_expected_is_reported():
     case = Case("x", "rolled_back", print, within=60)
-    assert wrong(case, found()) == []
-    assert "promoted instead of rolled_back" in wrong(case, found(outcome="promoted"))[0]
-    assert "3 requests failed" in wrong(case, found(failed_requests=3))[0]
-    assert "60.5 s" in wrong(case, found(seconds=60.5))[0]
-    assert "answered away" in wrong(case, found(last_away_seconds=9.0))[0]
+    assert wrong(case, measured()) == []
+    assert "promoted instead of rolled_back" in wrong(case, measured(outcome="promoted"))[0]
+    assert "3 requests failed" in wrong(case, measured(failed_requests=3))[0]
+    assert "60.5 s" in wrong(case, measured(seconds=60.5))[0]
+    assert "answered away" in wrong(case, measured(last_away_seconds=9.0))[0]
 
 
 def test_every_failure_that_the_drill_is_about_has_its_case():
