@@ -1,4 +1,4 @@
-"""A service that follows and is verified, and is at home in the shared database again when a test has ended."""
+"""Fixtures: a service whose copy follows and is verified; after a test its primary is the shared database again."""
 
 import contextlib
 import time
@@ -17,33 +17,33 @@ from apps.extraction.relocation import actions, cutover, preconditions
 from apps.extraction.state import stages
 from apps.extraction.state.initiator import Initiator
 
-BY = Initiator("test", "pytest", "a test")
+INITIATOR = Initiator("test", "pytest", "a test")
 
 
-def until(wanted: Callable[[], Any], seconds: float = 30) -> Any:
-    """Ask again until something is so; what it then is."""
+def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """Poll until the callable returns something true, and return that."""
     deadline = time.monotonic() + seconds
-    while not (found := wanted()):
-        assert time.monotonic() < deadline, "it does not come to be"
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.02)
-    return found
+    return value
 
 
-def bring_home(service: str) -> None:
-    """Whatever a test has left behind: home is the shared database, nothing follows, no slot is there."""
+def return_to_shared(service: str) -> None:
+    """Undo all that a test left: the primary is the shared database, nothing follows, no slot is left."""
     settle(service)
-    actions.ABORT.perform(service, BY)
+    actions.ABORT.perform(service, INITIATOR)
     primaries.forget()
 
 
 def settle(service: str) -> None:
-    """Home is the shared database."""
-    with stages.pair(service) as found:
-        if cutover.left_by(found) is not None:
+    """Finish or roll back a switch, so that the shared database is the primary."""
+    with stages.pair(service) as pair:
+        if cutover.left_by(pair) is not None:
             actions.RESUME.perform(service, Initiator("test", "pytest", take_over=True))
     observed = stages.observe(service)
     if observed.stage is stages.Stage.REVERSIBLE:
-        actions.ROLLBACK.perform(service, BY)
+        actions.ROLLBACK.perform(service, INITIATOR)
     primaries.forget()
 
 
@@ -56,58 +56,58 @@ def followed(service: str) -> Sync:
     sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
 
     def follows() -> Sync | None:
-        found = call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id)
-        assert found.status is SyncStatus.RUNNING, found
-        return found if found.phase is SyncPhase.FOLLOWING and found.lag_seconds is not None else None
+        current = call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id)
+        assert current.status is SyncStatus.RUNNING, current
+        return current if current.phase is SyncPhase.FOLLOWING and current.lag_seconds is not None else None
 
     return until(follows, 60)
 
 
 @pytest.fixture(scope="module")
 def service() -> str:
-    """Which service these tests move."""
+    """The service that these tests relocate."""
     return "notifications"
 
 
 @pytest.fixture(scope="module")
 def prepared(service: str, database: None) -> Iterator[str]:
-    """The service's own database has its tables; afterwards home is the shared one and nothing follows."""
-    actions.PREPARE.perform(service, BY)
+    """The service's own database has its tables; afterwards the shared one is the primary and nothing follows."""
+    actions.PREPARE.perform(service, INITIATOR)
     try:
         yield service
     finally:
-        bring_home(service)
+        return_to_shared(service)
 
 
 @pytest.fixture
 def following(prepared: str) -> Sync:
-    """At home in the shared database, and the service's own follows. What the test before has done is undone."""
+    """The shared database is the primary and the service's own follows; the previous test's switch is undone."""
     settle(prepared)
     if (live := stages.live_sync(prepared)) is not None:
         return live
     actions.ABORT.perform(
-        prepared, BY
-    )  # the way back of an earlier move, which would carry the emptying of a copy home
+        prepared, INITIATOR
+    )  # ends the way back of an earlier relocation, which would replicate the emptying of the copy
     return followed(prepared)
 
 
 @pytest.fixture
 def verified(service: str, following: Sync) -> Sync:
-    """And every row was found the same."""
-    actions.VERIFY.perform(service, BY, anew=True)
+    """As `following`, and every row was compared as equal."""
+    actions.VERIFY.perform(service, INITIATOR, anew=True)
     return following
 
 
 @pytest.fixture
 def both(service: str) -> Iterator[stages.Pair]:
     """Control connections to both databases."""
-    with stages.pair(service) as found:
-        yield found
+    with stages.pair(service) as pair:
+        yield pair
 
 
 @contextlib.contextmanager
 def as_app(alias: str) -> Iterator[psycopg.Connection]:
-    """A connection of the role that serves people, as a process of the platform has it."""
+    """A connection of the role that serves requests, as a process of the platform has it."""
     with primaries.connect(alias) as connection:
         yield connection
 
@@ -129,7 +129,7 @@ def owner_of(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def refusals(service: str) -> dict[str, str]:
-    """What stands against a cutover now: the check's name and what it saw."""
-    with stages.pair(service) as found:
-        made = preconditions.before_cutover(found, stages.observe_with(found))
-    return {check.name: check.seen for check in made if not check.holds}
+    """The failing preconditions of a cutover: each check's name and what it saw."""
+    with stages.pair(service) as pair:
+        checks = preconditions.before_cutover(pair, stages.observe_with(pair))
+    return {check.name: check.seen for check in checks if not check.holds}

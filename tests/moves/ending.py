@@ -1,4 +1,4 @@
-"""`python -m tests.moves.ending`: a move to its end, on a stack of its own, because what is decommissioned does not come back."""
+"""`python -m tests.moves.ending`: a whole relocation, on a stack of its own, because decommissioning cannot be undone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OUTPUT = "ending.json"
 
 
 def main() -> int:
-    """Lead the service out, decommission its old home, and look at what is left. The findings as JSON, in the stack's folder."""
+    """Relocate the service, decommission its old tables, and print what is left as JSON."""
     with Stack("ending", fresh=True, durable=False, quiet=True) as stack:
         stack.env |= {"ARGON2_TIME_COST": "1", "ARGON2_MEMORY_KIB": "64"}
         url = stack.start_web()
@@ -29,13 +29,13 @@ def main() -> int:
         stack.start_lifted(SERVICE, url)
         os.environ.update(stack.env)
         django.setup()
-        found = play(stack, url)
-        print(json.dumps(found, ensure_ascii=False, default=str))
+        results = play(stack, url)
+        print(json.dumps(results, ensure_ascii=False, default=str))
     return 0
 
 
 def play(stack: Stack, url: str) -> dict[str, Any]:
-    """Every verb by the command line, as people do it."""
+    """Every action by the command line, as administrators run it."""
     from apps.extraction.decommission.models import Override
     from apps.extraction.state import stages
     from apps.extraction.state.models import Move
@@ -43,22 +43,22 @@ def play(stack: Stack, url: str) -> dict[str, Any]:
     from tests.moves import listed
 
     os.environ["WEB_URL"] = url
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     people = Person(), Person()
     _sale(*people)
-    found["plans"] = {}
-    for verb in ("rehearse", "prepare", "sync", "verify", "cutover", "rollback", "cutover", "commit"):
-        found["plans"][verb] = _planned_and_done(stack, verb)
-    found["refused"] = _refused(lambda: stack.manage("extraction", SERVICE, "decommission"))
+    results["plans"] = {}
+    for action in ("rehearse", "prepare", "sync", "verify", "cutover", "rollback", "cutover", "commit"):
+        results["plans"][action] = _planned_and_done(stack, action)
+    results["refused"] = _refused(lambda: stack.manage("extraction", SERVICE, "decommission"))
     stack.manage("extraction", SERVICE, "remote", "100")
     _until(lambda: stages.observe(SERVICE).stage is stages.Stage.COMMITTED)
-    found["checklist"] = listed.play(stack, SERVICE)
-    found["unlisted"] = _refused(lambda: stack.manage("extraction", SERVICE, "decommission"))
-    found |= listed.pass_over(stack, SERVICE)
-    found["plans"]["decommission"] = _planned_and_done(stack, "decommission")
+    results["checklist"] = listed.play(stack, SERVICE)
+    results["unlisted"] = _refused(lambda: stack.manage("extraction", SERVICE, "decommission"))
+    results |= listed.pass_over(stack, SERVICE)
+    results["plans"]["decommission"] = _planned_and_done(stack, "decommission")
     move = Move.objects.filter(service=SERVICE, verb="decommission").latest("started_at")
     backup = Path(move.facts["backup"])
-    found |= {
+    results |= {
         "stage": stages.observe(SERVICE).stage.value,
         "rehearsed": Move.objects.get(service=SERVICE, verb="rehearse").facts,
         "backup": stat.filemode(backup.stat().st_mode),
@@ -70,31 +70,31 @@ def play(stack: Stack, url: str) -> dict[str, Any]:
         "before": len(people[0].get("notifications")["items"]),
     }
     _sale(*people)
-    found["after"] = _until(lambda: (n := len(people[0].get("notifications")["items"])) > found["before"] and n)
-    found |= _as_platform(stack)
-    found["admin"] = _admin(stack, url)
-    return found
+    results["after"] = _until(lambda: (n := len(people[0].get("notifications")["items"])) > results["before"] and n)
+    results |= _as_platform(stack)
+    results["admin"] = _admin(stack, url)
+    return results
 
 
-def _planned_and_done(stack: Stack, verb: str) -> tuple[list[str], list[str]]:
-    """The steps that the plan has named, and those that the record has."""
+def _planned_and_done(stack: Stack, action: str) -> tuple[list[str], list[str]]:
+    """The steps of the plan, and those of the record."""
     from apps.extraction.pipeline import plans
     from apps.extraction.state.models import Move
 
-    planned = [step.name for step in plans.show(SERVICE, verb).plan.steps]
-    stack.manage("extraction", SERVICE, verb, "--reason=to its end")
-    steps = Move.objects.filter(service=SERVICE, verb=verb).latest("started_at").steps
+    planned = [step.name for step in plans.show(SERVICE, action).plan.steps]
+    stack.manage("extraction", SERVICE, action, "--reason=to its end")
+    steps = Move.objects.filter(service=SERVICE, verb=action).latest("started_at").steps
     return planned, list(dict.fromkeys(step["step"] for step in steps))
 
 
 def _sale(seller: Any, buyer: Any) -> None:
-    """Something that people are told of."""
+    """A sale, which makes messages; returns when one has arrived."""
     from tests.world import cadastral_number
 
-    told = len(seller.get("notifications")["items"])
+    before = len(seller.get("notifications")["items"])
     plot = seller.post("land-plots", {"cadastral_number": cadastral_number(), "address": "Поле", "area_m2": "600"})
     seller.post("contracts", {"buyer_id": buyer.user["id"], "land_plot_id": plot["id"], "price": "1.00"})
-    _until(lambda: len(seller.get("notifications")["items"]) > told)
+    _until(lambda: len(seller.get("notifications")["items"]) > before)
 
 
 def _refused(act: Callable[[], object]) -> str:
@@ -157,10 +157,10 @@ def _admin(stack: Stack, url: str) -> int:
     return listed.status
 
 
-def _until(wanted: Callable[[], Any], seconds: float = 60) -> Any:
+def _until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     from tests.moves.conftest import until
 
-    return until(wanted, seconds)
+    return until(condition, seconds)
 
 
 if __name__ == "__main__":

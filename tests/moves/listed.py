@@ -1,4 +1,4 @@
-"""The checklist of a service whose data are moved for good: each item of its old home made to fail, and to hold."""
+"""The decommission checklist of a relocated service: each item is made to fail, and to hold."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 
 from landcontracts.embedded.stack import Stack
 
-Seen = dict[str, tuple[str, str]]
+Outcomes = dict[str, tuple[str, str]]
 
 
-def play(stack: Stack, service: str) -> dict[str, Seen]:
-    """By item: what was seen as it is, and with each thing wrong."""
+def play(stack: Stack, service: str) -> dict[str, Outcomes]:
+    """By item: its state and reason as it is, and with each fault."""
     from apps.extraction.state import stages
 
     with stages.pair(service) as pair:
@@ -31,31 +31,31 @@ def play(stack: Stack, service: str) -> dict[str, Seen]:
         }
 
 
-def look(service: str, item: str) -> tuple[str, str]:
+def check(service: str, item: str) -> tuple[str, str]:
     """Check one item; its state and reason."""
     from apps.extraction.decommission import results
 
-    (found,) = (one for one in results.run(service, [item]) if one.item == item)
-    assert found.evidence or found.state != "holds" or "gone" in found.reason, found
-    return str(found.state), found.reason
+    (result,) = (result for result in results.run(service, [item]) if result.item == item)
+    assert result.evidence or result.state != "holds" or "gone" in result.reason, result
+    return str(result.state), result.reason
 
 
 def pass_over(stack: Stack, service: str) -> dict[str, Any]:
-    """One person asks on the command line, that person may not confirm, another one does."""
+    """One administrator asks for an override on the command line and may not confirm it; another one does."""
     from apps.extraction.decommission import overrides
     from apps.extraction.decommission.models import Override
 
     first, second = _administrator(), _administrator()
     stack.manage("extraction", service, "override", "all", "--as", first, "--reason=no Prometheus here")
     asked = Override.objects.filter(service=service).latest("asked_at")
-    found = {}
+    messages = {}
     try:
         overrides.confirm(asked.id, first.upper(), "it is a test's stack")
     except overrides.NotOverridden as error:
-        found["alone"] = str(error)
-    found["still"] = _refused(service)
+        messages["alone"] = str(error)
+    messages["still"] = _refused(service)
     overrides.confirm(asked.id, second, "it is a test's stack")
-    return found
+    return messages
 
 
 def _refused(service: str) -> str:
@@ -78,46 +78,46 @@ def _administrator() -> str:
     return email
 
 
-def _backup(stack: Stack, service: str) -> Seen:
+def _backup(stack: Stack, service: str) -> Outcomes:
     from apps.backups import repository, take
     from apps.extraction.decommission.items import backup
     from apps.extraction.state import stages
 
-    seen = {"none": look(service, "backup_verified")}
+    outcomes = {"none": check(service, "backup_verified")}
     take.take(Path(stack.env["BACKUP_ROOT"]), stages=stages.by_service())
     file = repository.newest(Path(stack.env["BACKUP_ROOT"])).folder / f"{service}.dump"
     body = file.read_bytes()
     file.write_bytes(body[:-1])
-    seen["damaged"] = look(service, "backup_verified")
+    outcomes["damaged"] = check(service, "backup_verified")
     file.write_bytes(body)
     limit, backup.LIMIT = backup.LIMIT, timedelta(0)
     try:
-        seen["old"] = look(service, "backup_verified")
+        outcomes["old"] = check(service, "backup_verified")
     finally:
         backup.LIMIT = limit
-    seen["holds"] = look(service, "backup_verified")
-    return seen
+    outcomes["holds"] = check(service, "backup_verified")
+    return outcomes
 
 
-def _sync(pair: Any, service: str) -> Seen:
+def _sync(pair: Any, service: str) -> Outcomes:
     from apps.core.postgres import connections, replication
 
     item = "data_sync_completed"
-    seen = {"holds": look(service, item)}
+    outcomes = {"holds": check(service, item)}
     with _changed(pair.shared, "notifications_mail"):
-        seen["written"] = look(service, item)
+        outcomes["written"] = check(service, item)
     with connections.replicator("default") as slots:
         replication.keep_slot(slots, "", "lc_notifications_left")
         try:
-            seen["slot"] = look(service, item)
+            outcomes["slot"] = check(service, item)
         finally:
             replication.drop_slot(slots, "lc_notifications_left")
-    return seen
+    return outcomes
 
 
 @contextmanager
 def _changed(connection: Any, table: str) -> Iterator[None]:
-    """Somebody who owns the tables has written in the old home."""
+    """For the length of a block, the tables' owner has written in the old primary."""
     connection.execute(f"UPDATE {table} SET attempts = attempts + 1")
     try:
         yield
@@ -125,31 +125,31 @@ def _changed(connection: Any, table: str) -> Iterator[None]:
         connection.execute(f"UPDATE {table} SET attempts = attempts - 1")
 
 
-def _events(pair: Any, service: str) -> Seen:
+def _events(pair: Any, service: str) -> Outcomes:
     item, outbox = "events_drained", f"{service}_outbox"
-    seen = {"holds": look(service, item)}
+    outcomes = {"holds": check(service, item)}
     row = (
         f"INSERT INTO {outbox} (id, event_id, consumer, type, aggregate_id, sequence, payload, request_id, trace)"
         " VALUES (%s, %s, 'contracts', 'x', %s, 1, '', '', '')"
     )
-    known = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
-    pair.shared.execute(row, known)
+    ids = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+    pair.shared.execute(row, ids)
     try:
-        seen["unknown there"] = look(service, item)
-        pair.own.execute(row, known)
-        pair.own.execute(f"UPDATE {outbox} SET leased_until = 'infinity' WHERE id = %s", [known[0]])
-        seen["waits there"] = look(service, item)
-        pair.own.execute(f"UPDATE {outbox} SET delivered_at = now() WHERE id = %s", [known[0]])
-        assert look(service, item)[0] == "holds"
+        outcomes["unknown there"] = check(service, item)
+        pair.own.execute(row, ids)
+        pair.own.execute(f"UPDATE {outbox} SET leased_until = 'infinity' WHERE id = %s", [ids[0]])
+        outcomes["waits there"] = check(service, item)
+        pair.own.execute(f"UPDATE {outbox} SET delivered_at = now() WHERE id = %s", [ids[0]])
+        assert check(service, item)[0] == "holds"
     finally:
         for side in pair.shared, pair.own:
-            side.execute(f"DELETE FROM {outbox} WHERE id = %s", [known[0]])
-    return seen
+            side.execute(f"DELETE FROM {outbox} WHERE id = %s", [ids[0]])
+    return outcomes
 
 
-def _credentials(pair: Any, service: str) -> Seen:
-    item, seen = "credentials_revoked", {}
-    seen["holds"] = look(service, item)
+def _credentials(pair: Any, service: str) -> Outcomes:
+    item, outcomes = "credentials_revoked", {}
+    outcomes["holds"] = check(service, item)
     for name, role, right in (
         ("granted", "lc_service", "SELECT"),
         ("everybody", "PUBLIC", "SELECT"),
@@ -157,33 +157,33 @@ def _credentials(pair: Any, service: str) -> Seen:
         ("truncate", "lc_app", "TRUNCATE"),
     ):
         pair.shared.execute(f"GRANT {right} ON {service}_notification TO {role}")
-        seen[name] = look(service, item)
+        outcomes[name] = check(service, item)
         pair.shared.execute(f"REVOKE {right} ON {service}_notification FROM {role}")
-    return seen
+    return outcomes
 
 
-def _migrated(service: str) -> Seen:
+def _migrated(service: str) -> Outcomes:
     from apps.extraction.routing import shares
     from tests.moves.conftest import until
 
     item = "all_services_migrated"
-    seen = {"holds": look(service, item), "another": look("contracts", item)}
+    outcomes = {"holds": check(service, item), "another": check("contracts", item)}
     shares.set_share(service, "remote", Decimal(99))
-    until(lambda: look(service, item)[0] == "fails")
-    seen["some at home"] = look(service, item)
+    until(lambda: check(service, item)[0] == "fails")
+    outcomes["some at home"] = check(service, item)
     shares.set_share(service, "remote", Decimal(100))
-    until(lambda: look(service, item)[0] == "holds")
-    return seen
+    until(lambda: check(service, item)[0] == "holds")
+    return outcomes
 
 
-def _rehearsed(service: str) -> Seen:
+def _rehearsed(service: str) -> Outcomes:
     from apps.extraction.decommission.items import rehearsal
 
     item = "rollback_rehearsed"
-    seen = {"holds": look(service, item), "never": look("contracts", item)}
+    outcomes = {"holds": check(service, item), "never": check("contracts", item)}
     limit, rehearsal.LIMIT = rehearsal.LIMIT, timedelta(0)
     try:
-        seen["long ago"] = look(service, item)
+        outcomes["long ago"] = check(service, item)
     finally:
         rehearsal.LIMIT = limit
-    return seen
+    return outcomes

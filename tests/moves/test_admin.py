@@ -1,4 +1,4 @@
-"""The admin's pages for moving a service's data: plan first, then the action by the worker, then the record."""
+"""The admin's pages for relocating a service's data: plan first, then the action by the worker, then the record."""
 
 import secrets
 
@@ -15,8 +15,8 @@ PAGE = "/admin/extraction/dashboard/notifications/"
 
 
 @pytest.fixture
-def asked(monkeypatch) -> list:
-    """What the worker was asked for."""
+def sent_tasks(monkeypatch) -> list:
+    """The tasks sent to the worker."""
     from landcontracts.celery import app
 
     sent: list = []
@@ -33,16 +33,16 @@ def sign_in(*, is_superuser: bool = True) -> Client:
 
 
 @pytest.mark.usefixtures("verified")
-def test_plan_then_cutover_then_record(service: str, asked: list):
+def test_plan_then_cutover_then_record(service: str, sent_tasks: list):
     client = sign_in()
     assert "notifications" in client.get("/admin/extraction/move/").content.decode()
     assert f"{PAGE}act/cutover/" in client.get(PAGE).content.decode()
     page = client.get(f"{PAGE}act/cutover/").content.decode()
     assert "replica identity" in page
     assert client.post(f"{PAGE}act/cutover/", {"reason": " "}).status_code == 422
-    assert asked == []
+    assert sent_tasks == []
     assert client.post(f"{PAGE}act/cutover/", {"reason": "пора"}).status_code == 302
-    ((name, args),) = asked
+    ((name, args),) = sent_tasks
     assert name == "extraction.act"
     tasks.act(*args)
     move = Move.objects.get(id=args[0])
@@ -56,11 +56,11 @@ def test_plan_then_cutover_then_record(service: str, asked: list):
 
 
 @pytest.mark.usefixtures("following")
-def test_what_makes_no_sense_at_this_stage_is_not_asked_for(asked: list):
+def test_an_action_that_the_stage_does_not_allow_is_not_sent(sent_tasks: list):
     client = sign_in()
     assert client.post(f"{PAGE}act/decommission/", {"reason": "нет"}).status_code == 422
     assert client.post(f"{PAGE}act/DROP/", {"reason": "нет"}).status_code == 404
-    assert asked == []
+    assert sent_tasks == []
 
 
 def test_superusers_only(database: None):

@@ -1,4 +1,4 @@
-"""What stands against a cutover is found, and said."""
+"""Each obstacle to a cutover is detected and named."""
 
 import pytest
 
@@ -6,12 +6,12 @@ from apps.core.postgres import replication
 from apps.extraction.relocation import actions, preconditions
 from apps.extraction.state import stages
 from apps.extraction.state.checks import Refused
-from tests.moves.conftest import BY, as_owner, refusals
+from tests.moves.conftest import INITIATOR, as_owner, refusals
 
 pytestmark = pytest.mark.usefixtures("verified")
 
 
-def test_nothing_stands_against_a_service_that_is_ready(service: str):
+def test_a_ready_service_has_no_obstacle(service: str):
     assert refusals(service) == {}
 
 
@@ -22,7 +22,7 @@ def test_a_foreign_key_across_the_cut(service: str, both):
     try:
         assert "other_thing" in refusals(service)["foreign keys"]
         with pytest.raises(Refused, match="foreign keys"):
-            actions.CUTOVER.perform(service, BY)
+            actions.CUTOVER.perform(service, INITIATOR)
     finally:
         both.shared.execute("DROP TABLE other_thing")
 
@@ -55,11 +55,11 @@ def test_a_migration_that_is_not_applied_there(service: str, both):
 
 def test_a_long_transaction(service: str, monkeypatch):
     monkeypatch.setattr(preconditions, "LONG_TRANSACTION_SECONDS", 0)
-    with as_owner("default") as somebody:
-        somebody.execute("BEGIN")
-        somebody.execute("SELECT count(*) FROM notifications_mail")
+    with as_owner("default") as owner:
+        owner.execute("BEGIN")
+        owner.execute("SELECT count(*) FROM notifications_mail")
         assert "lc_owner" in refusals(service)["long transactions"]
-        somebody.execute("ROLLBACK")
+        owner.execute("ROLLBACK")
 
 
 def test_a_target_that_lags(service: str, both):
@@ -75,7 +75,7 @@ def test_rows_that_differ(service: str, both):
         "INSERT INTO notifications_command (id, method, key, arguments_digest) VALUES (gen_random_uuid(), 'x', 'extra', '')"
     )
     try:
-        actions.VERIFY.perform(service, BY, anew=True)
+        actions.VERIFY.perform(service, INITIATOR, anew=True)
         assert "1 differ" in refusals(service)["verified"]
     finally:
         both.own.execute("DELETE FROM notifications_command WHERE key = 'extra'")
@@ -103,7 +103,7 @@ def test_an_app_role_that_owns_tables(service: str, both, settings):
     assert "lc_owner" in check.seen
 
 
-def test_another_service_between_two_homes(service: str, both):
+def test_another_service_in_the_middle_of_a_switch(service: str, both):
     both.shared.execute(
         "INSERT INTO extraction.fence (service, epoch, closed, moving) VALUES ('documents', 1, 1, true)"
         " ON CONFLICT (service) DO UPDATE SET closed = 1, moving = true"
@@ -117,5 +117,5 @@ def test_another_service_between_two_homes(service: str, both):
         both.shared.execute("UPDATE extraction.fence SET closed = 0, moving = false WHERE service = 'documents'")
 
 
-def test_no_service_is_moved_that_nobody_has_copied():
+def test_a_service_without_a_copy_is_not_relocated():
     assert {"synchronised", "verified", "lag"} <= refusals("workflow").keys()

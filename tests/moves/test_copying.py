@@ -1,4 +1,4 @@
-"""Copies: whole, stopped, killed, repeated; and what they leave behind, which is nothing."""
+"""Copies: whole, stopped, killed, repeated; none leaves a slot behind."""
 
 import os
 import re
@@ -65,9 +65,9 @@ def nothing_left(service: str, both, prepared: str):
 def test_every_row_is_there_and_every_key_is_back(service: str, both, many: int):
     before = keys_of(both.own)
     followed(service)
-    found = call(DATASYNC).compare(ctx=ctx(), source_table="notifications_command", target_service=service)
-    assert found.equal
-    assert found.target_rows >= many
+    comparison = call(DATASYNC).compare(ctx=ctx(), source_table="notifications_command", target_service=service)
+    assert comparison.equal
+    assert comparison.target_rows >= many
     assert keys_of(both.own) == before == keys_of(both.shared)
     assert both.own.execute("SELECT count(*) FROM extraction.dropped_key").fetchone() == (0,)
 
@@ -106,10 +106,10 @@ def test_paused_while_it_copies_it_waits_and_goes_on(service: str, both, many: i
     first = call(DATASYNC).get(ctx=ctx(), sync_id=sync.sync_id)
     assert first.status is SyncStatus.PAUSED
     call(DATASYNC).resume(ctx=ctx(), sync_id=sync.sync_id)
-    found = until(
+    current = until(
         lambda: (now := call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id)).phase is SyncPhase.FOLLOWING and now
     )
-    assert found.attempt == 1
+    assert current.attempt == 1
     assert call(DATASYNC).compare(ctx=ctx(), source_table="notifications_command", target_service=service).equal
 
 
@@ -139,20 +139,20 @@ def test_the_process_that_copies_is_killed_and_leaves_no_slot_and_another_begins
         "while True: sync_worker.ensure_running(uuid.UUID(sys.argv[1])); time.sleep(0.2)\n"  # as the worker's clock does
     )
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "landcontracts.settings", "SYNC_JOBS": "1"}
-    carrier = subprocess.Popen([sys.executable, "-c", program, str(sync.sync_id)], cwd=BASE, env=environment)
+    copier = subprocess.Popen([sys.executable, "-c", program, str(sync.sync_id)], cwd=BASE, env=environment)
     try:
         until(lambda: Sync.objects.get(id=sync.sync_id).records_processed)
         assert slots(both)
     finally:
-        os.kill(carrier.pid, signal.SIGKILL)
-        carrier.wait()
+        os.kill(copier.pid, signal.SIGKILL)
+        copier.wait()
     until(lambda: not slots(both))
     assert keys_of(both.own) != before
-    found = until(
+    current = until(
         lambda: (now := call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id)).phase is SyncPhase.FOLLOWING and now,
         60,
     )
-    assert found.status is SyncStatus.RUNNING
+    assert current.status is SyncStatus.RUNNING
     assert keys_of(both.own) == before
     assert call(DATASYNC).compare(ctx=ctx(), source_table="notifications_command", target_service=service).equal
 
@@ -180,13 +180,13 @@ def test_rows_that_the_target_cannot_hold_fail_it_says_why_and_the_table_is_whol
     both.own.execute("ALTER TABLE refers ADD CONSTRAINT r FOREIGN KEY (n) REFERENCES notifications_mail NOT VALID")
     try:
         sync = call(DATASYNC).start(ctx=ctx(), source_table="notifications_mail", target_service=service)
-        found = until(
+        current = until(
             lambda: (
                 (now := call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id)).status is not SyncStatus.RUNNING
                 and now
             )
         )
-        assert found.status is SyncStatus.COMPLETED, found.error  # it was not valid before either
+        assert current.status is SyncStatus.COMPLETED, current.error  # it was not valid before either
         definition = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'r'"
         assert both.own.execute(definition).fetchone() == (
             "FOREIGN KEY (n) REFERENCES notifications_mail(id) NOT VALID",
@@ -197,7 +197,7 @@ def test_rows_that_the_target_cannot_hold_fail_it_says_why_and_the_table_is_whol
         both.own.execute("ALTER TABLE notifications_mail DROP CONSTRAINT IF EXISTS never")
 
 
-def test_how_far_it_is_is_a_metric(service: str):
+def test_the_progress_of_a_sync_is_a_metric(service: str):
     import urllib.request
 
     followed(service)
@@ -220,16 +220,16 @@ def test_how_far_it_is_is_a_metric(service: str):
     assert re.search(r'^postgres_subscription_silent_seconds\{.*subscription="lc_notifications"\} ', text, re.MULTILINE)
 
 
-def test_a_copy_after_a_rollback_does_not_travel_to_the_home(service: str, both, many: int):
-    """The way back of an earlier move still publishes what is emptied now."""
+def test_a_copy_after_a_rollback_is_not_replicated_to_the_primary(service: str, both, many: int):
+    """The way back of an earlier relocation still publishes the table that is emptied now."""
     from apps.extraction.relocation import actions
     from apps.extraction.state import stages
-    from tests.moves.conftest import BY
+    from tests.moves.conftest import INITIATOR
 
     followed(service)
-    actions.VERIFY.perform(service, BY, anew=True)
-    actions.CUTOVER.perform(service, BY)
-    actions.ROLLBACK.perform(service, BY)
+    actions.VERIFY.perform(service, INITIATOR, anew=True)
+    actions.CUTOVER.perform(service, INITIATOR)
+    actions.ROLLBACK.perform(service, INITIATOR)
     stop(service)
     sync = call(DATASYNC).start(ctx=ctx(), target_service=service, sync_type=SyncType.INCREMENTAL)
     refused = until(
@@ -239,10 +239,10 @@ def test_a_copy_after_a_rollback_does_not_travel_to_the_home(service: str, both,
     )
     assert "extraction notifications abort" in refused.error
     assert both.shared.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many
-    actions.SYNC.perform(service, BY)  # which gives up the old way back first
+    actions.SYNC.perform(service, INITIATOR)  # which drops the old way back first
     assert stages.live_sync(service) is not None
     assert both.shared.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many
-    actions.ABORT.perform(service, BY)
+    actions.ABORT.perform(service, INITIATOR)
 
 
 def test_one_that_was_cancelled_at_its_last_chunk_does_not_empty_what_its_successor_filled(
@@ -251,10 +251,10 @@ def test_one_that_was_cancelled_at_its_last_chunk_does_not_empty_what_its_succes
     from apps.datasync.gateways import row_copy, subscription, tables
 
     followed(service)
-    with subscription.connect(service) as found:
-        chosen = tables.describe_all(found.target, service)
+    with subscription.connect(service) as databases:
+        chosen = tables.describe_all(databases.target, service)
         with pytest.raises(row_copy.IsPrimary, match="follows by another"):
-            row_copy.empty(found.target, service, chosen, by="an earlier one", again=True)
+            row_copy.empty(databases.target, service, chosen, by="an earlier one", again=True)
     assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone()[0] >= many
 
 

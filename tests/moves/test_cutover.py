@@ -1,4 +1,4 @@
-"""A cutover and its way back, seen by processes that know nothing of it."""
+"""A cutover and its rollback, as processes see them that are not notified."""
 
 import contextlib
 
@@ -18,52 +18,52 @@ from apps.extraction.state.metrics import MoveCollector
 from apps.extraction.state.models import Move, Outcome
 from apps.notifications.interface import NOTIFICATIONS
 from tests.alerting.test_asked import collected
-from tests.moves.conftest import BY, as_app, as_owner, bring_home, until
+from tests.moves.conftest import INITIATOR, as_app, as_owner, return_to_shared, until
 from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("verified")
 
 
-def told(world: World, person) -> int:
+def message_count(world: World, person) -> int:
     return len(call(NOTIFICATIONS).list(ctx=world.ctx(person), limit=50).items)
 
 
-def test_writes_go_on_wherever_home_is_and_none_is_lost(here: World, service: str):
+def test_writes_continue_across_a_switch_and_none_is_lost(here: World, service: str):
     seller, buyer = here.person(), here.person()
     here.contract(seller, buyer)
     here.settle()
-    before = told(here, seller)
+    before = message_count(here, seller)
     assert before
-    move = actions.CUTOVER.perform(service, BY)
+    move = actions.CUTOVER.perform(service, INITIATOR)
     assert (move.outcome, move.who, move.reason) == (Outcome.DONE, "test", "a test")
     assert move.pause_ms > 0
-    assert primaries.database_of(service) == "default"  # nobody was told
+    assert primaries.database_of(service) == "default"  # processes are not notified
     here.contract(seller, buyer)
     here.settle()
-    assert primaries.database_of(service) == service  # it was refused, and looked
-    assert told(here, seller) == 2 * before
-    actions.ROLLBACK.perform(service, BY)
+    assert primaries.database_of(service) == service  # it got `permission denied` and re-read the grants
+    assert message_count(here, seller) == 2 * before
+    actions.ROLLBACK.perform(service, INITIATOR)
     here.contract(seller, buyer)
     here.settle()
     assert primaries.database_of(service) == "default"
-    assert told(here, seller) == 3 * before
+    assert message_count(here, seller) == 3 * before
     assert {"close", "marker", "open"} <= {step["step"] for step in Move.objects.get(id=move.id).steps}
 
 
-def test_the_web_server_finds_the_new_home_without_a_restart(service: str):
+def test_the_web_server_finds_the_new_primary_without_a_restart(service: str):
     world = World("http")
     from apps.core.seam.client import registry
 
     with registry.routed_by(world.resolve):
         seller = world.person()
         for turn in (actions.CUTOVER.perform, actions.ROLLBACK.perform):
-            turn(service, BY)
+            turn(service, INITIATOR)
             world.contract(seller, world.person())
             world.settle()
-        assert told(world, seller) >= 2
+        assert message_count(world, seller) >= 2
 
 
-def test_old_connections_prepared_statements_and_snapshots_are_refused_by_the_old_home(service: str):
+def test_old_connections_prepared_statements_and_snapshots_are_refused_by_the_old_primary(service: str):
     with as_app("default") as stale, as_app("default") as reader:
         insert = "INSERT INTO notifications_command (id, method, key, arguments_digest) VALUES (gen_random_uuid(), 'x', 'x', '')"
         select = "SELECT count(*) FROM notifications_notification"
@@ -73,7 +73,7 @@ def test_old_connections_prepared_statements_and_snapshots_are_refused_by_the_ol
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         reader.execute(select)
         reader.execute("COMMIT")
-        actions.CUTOVER.perform(service, BY)
+        actions.CUTOVER.perform(service, INITIATOR)
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         for connection, statement in ((stale, "EXECUTE writes"), (stale, "EXECUTE reads"), (reader, select)):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -84,12 +84,12 @@ def test_old_connections_prepared_statements_and_snapshots_are_refused_by_the_ol
 
 def test_an_open_snapshot_is_refused_at_its_next_statement(service: str, both):
     cutover.keep_way_back(both)
-    door = access.gate(both.shared, service)
+    gate = access.gate(both.shared, service)
     with as_app("default") as reader:
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT 1 FROM authentication_user LIMIT 1")  # a snapshot, and no lock on these tables
         epoch = epochs.take(both)
-        access.close(door, epoch)
+        access.close(gate, epoch)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute("SELECT count(*) FROM notifications_notification")
 
@@ -98,8 +98,8 @@ def test_the_shell_and_the_admin_follow_with_a_single_statement(service: str):
     from apps.notifications.models import Notification
 
     rows = Notification.objects.count()
-    actions.CUTOVER.perform(service, BY)
-    with connections["default"].cursor() as cursor:  # a process that still thinks that home is here
+    actions.CUTOVER.perform(service, INITIATOR)
+    with connections["default"].cursor() as cursor:  # a process that still takes this database for the primary
         cursor.execute("SELECT count(*) FROM notifications_notification")
         assert cursor.fetchone() == (rows,)
         assert cursor.db.alias == service
@@ -107,18 +107,18 @@ def test_the_shell_and_the_admin_follow_with_a_single_statement(service: str):
 
 
 def test_inside_a_transaction_nothing_is_sent_again(service: str):
-    actions.CUTOVER.perform(service, BY)
+    actions.CUTOVER.perform(service, INITIATOR)
     with pytest.raises(ProgrammingError), transaction.atomic(), connections["default"].cursor() as cursor:
         cursor.execute("SELECT count(*) FROM notifications_notification")
 
 
 def test_events_under_way_are_delivered_once(here: World, service: str):
-    """The receiver's database moves between two deliveries of the same event."""
+    """The receiver's primary changes between two deliveries of the same event."""
     seller, buyer = here.person(), here.person()
     here.contract(seller, buyer)
     here.settle()
-    before = told(here, seller)
-    actions.CUTOVER.perform(service, BY)
+    before = message_count(here, seller)
+    actions.CUTOVER.perform(service, INITIATOR)
     with connections["default"].cursor() as cursor:
         cursor.execute(
             "UPDATE contracts_outbox SET delivered_at = NULL, leased_until = NULL WHERE trace = %s AND consumer = %s",
@@ -127,18 +127,18 @@ def test_events_under_way_are_delivered_once(here: World, service: str):
         assert cursor.rowcount
     deliver_due("contracts")
     here.settle()
-    assert told(here, seller) == before
+    assert message_count(here, seller) == before
 
 
 def test_a_second_leader_is_refused_while_one_leads(service: str):
     from apps.core.postgres.leadership import AnotherLeads, leading
 
-    with leading("documents", "somebody else"), pytest.raises(AnotherLeads, match="somebody else"):
-        actions.CUTOVER.perform(service, BY)
+    with leading("documents", "another leader"), pytest.raises(AnotherLeads, match="another leader"):
+        actions.CUTOVER.perform(service, INITIATOR)
     assert Move.objects.filter(service=service).latest("started_at").outcome == Outcome.FAILED
 
 
-def test_ddl_is_refused_while_it_moves_and_allowed_again(service: str, both):
+def test_ddl_is_refused_during_a_relocation_and_allowed_again(service: str, both):
     for alias in ("default", service):
         with as_owner(alias) as owner:
             for statement in (
@@ -154,7 +154,7 @@ def test_ddl_is_refused_while_it_moves_and_allowed_again(service: str, both):
                     owner.execute(statement)
             owner.execute("CREATE TABLE unrelated (id int)")
             owner.execute("DROP TABLE unrelated")
-    bring_home(service)
+    return_to_shared(service)
     with as_owner("default") as owner:
         owner.execute("CREATE INDEX extra ON notifications_mail (created_at)")
         owner.execute("DROP INDEX extra")
@@ -167,15 +167,15 @@ class TestLeftHalfWay:
     def closed(self, service: str, both) -> int:
         cutover.keep_way_back(both)
         replication.beat(both.own, both.shared, service, seconds=20)
-        door = access.gate(both.shared, service)
+        gate = access.gate(both.shared, service)
         epoch = epochs.take(both)
-        access.close(door, epoch)
+        access.close(gate, epoch)
         return epoch
 
-    def test_nobody_is_home_and_the_stage_says_so(self, service: str, closed: int):
+    def test_there_is_no_primary_and_the_stage_says_so(self, service: str, closed: int):
         assert stages.observe(service).stage is stages.Stage.CUTTING
 
-    def test_how_long_nobody_has_been_home_is_a_metric(self, service: str, closed: int):
+    def test_the_time_without_a_primary_is_a_metric(self, service: str, closed: int):
         with contextlib.closing(MoveCollector()) as collector:
             first, second = collected(collector), collected(collector)
         held = f'extraction_fence_held_seconds{{service="{service}"}}'
@@ -184,15 +184,15 @@ class TestLeftHalfWay:
         assert second['extraction_fence_held_seconds{service="contracts"}'] == 0
 
     def test_resume_goes_forward(self, service: str, closed: int):
-        actions.RESUME.perform(service, BY)
+        actions.RESUME.perform(service, INITIATOR)
         assert stages.observe(service).stage is stages.Stage.REVERSIBLE
 
     def test_abort_goes_back(self, service: str, closed: int):
-        actions.ABORT.perform(service, BY)
+        actions.ABORT.perform(service, INITIATOR)
         assert stages.observe(service).primary == "default"
 
     def test_the_first_leader_wakes_up_after_an_abort_and_does_nothing(self, service: str, closed: int, both):
-        actions.ABORT.perform(service, BY)
+        actions.ABORT.perform(service, INITIATOR)
         with pytest.raises(StaleEpoch):
             access.open_up(access.gate(both.own, service), closed, {}, closed=closed)
         with pytest.raises(StaleEpoch):
@@ -200,7 +200,7 @@ class TestLeftHalfWay:
         assert stages.observe(service).primary == "default"
 
     def test_the_first_leader_wakes_up_after_a_resume_and_does_nothing(self, service: str, closed: int, both):
-        actions.RESUME.perform(service, BY)
+        actions.RESUME.perform(service, INITIATOR)
         with pytest.raises(StaleEpoch):
             access.open_up(access.gate(both.shared, service), closed, {}, closed=0)
         with pytest.raises(StaleEpoch):
@@ -214,11 +214,11 @@ class TestLeftHalfWay:
         here.contract(seller, here.person())
         import threading
 
-        thread = threading.Thread(target=actions.RESUME.perform, args=(service, BY))
+        thread = threading.Thread(target=actions.RESUME.perform, args=(service, INITIATOR))
         thread.start()
         try:
             here.settle()
-            assert told(here, seller)
+            assert message_count(here, seller)
         finally:
             thread.join()
 
@@ -227,7 +227,7 @@ class TestLeftHalfWay:
         assert any(service in words for words in recovery.finish_abandoned())
         assert stages.observe(service).primary == service
 
-    def test_a_new_home_without_the_last_write_is_not_opened(self, service: str, closed: int, both):
+    def test_a_new_primary_without_the_last_write_is_not_opened(self, service: str, closed: int, both):
         replication.pause(both.own, stages.forward_name(service), paused=True)
         with pytest.raises(replication.TooSlow):
             access.open_up(access.gate(both.own, service), epochs.highest(both), {}, closed=closed + 1)
@@ -236,25 +236,25 @@ class TestLeftHalfWay:
 
 
 def test_a_held_table_aborts_the_attempt_and_the_next_one_succeeds(service: str):
-    with as_app("default") as somebody:
-        somebody.execute("BEGIN")
-        somebody.execute(
+    with as_app("default") as holder:
+        holder.execute("BEGIN")
+        holder.execute(
             "INSERT INTO notifications_command (id, method, key, arguments_digest) VALUES (gen_random_uuid(), 'x', 'held', '')"
         )
         import threading
 
-        moved: list[Move] = []
-        thread = threading.Thread(target=lambda: moved.append(actions.CUTOVER.perform(service, BY)))
+        moves: list[Move] = []
+        thread = threading.Thread(target=lambda: moves.append(actions.CUTOVER.perform(service, INITIATOR)))
         thread.start()
         until(lambda: (Move.objects.filter(service=service).latest("started_at").attempts or 0) > 0)
-        somebody.execute("COMMIT")
+        holder.execute("COMMIT")
         thread.join()
-    assert moved[0].attempts > 1
-    with as_app(service) as there:
-        assert there.execute("SELECT count(*) FROM notifications_command WHERE key = 'held'").fetchone() == (1,)
+    assert moves[0].attempts > 1
+    with as_app(service) as own:
+        assert own.execute("SELECT count(*) FROM notifications_command WHERE key = 'held'").fetchone() == (1,)
 
 
-def test_a_marker_that_does_not_arrive_opens_the_old_home_again(service: str, both, monkeypatch):
+def test_a_marker_that_does_not_arrive_opens_the_old_primary_again(service: str, both, monkeypatch):
     monkeypatch.setattr(cutover, "MAX_ATTEMPTS", 1)
     monkeypatch.setattr(cutover, "MARKER_SECONDS", 0.0)
 
@@ -264,34 +264,34 @@ def test_a_marker_that_does_not_arrive_opens_the_old_home_again(service: str, bo
     monkeypatch.setattr(replication, "await_marker", late)
     monkeypatch.setattr(replication, "beat", lambda *_, **__: 0.001)
     with pytest.raises(cutover.NotSwitched):
-        actions.CUTOVER.perform(service, BY)
+        actions.CUTOVER.perform(service, INITIATOR)
     assert stages.observe(service).primary == "default"
 
 
 class TestAStaleLeader:
-    """One that was stopped before it closed anything, while another took the lead and finished."""
+    """A leader that was stopped before it closed anything, while another took over and finished."""
 
-    def test_it_closes_nothing_when_home_has_moved_meanwhile(self, service: str, both):
+    def test_it_closes_nothing_when_the_primary_has_changed_meanwhile(self, service: str, both):
         stale = epochs.take(both)
-        actions.CUTOVER.perform(service, BY)
+        actions.CUTOVER.perform(service, INITIATOR)
         with pytest.raises(StaleEpoch):
             access.close(access.gate(both.shared, service), stale)
-        # Not even with an epoch of its own: what is not the home is not closed, so it is never opened again by mistake.
+        # Not even with an epoch of its own: a database that is not the primary is never closed, so it is never opened by mistake.
         with pytest.raises(StaleEpoch, match="not the primary"):
             access.close(access.gate(both.shared, service), epochs.take(both))
         assert stages.observe(service).primary == service
 
     def test_it_closes_nothing_after_an_abort(self, service: str, both):
         stale = epochs.take(both)
-        actions.ABORT.perform(service, BY)
+        actions.ABORT.perform(service, INITIATOR)
         for epoch in (stale, epochs.take(both)):
             with pytest.raises(StaleEpoch):
                 access.close(access.gate(both.shared, service), epoch)
         assert stages.observe(service).primary == "default"
 
-    def test_a_home_that_another_leader_closed_is_not_opened_by_it(self, service: str, both):
-        """The rollback's leader died with the last write on its way; a stale cutover must not open the old home without it."""
-        actions.CUTOVER.perform(service, BY)
+    def test_a_database_that_another_leader_closed_is_not_opened_by_it(self, service: str, both):
+        """The rollback's leader died with the last write on its way; a stale cutover must not open the old primary without it."""
+        actions.CUTOVER.perform(service, INITIATOR)
         replication.pause(both.shared, stages.back_name(service), paused=True)
         epoch = epochs.take(both)
         access.close(access.gate(both.own, service), epoch)
@@ -300,12 +300,12 @@ class TestAStaleLeader:
         replication.pause(both.shared, stages.back_name(service), paused=False)
 
 
-def test_a_copy_never_empties_the_home(service: str, both):
-    """The way there was lost while the service lives apart: whoever carries the synchronisation gives up and touches nothing."""
+def test_a_copy_never_empties_the_primary(service: str, both):
+    """The forward subscription is lost while the service's own database is the primary: the sync fails and changes no table."""
     from apps.core.postgres import connections as control_connections
     from apps.datasync.logic import sync_worker
 
-    actions.CUTOVER.perform(service, BY)
+    actions.CUTOVER.perform(service, INITIATOR)
     before = both.own.execute("SELECT count(*) FROM notifications_command").fetchone()
     sync = stages.live_sync(service)
     replication.unsubscribe(both.own, stages.forward_name(service))
@@ -319,10 +319,10 @@ def test_a_copy_never_empties_the_home(service: str, both):
     until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
     assert "that database is the primary" in Sync.objects.get(id=sync.sync_id).error
     assert both.own.execute("SELECT count(*) FROM notifications_command").fetchone() == before
-    actions.ROLLBACK.perform(service, BY)
+    actions.ROLLBACK.perform(service, INITIATOR)
 
 
-def test_a_comparison_that_hangs_does_not_hold_a_switch_up(service: str, both):
+def test_a_hanging_comparison_does_not_delay_a_switch(service: str, both):
     with as_owner("default") as hanging:
         hanging.execute("SELECT pg_advisory_lock_shared(hashtextextended(%s, 2))", [service])
-        assert actions.CUTOVER.perform(service, BY).outcome == Outcome.DONE
+        assert actions.CUTOVER.perform(service, INITIATOR).outcome == Outcome.DONE

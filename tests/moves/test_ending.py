@@ -1,4 +1,4 @@
-"""A move to its end: rehearsed, committed, its old home decommissioned."""
+"""A whole relocation: rehearsed, committed, the old tables decommissioned."""
 
 import json
 import os
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def ended() -> dict:
-    """What was seen on the way to the end, on a stack of its own."""
+    """The results of `tests.moves.ending`, on a stack of its own."""
     environment = {name: value for name, value in os.environ.items() if name not in ENGINES}
     done = subprocess.run(
         [sys.executable, "-m", "tests.moves.ending"],
@@ -31,17 +31,17 @@ def ended() -> dict:
 
 @pytest.mark.timeout(300)
 def test_after_the_decommissioning_the_platform_reads_and_the_service_serves(ended: dict):
-    found = ended
-    assert "some calls are served locally still" in found["refused"]
-    assert found["stage"] == "decommissioned"
-    assert found["rehearsed"]["rollback"]["pause_ms"] > 0
-    assert found["rehearsed"]["verify"]["differences"] == 0
-    assert found["backup"] == "-rw-------"
-    assert found["rows"] > 0
-    assert found["old_tables"] == []
-    assert (found["reads"], found["writes"]) == ("done", "refused")
-    assert found["admin"] == 200
-    assert found["after"] > found["before"] > 0
+    results = ended
+    assert "some calls are served locally still" in results["refused"]
+    assert results["stage"] == "decommissioned"
+    assert results["rehearsed"]["rollback"]["pause_ms"] > 0
+    assert results["rehearsed"]["verify"]["differences"] == 0
+    assert results["backup"] == "-rw-------"
+    assert results["rows"] > 0
+    assert results["old_tables"] == []
+    assert (results["reads"], results["writes"]) == ("done", "refused")
+    assert results["admin"] == 200
+    assert results["after"] > results["before"] > 0
 
 
 @pytest.mark.timeout(300)
@@ -53,7 +53,7 @@ def test_a_plan_names_the_steps_that_run_and_no_others(ended: dict):
 
 
 @pytest.mark.timeout(300)
-def test_every_item_of_the_old_home_is_seen_failing_and_holding(ended: dict):
+def test_every_item_of_the_checklist_fails_and_holds(ended: dict):
     checklist = ended["checklist"]
     for item, wrong in checklist.items():
         assert wrong["holds"][0] == "holds", (item, wrong)
@@ -69,8 +69,8 @@ def test_every_item_of_the_old_home_is_seen_failing_and_holding(ended: dict):
 
 
 @pytest.mark.timeout(300)
-def test_no_old_home_goes_while_an_item_fails_unless_two_people_say_so(ended: dict):
-    # Each that does not hold is named with its reason; those that hold are not.
+def test_no_tables_are_decommissioned_while_an_item_fails_unless_two_people_override(ended: dict):
+    # Each item that fails is named with its reason; those that hold are not.
     for item in (
         "monitoring_configured",
         "no_open_alerts",

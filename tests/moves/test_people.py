@@ -1,4 +1,4 @@
-"""People move with their sessions, permissions and the admin's log; who is signed in stays so."""
+"""Accounts are relocated with their sessions, permissions and the admin's log; people stay signed in."""
 
 import secrets
 
@@ -15,7 +15,7 @@ from apps.core.flags.models import Flag
 from apps.core.interface.errors import DomainError
 from apps.extraction.relocation import actions
 from apps.extraction.state import stages
-from tests.moves.conftest import BY, bring_home, followed
+from tests.moves.conftest import INITIATOR, followed, return_to_shared
 from tests.world import PASSWORD, World
 
 
@@ -38,30 +38,30 @@ def sign_in(email: str) -> Client:
 
 
 @pytest.mark.usefixtures("verified")
-def test_sessions_and_log_ins_go_through_a_move_and_back(service: str, administrator):
+def test_sessions_and_log_ins_work_across_a_relocation_and_back(service: str, administrator):
     before = sign_in(administrator.email)
-    for turn, home in ((actions.CUTOVER.perform, service), (actions.ROLLBACK.perform, "default")):
-        turn(service, BY)
+    for turn, primary in ((actions.CUTOVER.perform, service), (actions.ROLLBACK.perform, "default")):
+        turn(service, INITIATOR)
         assert before.get("/admin/authentication/user/").status_code == 200
         after = sign_in(administrator.email)  # a session is saved, the last log-in noted
         assert after.get("/admin/").status_code == 200
-        assert primaries.database_of(service) == home
+        assert primaries.database_of(service) == primary
         assert User.objects.get(id=administrator.id).last_login is not None
 
 
 @pytest.mark.usefixtures("verified")
-def test_a_session_that_is_there_already_is_saved_across_a_move_and_back(service: str):
+def test_an_existing_session_is_saved_across_a_relocation_and_back(service: str):
     session = SessionStore()
     session["turn"] = 0
     session.save()
     for number, turn in enumerate((actions.CUTOVER.perform, actions.ROLLBACK.perform), 1):
-        turn(service, BY)
+        turn(service, INITIATOR)
         session["turn"] = number
         session.save()
         assert SessionStore(session.session_key)["turn"] == number
 
 
-def test_a_session_that_was_deleted_is_not_made_again(prepared: str):
+def test_a_session_that_was_deleted_is_not_created_again(prepared: str):
     session = SessionStore()
     session.save()
     session.delete()
@@ -70,9 +70,9 @@ def test_a_session_that_was_deleted_is_not_made_again(prepared: str):
 
 
 @pytest.mark.usefixtures("verified")
-def test_the_admin_writes_its_log_where_people_are_and_flags_where_flags_are(service: str, administrator):
+def test_the_admin_writes_its_log_to_the_accounts_database_and_flags_to_the_shared_one(service: str, administrator):
     client = sign_in(administrator.email)
-    actions.CUTOVER.perform(service, BY)
+    actions.CUTOVER.perform(service, INITIATOR)
     flag = Flag.objects.get_or_create(name="documents_shadow")[0]
     answer = client.post(
         f"/admin/core/flag/{flag.pk}/change/", {"everyone": "unknown", "percent": "1", "actors": "", "note": ""}
@@ -85,31 +85,31 @@ def test_the_admin_writes_its_log_where_people_are_and_flags_where_flags_are(ser
 
 @pytest.mark.usefixtures("verified")
 def test_numbers_go_on_where_they_were(service: str):
-    """Sequences are not replicated: the switch carries them over."""
+    """Sequences are not replicated: the switch sets them."""
     highest = ContentType.objects.order_by("-id").first().id
     for turn in (actions.CUTOVER.perform, actions.ROLLBACK.perform):
-        turn(service, BY)
-        made = ContentType.objects.create(app_label="x", model=secrets.token_hex(6))
-        assert made.id > highest
-        highest = made.id
+        turn(service, INITIATOR)
+        created = ContentType.objects.create(app_label="x", model=secrets.token_hex(6))
+        assert created.id > highest
+        highest = created.id
 
 
 @pytest.mark.usefixtures("verified")
-def test_two_services_live_apart_at_once(here: World, service: str):
+def test_two_services_have_their_own_primaries_at_once(here: World, service: str):
     other = "notifications"
-    actions.PREPARE.perform(other, BY)
+    actions.PREPARE.perform(other, INITIATOR)
     try:
         followed(other)
-        actions.VERIFY.perform(other, BY, anew=True)
-        actions.CUTOVER.perform(service, BY)
-        actions.CUTOVER.perform(other, BY)
+        actions.VERIFY.perform(other, INITIATOR, anew=True)
+        actions.CUTOVER.perform(service, INITIATOR)
+        actions.CUTOVER.perform(other, INITIATOR)
         seller, buyer = here.person(), here.person()
         here.contract(seller, buyer)
         here.settle()
-        homes_now = {stages.observe(one).primary for one in (service, other)}
-        assert homes_now == {service, other}
+        primaries_now = {stages.observe(name).primary for name in (service, other)}
+        assert primaries_now == {service, other}
     finally:
-        bring_home(other)
+        return_to_shared(other)
 
 
 def test_a_session_that_cannot_be_saved_anywhere_is_an_error(monkeypatch, prepared: str, administrator):

@@ -1,4 +1,4 @@
-"""A comparison sees what is different, whatever the difference is, and nothing that is only on its way."""
+"""A comparison reports every kind of difference, and no row that has only not arrived yet."""
 
 import time
 import unicodedata
@@ -11,15 +11,15 @@ from apps.datasync.gateways import changes
 from apps.datasync.interface import DATASYNC, DifferenceKind
 from apps.datasync.models import Verification
 from apps.extraction.relocation import actions, synchronisation
-from tests.moves.conftest import BY, ctx, until
+from tests.moves.conftest import INITIATOR, ctx, until
 
 COLUMNS = "(id, method, actor_id, key, arguments_digest, answer)"
 KEY = "00000000-0000-4000-8000-00000000000{}"
-# A column's value at home, and what the other side has instead.
+# A column's value in the primary, and the copy's value.
 UNLIKE = {
     "one bit": ("arguments_digest", "'\\x00ff'::bytea", "'\\x00fe'::bytea"),
     "NULL and empty": ("answer", "NULL", "''::bytea"),
-    "NULL and nobody": ("actor_id", "NULL", "'00000000-0000-0000-0000-000000000000'::uuid"),
+    "NULL and the zero UUID": ("actor_id", "NULL", "'00000000-0000-0000-0000-000000000000'::uuid"),
     "an hour": ("created_at", "'2026-03-01 10:00+03'::timestamptz", "'2026-03-01 10:00+02'::timestamptz"),
     "a microsecond": ("created_at", "'2026-03-01 10:00:00.000001Z'", "'2026-03-01 10:00:00.000002Z'"),
     "normalisation": ("key", f"'{unicodedata.normalize('NFC', 'Йод')}'", f"'{unicodedata.normalize('NFD', 'Йод')}'"),
@@ -29,7 +29,7 @@ UNLIKE = {
 
 
 def put(connection: psycopg.Connection, number: int, **values: str) -> None:
-    given = {
+    row = {
         "method": "'test'",
         "key": "'k'",
         "arguments_digest": "''::bytea",
@@ -37,8 +37,8 @@ def put(connection: psycopg.Connection, number: int, **values: str) -> None:
         **values,
     }
     connection.execute(
-        f"INSERT INTO notifications_command ({', '.join(given)}) VALUES ({', '.join(given.values())}) "
-        f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in given)}"
+        f"INSERT INTO notifications_command ({', '.join(row)}) VALUES ({', '.join(row.values())}) "
+        f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in row)}"
     )
 
 
@@ -50,9 +50,9 @@ def no_rows(both):
 
 
 def differences(service: str) -> list:
-    actions.VERIFY.perform(service, BY, anew=True)
-    found = call(DATASYNC).differences(ctx=ctx(), target_service=service, limit=200)
-    return [difference for difference in found if difference.key[0].startswith("00000000-")]
+    actions.VERIFY.perform(service, INITIATOR, anew=True)
+    listed = call(DATASYNC).differences(ctx=ctx(), target_service=service, limit=200)
+    return [difference for difference in listed if difference.key[0].startswith("00000000-")]
 
 
 @pytest.mark.usefixtures("following")
@@ -62,9 +62,13 @@ def test_a_value_that_differs(service: str, both, name: str):
     put(both.shared, 1, **{column: ours})
     until(lambda: both.own.execute("SELECT 1 FROM notifications_command WHERE id = %s", [KEY.format(1)]).fetchone())
     put(both.own, 1, **{column: theirs})
-    (found,) = differences(service)
-    assert (found.table, found.key, found.kind) == ("notifications_command", (KEY.format(1),), DifferenceKind.CHANGED)
-    assert column in found.fields
+    (difference,) = differences(service)
+    assert (difference.table, difference.key, difference.kind) == (
+        "notifications_command",
+        (KEY.format(1),),
+        DifferenceKind.CHANGED,
+    )
+    assert column in difference.fields
 
 
 @pytest.mark.usefixtures("following")
@@ -87,17 +91,17 @@ def test_the_scale_of_a_number_is_part_of_it(both):
 
     column = (Column("value", "numeric"),)
     table = Table("scales", column, column, 1, 1)
-    found = []
+    hashes = []
     for connection, value in ((both.shared, "1.0"), (both.own, "1.00")):
         connection.execute("CREATE TABLE scales (value numeric)")
         try:
             connection.execute("INSERT INTO scales VALUES (%s::numeric)", [value])
             from psycopg import sql
 
-            found.append(connection.execute(sql.SQL("SELECT {} FROM scales").format(table.row_hash)).fetchone())
+            hashes.append(connection.execute(sql.SQL("SELECT {} FROM scales").format(table.row_hash)).fetchone())
         finally:
             connection.execute("DROP TABLE scales")
-    assert found[0] != found[1]
+    assert hashes[0] != hashes[1]
 
 
 SPOIL = """
@@ -123,8 +127,8 @@ def test_changes_after_the_first_round_are_compared_deletes_too(service: str, bo
     try:
         both.shared.execute("UPDATE notifications_command SET key = 'changed' WHERE id = %s", [KEY.format(1)])
         both.shared.execute("DELETE FROM notifications_command WHERE id = %s", [KEY.format(2)])
-        found = until(lambda: len(listed := all_of(service)) == 2 and listed)
-        assert {(one.key, one.kind, one.fields) for one in found} == {
+        differing = until(lambda: len(listed := all_of(service)) == 2 and listed)
+        assert {(difference.key, difference.kind, difference.fields) for difference in differing} == {
             ((KEY.format(1),), DifferenceKind.CHANGED, ("answer",)),
             ((KEY.format(2),), DifferenceKind.EXTRA, ()),
         }
@@ -137,13 +141,13 @@ def test_changes_after_the_first_round_are_compared_deletes_too(service: str, bo
 
 
 def all_of(service: str) -> list:
-    """The differences so far; the comparison is seen to."""
+    """The differences so far, after the comparison was advanced."""
     advanced(service)
     return list(call(DATASYNC).differences(ctx=ctx(), target_service=service, limit=200))
 
 
 def advanced(service: str) -> None:
-    """See to it that the comparison goes on."""
+    """Advance the comparison."""
     synchronisation.advance(service)
 
 
@@ -162,16 +166,18 @@ def test_a_busy_table_under_load_has_no_difference(service: str, both):
 
 @pytest.mark.usefixtures("following")
 def test_a_comparison_that_was_cut_off_goes_on_where_it_was(service: str):
-    found = call(DATASYNC).verify(ctx=ctx(), target_service=service, anew=True)
+    verification = call(DATASYNC).verify(ctx=ctx(), target_service=service, anew=True)
     until(lambda: call(DATASYNC).verification(ctx=ctx(), target_service=service).compared_at)
     compared = call(DATASYNC).verification(ctx=ctx(), target_service=service).rows_compared
-    Verification.objects.filter(id=found.verification_id).update(status="stopped")
+    Verification.objects.filter(id=verification.verification_id).update(status="stopped")
     from apps.datasync.logic import verification_worker
 
-    until(lambda: not verification_worker._threads[found.verification_id].is_alive())  # as if its process were gone
-    Verification.objects.filter(id=found.verification_id).update(status="following")
+    until(
+        lambda: not verification_worker._threads[verification.verification_id].is_alive()
+    )  # as if its process were gone
+    Verification.objects.filter(id=verification.verification_id).update(status="following")
     again = call(DATASYNC).verify(ctx=ctx(), target_service=service)
-    assert again.verification_id == found.verification_id
+    assert again.verification_id == verification.verification_id
     assert again.rows_compared == compared
 
 
@@ -182,14 +188,14 @@ def test_one_that_was_stopped_begins_anew_because_its_slot_is_gone(service: str)
     assert again.verification_id != first.verification_id
 
 
-def test_messages_of_the_log_are_read():
+def test_messages_of_the_replication_log_are_parsed():
     """Inserts, updates with and without an old key, deletes, and values that did not change (PostgreSQL manual, 54.9)."""
     relation = b"R\x00\x00\x00\x07public\x00t\x00d\x00\x02\x01id\x00\x00\x00\x00\x17\xff\xff\xff\xff\x00v\x00\x00\x00\x00\x19\xff\xff\xff\xff"
     one = b"\x00\x02t\x00\x00\x00\x011t\x00\x00\x00\x02ab"
     two = b"\x00\x02t\x00\x00\x00\x012u"
     gone = b"\x00\x02t\x00\x00\x00\x013n"
     commit = b"C\x00" + (5).to_bytes(8, "big") + (0x1_0000_0010).to_bytes(8, "big") + bytes(8)
-    found = changes.read(
+    parsed = changes.read(
         [
             ("0/1", relation),
             ("0/1", b"I\x00\x00\x00\x07N" + one),
@@ -199,28 +205,28 @@ def test_messages_of_the_log_are_read():
             ("0/1", commit),
         ]
     )
-    assert found.rows == {"t": {("1",), ("2",), ("3",)}}
-    assert found.tables == {"t"}
-    assert found.upto == "1/10"
+    assert parsed.rows == {"t": {("1",), ("2",), ("3",)}}
+    assert parsed.tables == {"t"}
+    assert parsed.upto == "1/10"
     with pytest.raises(changes.UnknownMessage):
         changes.read([("0/1", b"Z")])
 
 
 @pytest.mark.usefixtures("verified")
-def test_a_row_that_is_missing_is_found_however_often_it_changes(service: str, both):
+def test_a_missing_row_is_found_although_it_keeps_changing(service: str, both):
     put(both.shared, 1)
     until(lambda: both.own.execute("SELECT 1 FROM notifications_command WHERE id = %s", [KEY.format(1)]).fetchone())
     both.own.execute("DELETE FROM notifications_command WHERE id = %s", [KEY.format(1)])
     count = 0
 
-    def found() -> list:
+    def differences_after_updates() -> list:
         nonlocal count
         for _ in range(20):  # an update of a row that is not there is skipped in silence
             count += 1
             put(both.shared, 1, key=f"'{count}'")
         return all_of(service)
 
-    (missing,) = until(found)
+    (missing,) = until(differences_after_updates)
     assert (missing.key, missing.kind) == ((KEY.format(1),), DifferenceKind.MISSING)
 
 
@@ -236,7 +242,7 @@ def test_a_second_copy_has_to_be_compared_anew(service: str, both):
     from apps.datasync.models import Sync
 
     until(lambda: Sync.objects.get(id=sync.sync_id).status == "failed")
-    actions.SYNC.perform(service, BY)
+    actions.SYNC.perform(service, INITIATOR)
     assert stages.observe(service).stage is stages.Stage.SYNCING
 
 

@@ -1,6 +1,6 @@
-"""What each service really asks of another, written down as pacts and held against the one that answers. See README.md."""
+"""Records what each service really asks of another as pacts, and verifies the providers against them. See README.md."""
 
 import os
 
-# The library counts its users over the network unless it is told not to; no other word than "true" tells it.
+# The library reports its use over the network unless this variable is exactly "true".
 os.environ["PACT_DO_NOT_TRACK"] = "true"

@@ -12,12 +12,12 @@ def main() -> None:
     django.setup()
     setup_test_environment()  # the test client's host is allowed, as under pytest
     logging.getLogger("django.request").setLevel(logging.CRITICAL)  # refusals are among the uses
-    warnings.filterwarnings("ignore", "No directory at:", UserWarning)  # no page's style is looked at
+    warnings.filterwarnings("ignore", "No directory at:", UserWarning)  # no page's style is checked
     from tests.pacts import files, uses
 
-    made = files.made_from(uses.record())
-    files.write(made)
-    print(f"{len(made)} pacts are in {files.FOLDER.relative_to(files.FOLDER.parents[2])}")
+    pacts = files.generate(uses.record())
+    files.write(pacts)
+    print(f"{len(pacts)} pacts are in {files.FOLDER.relative_to(files.FOLDER.parents[2])}")
 
 
 if __name__ == "__main__":

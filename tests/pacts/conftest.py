@@ -1,4 +1,4 @@
-"""What the tests of pacts share: one recording, one maker of states, and every provider lifted out."""
+"""Shared fixtures of the pact tests: one recording, the provider states, and every provider lifted out."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ PROVIDERS = tuple(sorted({name.removesuffix(".json").partition("-")[2] for name 
 
 
 @pytest.fixture(scope="session")
-def made(database: None) -> dict[str, str]:
+def generated(database: None) -> dict[str, str]:
     """The pacts of the code as it is."""
-    return files.made_from(uses.record())
+    return files.generate(uses.record())
 
 
 @pytest.fixture(scope="session")
 def states(database: None) -> States:
-    """Sales in their states; those that only queries see are made once."""
+    """Sales in their states; those that only queries use are made once."""
     return States()
 
 
 class Lifted:
-    """Every provider in a process of its own; all start at once, beside the tests at home."""
+    """Every provider in a process of its own; all start at once, while the monolith is tested."""
 
     def __init__(self, processes: Processes) -> None:
         env = {**os.environ, "SEAM_HOME": os.environ["WEB_URL"]}
         self._started = {}
         for provider in PROVIDERS:
             address = f"127.0.0.1:{free_port()}"
-            # Without its worker: what is verified is what is asked, and a test delivers its own events.
+            # Without its worker: only calls are verified, and a test delivers its own events.
             command = [sys.executable, "manage.py", "serve", provider, "--bind", address, "--no-worker"]
             started = processes.start(provider, command, env=env, cwd=BASE)
             self._started[provider] = (f"http://{address}", *started)
@@ -48,7 +48,7 @@ class Lifted:
         return url
 
     def log(self, provider: str) -> str:
-        """The end of what a provider has said."""
+        """The end of a provider's log."""
         _, _, log = self._started[provider]
         return log.read_text(errors="replace")[-3000:]
 

@@ -1,6 +1,6 @@
-"""What stands in a pact for the values of one run: ids, times, addresses, tokens.
+"""The examples that replace one run's values in a pact: ids, times, addresses, tokens.
 
-Two runs give the same examples, so that a pact changes only when a use does, and nobody's data is in it.
+Two runs give the same examples, so that a pact changes only when a use does, and contains no personal data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOON = "2026-01-01T12:00:00Z"
 SOME_DAY = "2026-01-31"
 # A date that a person typed on purpose stays as it is.
 FAR = "2999-01-01"
-# What a context carries is a matter of one call and of where services run just then, and not of what is asked.
+# The context belongs to one call and to where services run at the time, not to the request.
 CONTEXT = {
     "request_id": "pact",
     "trace": "00-00000000000000000000000000000001-0000000000000001-01",
@@ -35,7 +35,7 @@ NAMED = {
     "cadastral_number": "50:20:0010203:1187",
     "new_cadastral_number": "50:20:0010203:1188",
 }
-# What a provider makes afresh each time and names nobody, by the field that it stands in.
+# Values that a provider generates each time and that identify no person, by field.
 BY_FIELD = {
     "url": "https://storage.example/a-signed-address",
     "serial_number": "1",
@@ -45,7 +45,7 @@ BY_FIELD = {
 
 
 class NotReplayable(Exception):
-    """A request names something that the state does not give: a later verification could not ask for it."""
+    """A request names a value that the state does not provide: a verification could not repeat it."""
 
 
 def of_name(name: str) -> str:
@@ -58,47 +58,47 @@ def of_name(name: str) -> str:
 
 
 class Names:
-    """The names of one sale's values, as far as a state gives them."""
+    """The names of those of a sale's values that a state provides."""
 
-    def __init__(self, values: Mapping[str, str], given: set[str]) -> None:
-        self._names = {value: name for name, value in values.items() if name in given}
+    def __init__(self, values: Mapping[str, str], provided: set[str]) -> None:
+        self._names = {value: name for name, value in values.items() if name in provided}
         self._all = dict(values)
 
     def name_of(self, text: str) -> str | None:
         """The name of a value, or None where it has none."""
         return self._names.get(text)
 
-    def retold(self, text: str, field: str = "") -> str:
-        """A text of an answer without what belongs to this run."""
+    def anonymised(self, text: str, field: str = "") -> str:
+        """An answer's text with this run's values replaced by examples."""
         if field in BY_FIELD:
             return BY_FIELD[field]
         for name, value in self._all.items():
             text = text.replace(value, of_name(name))
         return NUMBER.sub(of_name("number"), text)
 
-    def best_known(self, items: list[Any]) -> Any:
-        """The item that has the most names in it, the same one in every run, however the items are ordered."""
+    def most_named(self, items: list[Any]) -> Any:
+        """The item with the most named values: the same one in every run, in any order of the items."""
 
-        def known(item: Any) -> tuple[int, list[str]]:
+        def rank(item: Any) -> tuple[int, list[str]]:
             text = json.dumps(item)
             names = sorted(name for name, value in self._all.items() if value in text)
             return -len(names), names
 
-        return min(items, key=known)
+        return min(items, key=rank)
 
     def identity(self, text: str) -> str:
-        """The example of an id in an answer; one without a name is somebody's, no matter whose."""
+        """The example of an id in an answer; all ids without a name share one example."""
         name = next((name for name, value in self._all.items() if value == text), "another_id")
         return of_name(name)
 
 
 class Request:
-    """A recorded request's body with examples, and by path the names that are asked of the provider's state."""
+    """A recorded request's body with examples, and by path the names of the values that the provider's state fills in."""
 
     def __init__(self, recording: Recording, names: Names) -> None:
         self._names = names
         self._key = recording.request["context"]["command_key"]
-        self.asked: dict[str, str] = {}
+        self.placeholders: dict[str, str] = {}
         context = {**recording.request["context"], **CONTEXT}
         self.body = self._walk({**recording.request, "context": context}, "$")
 
@@ -107,7 +107,7 @@ class Request:
             case dict():
                 return {name: self._walk(item, f"{path}.{name}") for name, item in value.items()}
             case list():
-                return [self._walk(item, f"{path}[{place}]") for place, item in enumerate(self._in_order(value))]
+                return [self._walk(item, f"{path}[{index}]") for index, item in enumerate(self._in_order(value))]
             case str():
                 return self._text(value, path)
         return value
@@ -115,7 +115,7 @@ class Request:
     def _text(self, text: str, path: str) -> str:
         name = COMMAND_KEY if text == self._key else self._names.name_of(text)
         if name is not None:
-            self.asked[path] = name
+            self.placeholders[path] = name
             return of_name(name)
         if ID.fullmatch(text):
             raise NotReplayable(f"{path} is {text}")
@@ -124,8 +124,8 @@ class Request:
         return SOME_DAY if DAY.fullmatch(text) and text != FAR else text
 
     def _in_order(self, items: list[Any]) -> list[Any]:
-        """Ids in the order of their names: a set has no order, and other sales' people are none of this pact's business."""
-        known = [item for item in items if isinstance(item, str) and self._names.name_of(item)]
-        if not known or not all(isinstance(item, str) and ID.fullmatch(item) for item in items):
+        """Ids in the order of their names: a set has no order, and other sales' people do not belong to this pact."""
+        named = [item for item in items if isinstance(item, str) and self._names.name_of(item)]
+        if not named or not all(isinstance(item, str) and ID.fullmatch(item) for item in items):
             return items
-        return sorted(known, key=lambda item: str(self._names.name_of(item)))
+        return sorted(named, key=lambda item: str(self._names.name_of(item)))

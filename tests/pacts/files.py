@@ -1,7 +1,6 @@
-"""The pact files: one per consumer and provider, made from recorded use and always the same for the same use.
+"""The pact files: one per consumer and provider, generated from recorded use, deterministically.
 
-Here: choosing one recording of each kind, and writing it with pact-python. Not here: examples and rules themselves
-(`examples.py`, `shapes.py`).
+Chooses one recording of each kind and writes it with pact-python. Examples and rules are in `examples.py` and `shapes.py`.
 """
 
 from __future__ import annotations
@@ -25,28 +24,28 @@ from tests.pacts.shapes import Shape
 
 FOLDER = Path(__file__).parent / "files"
 JSON = "application/json"
-ORDER = {state: place for place, state in enumerate(STEPS)}
+ORDER = {state: index for index, state in enumerate(STEPS)}
 
 
-def made_from(recorder: Recorder) -> dict[str, str]:
+def generate(recorder: Recorder) -> dict[str, str]:
     """The text of every pact file, by its name."""
-    chosen = sorted(_chosen(recorder), key=lambda found: _pair(found[0]))
+    chosen = sorted(_chosen(recorder), key=lambda entry: _pair(entry[0]))
     with tempfile.TemporaryDirectory() as folder:
-        for (consumer, provider), found in groupby(chosen, key=lambda found: _pair(found[0])):
-            made = pact.Pact(consumer, provider)
-            for recording, names, request in found:
-                _add(made, recording, names, request)
-            made.write_file(folder)
-        return {file.name: _settled(json.loads(file.read_text())) for file in sorted(Path(folder).iterdir())}
+        for (consumer, provider), entries in groupby(chosen, key=lambda entry: _pair(entry[0])):
+            document = pact.Pact(consumer, provider)
+            for recording, names, request in entries:
+                _add(document, recording, names, request)
+            document.write_file(folder)
+        return {file.name: _normalised(json.loads(file.read_text())) for file in sorted(Path(folder).iterdir())}
 
 
 def committed() -> dict[str, str]:
-    """The text of every file that is there, by its name."""
+    """The text of every committed file, by its name."""
     return {file.name: file.read_text() for file in sorted(FOLDER.glob("*.json"))}
 
 
 def write(files: dict[str, str]) -> None:
-    """Replace what is there."""
+    """Replace the committed files."""
     FOLDER.mkdir(exist_ok=True)
     for name in committed().keys() - files.keys():
         (FOLDER / name).unlink()
@@ -54,8 +53,8 @@ def write(files: dict[str, str]) -> None:
         (FOLDER / name).write_text(text)
 
 
-def described(recording: Recording) -> str:
-    """What makes two recordings of one pair of services the same interaction."""
+def description(recording: Recording) -> str:
+    """The interaction's name: recordings of one pair of services with the same name are the same interaction."""
     words = recording.operation.name
     if recording.event:
         words += f" {recording.event}"
@@ -67,45 +66,47 @@ def _pair(recording: Recording) -> tuple[str, str]:
 
 
 def _chosen(recorder: Recorder) -> Iterator[tuple[Recording, Names, Request]]:
-    """Of each interaction the recording in the earliest state that can be made again."""
-    seen: set[tuple[str, ...]] = set()
+    """Of each interaction the recording in the earliest reproducible state."""
+    chosen: set[tuple[str, ...]] = set()
     replayable = (recording for recording in recorder.recordings if recording.state in ORDER)
     for recording in sorted(replayable, key=lambda recording: ORDER[recording.state]):
-        key = (*_pair(recording), described(recording))
-        if key in seen:
+        key = (*_pair(recording), description(recording))
+        if key in chosen:
             continue
         names = Names(recording.sale.values, recorder.names_in(recording.state))
         try:
             request = Request(recording, names)
         except NotReplayable:
             continue
-        seen.add(key)
+        chosen.add(key)
         yield recording, names, request
 
 
-def _add(made: pact.Pact, recording: Recording, names: Names, request: Request) -> None:
+def _add(document: pact.Pact, recording: Recording, names: Names, request: Request) -> None:
     operation, shape = recording.operation, Shape(names)
-    asked = {path: {"type": "ProviderState", "expression": f"${{{name}}}"} for path, name in request.asked.items()}
-    # A query takes a sale that other queries were made of; a command gets one of its own.
+    generators = {
+        path: {"type": "ProviderState", "expression": f"${{{name}}}"} for path, name in request.placeholders.items()
+    }
+    # Queries share a sale; a command gets one of its own.
     fresh = operation.kind is Kind.COMMAND
-    interaction = made.upon_receiving(described(recording)).given(recording.state, {"fresh": fresh})
+    interaction = document.upon_receiving(description(recording)).given(recording.state, {"fresh": fresh})
     interaction.with_request("POST", operation.path).with_header("X-Seam-Caller", caller_of(recording.consumer))
-    interaction.with_body(json.dumps(request.body), JSON).with_generators({"body": asked})
+    interaction.with_body(json.dumps(request.body), JSON).with_generators({"body": generators})
     expected = _refused(recording, shape) if recording.refusal else shape.of(operation.result_type, recording.answer)
     interaction.will_respond_with(recording.status)
     interaction.with_body(json.dumps(expected), JSON).with_matching_rules({"body": shape.rules})
 
 
 def _refused(recording: Recording, shape: Shape) -> dict[str, Any]:
-    """A refusal is known by its code, which is expected literally; its fields have types."""
+    """A refusal's code is expected literally; its fields by type."""
     answer = recording.answer
     fields = shape.of(fields_type(recording.refusal), answer["fields"])
     shape.rules = {path.replace("$", "$.fields", 1): rule for path, rule in shape.rules.items()}
     return {"code": answer["code"], "category": answer["category"], "fields": fields}
 
 
-def _settled(document: dict[str, Any]) -> str:
-    """The file's text, without the library's version, which is not a matter of the two services."""
+def _normalised(document: dict[str, Any]) -> str:
+    """The file's text, without the library's version, which does not concern the two services."""
     document["metadata"] = {"pactSpecification": document["metadata"]["pactSpecification"]}
     document["interactions"].sort(key=lambda interaction: interaction["description"])
     return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"

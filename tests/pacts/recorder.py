@@ -1,6 +1,6 @@
-"""Writes down what services ask of each other while they really do.
+"""Records the calls that services make to each other in real use.
 
-Here: a transport around the one at home, who is asking, and in which state of which sale. Not here: what a pact makes of it.
+Wraps the local transport and notes the consumer, the sale and its state. `files.py` makes pacts of the recordings.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Recording(NamedTuple):
 
     @property
     def event(self) -> str:
-        """The name of the event that is delivered, or nothing."""
+        """The name of the delivered event, or ''."""
         event = self.request["arguments"].get("event") if self.operation.name == "receive" else None
         return event["type"] if event else ""
 
     @property
     def outcome(self) -> str:
-        """What a consumer tells apart: a result, a result that says nothing is there, or a refusal by its code."""
+        """What a consumer distinguishes: a result, an empty result, or a refusal by its code."""
         if self.refusal is not None:
             return self.refusal.code
         listed = self.answer.get("items") if isinstance(self.answer, dict) else self.answer
@@ -53,7 +53,7 @@ class Recording(NamedTuple):
 
 
 class Recorder:
-    """Collects the calls of known sales; of whatever else is delivered along the way it keeps nothing."""
+    """Collects the calls of known sales and ignores all others."""
 
     def __init__(self) -> None:
         self.recordings: list[Recording] = []
@@ -63,27 +63,27 @@ class Recorder:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Record for the time of a block."""
-        with registry.routed_by(lambda service, _ctx: _Recorded(registry.local(service), self)):
+        """Record for the length of a block."""
+        with registry.routed_by(lambda service, _ctx: _RecordingTransport(registry.local(service), self)):
             yield
 
     def reach(self, state: str) -> Sale:
-        """A sale in a state, its way there recorded."""
-        return Sale.reach(state, watch=self._watch)
+        """A sale in a state; the calls on the way to it are recorded."""
+        return Sale.reach(state, on_step=self._note_names)
 
-    def _watch(self, sale: Sale) -> None:
+    def _note_names(self, sale: Sale) -> None:
         self._sales[sale.world.trace] = sale
         self._named[sale.state] = set(sale.values)
 
     def names_in(self, state: str) -> set[str]:
-        """What every sale in a state has names for."""
+        """The names of the values that every sale in a state has."""
         if state not in self._named:
             self.reach(state)
         return self._named[state]
 
     @contextmanager
     def answering_in(self, operation: str, state: str) -> Iterator[None]:
-        """Within the block an operation finds a later state than the sale's: the page made it in the call before."""
+        """Within the block an operation's calls are recorded in another state: the page reached it by the call before."""
         self._states[operation] = state
         try:
             yield
@@ -91,23 +91,23 @@ class Recorder:
             del self._states[operation]
 
     def last(self, operation: str, argument: str) -> Any:
-        """An argument of the last call of an operation, or nothing."""
+        """An argument of the last call of an operation, or ()."""
         for recording in reversed(self.recordings):
             if f"{recording.operation.service}.{recording.operation.name}" == operation:
                 return recording.request["arguments"][argument]
         return ()
 
     def note(self, operation: Operation, ctx: CallContext, arguments: bytes, answer: Answer) -> None:
-        """Keep a call that one service made to another on behalf of a known sale."""
+        """Record a call that one service made to another on behalf of a known sale."""
         sale = self._sales.get(ctx.trace)
-        asking = _event_source(operation, arguments) or _asking(sys._getframe())
-        if sale is None or asking in {None, operation.service}:
+        consumer = _event_source(operation, arguments) or _consumer(sys._getframe())
+        if sale is None or consumer in {None, operation.service}:
             return
         wire = msgspec.to_builtins(context.to_wire(ctx, REMAINING_MS))
         refusal = None if answer.refusal is None else type(answer.refusal)
         self.recordings.append(
             Recording(
-                consumer=str(asking),
+                consumer=str(consumer),
                 operation=operation,
                 sale=sale,
                 state=self._states.get(f"{operation.service}.{operation.name}", sale.state),
@@ -119,8 +119,8 @@ class Recorder:
         )
 
 
-class _Recorded:
-    """Answers as the inner transport does, and tells the recorder."""
+class _RecordingTransport:
+    """Answers as the inner transport does, and records the call."""
 
     def __init__(self, inner: Transport, recorder: Recorder) -> None:
         self.side, self.process = inner.side, inner.process
@@ -133,15 +133,15 @@ class _Recorded:
 
 
 def _event_source(operation: Operation, arguments: bytes) -> str | None:
-    """The service whose pump delivers: the pump itself is core's and has no app among its callers."""
+    """The service whose relay delivers: the relay is core's, so no app is among its callers."""
     if operation.name != "receive":
         return None
     event = operation.decode_arguments(arguments)["event"]
     return str(event.type).partition(".")[0]
 
 
-def _asking(frame: FrameType | None) -> str | None:
-    """The app in whose code the call stands; None where a test or core makes it."""
+def _consumer(frame: FrameType | None) -> str | None:
+    """The app whose code makes the call; None where a test or core makes it."""
     while frame is not None:
         package, _, rest = frame.f_globals.get("__name__", "").partition(".")
         app = rest.partition(".")[0]

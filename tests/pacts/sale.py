@@ -1,7 +1,7 @@
 """One land sale, brought to a named state through the services' interfaces.
 
 A state is what a pact calls a provider state. Each is reached from the one before it by one step, so that a recording
-knows in which state a call was made, and a verification can make that state again.
+knows the state of each call, and a verification can reach that state again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from apps.workflow.interface import WORKFLOW, StageStatus, Workflow
 from tests import world
 from tests.world import World
 
-# The smallest picture there is: the same bytes in every run, and judged without a process of their own, as a PDF is not.
+# The smallest picture: the same bytes in every run, and checked without a separate process, which a PDF needs.
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 )
@@ -32,7 +32,7 @@ ROUNDS = 500
 
 
 class Sale:
-    """A sale of its own people. `values` are what a pact's requests name: `${contract_id}` and the like."""
+    """A sale of its own people. `values` are those that a pact's requests name: `${contract_id}` and the like."""
 
     def __init__(self) -> None:
         self.world = World("in_process")
@@ -44,15 +44,15 @@ class Sale:
         self.ticket: UploadTicket
 
     @classmethod
-    def reach(cls, state: str, *, watch: Callable[[Sale], None] | None = None) -> Self:
-        """A new sale in a state. `watch` is shown it before the first step and after each."""
+    def reach(cls, state: str, *, on_step: Callable[[Sale], None] | None = None) -> Self:
+        """A new sale in a state. `on_step` gets it before the first step and after each."""
         sale = cls()
-        seen = watch or (lambda _: None)
-        seen(sale)
+        notify = on_step or (lambda _: None)
+        notify(sale)
         for name in way_to(state):
             STEPS[name][1](sale)
             sale.state = name
-            seen(sale)
+            notify(sale)
         return sale
 
     def deliver(self, *services: str) -> None:
@@ -68,27 +68,27 @@ class Sale:
             else:
                 raise AssertionError(f"undelivered: {world._errors(service, self.world.trace)}")
 
-    def course(self) -> Workflow:
+    def workflow(self) -> Workflow:
         """The sale's workflow."""
-        (found,) = call(WORKFLOW).for_contracts(
+        (workflow,) = call(WORKFLOW).for_contracts(
             ctx=self.world.ctx(self.people["buyer"]), contract_ids=(self.contract.id,)
         )
-        return found
+        return workflow
 
     def name(self, **values: UUID | str) -> None:
-        """Give values their names."""
+        """Record values under their names."""
         self.values |= {name: str(value) for name, value in values.items()}
 
     def announce(self, person: str, body: bytes) -> UploadTicket:
         """Put a file into storage under a ticket."""
         kind = DocumentType.SALE_CONTRACT
-        given = {"original_filename": "contract.png", "mime_type": "image/png"}
-        ticket = self.world.ticket(self.people[person], self.contract, body, kind, **given)
+        fields = {"original_filename": "contract.png", "mime_type": "image/png"}
+        ticket = self.world.ticket(self.people[person], self.contract, body, kind, **fields)
         self.world.put(ticket, body)
         return ticket
 
     def sign(self, person: str, body: bytes) -> UUID:
-        """A party signs the stored document, rightly when `body` is its bytes."""
+        """A party signs the stored document, validly when `body` is its bytes."""
         user = self.people[person]
         signer = world.authority().issue(user.full_name, user.email, "ed25519")
         return (
@@ -104,12 +104,12 @@ class Sale:
 
     def complete(self, person: str, stage: str) -> None:
         """The responsible person completes a stage."""
-        course = self.course()
-        (found,) = (item for item in course.stages if item.name == stage)
+        workflow = self.workflow()
+        (current,) = (item for item in workflow.stages if item.name == stage)
         call(WORKFLOW).update_stage(
             ctx=self.world.ctx(self.people[person]),
-            workflow_id=course.id,
-            stage_id=found.id,
+            workflow_id=workflow.id,
+            stage_id=current.id,
             status=StageStatus.COMPLETED,
         )
 
@@ -133,10 +133,10 @@ def _contract(sale: Sale) -> None:
     sale.name(contract_id=sale.contract.id, number=sale.contract.number)
 
 
-def _course(sale: Sale) -> None:
+def _workflow(sale: Sale) -> None:
     sale.deliver("contracts")
-    course = sale.course()
-    sale.name(workflow_id=course.id, **{f"{stage.name}_stage_id": stage.id for stage in course.stages})
+    workflow = sale.workflow()
+    sale.name(workflow_id=workflow.id, **{f"{stage.name}_stage_id": stage.id for stage in workflow.stages})
     inbox = call(NOTIFICATIONS).list(ctx=sale.world.ctx(sale.people["buyer"]))
     sale.name(message_id=inbox.items[-1].id)
 
@@ -185,7 +185,7 @@ STEPS: dict[str, tuple[str | None, Callable[[Sale], object]]] = {
     PEOPLE: (None, _people),
     PLOT: (PEOPLE, _plot),
     CONTRACT: (PLOT, _contract),
-    COURSE: (CONTRACT, _course),
+    COURSE: (CONTRACT, _workflow),
     DRAFT: (COURSE, lambda sale: sale.deliver("workflow")),
     SENT: (DRAFT, _sent),
     SENT_WRONG: (DRAFT, _sent_wrong),

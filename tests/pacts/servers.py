@@ -1,6 +1,6 @@
-"""Two small servers that stand between pact's verifier and a provider: one makes states, one signs requests.
+"""Two small servers between pact's verifier and a provider: one creates provider states, one signs requests.
 
-pact-python's own handler of states throws away what it returns, and the seam signs the body after its values are filled in.
+pact-python's own state handler discards its result, and the seam signs the body after its values are filled in.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tests.pacts.examples import COMMAND_KEY
 from tests.pacts.sale import Sale
 
 SECONDS = 30.0
-# What is no service of its own asks from within the monolith.
-ELSEWHERE = "monolith"
+# A consumer that is no service calls from within the monolith.
+MONOLITH = "monolith"
 
 
 class Reply(NamedTuple):
@@ -46,7 +46,7 @@ def serving(answer: Answer) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             try:
                 reply = answer(self.path, self.headers, body)
-            except Exception as error:  # whatever it was, the verification tells it
+            except Exception as error:  # any error is reported by the verification
                 reply = Reply(500, json.dumps({"error": repr(error)}).encode())
             self.send_response(reply.status)
             self.send_header("Content-Type", "application/json")
@@ -55,7 +55,7 @@ def serving(answer: Answer) -> Iterator[str]:
             self.wfile.write(reply.body)
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing: pact reports each request."""
+            """Log nothing: pact reports each request."""
 
     def serve() -> None:
         server.serve_forever(poll_interval=0.02)
@@ -72,24 +72,24 @@ def serving(answer: Answer) -> Iterator[str]:
 
 
 class States:
-    """Answers a state's name with the values of a sale in that state, and a command key that nobody has used."""
+    """Answers a state's name with the values of a sale in that state, and an unused command key."""
 
     def __init__(self) -> None:
         self._shared: dict[str, Sale] = {}
 
     def __call__(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        asked = json.loads(body)
-        sale = self._sale(asked["state"], fresh=asked["params"]["fresh"])
+        request = json.loads(body)
+        sale = self._sale(request["state"], fresh=request["params"]["fresh"])
         return Reply(200, json.dumps(sale.values | {COMMAND_KEY: str(uuid4())}).encode())
 
     def _sale(self, state: str, *, fresh: bool) -> Sale:
         if not fresh and state in self._shared:
             return self._shared[state]
         with registry.routed_by(lambda service, _ctx: registry.local(service)):
-            made = Sale.reach(state)
+            sale = Sale.reach(state)
         if not fresh:
-            self._shared[state] = made
-        return made
+            self._shared[state] = sale
+        return sale
 
 
 class Signing:
@@ -114,5 +114,5 @@ class Signing:
 
 
 def caller_of(consumer: str) -> str:
-    """The process that a consumer's calls come from when everything that can be is lifted out."""
-    return consumer if consumer in topology.entries() else ELSEWHERE
+    """The process that a consumer's calls come from when every service is lifted out."""
+    return consumer if consumer in topology.entries() else MONOLITH

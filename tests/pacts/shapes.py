@@ -1,7 +1,7 @@
-"""What a consumer needs of an answer, from the types that it decodes the answer with.
+"""What a consumer needs of an answer, derived from the types that it decodes the answer with.
 
-Every field of a consumer's DTO has to be there and to fit, or its codec refuses the whole answer; more fields and other
-values do no harm. That is what the matching rules say. The recorded answer is the example.
+Every field of a consumer's DTO must be present and of its type, or its codec refuses the whole answer; more fields and other
+values do no harm. The matching rules say exactly that. The recorded answer is the example.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ EXAMPLES: dict[type[inspect.Type], Any] = {
 
 
 class Shape:
-    """The body that is expected, and the rules by path after which it is compared."""
+    """The expected body, and by path the rules by which it is compared."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
         self.rules: Rules = {}
 
     def of(self, annotation: Any, value: Any) -> Any:
-        """The expected body of an answer of a type; it fills the rules."""
+        """The expected body of an answer of a type; fills the rules."""
         return self._walk(inspect.type_info(annotation), value, "$", "")
 
     def _walk(self, info: inspect.Type, value: Any, path: str, field: str) -> Any:
@@ -73,14 +73,14 @@ class Shape:
             return []  # an answer that says "nothing for you" is expected to say just that
         assured = {"min": 1} if value and "[*]" not in path else {}
         self._rule(path, {**TYPE, **assured})
-        return [self._walk(item, self._names.best_known(value) if value else _made_up(item), f"{path}[*]", field)]
+        return [self._walk(item, self._names.most_named(value) if value else _example_of(item), f"{path}[*]", field)]
 
     def _union(self, info: inspect.UnionType, value: Any, path: str, field: str) -> Any:
         options = [item for item in info.types if not isinstance(item, inspect.NoneType)]
         nullable = len(options) < len(info.types)
         chosen = _fitting(options, value)
         if isinstance(chosen, inspect.StructType):
-            # Pact has no "an object or null": what the recording has is what the state assures.
+            # Pact has no "an object or null": the state assures what the recording has.
             return None if value is None else self._struct(chosen, value, path)
         matchers = _matchers(chosen)
         if not nullable:
@@ -89,7 +89,7 @@ class Shape:
             # Of several alternatives one has to hold. A pattern implies a text here, but a text without one has none.
             self.rules[path] = {"combine": "OR", "matchers": [NULL, matchers[-1]]}
             if value is None and matchers[-1] == TYPE:
-                value = _made_up(chosen)  # by type means by the example's type, and null has none
+                value = _example_of(chosen)  # by type means by the example's type, and null has none
         return None if value is None else self._example(chosen, value, field)
 
     def _rule(self, path: str, *matchers: dict[str, Any]) -> None:
@@ -102,15 +102,15 @@ class Shape:
             case inspect.DateTimeType() | inspect.DateType():
                 return EXAMPLES[type(info)]
             case inspect.StrType() | inspect.DecimalType():
-                return self._names.retold(value, field)
+                return self._names.anonymised(value, field)
         return value
 
 
 def _matchers(info: inspect.Type) -> list[dict[str, Any]]:
     match info:
         case inspect.EnumType(cls=cls):
-            known = "|".join(re.escape(str(member.value)).replace(r"\-", "-") for member in cls)
-            return [TYPE, {"match": "regex", "regex": f"^({known})$"}]
+            values = "|".join(re.escape(str(member.value)).replace(r"\-", "-") for member in cls)
+            return [TYPE, {"match": "regex", "regex": f"^({values})$"}]
         case inspect.IntType():
             return [{"match": "integer"}]  # a fraction is a number, too
     pattern = PATTERNS.get(type(info))
@@ -125,15 +125,17 @@ def _fitting(options: list[inspect.Type], value: Any) -> inspect.Type:
     return next(item for item in tagged if value[str(item.tag_field)] == item.tag)
 
 
-def _made_up(info: inspect.Type) -> Any:
+def _example_of(info: inspect.Type) -> Any:
     """An example where the recording has none."""
     match info:
         case inspect.StructType(fields=fields, tag_field=tag_field, tag=tag):
-            return ({tag_field: tag} if tag_field else {}) | {item.encode_name: _made_up(item.type) for item in fields}
+            return ({tag_field: tag} if tag_field else {}) | {
+                item.encode_name: _example_of(item.type) for item in fields
+            }
         case inspect.EnumType(cls=cls):
             return next(iter(cls)).value
         case inspect.UnionType(types=types):
-            return _made_up(types[0])
+            return _example_of(types[0])
         case inspect.VarTupleType():
             return []
     return EXAMPLES[type(info)]

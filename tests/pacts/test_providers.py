@@ -1,4 +1,4 @@
-"""Every provider gives what its consumers' pacts expect: at home, and lifted out. And a pact that is broken is seen to be."""
+"""Every provider keeps its consumers' pacts: in the monolith, and lifted out. A broken pact is detected."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def expected(provider: str) -> int:
     return sum(len(json.loads(file.read_text())["interactions"]) for file in pacts_of(provider))
 
 
-# The processes start while the monolith is verified, so that nobody waits for them.
+# The processes start while the monolith is verified, so that later tests do not wait for them.
 @pytest.mark.usefixtures("lifted")
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_the_monolith_keeps_the_pacts(states: States, provider: str):
@@ -51,7 +51,7 @@ def another_status(interaction: dict) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         (one_more_field, "shoe_size"),
         (another_type, "integer"),
@@ -59,7 +59,7 @@ def another_status(interaction: dict) -> None:
         (another_status, "404"),
     ],
 )
-def test_a_provider_that_breaks_a_pact_is_refused(states: States, tmp_path: Path, change, told: str):
+def test_a_provider_that_breaks_a_pact_is_refused(states: States, tmp_path: Path, change, reported: str):
     pact = json.loads((files.FOLDER / "workflow-contracts.json").read_text())
     (broken,) = [item for item in pact["interactions"] if item["description"] == "participants"]
     change(broken)
@@ -69,4 +69,4 @@ def test_a_provider_that_breaks_a_pact_is_refused(states: States, tmp_path: Path
     assert finding.verified == len(pact["interactions"]) - 1
     (words,) = finding.broken
     assert "participants" in words
-    assert told in words
+    assert reported in words

@@ -1,4 +1,4 @@
-"""The expectations that are drawn from a consumer's types, one kind of field after the other."""
+"""The expectations that follow from a consumer's types, one kind of field after the other."""
 
 from datetime import date
 from decimal import Decimal
@@ -38,12 +38,12 @@ NAMES = Names({"sale_id": str(SALE), "number": "LC-2031-123456"}, {"sale_id"})
 
 
 def shape(**changes: object) -> tuple[dict, dict]:
-    made = Shape(NAMES)
+    expectations = Shape(NAMES)
     value = Outer(
         id=SALE, owner=None, price=Decimal("1.50"), colour=Colour.RED, at=msgspec.json.decode(f'"{NOON}"', type=Instant),
         due=None, note=None, count=3, inner=(), **changes,
     )  # fmt: skip
-    return made.of(Outer, msgspec.to_builtins(value)), made.rules
+    return expectations.of(Outer, msgspec.to_builtins(value)), expectations.rules
 
 
 def test_every_field_is_expected_with_an_example_of_no_run():
@@ -61,17 +61,19 @@ def test_a_field_has_the_rule_of_its_type():
     assert rules["$.note"] == {"combine": "OR", "matchers": [NULL, TYPE]}
     assert rules["$.owner"]["combine"] == "OR"
     assert rules["$.price"]["matchers"][0] == TYPE  # a pattern alone would take a number for a text
-    assert rules["$.inner"]["matchers"] == [TYPE]  # none at all would fit as well
+    assert rules["$.inner"]["matchers"] == [TYPE]  # an empty list fits as well
     assert set(rules) == {f"$.{name}" for name in Outer.__struct_fields__} | {"$.inner[*].words"}
 
 
 def test_a_list_that_has_items_is_expected_to_have_some():
-    made = Shape(NAMES)
-    assert made.of(tuple[Inner, ...], [{"words": "of LC-2031-123456"}]) == [{"words": f"of {of_name('number')}"}]
-    assert made.rules["$"]["matchers"] == [{**TYPE, "min": 1}]
+    expectations = Shape(NAMES)
+    assert expectations.of(tuple[Inner, ...], [{"words": "of LC-2031-123456"}]) == [
+        {"words": f"of {of_name('number')}"}
+    ]
+    assert expectations.rules["$"]["matchers"] == [{**TYPE, "min": 1}]
 
 
-def test_an_answer_that_says_nothing_is_expected_to_say_nothing():
-    made = Shape(NAMES)
-    assert made.of(tuple[Inner, ...], []) == []
-    assert made.rules == {}
+def test_an_empty_answer_is_expected_to_be_empty():
+    expectations = Shape(NAMES)
+    assert expectations.of(tuple[Inner, ...], []) == []
+    assert expectations.rules == {}

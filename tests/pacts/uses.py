@@ -1,7 +1,7 @@
-"""What people do on the pages, and what the clock does, in each state of a sale: the real uses that are recorded.
+"""The recorded uses: what people do on the pages, and what the clock does, in each state of a sale.
 
-`LOOKS` change nothing that a later one sees, refusals included, and share a sale; each of `CHANGES` has a sale of its own.
-Here: one use of each kind. Not here: what the pages show, which the portal's own tests tell.
+`VIEWS` change no data, refusals included, and share a sale; each of `CHANGES` has a sale of its own.
+There is one use of each kind. The portal's own tests check what the pages show.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Browser:
         self._sale = sale
         self._client = Client(headers={"accept-language": "en", "traceparent": sale.world.trace})
         if person:
-            known = {"email": sale.values[f"{person}_email"], "password": sale.values["password"]}
-            self.post("sign-in", known, expect=302)
+            credentials = {"email": sale.values[f"{person}_email"], "password": sale.values["password"]}
+            self.post("sign-in", credentials, expect=302)
 
     def get(self, page: str, *values: str, expect: int = 200, **query: str) -> Any:
         """Open a page whose address is made of the sale's values."""
@@ -62,8 +62,8 @@ class Browser:
         return answer
 
 
-def look_around_at_first(sale: Sale, _: Recorder) -> None:
-    """Own pages of somebody new, and a form with mistakes."""
+def view_as_a_new_person(sale: Sale, _: Recorder) -> None:
+    """A new person's own pages, and a form with mistakes."""
     seller = Browser(sale, "seller")
     seller.get("profile")
     seller.get("plots")
@@ -75,8 +75,8 @@ def look_around_at_first(sale: Sale, _: Recorder) -> None:
     seller.post("plots", plot, expect=422)
 
 
-def look_at_a_plot(sale: Sale, _: Recorder) -> None:
-    """One's own plot and another's; what does not make a contract."""
+def view_a_plot(sale: Sale, _: Recorder) -> None:
+    """One's own plot and another's; invalid contracts."""
     seller, stranger = Browser(sale, "seller"), Browser(sale, "stranger")
     seller.get("plot", "plot_id")
     stranger.get("plot", "plot_id", expect=404)
@@ -89,8 +89,8 @@ def look_at_a_plot(sale: Sale, _: Recorder) -> None:
     seller.post("new-contract", {**wanted, "lawyer_email": sale.values["stranger_email"]}, expect=422)
 
 
-def look_at_a_draft(sale: Sale, _: Recorder) -> None:
-    """The pages of a draft, and what is refused there."""
+def view_a_draft(sale: Sale, _: Recorder) -> None:
+    """The pages of a draft, and the refusals there."""
     seller, buyer, stranger = (Browser(sale, person) for person in ("seller", "buyer", "stranger"))
     seller.get("contracts")
     seller.get("contracts", cursor="###", expect=302)
@@ -114,8 +114,8 @@ def look_at_a_draft(sale: Sale, _: Recorder) -> None:
     buyer.post("read", {}, "unknown_id", expect=404)
 
 
-def look_at_a_document(sale: Sale, _: Recorder) -> None:
-    """A document that nobody has signed."""
+def view_a_document(sale: Sale, _: Recorder) -> None:
+    """A document without a signature."""
     buyer, stranger = Browser(sale, "buyer"), Browser(sale, "stranger")
     document = ("contract_id", "document_id")
     buyer.get("contract", "contract_id")
@@ -125,7 +125,7 @@ def look_at_a_document(sale: Sale, _: Recorder) -> None:
     buyer.post("verify", {}, "contract_id", "unknown_id", expect=404)
 
 
-def look_at_a_signature(sale: Sale, _: Recorder) -> None:
+def view_a_signature(sale: Sale, _: Recorder) -> None:
     """A document that the seller has signed is neither changed nor replaced."""
     seller, buyer = Browser(sale, "seller"), Browser(sale, "buyer")
     buyer.get("contract", "contract_id")
@@ -135,12 +135,12 @@ def look_at_a_signature(sale: Sale, _: Recorder) -> None:
 
 
 def register(sale: Sale, _: Recorder) -> None:
-    """Somebody opens an account."""
+    """A person opens an account."""
     Browser(sale).post("register", account(sale))
 
 
 def change_profile(sale: Sale, _: Recorder) -> None:
-    """Somebody changes their name."""
+    """A person changes their name."""
     form = {"full_name": "The seller, renamed", "phone": "", "locale": "en"}
     Browser(sale, "seller").post("profile", form)
 
@@ -163,7 +163,7 @@ def change_terms(sale: Sale, _: Recorder) -> None:
 
 
 def move(sale: Sale, _: Recorder) -> None:
-    """The seller sends the contract for signing, and everybody is told."""
+    """The seller sends the contract for signing, and all parties are notified."""
     form = {"status": "awaiting_signatures", "comment": "Please sign."}
     Browser(sale, "seller").post("move", form, "contract_id")
     sale.deliver("contracts")
@@ -183,7 +183,7 @@ def upload(sale: Sale, recorder: Recorder) -> None:
 
 
 def upload_no_picture(sale: Sale, recorder: Recorder) -> None:
-    """What is no picture is refused when its bytes are there."""
+    """A file that is no picture is refused when its bytes are stored."""
     with recorder.answering_in("documents.complete_upload", states.SENT_WRONG):
         Browser(sale, "lawyer").upload(NOT_A_PICTURE, expect=422)
     sale.name(document_id=recorder.last("documents.complete_upload", "document_id"))
@@ -205,7 +205,7 @@ def verify(sale: Sale, _: Recorder) -> None:
 
 
 def fall_behind(sale: Sale, _: Recorder) -> None:
-    """The clock finds a stage past its date, and everybody is told."""
+    """The clock finds a stage past its date, and all parties are notified."""
     with connections[primaries.database_of("workflow")].cursor() as cursor:  # nothing else makes a date pass
         cursor.execute(
             "UPDATE workflow_stage SET planned_date = '2020-01-01' WHERE id = %s", [sale.values["preparation_stage_id"]]
@@ -216,7 +216,7 @@ def fall_behind(sale: Sale, _: Recorder) -> None:
 
 def send_mail(_: Sale, recorder: Recorder) -> None:
     """The clock sends the e-mails about one sale, in a round of their own."""
-    for _round in range(ROUNDS):  # what other sales are waiting for, first
+    for _round in range(ROUNDS):  # first the e-mails of other sales
         report = call(NOTIFICATIONS).send_mail(ctx=new_context())
         if not report.sent + report.failed:
             break
@@ -224,30 +224,30 @@ def send_mail(_: Sale, recorder: Recorder) -> None:
     call(NOTIFICATIONS).send_mail(ctx=sale.world.ctx())
 
 
-def tell(sale: Sale, _: Recorder) -> None:
-    """Deliver what the last step of the sale made known."""
+def deliver_all(sale: Sale, _: Recorder) -> None:
+    """Deliver the events of the last step of the sale."""
     sale.deliver(*topology.entries())
 
 
 def account(sale: Sale) -> dict[str, str | list[str]]:
-    """The form of somebody new."""
-    known = {"email": sale.values["new_email"], "password": sale.values["password"]}
-    return {"full_name": "Somebody new", "phone": "", "roles": ["seller", "buyer"], **known}
+    """The form of a new person."""
+    credentials = {"email": sale.values["new_email"], "password": sale.values["password"]}
+    return {"full_name": "A new person", "phone": "", "roles": ["seller", "buyer"], **credentials}
 
 
 def contract(sale: Sale) -> dict[str, str]:
     """The form of a contract between the sale's people."""
     people = {f"{part}_email": sale.values[f"{part}_email"] for part in ("buyer", "lawyer")}
-    given = {"price": "4500000.00", "currency": "RUB", "terms": "Paid at once."}
-    return {"land_plot_id": sale.values["plot_id"], **people, **given}
+    terms = {"price": "4500000.00", "currency": "RUB", "terms": "Paid at once."}
+    return {"land_plot_id": sale.values["plot_id"], **people, **terms}
 
 
-LOOKS: dict[str, Use] = {
-    states.PEOPLE: look_around_at_first,
-    states.PLOT: look_at_a_plot,
-    states.DRAFT: look_at_a_draft,
-    states.DOCUMENT: look_at_a_document,
-    states.SIGNATURE: look_at_a_signature,
+VIEWS: dict[str, Use] = {
+    states.PEOPLE: view_as_a_new_person,
+    states.PLOT: view_a_plot,
+    states.DRAFT: view_a_draft,
+    states.DOCUMENT: view_a_document,
+    states.SIGNATURE: view_a_signature,
 }
 CHANGES: tuple[tuple[str, Use], ...] = (
     (states.PEOPLE, register),
@@ -263,18 +263,18 @@ CHANGES: tuple[tuple[str, Use], ...] = (
     (states.DRAFT, read_all),
     (states.DRAFT, fall_behind),
     (states.PEOPLE, send_mail),
-    (states.REFUSED, tell),
+    (states.REFUSED, deliver_all),
     (states.SIGNATURE, verify),
-    (states.FINISHED, tell),
+    (states.FINISHED, deliver_all),
 )
 
 
 def record() -> Recorder:
-    """Play all of it."""
+    """Play all uses."""
     recorder = Recorder()
     with recorder.running():
-        for state, look in LOOKS.items():
-            look(recorder.reach(state), recorder)
+        for state, view in VIEWS.items():
+            view(recorder.reach(state), recorder)
         for state, change in CHANGES:
             change(recorder.reach(state), recorder)
     return recorder

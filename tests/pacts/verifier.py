@@ -1,4 +1,4 @@
-"""Holding pacts against a provider that runs, wherever it runs."""
+"""Verifies a running provider against pacts."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ REQUEST_TIMEOUT_MS = 20_000
 
 
 class Finding(NamedTuple):
-    """How many interactions were verified, and in words what each of the others lacks."""
+    """How many interactions were verified, and a message for each of the others."""
 
     verified: int
     broken: list[str]
 
 
 def verify(provider: str, url: str, files: list[Path], states: States) -> Finding:
-    """Hold pacts against the provider at an address."""
-    passing_on = Signing(provider, url)
-    with serving(passing_on) as proxy, serving(states) as state_change:
+    """Verify the provider at an address against pacts."""
+    signing_proxy = Signing(provider, url)
+    with serving(signing_proxy) as proxy, serving(states) as state_change:
         verifier = pact.Verifier(provider, host="127.0.0.1").add_transport(url=proxy)
         verifier.state_handler(f"{state_change}/", body=True).set_request_timeout(REQUEST_TIMEOUT_MS)
         verifier.set_coloured_output(enabled=False)
@@ -30,17 +30,17 @@ def verify(provider: str, url: str, files: list[Path], states: States) -> Findin
             verifier.add_source(file)
         try:
             verifier.verify()
-        except RuntimeError:  # its message says nothing; the results do
+        except RuntimeError:  # its message is empty; the details are in the results
             if not verifier.results["interactionResults"]:
                 raise
         finally:
-            passing_on.close()
+            signing_proxy.close()
     results = verifier.results["interactionResults"]
-    broken = [_told(result) for result in results if result["result"] != "OK"]
+    broken = [_describe(result) for result in results if result["result"] != "OK"]
     return Finding(len(results) - len(broken), broken)
 
 
-def _told(result: dict[str, Any]) -> str:
+def _describe(result: dict[str, Any]) -> str:
     consumer = result.get("consumer", {})
     mismatch = result.get("mismatch", {})
     reasons = [f"{item.get('path', '')} {item['mismatch']}".strip() for item in mismatch.get("mismatches", [])]
