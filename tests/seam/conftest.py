@@ -1,4 +1,4 @@
-"""A sale to ask about."""
+"""A sale with a contract."""
 
 import uuid
 

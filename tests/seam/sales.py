@@ -1,4 +1,4 @@
-"""A sale whose documents are asked for again and again, to see who answers."""
+"""Repeated requests for a sale's documents, to see which process answers."""
 
 from __future__ import annotations
 

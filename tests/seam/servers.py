@@ -1,4 +1,4 @@
-"""Servers that misbehave in a chosen way, and a lifted-out service as a process of its own."""
+"""Servers with a chosen behaviour, and a lifted-out service as a process of its own."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def answer_of(content: bytes, status: str = "200 OK") -> bytes:
 
 
 class Behaving:
-    """A server whose every connection is given to a function, with its number, in a thread of its own."""
+    """A server that passes every connection and its number to a function, in a thread of its own."""
 
     def __init__(self, behave: Behaviour) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -83,7 +83,7 @@ class Behaving:
 
 
 def forwarding(url: str, request: bytes) -> bytes:
-    """What a real server answers to a request's bytes."""
+    """A real server's answer to a request's bytes."""
     host, _, port = url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as upstream:
         upstream.sendall(request)

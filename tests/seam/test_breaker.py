@@ -1,4 +1,4 @@
-"""The circuit breaker: when it opens, who tries, when it closes. On a clock of the test's own."""
+"""The circuit breaker: when it opens, which call is the trial, when it closes. On a test clock."""
 
 import pytest
 

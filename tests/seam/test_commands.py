@@ -53,12 +53,12 @@ def create(here: World, order, *, price="42.00"):
     )
 
 
-def made(order) -> int:
+def contracts_made(order) -> int:
     return ContractRow.objects.filter(land_plot_id=order["plot"]).count()
 
 
 class Victim:
-    """A process of ours that we stop or kill."""
+    """A process of the test's own that is stopped or killed."""
 
     def __init__(self, mode: str, kind: str, orders) -> None:
         text = json.dumps({name: value for name, value in orders.items() if isinstance(value, str)})
@@ -106,7 +106,7 @@ def test_a_command_that_stores_no_answer_leaves_nothing(here: World, order, monk
     monkeypatch.setattr(commands.Work, "finish", lambda _, answer: answer)
     with pytest.raises(CommandNotFinished):
         create(here, order)
-    assert made(order) == 0
+    assert contracts_made(order) == 0
 
 
 def test_two_deliveries_at_once_have_one_effect_and_one_answer(here: World, order):
@@ -126,7 +126,7 @@ def test_two_deliveries_at_once_have_one_effect_and_one_answer(here: World, orde
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(in_thread, range(6)))
     assert len({answer.id for answer in answers}) == 1
-    assert made(order) == 1
+    assert contracts_made(order) == 1
 
 
 def test_a_second_delivery_waits_for_the_first_and_replays_its_answer(here: World, order, monkeypatch):
@@ -155,7 +155,7 @@ def test_a_second_delivery_waits_for_the_first_and_replays_its_answer(here: Worl
         assert not second.done()
         go.set()
         assert first.result(10) == second.result(10)
-    assert made(order) == 1
+    assert contracts_made(order) == 1
 
 
 def _wait_until_a_claim_waits() -> None:
@@ -168,7 +168,7 @@ def _wait_until_a_claim_waits() -> None:
             cursor.execute(waiting)
             if cursor.fetchone():
                 return
-            assert time.monotonic() < deadline, "nobody waits for the key"
+            assert time.monotonic() < deadline, "no claim waits for the key"
             time.sleep(0.01)
 
 
@@ -176,7 +176,7 @@ def test_the_same_key_with_other_arguments_is_refused(here: World, order):
     create(here, order)
     with pytest.raises(CommandKeyReused):
         create(here, order, price="43.00")
-    assert made(order) == 1
+    assert contracts_made(order) == 1
 
 
 def test_a_known_key_is_replayed_before_any_check(here: World, order):
@@ -201,27 +201,27 @@ def test_a_refusal_is_not_stored(here: World, order):
     assert create(here, order).buyer_id == buyer
 
 
-def test_a_process_that_hangs_inside_its_transaction_holds_nobody_up(here: World, order):
+def test_a_process_that_hangs_inside_its_transaction_delays_no_other(here: World, order):
     with Victim("inside", "SIGSTOP", order) as victim:
         victim.wait_until_stopped()
         answer = create(here, order)  # the server ends the idle transaction and frees the key
-        assert made(order) == 1
+        assert contracts_made(order) == 1
         victim.process.send_signal(signal.SIGCONT)
         printed = victim.process.stdout.read()
-        assert printed.strip() == str(answer.id), victim.process.stderr.read()  # woken up, it replays
-    assert made(order) == 1
+        assert printed.strip() == str(answer.id), victim.process.stderr.read()  # after SIGCONT it replays
+    assert contracts_made(order) == 1
 
 
 def test_a_process_killed_inside_its_transaction_leaves_nothing(here: World, order):
     with Victim("inside", "SIGKILL", order) as victim:
         assert victim.process.wait(30) == -signal.SIGKILL
-    assert made(order) == 0
+    assert contracts_made(order) == 0
     create(here, order)
-    assert made(order) == 1
+    assert contracts_made(order) == 1
 
 
 @pytest.mark.parametrize("state", ["40001", "40P01"])
-def test_a_passing_fault_of_the_database_repeats_the_whole_command(here: World, order, monkeypatch, state):
+def test_a_retryable_error_of_the_database_repeats_the_whole_command(here: World, order, monkeypatch, state):
     original, failures = creation.insert, []
 
     def failing(*arguments, **named):
@@ -233,10 +233,10 @@ def test_a_passing_fault_of_the_database_repeats_the_whole_command(here: World, 
 
     monkeypatch.setattr(creation, "insert", failing)
     create(here, order)
-    assert (len(failures), made(order)) == (2, 1)
+    assert (len(failures), contracts_made(order)) == (2, 1)
 
 
-def test_a_lasting_fault_is_told_and_nothing_is_left(here: World, order, monkeypatch):
+def test_a_lasting_error_is_raised_and_nothing_is_left(here: World, order, monkeypatch):
     original = creation.insert
 
     def failing(*arguments, **named):
@@ -247,7 +247,7 @@ def test_a_lasting_fault_is_told_and_nothing_is_left(here: World, order, monkeyp
     monkeypatch.setattr(creation, "insert", failing)
     with pytest.raises(ServiceBusy):
         create(here, order)
-    assert made(order) == 0
+    assert contracts_made(order) == 0
 
 
 def test_a_broken_connection_is_given_up_and_the_command_repeated(here: World, order, monkeypatch):
@@ -264,7 +264,7 @@ def test_a_broken_connection_is_given_up_and_the_command_repeated(here: World, o
 
     monkeypatch.setattr(creation, "insert", breaking)
     create(here, order)
-    assert made(order) == 1
+    assert contracts_made(order) == 1
 
 
 def _end_backend(pid: int) -> None:

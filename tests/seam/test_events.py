@@ -34,7 +34,7 @@ def expire_leases(trace: str) -> None:
 
 @pytest.fixture
 def sale(here: World):
-    while deliver_due("contracts"):  # what earlier tests left behind
+    while deliver_due("contracts"):  # events of earlier tests
         pass
     seller, buyer = here.person(), here.person()
     return seller, buyer, here.contract(seller, buyer)
@@ -49,7 +49,7 @@ def test_an_event_commits_with_its_cause_and_reaches_every_consumer(here: World,
     assert len(call(NOTIFICATIONS).list(ctx=here.ctx(seller)).items) >= 1
 
 
-def test_several_pumps_at_once_keep_order_and_handle_once(here: World, sale):
+def test_several_relays_at_once_keep_order_and_handle_once(here: World, sale):
     seller, _, contract = sale
     for status in (S.AWAITING_SIGNATURES, S.DRAFT) * 4:
         call(CONTRACTS).change_status(ctx=here.ctx(seller), contract_id=contract.id, status=status)
@@ -65,8 +65,8 @@ def test_several_pumps_at_once_keep_order_and_handle_once(here: World, sale):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(pumping, range(4)))
     here.settle()
-    told = Notification.objects.filter(contract_id=contract.id, recipient_id=seller.id, kind="status_changed")
-    order = [row.parameters["status"] for row in told.order_by("created_at", "id")]
+    messages = Notification.objects.filter(contract_id=contract.id, recipient_id=seller.id, kind="status_changed")
+    order = [row.parameters["status"] for row in messages.order_by("created_at", "id")]
     assert order == ["awaiting_signatures", "draft"] * 4
 
 
@@ -81,7 +81,7 @@ def test_a_worker_lost_after_the_effect_and_before_the_acknowledgement(here: Wor
         expire_leases(here.trace)
         here.settle()
         if kind == "SIGSTOP":
-            victim.process.send_signal(signal.SIGCONT)  # it wakes up and goes on with what others have done
+            victim.process.send_signal(signal.SIGCONT)  # it resumes after other processes have delivered
             victim.process.wait(30)
     assert Workflow.objects.filter(contract_id=contract.id).count() == 1
     created = Notification.objects.filter(contract_id=contract.id, kind="contract_created", recipient_id=seller.id)
@@ -126,10 +126,10 @@ def test_an_event_that_cannot_be_handled_waits_and_holds_back_only_its_own_queue
 def test_losing_the_broker_loses_nothing(here: World, sale, monkeypatch):
     from celery import current_app
 
-    def away(*arguments, **named):
-        raise OSError("the broker is away")
+    def unreachable(*arguments, **named):
+        raise OSError("the broker is down")
 
-    monkeypatch.setattr(current_app, "send_task", away)
+    monkeypatch.setattr(current_app, "send_task", unreachable)
     notifier._send("contracts")  # logged, not raised
     here.settle()
     assert Workflow.objects.filter(contract_id=sale[2].id).exists()
@@ -143,8 +143,8 @@ def test_purging_keeps_the_newest_event_so_that_the_sequence_goes_on(here: World
         "UPDATE {outbox} SET delivered_at = clock_timestamp() - interval '31 days' WHERE aggregate_id = %s", contract.id
     )
     purge.purge("contracts")
-    kept = outbox("SELECT sequence FROM {outbox} WHERE aggregate_id = %s AND consumer = 'workflow'", contract.id)
-    assert kept == [(2,)]
+    sequences = outbox("SELECT sequence FROM {outbox} WHERE aggregate_id = %s AND consumer = 'workflow'", contract.id)
+    assert sequences == [(2,)]
     call(CONTRACTS).change_status(ctx=here.ctx(seller), contract_id=contract.id, status=S.CANCELLED)
     assert (3,) in outbox(
         "SELECT sequence FROM {outbox} WHERE aggregate_id = %s AND consumer = 'workflow'", contract.id

@@ -1,4 +1,4 @@
-"""The seam over HTTP: who may call, what is refused, and what a caller learns when no whole answer comes."""
+"""The seam over HTTP: which callers are accepted, what is refused, and what a caller gets when no whole answer comes."""
 
 import itertools
 import os
@@ -57,7 +57,7 @@ def test_an_authentic_call_is_answered(here: World):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"X-Seam-Caller": "somebody-else"},
+        {"X-Seam-Caller": "another-process"},
         {"X-Seam-Signature": "v1=" + "0" * 64},
         {"X-Seam-Signature": ""},
         {"X-Seam-Time": str(time.time_ns() // 1_000_000 - 31_000)},
@@ -109,7 +109,7 @@ def test_a_rotated_master_secret_is_accepted_beside_the_new_one(here: World, set
 
 
 def test_a_secret_is_replaced_step_by_step_without_a_refused_call(settings):
-    """Known everywhere, then in front everywhere, then alone: whichever process is a step ahead of the other."""
+    """The new secret is known everywhere, then first everywhere, then alone; one process may be a step ahead of the other."""
     steps = (["old"], ["old", "new"], ["new", "old"], ["new"])
     sealed = {"caller": "a", "callee": "b", "method": "POST", "path": "/x", "body": b"y"}
     for one, other in [*itertools.pairwise(steps), *zip(steps[1:], steps, strict=False)]:
@@ -135,11 +135,11 @@ def test_a_service_that_is_apart_seals_with_its_own_pairs_and_no_others(settings
         signing.seal(caller="contracts", callee="signatures", method="POST", path="/x", body=b"")
 
 
-def test_who_names_himself_anything_costs_no_memory():
+def test_unknown_caller_names_cost_no_memory():
     for number in range(1_000):
         with pytest.raises(signing.BadSeal):
             signing.check(
-                caller=f"nobody-{number}",
+                caller=f"unknown-{number}",
                 callee="b",
                 method="POST",
                 path="/x",
@@ -170,7 +170,7 @@ def test_unknown_fields_of_a_newer_caller_are_ignored(here: World):
 
 
 class Misbehaving:
-    """A server that answers one request as it is told to."""
+    """A server that gives one request a fixed answer."""
 
     def __init__(self, answer: bytes, *, hang: bool = False) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -240,7 +240,7 @@ def test_a_refusal_of_a_foreign_server_is_raised_as_ours(here: World):
         ask(here, server.url)
 
 
-def test_nobody_there_means_nothing_was_done(here: World):
+def test_an_unreachable_server_has_executed_nothing(here: World):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     with pytest.raises(RemoteCallFailed) as failure:
@@ -248,7 +248,7 @@ def test_nobody_there_means_nothing_was_done(here: World):
     assert not failure.value.may_have_executed
 
 
-def test_a_hanging_server_takes_half_of_the_time_so_that_home_can_still_answer(here: World):
+def test_a_hanging_server_takes_half_of_the_time_so_that_the_local_side_can_still_answer(here: World):
     with Misbehaving(b"HTTP/1.1 200", hang=True) as server:
         started = time.monotonic()
         with pytest.raises(RemoteCallFailed):

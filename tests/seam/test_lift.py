@@ -1,4 +1,4 @@
-"""A service in a process of its own: what is in it, what it may do, and that nobody notices when it comes and goes."""
+"""A service in a process of its own: what it loads, what it may do, and that calls succeed when it starts and stops."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_nothing_of_another_app_but_its_interface_is_loaded(service: str):
     assert [service, "service"] in [parts[1:] for parts in loaded]
 
 
-def test_a_service_that_there_is_not_is_refused_with_the_names_of_those_there_are():
+def test_an_unknown_service_is_refused_with_the_known_names():
     done = subprocess.run(
         [sys.executable, "manage.py", "serve", "dokuments"], cwd=BASE, capture_output=True, text=True, check=False
     )
@@ -75,7 +75,7 @@ def documents():
 
 @pytest.fixture
 def remote():
-    """Documents at a share; off again afterwards, and the whole stack has noticed."""
+    """Sets the remote share of documents; 0 again afterwards."""
     yield lambda percent: shares.set_share("documents", "remote", Decimal(percent))
     shares.set_share("documents", "remote", Decimal(0))
 
@@ -96,7 +96,7 @@ def test_it_has_health_metrics_and_the_document_of_its_own_paths(documents):
     assert "/api/v1/contracts" not in schema
 
 
-def test_its_own_rest_is_public_and_nobody_elses_is_there(documents):
+def test_its_own_rest_is_public_and_no_other_apps_is_served(documents):
     url, _ = documents
     person = Person()
     bearer = person._headers["Authorization"]
@@ -148,7 +148,7 @@ def test_a_socket_that_a_killed_process_left_behind_is_taken_over(tmp_path: Path
         assert not path.exists()
 
 
-def called(url: str, *, caller: str, callee: str = "documents", method: str = "sweep", **headers: str) -> int:
+def call_status(url: str, *, caller: str, callee: str = "documents", method: str = "sweep", **headers: str) -> int:
     path = f"/internal/seam/{callee}/{method}"
     wire = to_wire(new_context(actor=SYSTEM), 2_000)
     import msgspec
@@ -162,17 +162,19 @@ def called(url: str, *, caller: str, callee: str = "documents", method: str = "s
 
 def test_it_answers_those_it_shares_a_secret_with_and_serves_only_itself(documents):
     url, _ = documents
-    assert called(url, caller="monolith") == 200
-    assert called(url, caller="contracts") == 200
-    assert called(url, caller="test") == 401  # the master would know the pair; this process does not
-    assert called(url, caller="monolith", callee="contracts", method="list") == 401
+    assert call_status(url, caller="monolith") == 200
+    assert call_status(url, caller="contracts") == 200
+    assert (
+        call_status(url, caller="test") == 401
+    )  # the master secret would derive the pair's secret; this process does not have it
+    assert call_status(url, caller="monolith", callee="contracts", method="list") == 401
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
 def test_the_seam_is_not_reached_through_a_gateway(documents, header: str):
     url, _ = documents
-    assert called(url, caller="monolith", **{header: "10.0.0.1"}) == 404
-    assert called(os.environ["WEB_URL"], caller="monolith", **{header: "10.0.0.1"}) == 404
+    assert call_status(url, caller="monolith", **{header: "10.0.0.1"}) == 404
+    assert call_status(os.environ["WEB_URL"], caller="monolith", **{header: "10.0.0.1"}) == 404
 
 
 def test_a_toggle_is_in_effect_within_a_second_there_and_back(documents, remote, sale):
@@ -193,7 +195,7 @@ def test_a_lifted_out_service_honours_the_route_that_the_edge_decided(documents,
             until(seller, contract, "documents")
             before = metric(contracts_url, 'seam_served_total{method="rights"')
             seller.get(f"documents?contract_id={contract}")
-            # The monolith asked documents; documents itself asked contracts, there where the edge said it is.
+            # The monolith called documents; documents called contracts on the side that the edge had decided.
             assert metric(contracts_url, 'seam_served_total{method="rights"') > before
     finally:
         shares.set_share("contracts", "remote", Decimal(0))
@@ -222,12 +224,12 @@ def test_a_shadowed_query_is_compared_and_linked_to_its_request(documents, sale)
         shares.set_share("documents", "shadow", Decimal(0))
 
 
-def test_a_world_of_its_own_is_not_needed_to_call_it(documents, here: World):
+def test_it_can_be_called_over_http_from_this_process(documents, here: World):
     from apps.core.seam.client import registry
     from apps.core.seam.client.registry import call
     from apps.core.seam.client.transports import OverHttp
     from apps.documents.interface import DOCUMENTS, DocumentNotFound
 
-    there = registry.routed_by({"documents": OverHttp(documents[0], caller="monolith")})
-    with there, pytest.raises(DocumentNotFound):
+    remotely = registry.routed_by({"documents": OverHttp(documents[0], caller="monolith")})
+    with remotely, pytest.raises(DocumentNotFound):
         call(DOCUMENTS).get(ctx=here.ctx(), document_id=uuid.uuid4())

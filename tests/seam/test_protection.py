@@ -1,4 +1,4 @@
-"""What a caller is spared when a lifted-out service is gone, slow, full or wrong, and that nothing happens twice for it."""
+"""A caller is protected when a lifted-out service is gone, slow, full or wrong, and no command happens twice."""
 
 import os
 import secrets
@@ -83,17 +83,17 @@ def test_attempts_are_bounded():
         assert server.accepted == 3
 
 
-def test_a_slow_side_is_asked_once_and_given_its_methods_time_only():
+def test_a_slow_side_is_called_once_with_its_methods_timeout():
     with hanging() as server:
         started = time.monotonic()
         with pytest.raises(RemoteCallFailed) as failure:
             listing(guarded(server.url), timeout_ms=10_000)
         assert failure.value.kind is FailureKind.TIMEOUT
-        assert time.monotonic() - started < 2  # a query's own second, not half of ten
+        assert time.monotonic() - started < 2  # the query's own timeout, one second, not half of ten
         assert server.accepted == 1
 
 
-def test_a_fault_of_the_other_side_is_not_asked_for_again():
+def test_a_call_that_failed_on_the_other_side_is_not_repeated():
     with Behaving(
         lambda connection, _: read_request(connection) and connection.sendall(answer_of(b"{}", "500 Oops"))
     ) as server:
@@ -103,19 +103,19 @@ def test_a_fault_of_the_other_side_is_not_asked_for_again():
         assert server.accepted == 1
 
 
-def test_time_left_shrinks_on_the_way_and_half_of_it_stays_here():
-    seen = []
+def test_the_remote_call_gets_half_of_the_remaining_time():
+    remaining = []
 
     def behave(connection, number):
         request = read_request(connection)
-        seen.append(msgspec.json.decode(request.partition(b"\r\n\r\n")[2])["context"]["remaining_ms"])
+        remaining.append(msgspec.json.decode(request.partition(b"\r\n\r\n")[2])["context"]["remaining_ms"])
         connection.sendall(answer_of(EMPTY))
 
     with Behaving(behave) as server:
         listing(guarded(server.url), timeout_ms=800)
         listing(guarded(server.url), timeout_ms=60_000)
-    assert 0 < seen[0] <= 400
-    assert seen[1] == CONTRACTS.operations["list"].timeout_ms
+    assert 0 < remaining[0] <= 400
+    assert remaining[1] == CONTRACTS.operations["list"].timeout_ms
 
 
 def test_a_caller_whose_time_is_over_sends_nothing():
@@ -191,8 +191,8 @@ def test_a_service_that_comes_back_is_used_again():
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_what_came_behind_an_answer_is_never_read_as_the_next_one(at_once: bool):
-    """A server that answers twice: the second answer, with the first or some time after it, belongs to nobody."""
+def test_bytes_after_an_answer_are_never_read_as_the_next_one(at_once: bool):
+    """A server that answers twice: the second answer, with the first or some time after it, belongs to no request."""
     stray = answer_of(b'{"items":[],"next_cursor":"stray"}')
     go, sent = threading.Event(), threading.Event()
 
@@ -217,7 +217,7 @@ def test_what_came_behind_an_answer_is_never_read_as_the_next_one(at_once: bool)
         assert server.accepted == 2
 
 
-def test_places_are_bounded_over_all_services(settings, monkeypatch: pytest.MonkeyPatch):
+def test_the_bulkhead_bounds_calls_over_all_services(settings, monkeypatch: pytest.MonkeyPatch):
     from apps.core.seam.client import resilience
 
     only = resilience.Bulkhead(1)
@@ -242,14 +242,14 @@ def test_places_are_bounded_over_all_services(settings, monkeypatch: pytest.Monk
         assert listing(second).items == ()
 
 
-def test_a_service_with_data_of_its_own_is_asked_there_whatever_the_flag_says(settings):
+def test_a_service_with_its_own_data_is_called_remotely_with_any_flag(settings):
     settings.SEAM_AWAY = {"contracts": "http://127.0.0.1:1"}
     settings.SEAM_OWN_DATA = ["contracts"]
     registry.guarded.cache_clear()
     registry.remote.cache_clear()
     try:
         transport = registry.transport_for("contracts", new_context())
-        assert isinstance(transport, Guarded)  # and no home behind it
+        assert isinstance(transport, Guarded)  # and no local fallback behind it
         assert transport.side == "away"
     finally:
         registry.guarded.cache_clear()
@@ -275,24 +275,24 @@ def test_a_build_that_knows_one_argument_more_finishes_what_an_older_one_began()
     assert newer.digest_material({"a": 1, "b": "x"}) != newer.digest_material({"a": 1, "b": None})
 
 
-def with_home(url: str) -> LocalFallback:
+def with_fallback(url: str) -> LocalFallback:
     return LocalFallback(guarded(url), registry.local("contracts"))
 
 
-def test_home_answers_a_query_whose_remote_call_failed(here: World):
+def test_the_local_side_answers_a_query_whose_remote_call_failed(here: World):
     seller = here.person()
     plot = here.plot(seller)
     before = counted("seam_fallbacks_total", service="contracts", method="get_plot", kind="unreachable")
-    with registry.routed_by({"contracts": with_home(closed_address())}):
+    with registry.routed_by({"contracts": with_fallback(closed_address())}):
         assert call(CONTRACTS).get_plot(ctx=here.ctx(seller), land_plot_id=plot.id) == plot
     assert counted("seam_fallbacks_total", service="contracts", method="get_plot", kind="unreachable") == before + 1
 
 
-def test_an_answer_of_another_shape_is_answered_at_home_instead(here: World):
+def test_an_answer_of_another_shape_is_replaced_by_a_local_one(here: World):
     with Behaving(
         lambda connection, _: read_request(connection) and connection.sendall(answer_of(b'{"items":7}'))
     ) as server:
-        page = listing(with_home(server.url))
+        page = listing(with_fallback(server.url))
     assert isinstance(page.items, tuple)
 
 
@@ -314,10 +314,10 @@ def test_a_command_that_the_remote_side_carried_out_before_its_answer_was_lost_h
     answers = []
 
     def behave(connection, number):
-        answers.append(forwarding(os.environ["WEB_URL"], read_request(connection)))  # done, and never told
+        answers.append(forwarding(os.environ["WEB_URL"], read_request(connection)))  # executed, and the answer is lost
 
     with Behaving(behave) as server:
-        contract = make_contract(here, with_home(server.url), seller, buyer, plot, key)
+        contract = make_contract(here, with_fallback(server.url), seller, buyer, plot, key)
     assert len(answers) == 2  # sent, and sent again under the same key
     assert all(str(contract.id).encode() in answer for answer in answers)
     assert ContractRow.objects.filter(land_plot_id=plot.id).count() == 1
@@ -325,11 +325,11 @@ def test_a_command_that_the_remote_side_carried_out_before_its_answer_was_lost_h
 
 def test_a_command_that_never_reached_the_remote_side_happens_once(here: World, sale):
     seller, buyer, plot, key = sale
-    contract = make_contract(here, with_home(closed_address()), seller, buyer, plot, key)
+    contract = make_contract(here, with_fallback(closed_address()), seller, buyer, plot, key)
     assert ContractRow.objects.get(land_plot_id=plot.id).id == contract.id
 
 
-def test_a_command_whose_remote_side_wakes_up_after_home_has_answered_happens_once(here: World, sale):
+def test_a_command_whose_remote_side_resumes_after_the_local_answer_happens_once(here: World, sale):
     seller, buyer, plot, key = sale
     late = []
     woken = threading.Event()
@@ -340,9 +340,9 @@ def test_a_command_whose_remote_side_wakes_up_after_home_has_answered_happens_on
         late.append(forwarding(os.environ["WEB_URL"], request))
 
     with Behaving(behave) as server:
-        contract = make_contract(here, with_home(server.url), seller, buyer, plot, key)
+        contract = make_contract(here, with_fallback(server.url), seller, buyer, plot, key)
         woken.set()
-    assert str(contract.id).encode() in late[0]  # it found the answer under the key
+    assert str(contract.id).encode() in late[0]  # it replayed the answer stored under the key
     assert ContractRow.objects.filter(land_plot_id=plot.id).count() == 1
 
 
@@ -350,7 +350,7 @@ def test_a_refusal_is_an_answer_and_not_a_failure(here: World):
     from apps.contracts.interface import ContractNotFound
 
     before = counted("seam_fallbacks_total", service="contracts", method="get", kind="fault")
-    transport = LocalFallback(guarded(os.environ["WEB_URL"]), None)  # home would not survive being asked
+    transport = LocalFallback(guarded(os.environ["WEB_URL"]), None)  # a call of the local fallback would raise
     with registry.routed_by({"contracts": transport}), pytest.raises(ContractNotFound):
         call(CONTRACTS).get(ctx=here.ctx(), contract_id=__import__("uuid").uuid4())
     assert counted("seam_fallbacks_total", service="contracts", method="get", kind="fault") == before

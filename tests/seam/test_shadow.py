@@ -1,4 +1,4 @@
-"""Asking the other side as well: what is compared, what is kept, and that nobody waits for it."""
+"""Shadow calls: what is compared, what is stored, and that no caller waits for them."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def contract(**changes: object) -> Contract:
-    given = {
+    fields = {
         "id": uuid4(),
         "number": "LC-2026-000001",
         "status": "draft",
@@ -49,15 +49,15 @@ def contract(**changes: object) -> Contract:
         "created_at": NOW,
         "updated_at": NOW,
     }
-    return msgspec.convert({**given, **changes}, Contract)
+    return msgspec.convert({**fields, **changes}, Contract)
 
 
 def answer(value: object) -> Answer:
     return Answer(msgspec.json.encode(value))
 
 
-def found(operation, first, *rest: object, primary: object = None, always_twice: bool = False):
-    """Compare a first answer with those that the other side gives in turn."""
+def comparison(operation, first, *rest: object, primary: object = None, always_twice: bool = False):
+    """Compare a first answer with the other side's answers in turn."""
     others = iter(item if isinstance(item, Failure) else answer(item) for item in rest)
     last: list[Answer | Failure] = []
 
@@ -71,12 +71,12 @@ def found(operation, first, *rest: object, primary: object = None, always_twice:
 
 def test_equal_answers_match():
     one = contract()
-    assert found(GET, one, one).verdict is Verdict.MATCH
+    assert comparison(GET, one, one).verdict is Verdict.MATCH
 
 
 def test_a_differing_field_is_named_by_its_path():
     one = contract()
-    finding = found(GET, one, msgspec.structs.replace(one, price=Decimal("2.00"), blockers=("no_sale_contract",)))
+    finding = comparison(GET, one, msgspec.structs.replace(one, price=Decimal("2.00"), blockers=("no_sale_contract",)))
     assert finding.verdict is Verdict.MISMATCH
     assert finding.fields == ("blockers[] (count)", "price")
 
@@ -98,35 +98,35 @@ def test_a_refusal_against_an_answer_is_a_mismatch_and_two_equal_refusals_match(
 
 def test_no_answer_from_the_other_side_is_a_failure_and_an_unreadable_one_too():
     one = contract()
-    assert found(GET, one, Failure("timeout")).verdict is Verdict.FAILED
+    assert comparison(GET, one, Failure("timeout")).verdict is Verdict.FAILED
     assert compare(GET, answer(one), lambda: Answer(b'{"id":7}'), lambda: answer(one)).verdict is Verdict.FAILED
 
 
 def test_fields_that_vary_by_their_nature_are_ignored():
     link = DownloadLink(url="https://a", original_filename="a.pdf", expires_at=NOW)
     other = msgspec.structs.replace(link, url="https://b", expires_at=datetime(2027, 1, 1, tzinfo=UTC))
-    assert found(DOWNLOAD, link, other).verdict is Verdict.MATCH
+    assert comparison(DOWNLOAD, link, other).verdict is Verdict.MATCH
     renamed = msgspec.structs.replace(other, original_filename="b.pdf")
-    assert found(DOWNLOAD, link, renamed).fields == ("original_filename",)
+    assert comparison(DOWNLOAD, link, renamed).fields == ("original_filename",)
 
 
 def test_a_list_without_an_order_may_come_in_any():
     cards = [PersonCard(id=uuid4(), full_name=name, roles=()) for name in ("А", "Б", "В")]
-    assert found(CARDS, cards, cards[::-1]).verdict is Verdict.MATCH
+    assert comparison(CARDS, cards, cards[::-1]).verdict is Verdict.MATCH
     assert list(differences(GET, (1, 2), (2, 1))) == ["[]", "[]"]
 
 
 def test_a_difference_that_is_gone_when_asked_again_is_noise():
     before, after = contract(), None
     after = msgspec.structs.replace(before, status="signed")
-    finding = found(GET, before, after, after, primary=after)  # changed between the two askings
+    finding = comparison(GET, before, after, after, primary=after)  # changed between the two calls
     assert finding.verdict is Verdict.NOISE
     assert (finding.fields, finding.noise) == ((), ("status",))
 
 
 def test_noise_is_subtracted_and_a_difference_beside_it_stays():
     one = contract()
-    finding = found(
+    finding = comparison(
         GET,
         one,
         msgspec.structs.replace(one, updated_at=datetime(2026, 1, 2, tzinfo=UTC), price=Decimal(9)),
@@ -138,19 +138,19 @@ def test_noise_is_subtracted_and_a_difference_beside_it_stays():
 
 def test_a_side_that_fails_when_asked_again_takes_no_difference_back():
     one = contract()
-    finding = found(GET, one, msgspec.structs.replace(one, price=Decimal(2)), Failure("timeout"))
+    finding = comparison(GET, one, msgspec.structs.replace(one, price=Decimal(2)), Failure("timeout"))
     assert finding.verdict is Verdict.MISMATCH
     assert finding.fields == ("price",)
 
 
 def test_noise_is_measured_where_nothing_differs_as_well():
     one = contract()
-    finding = found(GET, one, one, primary=msgspec.structs.replace(one, number="x"), always_twice=True)
+    finding = comparison(GET, one, one, primary=msgspec.structs.replace(one, number="x"), always_twice=True)
     assert finding.verdict is Verdict.NOISE
     assert finding.asked_twice
 
 
-def test_what_is_kept_shows_no_text_and_still_shows_what_differs():
+def test_a_stored_answer_shows_no_text_and_still_shows_differences():
     user = User(
         id=uuid4(),
         email="ivan@example.com",
@@ -161,33 +161,33 @@ def test_what_is_kept_shows_no_text_and_still_shows_what_differs():
         is_active=True,
         created_at=NOW,
     )
-    kept = masked(user)
-    assert str(kept["id"]) == str(user.id)
-    assert kept["is_active"] is True
-    assert not [text for text in ("ivan", "Иван", "Петров", "900") if text in str(kept)]
-    assert kept["full_name"] == masked(user)["full_name"]
-    assert kept["full_name"] != masked(msgspec.structs.replace(user, full_name="Пётр Иванов"))["full_name"]
+    shown = masked(user)
+    assert str(shown["id"]) == str(user.id)
+    assert shown["is_active"] is True
+    assert not [text for text in ("ivan", "Иван", "Петров", "900") if text in str(shown)]
+    assert shown["full_name"] == masked(user)["full_name"]
+    assert shown["full_name"] != masked(msgspec.structs.replace(user, full_name="Пётр Иванов"))["full_name"]
     assert masked({"note": "Иван", "raw": msgspec.Raw(b'"Ivan"')})["note"].startswith("text ")
     assert "Ivan" not in str(masked({"raw": msgspec.Raw(b'"Ivan"')}))
 
 
 class Side:
-    """A side that answers what it is told to."""
+    """A side with a given answer."""
 
     side = process = "away"
 
     def __init__(self, give) -> None:
         self._give = give
-        self.asked = 0
+        self.calls = 0
 
     def send(self, operation, ctx, arguments) -> Answer:
-        self.asked += 1
+        self.calls += 1
         return self._give()
 
 
-def sample_of(given: Contract, **named: str) -> Sample:
+def sample_of(contract_: Contract, **named: str) -> Sample:
     ctx = new_context(shadow=("contracts",), **named)
-    return Sample(GET, ctx, GET.encode_arguments({"contract_id": given.id}), answer(given), "home", 0.002)
+    return Sample(GET, ctx, GET.encode_arguments({"contract_id": contract_.id}), answer(contract_), "home", 0.002)
 
 
 def shadowing(other, primary=None, record=recorder.record) -> Shadow:
@@ -200,7 +200,7 @@ def drained(shadow: Shadow, sample: Sample) -> ShadowComparison:
     return ShadowComparison.objects.get(request_id=sample.ctx.request_id)
 
 
-def test_a_comparison_is_kept_with_both_answers_timings_and_its_request():
+def test_a_comparison_is_stored_with_both_answers_timings_and_its_request():
     one = contract()
     other = msgspec.structs.replace(one, terms="Другое", price=Decimal("7.00"))
     sample = sample_of(one, request_id=uuid4().hex, trace="00-" + "1" * 32 + "-" + "2" * 16 + "-01")
@@ -256,8 +256,8 @@ def test_a_full_queue_drops_and_counts_and_never_waits(settings):
         release.wait(20)
         return answer(one)
 
-    kept = []
-    shadow = shadowing(hang, record=kept.extend)
+    recorded = []
+    shadow = shadowing(hang, record=recorded.extend)
     before = counted("seam_shadow_dropped_total", service="contracts", method="get")
     started = time.perf_counter()
     for _ in range(200):
@@ -267,8 +267,8 @@ def test_a_full_queue_drops_and_counts_and_never_waits(settings):
     release.set()
 
 
-def test_a_recorder_that_fails_is_counted_and_hurts_nobody():
-    def refuse(found):
+def test_a_failing_recorder_is_counted_and_raises_nothing():
+    def refuse(rows):
         raise OSError("no store")
 
     before = counted("seam_shadow_lost_total")
@@ -290,21 +290,21 @@ def test_only_queries_of_shadowed_services_are_offered(here: World, monkeypatch:
     assert offered == ["contracts.get_plot", "contracts.get"]
 
 
-def test_a_shadow_is_not_cast_further_and_has_time_of_its_own():
-    seen = []
+def test_a_shadow_call_is_not_shadowed_and_has_a_timeout_of_its_own():
+    contexts = []
 
-    class Looking(Side):
+    class RecordingSide(Side):
         def send(self, operation, ctx, arguments):
-            seen.append(ctx)
+            contexts.append(ctx)
             return self._give()
 
     one = contract()
-    shadow = Shadow(list, lambda _service, _side: Looking(lambda: answer(one)))
+    shadow = Shadow(list, lambda _service, _side: RecordingSide(lambda: answer(one)))
     late = sample_of(one)
     late = late._replace(ctx=msgspec.structs.replace(late.ctx, expires_at=0))
     shadow.drain(late)
-    assert seen[0].shadow == ()
-    assert seen[0].remaining_ms() > 1_000
+    assert contexts[0].shadow == ()
+    assert contexts[0].remaining_ms() > 1_000
 
 
 def test_old_comparisons_are_forgotten_and_differences_stay_longer():

@@ -1,4 +1,4 @@
-"""`manage.py verify_service`: the contract tests against any URL. Ours hold when they are lifted out; what does not hold is told."""
+"""`manage.py verify_service`: the contract tests against any URL. Our lifted-out services hold; every failure is reported."""
 
 import re
 import subprocess
@@ -25,8 +25,8 @@ def verified(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def rows(output: str) -> dict[str, tuple[int, int, str]]:
     """Operation -> (wire checks, contract tests, verdict)."""
-    found = re.findall(r"^  (\w+) +(?:query|command) +(\d+) wire +(\d+) tests +(\w+)", output, re.MULTILINE)
-    return {name: (int(wire), int(tests), verdict) for name, wire, tests, verdict in found}
+    lines = re.findall(r"^  (\w+) +(?:query|command) +(\d+) wire +(\d+) tests +(\w+)", output, re.MULTILINE)
+    return {name: (int(wire), int(tests), verdict) for name, wire, tests, verdict in lines}
 
 
 @pytest.mark.parametrize("service", topology.entries())
@@ -34,13 +34,13 @@ def test_a_service_of_ours_that_is_lifted_out_holds_in_every_operation(service: 
     with lifted(service) as (url, _):
         done = verified(service, url)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = rows(done.stdout)
-    assert set(found) == set(topology.key_of(service).operations)
-    assert all(wire >= 14 and tests >= 1 and verdict == "ok" for wire, tests, verdict in found.values()), found
+    verdicts = rows(done.stdout)
+    assert set(verdicts) == set(topology.key_of(service).operations)
+    assert all(wire >= 14 and tests >= 1 and verdict == "ok" for wire, tests, verdict in verdicts.values()), verdicts
 
 
-def test_something_that_refuses_no_call_does_not_hold():
-    """It knows what is no JSON, and takes everything else."""
+def test_a_server_that_refuses_no_call_does_not_hold():
+    """It refuses what is no JSON, and accepts everything else."""
 
     def agree(connection, _):
         while request := read_request(connection):
@@ -55,7 +55,7 @@ def test_something_that_refuses_no_call_does_not_hold():
     assert "6 of 6 operations of notifications do not hold" in done.stderr
 
 
-def test_something_that_is_no_seam_is_told_apart():
+def test_a_server_that_is_no_seam_is_recognised():
     def page(connection, _):
         while read_request(connection):
             connection.sendall(answer_of(b"<html>"))
@@ -66,8 +66,8 @@ def test_something_that_is_no_seam_is_told_apart():
     assert "is it a seam" in done.stderr
 
 
-def test_one_wrong_answer_is_told_by_its_operation_and_its_test():
-    """The real service, but for one field of one answer."""
+def test_one_wrong_answer_is_reported_with_its_operation_and_test():
+    """The real service, except for one answer."""
     with lifted("notifications") as (url, _):
 
         def miscount(connection, _):
@@ -80,12 +80,12 @@ def test_one_wrong_answer_is_told_by_its_operation_and_its_test():
         with Behaving(miscount) as server:
             done = verified("notifications", server.url)
     assert done.returncode == 1
-    found = rows(done.stdout)
-    assert found["unread_count"][2] == "FAILED"
+    verdicts = rows(done.stdout)
+    assert verdicts["unread_count"][2] == "FAILED"
     assert "assert 41 == 0" in done.stdout
 
 
-def test_a_secret_that_differs_is_said_once():
+def test_a_different_secret_is_reported_once():
     with Behaving(
         lambda connection, _: read_request(connection) and connection.sendall(answer_of(b"{}", "401 No"))
     ) as server:
@@ -94,7 +94,7 @@ def test_a_secret_that_differs_is_said_once():
     assert "the secret of monolith>notifications the same on both sides?" in done.stderr
 
 
-def test_nobody_there_and_no_address_are_said_plainly():
+def test_an_unreachable_and_an_invalid_address_are_reported_plainly():
     with Behaving(lambda *_: None) as server:
         url = server.url
     done = verified("notifications", url, "--wire-only")

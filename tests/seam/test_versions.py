@@ -98,7 +98,7 @@ def over_http(url: str = ""):
 def send(
     operation: str, ctx: CallContext, arguments: dict[str, Any], *, without: tuple[str, ...] = (), **context: Any
 ) -> tuple[int, Any]:
-    """A call whose bytes are made here: its context lacks some fields and has others that no build knows."""
+    """A hand-made call: its context lacks some fields and has others that no build knows."""
     wire = {**msgspec.to_builtins(to_wire(ctx, 3_000)), **context}
     wire = {name: value for name, value in wire.items() if name not in without}
     body, path = msgspec.json.encode({"context": wire, "arguments": arguments}), f"{PATH}/contracts/{operation}"
@@ -131,11 +131,11 @@ def test_a_newer_caller_commands_and_asks(here: World):
 
 
 def test_a_command_of_two_builds_under_one_key_happens_once(here: World):
-    person, given = here.person(), new_plot()
+    person, fields = here.person(), new_plot()
     ctx = here.ctx(person, key="one-key-for-both")
     with over_http():
-        first = call(OLDER).record_plot(ctx=ctx, **given)
-        second = call(NEWER).record_plot(ctx=ctx, **given, region="north")
+        first = call(OLDER).record_plot(ctx=ctx, **fields)
+        second = call(NEWER).record_plot(ctx=ctx, **fields, region="north")
     assert second.id == first.id
 
 
@@ -153,8 +153,8 @@ def test_a_context_with_a_field_that_no_build_has_is_read(here: World):
 def test_a_context_from_before_its_optional_fields_is_read(here: World):
     person = here.person()
     plot = here.plot(person)
-    asked = {"land_plot_id": str(plot.id)}
-    status, body = send("get_plot", here.ctx(person), asked, without=("command_key", "away"))
+    arguments = {"land_plot_id": str(plot.id)}
+    status, body = send("get_plot", here.ctx(person), arguments, without=("command_key", "away"))
     assert (status, body["id"]) == (200, str(plot.id))
 
 
@@ -194,14 +194,14 @@ class NewerContractCreated(Event):
 
 
 class NewerConsumer(ReceivesEvents):
-    """Keeps what it was told."""
+    """Collects the events that it receives."""
 
     def __init__(self) -> None:
-        self.told: list[NewerContractCreated] = []
+        self.events: list[NewerContractCreated] = []
         self.handlers = {NewerContractCreated: self._keep}
 
     def _keep(self, ctx: CallContext, envelope: EventEnvelope, event: NewerContractCreated) -> EventReceipt:
-        self.told.append(event)
+        self.events.append(event)
         return EventReceipt(event_id=envelope.event_id, effect="kept")
 
 
@@ -236,4 +236,4 @@ def test_an_event_of_an_older_emitter_is_handled_by_a_newer_consumer(here: World
         older, newer = created(uuid4()), created(uuid4(), channel="telephone")
         receipts = [call(WORKFLOW).receive(ctx=here.ctx(), event=event) for event in (older, newer)]
     assert [receipt.effect for receipt in receipts] == ["kept", "kept"]
-    assert [event.channel for event in consumer.told] == ["pages", "telephone"]
+    assert [event.channel for event in consumer.events] == ["pages", "telephone"]

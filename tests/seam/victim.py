@@ -1,4 +1,4 @@
-"""A process that hangs or dies in the middle of its work, for tests that see what is left behind.
+"""A process that hangs or dies in the middle of its work, for tests of what is left behind.
 
 `python -m tests.seam.victim MODE` reads its orders as JSON from standard input and prints the answer when it gets that far.
 """
@@ -45,7 +45,7 @@ def inside_its_transaction(kind: signal.Signals, orders: dict[str, str]) -> None
 
 
 def after_the_effect(kind: signal.Signals, orders: dict[str, str]) -> None:
-    """Deliver events and stop after a consumer committed, before the delivery is written down."""
+    """Deliver events and stop after a consumer committed, before the delivery is recorded."""
     original = relay._execute
 
     def stopping(service, sql, parameters):
@@ -56,7 +56,7 @@ def after_the_effect(kind: signal.Signals, orders: dict[str, str]) -> None:
 
     relay._execute = stopping
     relay.deliver_due(orders["service"])
-    print("pumped", flush=True)
+    print("delivered", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver: takes what any exporter sends (opentelemetry-proto, collector/trace/v1) and keeps the spans."""
+"""An OTLP/HTTP receiver: accepts what any exporter sends (opentelemetry-proto, collector/trace/v1) and keeps the spans."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """Listens on loopback. `fault` may be set to answer with a status instead of taking anything."""
+    """Listens on loopback. When `fault` is set, every request is answered with that status."""
 
     def __init__(self) -> None:
         self.spans: list[Received] = []
@@ -52,7 +52,7 @@ class Receiver:
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                     return
-                receiver.take(body)
+                receiver.store(body)
                 answer = ExportTraceServiceResponse().SerializeToString()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/x-protobuf")
@@ -68,7 +68,7 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
-    def take(self, body: bytes) -> None:
+    def store(self, body: bytes) -> None:
         self.raw.append(body)
         for part in ExportTraceServiceRequest.FromString(body).resource_spans:
             resource = {pair.key: _value(pair.value) for pair in part.resource.attributes}
@@ -93,9 +93,9 @@ class Receiver:
     def of(self, trace_id: str) -> list[Received]:
         return [span for span in list(self.spans) if span.trace_id == trace_id]
 
-    def until(self, wanted: Callable[[], object], seconds: float = 30) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds
-        while not wanted():
+        while not condition():
             assert time.monotonic() < deadline, sorted({(span.service, span.name) for span in self.spans})
             time.sleep(0.05)
 

@@ -1,4 +1,4 @@
-"""Every line is JSON in one form, says whose work it is about, and ends saying so when that work ends."""
+"""Every log line is JSON in one form and carries the ids of its request, and only while that request runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from landcontracts.embedded.stack import BASE
 
 
 def written(code: str, **environment: str) -> list[dict]:
-    """What a process of the platform writes when it runs some lines."""
+    """The log lines of a process of the platform that runs some code."""
     done = subprocess.run(
         [sys.executable, "-c", f"import django; django.setup()\n{code}"],
         cwd=BASE,
@@ -39,9 +39,9 @@ def written(code: str, **environment: str) -> list[dict]:
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 
-SAYS = """
+LOGS = """
 import logging, threading, warnings, structlog
-ours, theirs = structlog.get_logger("apps.x"), logging.getLogger("somebody.else")
+ours, theirs = structlog.get_logger("apps.x"), logging.getLogger("another.library")
 ours.info("told", to="anna@test.example", service="there")
 theirs.info("connected as %s", "anna@test.example")
 logging.getLogger("django.db.backends").debug("SELECT 'Анна'")
@@ -60,9 +60,9 @@ thread = threading.Thread(target=fail); thread.start(); thread.join()
 
 
 def test_our_lines_and_the_libraries_lines_have_one_form_and_are_masked():
-    lines = written(SAYS, LOG_LEVEL="INFO", SEAM_PROCESS_NAME="here")
+    lines = written(LOGS, LOG_LEVEL="INFO", SEAM_PROCESS_NAME="here")
     assert [line["logger"] for line in lines] == [
-        "apps.x", "somebody.else", "apps.x", "somebody.else", "py.warnings", "landcontracts.logs"
+        "apps.x", "another.library", "apps.x", "another.library", "py.warnings", "landcontracts.logs"
     ]  # fmt: skip
     assert {line["service"] for line in lines} == {"here"}
     assert lines[0]["app"] == "there"
@@ -74,7 +74,7 @@ def test_our_lines_and_the_libraries_lines_have_one_form_and_are_masked():
 
 
 def test_by_default_it_is_quiet():
-    lines = written(SAYS)
+    lines = written(LOGS)
     assert {line["level"] for line in lines} == {"warning", "error"}
 
 
@@ -83,7 +83,7 @@ def test_at_no_level_do_statements_show_their_parameters():
 
 
 class Lines(logging.Handler):
-    """Keeps finished lines."""
+    """Collects formatted lines."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,14 +106,14 @@ def lines():
 def test_below_its_level_a_line_masks_nothing(monkeypatch: pytest.MonkeyPatch):
     masked: list[str] = []
     monkeypatch.setattr(logs, "mask", lambda _, __, line: masked.append(line["event"]) or line)
-    handler = Lines()  # whose formatter is made now, with what counts
+    handler = Lines()  # its formatter is created now, with the counting mask
     logging.getLogger("quiet").addHandler(handler)
     try:
         quiet = structlog.get_logger("quiet")
-        quiet.debug("nobody reads this", huge=["x"] * 1000)
+        quiet.debug("below the level", huge=["x"] * 1000)
         assert masked == []
-        quiet.error("somebody reads this")
-        assert "somebody reads this" in masked
+        quiet.error("above the level")
+        assert "above the level" in masked
     finally:
         logging.getLogger("quiet").removeHandler(handler)
 
@@ -128,7 +128,7 @@ def test_a_request_is_in_its_lines_and_in_no_line_after_it(lines: list[dict]):
     def view(request):
         identity.note_actor(actor)
         say("inside")
-        raise KeyError("a view that nobody converts")
+        raise KeyError("a view without a handler")
 
     trace = new_trace()
     request = RequestFactory().get("/x", headers={"x-request-id": "r-1", "traceparent": trace})
@@ -168,7 +168,7 @@ def test_two_requests_on_one_thread_and_two_at_once_do_not_mix(lines: list[dict]
         assert ("actor" in line) == line["event"].endswith("-known")
 
 
-def test_in_the_admin_the_session_says_who_it_is(lines: list[dict]):
+def test_in_the_admin_the_session_names_the_actor(lines: list[dict]):
     def view(request):
         request._cached_user = type("User", (), {"pk": uuid.UUID(int=9)})()
         return HttpResponse(status=500)
@@ -189,13 +189,13 @@ def test_in_the_admin_the_session_says_who_it_is(lines: list[dict]):
     )
 
 
-def test_a_refusal_is_not_said_twice(lines: list[dict], client):
+def test_a_refusal_is_not_logged_twice(lines: list[dict], client):
     assert client.get("/api/v1/documents/nothing").status_code == 404
     assert lines == []
 
 
-def called(service: str, method: str, arguments: bytes, ctx) -> tuple[str, bytes]:
-    """The endpoint, asked as another process asks it."""
+def call_endpoint(service: str, method: str, arguments: bytes, ctx) -> tuple[str, bytes]:
+    """Call the endpoint as another process does."""
     import io
 
     import msgspec
@@ -208,11 +208,11 @@ def called(service: str, method: str, arguments: bytes, ctx) -> tuple[str, bytes
         "HTTP_X_SEAM_CALLER": "monolith", "HTTP_X_SEAM_TIME": at, "HTTP_X_SEAM_SIGNATURE": seal,
     }  # fmt: skip
     status: list[str] = []
-    (answer,) = endpoint.application(environ, lambda given, _headers: status.append(given))
+    (answer,) = endpoint.application(environ, lambda line, _headers: status.append(line))
     return status[0], answer
 
 
-def test_the_seams_endpoint_works_for_whom_the_caller_works_for(lines: list[dict], monkeypatch: pytest.MonkeyPatch):
+def test_the_seam_endpoint_logs_with_the_callers_identity(lines: list[dict], monkeypatch: pytest.MonkeyPatch):
     actor = Actor(id=uuid.uuid4(), roles=("seller",))
     ctx = new_context(actor=actor, request_id="r-2", trace=new_trace())
 
@@ -221,7 +221,7 @@ def test_the_seams_endpoint_works_for_whom_the_caller_works_for(lines: list[dict
         raise RuntimeError
 
     monkeypatch.setattr(dispatch.local_binding("contracts"), "execute", broken)
-    status, answer = called("contracts", "list", b"{}", ctx)
+    status, answer = call_endpoint("contracts", "list", b"{}", ctx)
     say("after")
     assert (status, answer) == ("500 Internal Server Error", b'{"fault":"internal error"}')
     inside, after = lines
@@ -229,7 +229,7 @@ def test_the_seams_endpoint_works_for_whom_the_caller_works_for(lines: list[dict
     assert "request_id" not in after
 
 
-def test_a_context_made_while_working_belongs_to_the_work():
+def test_a_context_made_during_a_request_belongs_to_the_request():
     with identity.working_for("r-3", trace := new_trace()):
         assert new_context().trace == trace
     assert new_context().trace != trace

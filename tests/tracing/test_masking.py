@@ -1,4 +1,4 @@
-"""Nothing of a person and no secret survives masking, wherever it stands."""
+"""No personal data and no secret survives masking, at any place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_no_address_survives_in_any_structure(made):
 
 
 @given(nested(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary())))
-def test_whatever_is_logged_is_masked_without_an_error_and_only_once(value):
+def test_every_value_is_masked_without_an_error_and_only_once(value):
     once = masked(value)
     assert masked(once) == once or "nan" in str(once)
 
@@ -80,15 +80,15 @@ def test_no_telephone_number_survives(digits: str, form: str):
         "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----",
     ],
 )
-def test_what_it_may_look_like(text: str):
-    kept = masked_text(f"before {text} behind")
+def test_no_secret_or_personal_text_survives(text: str):
+    text_after = masked_text(f"before {text} behind")
     secrets = re.findall(
         r"ivan|Петров|brien|anna|xxx|916|7946|123456|7707083893|500100732259|112-233|abc|AbC|eyJ|horse|quoted|"
         r"deadbeef|hunter2|MIIEvQ|AK%2F1",
         text,
     )
     assert secrets
-    assert [secret for secret in secrets if secret in kept] == []
+    assert [secret for secret in secrets if secret in text_after] == []
 
 
 @pytest.mark.parametrize(
@@ -105,20 +105,20 @@ def test_what_it_may_look_like(text: str):
         "contracts.contract_created #12 -> workflow",
     ],
 )
-def test_what_is_nobodys_stays_readable(text: str):
+def test_text_without_personal_data_stays_readable(text: str):
     assert masked_text(text) == text
 
 
 @pytest.mark.parametrize(
     "name", ["password", "new_password", "Authorization", "X-Api-Key", "email", "full_name", "inn"]
 )
-def test_a_field_of_such_a_name_is_masked_whatever_it_holds(name: str):
+def test_a_field_of_a_sensitive_name_is_masked_with_any_content(name: str):
     assert is_sensitive(name)
     assert masked({"deep": [{name: "Анна"}]}) == {"deep": [{name: "[masked]"}]}
     assert mask(None, "", {name: "Анна"}) == {name: "[masked]"}
 
 
-def test_ids_of_the_work_stay_as_they_are():
+def test_ids_of_a_request_stay_as_they_are():
     line = {"request_id": "89161234567", "trace_id": "1" * 32, "event": "x 89161234567"}
     assert mask(None, "", dict(line)) == line | {"event": "x [phone]"}
 
@@ -128,7 +128,7 @@ class Broken:
         raise RuntimeError("anna@test.example")
 
 
-def test_what_cannot_be_shown_does_not_break_the_line():
+def test_a_value_without_a_representation_does_not_break_the_line():
     assert masked({"x": Broken()}) == {"x": "<Broken: RuntimeError>"}
     deep: list = []
     deep.append(deep)
@@ -146,4 +146,4 @@ def test_a_huge_or_hostile_text_costs_milliseconds():
 def test_a_long_word_of_hyphens_takes_no_longer_than_its_length():
     started = time.perf_counter()
     masked_text(f"Invalid HTTP_HOST header: '{'a-' * 16_000}'")
-    assert time.perf_counter() - started < 2  # the square of it took half a minute
+    assert time.perf_counter() - started < 2  # a quadratic pattern took half a minute

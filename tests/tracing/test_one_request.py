@@ -18,7 +18,7 @@ from django.utils import timezone
 from apps.core.seam.events import request_trace
 from apps.extraction.routing import shares
 from tests.journeys.people import Person
-from tests.tracing.house import LIFTED, House, whole
+from tests.tracing.deployment import LIFTED, Deployment, whole
 from tests.tracing.receiver import Received, Receiver
 from tests.world import pdf
 
@@ -30,10 +30,10 @@ PROCESSES = {("monolith", "granian"), ("monolith", "celery"), (LIFTED, "granian"
 
 
 class Followed(NamedTuple):
-    """What one upload left behind, once every process has stopped."""
+    """The spans and log lines of one upload, once every process has stopped."""
 
     receiver: Receiver
-    house: House
+    deployment: Deployment
     seller: Person
     request_id: str
     trace_id: str
@@ -44,27 +44,27 @@ class Followed(NamedTuple):
 
     @property
     def lines(self) -> list[dict]:
-        return [line for line in self.house.lines() if line.get("trace_id") == self.trace_id]
+        return [line for line in self.deployment.lines() if line.get("trace_id") == self.trace_id]
 
 
 @pytest.fixture(scope="module")
 def followed(database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
-    folder = tmp_path_factory.mktemp("house")
-    # No batch is due before everything has ended: what arrives was flushed by the processes as they stopped.
+    folder = tmp_path_factory.mktemp("deployment")
+    # No batch is due before the processes stop: all spans that arrive were flushed at their end.
     settings = {"LOG_LEVEL": "INFO", "OTEL_BSP_SCHEDULE_DELAY": "600000"}
     with Receiver() as receiver:
-        with whole(folder, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **settings) as house:
+        with whole(folder, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **settings) as deployment:
             shares.set_share(LIFTED, "remote", Decimal(100))
             try:
-                found = _upload(receiver, house)
+                followed = _upload(receiver, deployment)
             finally:
                 shares.set_share(LIFTED, "remote", Decimal(0))
-        yield found
+        yield followed
 
 
-def _upload(receiver: Receiver, house: House) -> Followed:
+def _upload(receiver: Receiver, deployment: Deployment) -> Followed:
     seller, buyer = Person(), Person()
-    seller.url = house.url
+    seller.url = deployment.url
     del seller._headers["Authorization"]
     seller.register(seller.email.replace("@", ".second@"), seller.password, NAME, ["seller"])
     plot = seller.post(
@@ -74,22 +74,22 @@ def _upload(receiver: Receiver, house: House) -> Followed:
     contract = seller.post("contracts", {"buyer_id": buyer.user["id"], "land_plot_id": plot["id"], "price": "1.00"})
     seller.wait_for(f"workflows?contract_id={contract['id']}", bool)
     until(lambda: seller.get(f"documents?contract_id={contract['id']}") == [] and seller.answered_by[LIFTED] == LIFTED)
-    found = Followed(receiver, house, seller, f"upload-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex)
-    # The caller's own trace; that it says "not recorded" is not for it to decide.
-    seller._headers |= {"X-Request-ID": found.request_id, "traceparent": f"00-{found.trace_id}-{CALLER_SPAN}-00"}
+    followed = Followed(receiver, deployment, seller, f"upload-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex)
+    # The caller's own trace; the platform ignores its "not recorded" flag.
+    seller._headers |= {"X-Request-ID": followed.request_id, "traceparent": f"00-{followed.trace_id}-{CALLER_SPAN}-00"}
     seller.upload(FILE, pdf(), "application/pdf", contract_id=contract["id"], document_type="sale_contract")
-    until(lambda: _all_delivered(found))
-    return found
+    until(lambda: _all_delivered(followed))
+    return followed
 
 
-def _all_delivered(found: Followed) -> bool:
-    steps = request_trace.steps(found.trace_id, timezone.now() - timezone.timedelta(hours=1))
+def _all_delivered(followed: Followed) -> bool:
+    steps = request_trace.steps(followed.trace_id, timezone.now() - timezone.timedelta(hours=1))
     return any(step.emitter == "workflow" for step in steps) and all(step.delivered_at for step in steps)
 
 
-def until(wanted, seconds: float = 30) -> None:
+def until(condition, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
-    while not wanted():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -107,18 +107,18 @@ def test_every_process_has_its_spans_under_its_own_name(followed: Followed):
     assert len({span.instance for span in followed.spans}) == len(PROCESSES)
 
 
-def way_of(spans: list[Received], last: Received) -> list[str]:
-    """From the first span to one: kind, name and process of each."""
+def path_to(spans: list[Received], last: Received) -> list[str]:
+    """The spans from the first to the given one: kind, name and process of each."""
     by_id = {span.span_id: span for span in spans}
-    way: list[Received] = [last]
-    while (above := by_id.get(way[-1].parent_id)) is not None:
-        way.append(above)
-    return [f"{span.kind} {span.name} {span.service} {span.instance.split()[0]}" for span in reversed(way)]
+    path: list[Received] = [last]
+    while (parent := by_id.get(path[-1].parent_id)) is not None:
+        path.append(parent)
+    return [f"{span.kind} {span.name} {span.service} {span.instance.split()[0]}" for span in reversed(path)]
 
 
-def test_the_way_from_the_api_to_the_last_event_can_be_read_off(followed: Followed):
+def test_the_path_from_the_api_to_the_last_event_can_be_read_off(followed: Followed):
     spans = followed.spans
-    ways = [way_of(spans, span) for span in spans if span.name == "notifications/receive" and span.kind == "client"]
+    paths = [path_to(spans, span) for span in spans if span.name == "notifications/receive" and span.kind == "client"]
     expected = [
         "server POST /api/v1/documents/upload monolith granian",
         "client documents/complete_upload monolith granian",
@@ -131,13 +131,13 @@ def test_the_way_from_the_api_to_the_last_event_can_be_read_off(followed: Follow
         "consumer process workflow.stage_started monolith celery",
         "client notifications/receive monolith celery",
     ]
-    assert expected in ways
+    assert expected in paths
     rights = [span for span in spans if span.name == "contracts/rights" and span.kind == "server"]
     assert rights
-    assert all(way_of(spans, span)[-2] == "client contracts/rights documents granian" for span in rights)
+    assert all(path_to(spans, span)[-2] == "client contracts/rights documents granian" for span in rights)
 
 
-def test_spans_say_how_it_went_by_the_fields_own_names(followed: Followed):
+def test_spans_carry_the_outcome_in_standard_attributes(followed: Followed):
     first = next(span for span in followed.spans if span.parent_id == CALLER_SPAN)
     assert first.attributes["http.route"] == "/api/v1/documents/upload"
     assert first.attributes["http.response.status_code"] == 201
@@ -151,7 +151,7 @@ def test_spans_say_how_it_went_by_the_fields_own_names(followed: Followed):
 
 def test_no_span_of_any_request_holds_personal_data(followed: Followed):
     everything = b"\n".join(followed.receiver.raw).decode("utf-8", "replace")
-    assert "auth/register" in everything  # those that carried names, addresses and passwords were traced too
+    assert "auth/register" in everything  # requests with names, addresses and passwords were traced too
     assert_nothing_personal(everything, followed)
 
 
@@ -167,18 +167,18 @@ def test_the_log_lines_of_all_processes_share_the_ids(followed: Followed):
     assert {(line["service"], line["process"].split(":")[0]) for line in lines} == PROCESSES
     assert {line["request_id"] for line in lines} == {followed.request_id}
     assert {line["actor"] for line in lines} == {followed.seller.user["id"]}
-    told = Counter(line["event"] for line in lines)
-    assert told["request"] == 1
-    assert told["event_delivered"] == 5
-    assert told["seam_call"] >= 7
+    counts = Counter(line["event"] for line in lines)
+    assert counts["request"] == 1
+    assert counts["event_delivered"] == 5
+    assert counts["seam_call"] >= 7
     spans = {span.span_id for span in followed.spans}
     assert {line["span_id"] for line in lines} <= spans
     delivered = [line for line in lines if line["event"] == "event_delivered"]
     assert all(line["event_id"] and line["event_type"] and line["consumer"] for line in delivered)
 
 
-def test_the_access_line_tells_the_route_and_not_the_path(followed: Followed):
-    access = [line for line in followed.house.lines("web") if line["event"] == "request"]
+def test_the_access_line_names_the_route_and_not_the_path(followed: Followed):
+    access = [line for line in followed.deployment.lines("web") if line["event"] == "request"]
     upload = next(line for line in access if line["request_id"] == followed.request_id)
     assert (upload["method"], upload["route"], upload["status"]) == ("POST", "/api/v1/documents/upload", 201)
     assert upload["ms"] > 0
@@ -186,26 +186,26 @@ def test_the_access_line_tells_the_route_and_not_the_path(followed: Followed):
     assert not any(line["route"] == "/readyz" for line in access if line["level"] == "info")
 
 
-def test_every_line_is_json_with_the_same_first_things_and_nothing_personal(followed: Followed):
-    lines = followed.house.lines()
+def test_every_line_is_json_with_the_same_fields_and_no_personal_data(followed: Followed):
+    lines = followed.deployment.lines()
     for line in lines:
         assert {"timestamp", "level", "event", "service", "process", "logger"} <= set(line)
     assert_nothing_personal(str(lines), followed)
 
 
 def test_lines_of_one_trace_are_of_one_request_and_one_actor(followed: Followed):
-    """Had one request's identity stayed on its thread, the next one's lines would have carried it."""
+    """An identity left on its thread would appear in the next request's lines."""
     by_trace: dict[str, set[str]] = {}
-    for line in followed.house.lines():
+    for line in followed.deployment.lines():
         if "trace_id" in line:
             by_trace.setdefault(line["trace_id"], set()).add(line["request_id"])
     assert len(by_trace) > 5
     assert all(len(requests) == 1 for requests in by_trace.values()), by_trace
-    registered = next(line for line in followed.house.lines("web") if line.get("route") == "/api/v1/auth/register")
+    registered = next(line for line in followed.deployment.lines("web") if line.get("route") == "/api/v1/auth/register")
     assert "actor" not in registered
 
 
-def test_follow_tells_the_events_and_what_became_of_them(followed: Followed):
+def test_follow_shows_the_events_and_their_outcome(followed: Followed):
     for identity in (followed.request_id, followed.trace_id, f"00-{followed.trace_id}-{CALLER_SPAN}-01"):
         output = io.StringIO()
         call_command("follow", identity, stdout=output)
@@ -218,7 +218,7 @@ def test_follow_tells_the_events_and_what_became_of_them(followed: Followed):
         assert_nothing_personal(text, followed)
 
 
-def test_follow_says_when_nothing_is_known(followed: Followed):
+def test_follow_reports_an_unknown_id(followed: Followed):
     for identity in (uuid.uuid4().hex, "no id at all", "x" * 65):
         with pytest.raises(CommandError):
             call_command("follow", identity)

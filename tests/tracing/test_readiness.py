@@ -1,4 +1,4 @@
-"""`/readyz` tells the truth within two seconds, also about servers that are stopped and answer nothing at all."""
+"""`/readyz` is correct within two seconds, also about servers that are stopped and do not answer."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from apps.core.rest.keys import keyring
 from landcontracts.embedded import engines, postgres
 from landcontracts.embedded.processes import Processes
 from tests.seam.servers import Behaving
-from tests.tracing.house import web
-from tests.tracing.test_spans import Notebook
+from tests.tracing.deployment import web
+from tests.tracing.test_spans import SpanRecorder
 
 http = urllib3.PoolManager(retries=False)
 PASSWORD = "only-for-this-test"
@@ -43,7 +43,7 @@ SECRETS = {
 
 
 class Servers(NamedTuple):
-    """A Valkey and a PostgreSQL server that nobody else uses."""
+    """A Valkey and a PostgreSQL server for these tests alone."""
 
     processes: Processes
     redis_url: str
@@ -51,16 +51,16 @@ class Servers(NamedTuple):
 
     @contextmanager
     def stopped(self, name: str) -> Iterator[None]:
-        """The server takes connections, as its kernel does for it, and does nothing with them."""
+        """For the length of a block the server is stopped: the kernel accepts connections and no process answers."""
         main = next(process.pid for started, process, _ in self.processes._running if started == name)
-        everyone = [main, *_children(main)]
-        for pid in everyone:
+        pids = [main, *_children(main)]
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            for pid in everyone:
+            for pid in pids:
                 with contextlib.suppress(ProcessLookupError):  # a session may have ended while it was counted
                     os.kill(pid, signal.SIGCONT)
 
@@ -88,9 +88,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 @pytest.fixture
-def moved(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Servers:
-    """For this process, the data of contracts are at home on the server that can be stopped."""
-    place = {
+def relocated(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Servers:
+    """For this process, the primary of contracts is the server that can be stopped."""
+    database = {
         **django_settings.DATABASES["contracts"],
         "HOST": "127.0.0.1",
         "PORT": servers.postgres_port,
@@ -98,14 +98,14 @@ def moved(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Servers:
         "USER": postgres.SUPERUSER,
         "PASSWORD": PASSWORD,
     }
-    monkeypatch.setitem(django_settings.DATABASES, "contracts", place)
+    monkeypatch.setitem(django_settings.DATABASES, "contracts", database)
     monkeypatch.setitem(primaries._known, "contracts", primaries.Primary("contracts"))
-    until(lambda: asked()[0] == 200)
+    until(lambda: ready()[0] == 200)
     return servers
 
 
-def asked() -> tuple[int, dict, float]:
-    """Status, body and seconds."""
+def ready() -> tuple[int, dict, float]:
+    """Status, body and seconds of `/readyz`."""
     started = time.monotonic()
     answer = Client().get("/readyz")
     return answer.status_code, answer.json(), time.monotonic() - started
@@ -115,16 +115,16 @@ def bad(body: dict) -> dict[str, str]:
     return {name: check["error"] for name, check in body["checks"].items() if not check["ok"]}
 
 
-def until(wanted, seconds: float = 10) -> None:
+def until(condition, seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
-    while not wanted():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_a_process_that_has_all_it_needs_names_each_of_it():
-    until(lambda: asked()[0] == 200)  # the first question loads what the others have
-    status, body, _ = asked()
+def test_a_ready_process_names_each_dependency():
+    until(lambda: ready()[0] == 200)  # the first request loads code that the later ones have loaded
+    status, body, _ = ready()
     assert (status, body["status"], body["degraded"], bad(body)) == (200, "ready", False, {})
     assert {"database", "migrations", "clock", "redis", "storage", "keys"} <= set(body["checks"])
     assert abs(body["checks"]["clock"]["skew_ms"]) < 1000
@@ -132,29 +132,29 @@ def test_a_process_that_has_all_it_needs_names_each_of_it():
         assert set(check) - {"skew_ms"} == {"ok", "optional", "ms", "error"}
 
 
-def test_a_home_that_a_service_has_moved_to_is_asked_too(moved: Servers):
-    status, body, _ = asked()
+def test_a_services_own_primary_is_checked_too(relocated: Servers):
+    status, body, _ = ready()
     assert (status, body["checks"]["database.contracts"]["ok"]) == (200, True)
 
 
-def test_a_stopped_database_is_told_of_in_time_however_often_it_is_asked(moved: Servers):
-    with moved.stopped("postgres"):
+def test_a_stopped_database_is_reported_in_time_at_every_request(relocated: Servers):
+    with relocated.stopped("postgres"):
         before = threading.active_count()
         for _ in range(3):
-            status, body, seconds = asked()
+            status, body, seconds = ready()
             assert (status, body["status"]) == (503, "not ready")
             assert list(bad(body)) == ["database.contracts"]
             assert seconds < 2
         assert threading.active_count() - before <= probes.MAX_HANGING
         assert PASSWORD not in json.dumps(body)
         assert Client().get("/healthz").status_code == 200
-    until(lambda: asked()[0] == 200)
+    until(lambda: ready()[0] == 200)
 
 
-def test_many_who_ask_at_once_are_one_question(moved: Servers):
-    with moved.stopped("postgres"):
+def test_concurrent_requests_share_one_check(relocated: Servers):
+    with relocated.stopped("postgres"):
         statuses: list[int] = []
-        threads = [threading.Thread(target=lambda: statuses.append(asked()[0])) for _ in range(8)]
+        threads = [threading.Thread(target=lambda: statuses.append(ready()[0])) for _ in range(8)]
         for thread in threads:
             thread.start()
         hanging = [t for t in threading.enumerate() if t.name == "ready-database.contracts"]
@@ -162,60 +162,60 @@ def test_many_who_ask_at_once_are_one_question(moved: Servers):
         for thread in threads:
             thread.join(10)
         assert statuses == [503] * 8
-    until(lambda: asked()[0] == 200)
+    until(lambda: ready()[0] == 200)
 
 
-def test_a_service_whose_tables_nobody_grants_is_not_ready(moved: Servers):
-    url = f"postgres://{postgres.SUPERUSER}:{PASSWORD}@127.0.0.1:{moved.postgres_port}/elsewhere"
+def test_a_service_without_granted_tables_is_not_ready(relocated: Servers):
+    url = f"postgres://{postgres.SUPERUSER}:{PASSWORD}@127.0.0.1:{relocated.postgres_port}/elsewhere"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("ALTER TABLE contracts_command RENAME TO gone")
         try:
-            # At home in the shared database after all: this process only has not heard of it.
-            assert asked()[0] == 200
+            # The shared database may be the primary instead: then this process only has stale knowledge.
+            assert ready()[0] == 200
             with pytest.raises(dependencies.NotGranted):
                 dependencies._granted("contracts", ("contracts",))
         finally:
             connection.execute("ALTER TABLE gone RENAME TO contracts_command")
 
 
-def test_a_wrong_password_is_told_by_its_kind_alone(moved: Servers, monkeypatch: pytest.MonkeyPatch):
-    place = {**django_settings.DATABASES["contracts"], "PASSWORD": "a-wrong-secret"}
-    monkeypatch.setitem(django_settings.DATABASES, "contracts", place)
-    status, body, _ = asked()
+def test_a_wrong_password_is_reported_by_its_error_class_alone(relocated: Servers, monkeypatch: pytest.MonkeyPatch):
+    database = {**django_settings.DATABASES["contracts"], "PASSWORD": "a-wrong-secret"}
+    monkeypatch.setitem(django_settings.DATABASES, "contracts", database)
+    status, body, _ = ready()
     assert (status, bad(body)) == (503, {"database.contracts": "OperationalError"})
     assert "a-wrong-secret" not in json.dumps(body)
 
 
 def test_a_stopped_broker_of_a_real_web_server_and_a_collector_that_hangs(servers: Servers, tmp_path: Path):
-    """Requests go on and quickly; readiness says both, fails for the one, and is well again when the server goes on."""
+    """Requests stay quick; readiness reports both, fails for the broker only, and recovers when the broker resumes."""
     hang = Behaving(lambda _connection, _number: hang.done.wait(60))
     settings = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_BSP_MAX_QUEUE_SIZE": "16", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"}
     settings |= {"OTEL_EXPORTER_OTLP_TIMEOUT": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": hang.url}
-    with hang, web(tmp_path, REDIS_URL=servers.redis_url, **settings) as house:
-        until(lambda: http.request("GET", f"{house.url}/readyz").status == 200, 30)
-        http.request("GET", f"{house.url}/api/v1/contracts")  # loads what the first span loads
+    with hang, web(tmp_path, REDIS_URL=servers.redis_url, **settings) as deployment:
+        until(lambda: http.request("GET", f"{deployment.url}/readyz").status == 200, 30)
+        http.request("GET", f"{deployment.url}/api/v1/contracts")  # loads code that the first span loads
         spent = []
         for _ in range(60):
             started = time.monotonic()
-            assert http.request("GET", f"{house.url}/api/v1/contracts").status == 401
+            assert http.request("GET", f"{deployment.url}/api/v1/contracts").status == 401
             spent.append(time.monotonic() - started)
         assert sorted(spent)[30] < 0.1, spent
-        until(lambda: dropped(house.url, "queue") > 0)
-        until(lambda: dropped(house.url, "collector") > 0)
-        ready = http.request("GET", f"{house.url}/readyz")
-        assert (ready.status, bad(ready.json())) == (200, {"traces": "NotExported"})
-        assert (ready.json()["degraded"], ready.json()["checks"]["traces"]["optional"]) == (True, True)
+        until(lambda: dropped(deployment.url, "queue") > 0)
+        until(lambda: dropped(deployment.url, "collector") > 0)
+        answer = http.request("GET", f"{deployment.url}/readyz")
+        assert (answer.status, bad(answer.json())) == (200, {"traces": "NotExported"})
+        assert (answer.json()["degraded"], answer.json()["checks"]["traces"]["optional"]) == (True, True)
         with servers.stopped("valkey"):
             started = time.monotonic()
-            ready = http.request("GET", f"{house.url}/readyz")
+            answer = http.request("GET", f"{deployment.url}/readyz")
             assert time.monotonic() - started < 2
-            assert ready.status == 503
-            assert "redis" in bad(ready.json())
-            assert http.request("GET", f"{house.url}/healthz").status == 200
-        until(lambda: http.request("GET", f"{house.url}/readyz").status == 200)
+            assert answer.status == 503
+            assert "redis" in bad(answer.json())
+            assert http.request("GET", f"{deployment.url}/healthz").status == 200
+        until(lambda: http.request("GET", f"{deployment.url}/readyz").status == 200)
         started = time.monotonic()
-        house.processes.stop_all()
-        assert time.monotonic() - started < 8, "a collector that hangs holds up the end of the process"
+        deployment.processes.stop_all()
+        assert time.monotonic() - started < 8, "a hanging collector delays the end of the process"
 
 
 def dropped(url: str, reason: str) -> float:
@@ -230,7 +230,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def test_what_the_platform_can_do_without_is_named_and_fails_nothing(settings, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_optional_dependency_is_named_and_fails_nothing(settings, monkeypatch: pytest.MonkeyPatch):
     gone = free_port()
     app = urlsplit(os.environ["DATABASE_URL"])
     monkeypatch.setitem(
@@ -241,9 +241,9 @@ def test_what_the_platform_can_do_without_is_named_and_fails_nothing(settings, m
     settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = "django.core.mail.backends.smtp.EmailBackend", "127.0.0.1", gone  # fmt: skip
     monkeypatch.setitem(snapshot._flags, "signatures_remote", snapshot.FlagState(None, 5.0, frozenset()))
     monkeypatch.setattr(snapshot, "_loaded_at", time.monotonic_ns() + 10**12)
-    monkeypatch.setattr(spans, "_tracer", Notebook())
+    monkeypatch.setattr(spans, "_tracer", SpanRecorder())
     monkeypatch.setattr(otlp, "_last_export_ok", False)
-    status, body, _ = asked()
+    status, body, _ = ready()
     assert (status, body["status"], body["degraded"]) == (200, "ready", True)
     assert bad(body) == {
         "service.signatures": "Unreachable",
@@ -256,13 +256,13 @@ def test_what_the_platform_can_do_without_is_named_and_fails_nothing(settings, m
 
 def test_pending_migrations_clocks_and_keys(monkeypatch: pytest.MonkeyPatch, settings):
     dependencies._complete.clear()
-    known = dependencies._of_this_build()
-    monkeypatch.setattr(dependencies, "_of_this_build", lambda: known | {("contracts", "9999_from_tomorrow")})
+    migrations = dependencies._of_this_build()
+    monkeypatch.setattr(dependencies, "_of_this_build", lambda: migrations | {("contracts", "9999_from_tomorrow")})
     monkeypatch.setattr(dependencies, "MAX_SKEW_MS", -1)
     signing._signs.cache_clear()
     settings.ISSUES_TOKENS = True
     monkeypatch.setitem(keyring.__dict__, "public", {})
-    status, body, _ = asked()
+    status, body, _ = ready()
     signing._signs.cache_clear()
     assert status == 503
     assert bad(body) == {"migrations": "Pending", "clock": "ClockSkew", "keys": "NoKey", "signing": "SignsWrongly"}
@@ -278,12 +278,12 @@ def test_an_app_registers_a_family_of_its_own(settings, monkeypatch: pytest.Monk
     monkeypatch.setattr(registry, "_families", dict(registry._families))
     registry.register("weather", lambda: (Dependency("weather.moscow", lambda: {"degrees": 4}),))
     settings.READY_CHECKS = ("weather",)
-    status, body, _ = asked()
+    status, body, _ = ready()
     assert status == 200
     assert body["checks"]["weather.moscow"]["degrees"] == 4
 
 
-def test_questions_that_hang_for_long_are_left_alone_and_are_few(monkeypatch: pytest.MonkeyPatch):
+def test_hanging_checks_are_abandoned_and_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(probes, "ABANDONED_SECONDS", 0.02)
     release, begun = threading.Event(), []
 
@@ -293,9 +293,9 @@ def test_questions_that_hang_for_long_are_left_alone_and_are_few(monkeypatch: py
 
     dependency = Dependency("hanging", hang)
     for _ in range(10):
-        found = probes.report([dependency, Dependency("well", lambda: None)], seconds=0.05)
-        assert not found.ready
-        assert found.checks["well"]["ok"]
+        report = probes.report([dependency, Dependency("well", lambda: None)], seconds=0.05)
+        assert not report.ready
+        assert report.checks["well"]["ok"]
     assert len(begun) == probes.MAX_HANGING
     release.set()
     until(lambda: probes.report([dependency], seconds=0.5).ready)

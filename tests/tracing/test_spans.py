@@ -1,4 +1,4 @@
-"""Who decides what is recorded, what hangs below what, and what a span changes: nothing."""
+"""Which traces are recorded, how spans are nested, and that spans change no behaviour."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.tracing.receiver import Receiver
 from tests.world import World
 
 
-class Told:
-    """One span as it was begun and ended."""
+class RecordedSpan:
+    """One span with its attributes, from its begin to its end."""
 
     def __init__(self, name: str, kind: Kind, parent: str, attributes: dict, number: int) -> None:
         self.name, self.kind, self.parent, self.attributes = name, kind, parent, dict(attributes)
@@ -43,55 +43,55 @@ class Told:
         self.error, self.name, self.is_over = error, name or self.name, True
 
 
-class Notebook:
-    """A tracer that remembers."""
+class SpanRecorder:
+    """A tracer that keeps all spans."""
 
     def __init__(self) -> None:
-        self.told: list[Told] = []
+        self.spans: list[RecordedSpan] = []
         self.chosen = True
         self._numbers = itertools.count(1)
 
-    def begin(self, name, kind, parent, attributes) -> Told:
-        self.told.append(Told(name, kind, parent, attributes, next(self._numbers)))
-        return self.told[-1]
+    def begin(self, name, kind, parent, attributes) -> RecordedSpan:
+        self.spans.append(RecordedSpan(name, kind, parent, attributes, next(self._numbers)))
+        return self.spans[-1]
 
     def chooses(self, name: str) -> bool:
         return self.chosen
 
-    def named(self, start: str) -> list[Told]:
-        return [told for told in self.told if told.name.startswith(start)]
+    def named(self, start: str) -> list[RecordedSpan]:
+        return [span for span in self.spans if span.name.startswith(start)]
 
 
 @pytest.fixture
-def notebook(monkeypatch: pytest.MonkeyPatch) -> Notebook:
-    made = Notebook()
-    monkeypatch.setattr(spans, "_tracer", made)
-    return made
+def recorder(monkeypatch: pytest.MonkeyPatch) -> SpanRecorder:
+    tracer = SpanRecorder()
+    monkeypatch.setattr(spans, "_tracer", tracer)
+    return tracer
 
 
-def asked(traceparent: str = "") -> str:
-    """The trace that a request with this header goes on with."""
-    seen: list[str] = []
+def trace_of(traceparent: str = "") -> str:
+    """The trace of a request with this header."""
+    traces: list[str] = []
 
     def view(request):
         from django.http import HttpResponse
 
-        seen.append(request.trace)
+        traces.append(request.trace)
         return HttpResponse()
 
     headers = {"traceparent": traceparent} if traceparent else {}
     RequestIdentity(view)(RequestFactory().get("/x", headers=headers))
-    return seen[0]
+    return traces[0]
 
 
-def test_a_stranger_can_neither_have_everything_recorded_nor_hide(notebook: Notebook):
+def test_an_outside_caller_can_neither_force_nor_prevent_recording(recorder: SpanRecorder):
     sent = new_trace()
-    notebook.chosen = False
-    assert asked(sent) == f"{sent[:-2]}00"
-    assert notebook.told == []
-    notebook.chosen = True
-    assert asked(f"{sent[:-2]}00")[:35] == sent[:35]
-    assert notebook.told[0].parent == f"{sent[:-2]}01"
+    recorder.chosen = False
+    assert trace_of(sent) == f"{sent[:-2]}00"
+    assert recorder.spans == []
+    recorder.chosen = True
+    assert trace_of(f"{sent[:-2]}00")[:35] == sent[:35]
+    assert recorder.spans[0].parent == f"{sent[:-2]}01"
 
 
 WELL_FORMED = f"00-{'a1' * 16}-{'b2' * 8}-01"
@@ -102,59 +102,59 @@ WELL_FORMED = f"00-{'a1' * 16}-{'b2' * 8}-01"
     ["", "x", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "00-" + "1" * 32 + "-" + "0" * 16 + "-01", WELL_FORMED.upper(),
      f"{WELL_FORMED}\n", f"01-{WELL_FORMED[3:]}", "00-" + "1" * 32 + "-" + "1" * 16 + "-1٣"],
 )  # fmt: skip
-def test_a_traceparent_that_is_none_begins_a_trace_of_its_own(notebook: Notebook, sent: str):
-    asked(sent) if "\n" not in sent and sent.isascii() else spans.TRACEPARENT.fullmatch(sent)
+def test_a_traceparent_that_is_none_begins_a_trace_of_its_own(recorder: SpanRecorder, sent: str):
+    trace_of(sent) if "\n" not in sent and sent.isascii() else spans.TRACEPARENT.fullmatch(sent)
     assert spans.TRACEPARENT.fullmatch(sent) is None
-    assert all(told.parent == "" for told in notebook.told)
+    assert all(span.parent == "" for span in recorder.spans)
 
 
 def test_without_an_endpoint_a_request_keeps_the_callers_traceparent_as_it_came():
     assert not spans.is_tracing()
     sent = f"{new_trace()[:-2]}00"
-    assert asked(sent) == sent
+    assert trace_of(sent) == sent
 
 
-def test_what_was_not_chosen_makes_no_span_anywhere(notebook: Notebook, here: World):
+def test_an_unsampled_trace_makes_no_span_anywhere(recorder: SpanRecorder, here: World):
     here.trace = spans.unsampled(here.trace)
     seller, buyer = here.person(), here.person()
     here.contract(seller, buyer)
     here.settle()
-    # Events of earlier tests may be due as well, and those were chosen.
-    assert [told for told in notebook.told if told.trace[3:35] == here.trace[3:35]] == []
+    # Events of earlier tests may be due as well, and those were sampled.
+    assert [span for span in recorder.spans if span.trace[3:35] == here.trace[3:35]] == []
 
 
-def test_work_that_nobody_began_is_not_recorded_and_a_job_is(notebook: Notebook):
+def test_work_without_a_request_or_job_is_not_recorded(recorder: SpanRecorder):
     assert not spans.is_sampled(new_context().trace)
     with spans.job("documents.sweep"):
         inside = new_context().trace
     assert spans.is_sampled(inside)
-    assert (notebook.told[0].trace, notebook.told[0].kind, notebook.told[0].is_over) == (inside, Kind.INTERNAL, True)
+    assert (recorder.spans[0].trace, recorder.spans[0].kind, recorder.spans[0].is_over) == (inside, Kind.INTERNAL, True)
     assert identity.trace() == ""
 
 
-def test_a_command_its_event_its_deliveries_and_what_follows_hang_together(notebook: Notebook, here: World):
+def test_a_command_its_event_its_deliveries_and_their_effects_are_one_tree(recorder: SpanRecorder, here: World):
     seller, buyer = here.person(), here.person()
     contract = here.contract(seller, buyer)
-    ends(here)
-    (create,) = notebook.named("contracts/create")
+    deliver_all(here)
+    (create,) = recorder.named("contracts/create")
     assert create.parent == here.trace
-    sent = [told for told in notebook.named("send contracts.contract_created") if told.parent == create.trace]
-    assert {told.attributes["messaging.consumer.group.name"] for told in sent} == {"notifications", "workflow"}
+    sent = [span for span in recorder.named("send contracts.contract_created") if span.parent == create.trace]
+    assert {span.attributes["messaging.consumer.group.name"] for span in sent} == {"notifications", "workflow"}
     rows = set(Outbox.objects.filter(aggregate_id=contract.id).values_list("trace", flat=True))
-    assert rows == {told.trace for told in sent}
-    processed = {told.parent: told for told in notebook.named("process contracts.contract_created")}
+    assert rows == {span.trace for span in sent}
+    processed = {span.parent: span for span in recorder.named("process contracts.contract_created")}
     assert set(processed) >= rows
-    received = [told for told in notebook.told if told.name.endswith("/receive")]
-    assert {told.parent for told in received} >= {told.trace for told in processed.values()}
-    followed = [told for told in notebook.named("send workflow.") if told.parent in {t.trace for t in received}]
+    received = [span for span in recorder.spans if span.name.endswith("/receive")]
+    assert {span.parent for span in received} >= {span.trace for span in processed.values()}
+    followed = [span for span in recorder.named("send workflow.") if span.parent in {t.trace for t in received}]
     assert followed
-    assert all(told.is_over for told in notebook.told)
-    assert {told.trace[:35] for told in notebook.told} == {here.trace[:35]}
+    assert all(span.is_over for span in recorder.spans)
+    assert {span.trace[:35] for span in recorder.spans} == {here.trace[:35]}
     assert identity.fields() == {}
 
 
-def ends(here: World) -> None:
-    """Deliver until nothing of this world's trace waits, whichever span it hangs below."""
+def deliver_all(here: World) -> None:
+    """Deliver until nothing of this world's trace waits, below any span."""
     from tests.world import _outbox
 
     waiting = "SELECT 1 FROM {outbox} WHERE trace LIKE %s AND delivered_at IS NULL LIMIT 1"
@@ -167,45 +167,45 @@ def ends(here: World) -> None:
     raise AssertionError("undelivered")
 
 
-def test_each_attempt_to_deliver_is_a_span_below_the_same_cause(notebook: Notebook, here: World):
+def test_each_attempt_to_deliver_is_a_span_below_the_same_cause(recorder: SpanRecorder, here: World):
     seller, buyer = here.person(), here.person()
     contract = here.contract(seller, buyer)
 
-    class Away:
+    class Unreachable:
         side = process = "away"
 
         def send(self, *_: object):
             raise RemoteCallFailed("no anna@test.example here", may_have_executed=False)
 
-    def workflow_is_away(service, ctx):
-        return Away() if service == "workflow" else here.resolve(service, ctx)
+    def without_workflow(service, ctx):
+        return Unreachable() if service == "workflow" else here.resolve(service, ctx)
 
     rows = Outbox.objects.filter(aggregate_id=contract.id, consumer="workflow")
-    with registry.routed_by(workflow_is_away):
+    with registry.routed_by(without_workflow):
         while rows.filter(attempts=0).exists():
             relay.deliver_due("contracts", rounds=1)
     rows.update(leased_until=None)
-    ends(here)
+    deliver_all(here)
     trace = rows.get().trace
-    attempts = [told for told in notebook.named("process ") if told.parent == trace]
-    assert [told.attributes["seam.attempt"] for told in attempts] == [1, 2]
-    failed = [told for told in notebook.told if told.error]
-    assert [told.error for told in failed] == ["RemoteCallFailed"]
-    assert "anna@" not in str([told.__dict__ for told in notebook.told])
+    attempts = [span for span in recorder.named("process ") if span.parent == trace]
+    assert [span.attributes["seam.attempt"] for span in attempts] == [1, 2]
+    failed = [span for span in recorder.spans if span.error]
+    assert [span.error for span in failed] == ["RemoteCallFailed"]
+    assert "anna@" not in str([span.__dict__ for span in recorder.spans])
 
 
-def test_the_same_key_in_another_trace_is_answered_the_same(notebook: Notebook, here: World):
+def test_the_same_key_in_another_trace_is_answered_the_same(recorder: SpanRecorder, here: World):
     seller, buyer = here.person(), here.person()
     plot = here.plot(seller)
-    given = {"buyer_id": buyer.id, "land_plot_id": plot.id, "price": Decimal("1.00")}
-    first = call(CONTRACTS).create(ctx=here.ctx(seller, key="one"), **given)
+    arguments = {"buyer_id": buyer.id, "land_plot_id": plot.id, "price": Decimal("1.00")}
+    first = call(CONTRACTS).create(ctx=here.ctx(seller, key="one"), **arguments)
     here.trace = new_trace()
-    assert call(CONTRACTS).create(ctx=here.ctx(seller, key="one"), **given) == first
+    assert call(CONTRACTS).create(ctx=here.ctx(seller, key="one"), **arguments) == first
     assert Command.objects.filter(method="create", key="one", actor_id=seller.id).count() == 1
     assert Outbox.objects.filter(aggregate_id=first.id, consumer="workflow").count() == 1
 
 
-def test_a_command_that_was_rolled_back_has_sent_nothing(notebook: Notebook, here: World, monkeypatch):
+def test_a_command_that_was_rolled_back_has_sent_nothing(recorder: SpanRecorder, here: World, monkeypatch):
     from django.db import OperationalError
 
     from apps.core.seam.server.commands import CommandLog
@@ -221,24 +221,24 @@ def test_a_command_that_was_rolled_back_has_sent_nothing(notebook: Notebook, her
     plot = here.plot(seller)
     monkeypatch.setattr(CommandLog, "store", failing)
     call(CONTRACTS).create(ctx=here.ctx(seller), buyer_id=buyer.id, land_plot_id=plot.id, price=Decimal("1.00"))
-    sent = notebook.named("send contracts.contract_created")
-    assert [told.is_over for told in sent] == [False, False, True, True]
+    sent = recorder.named("send contracts.contract_created")
+    assert [span.is_over for span in sent] == [False, False, True, True]
 
 
-def test_a_refusal_is_an_outcome_and_no_failure(notebook: Notebook, here: World):
+def test_a_refusal_is_an_outcome_and_no_failure(recorder: SpanRecorder, here: World):
     from apps.contracts.interface import ContractNotFound
 
     with pytest.raises(ContractNotFound):
         call(CONTRACTS).get(ctx=here.ctx(here.person()), contract_id=uuid.uuid4())
-    (asked_for,) = notebook.named("contracts/get")
-    assert (asked_for.attributes["seam.outcome"], asked_for.error) == ("not_found", "")
+    (get,) = recorder.named("contracts/get")
+    assert (get.attributes["seam.outcome"], get.error) == ("not_found", "")
 
 
-def test_an_answer_looks_the_same_with_and_without_spans(here: World, monkeypatch: pytest.MonkeyPatch):
+def test_an_answer_is_the_same_with_and_without_spans(here: World, monkeypatch: pytest.MonkeyPatch):
     seller, buyer = here.person(), here.person()
     contract = here.contract(seller, buyer)
     without = call(CONTRACTS).get(ctx=here.ctx(seller), contract_id=contract.id)
-    monkeypatch.setattr(spans, "_tracer", Notebook())
+    monkeypatch.setattr(spans, "_tracer", SpanRecorder())
     assert call(CONTRACTS).get(ctx=here.ctx(seller), contract_id=contract.id) == without
 
 
@@ -259,8 +259,8 @@ os.waitpid(child, 0)
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver() as made:
-        yield made
+    with Receiver() as receiver:
+        yield receiver
 
 
 def run(code: str, **environment: str) -> None:
@@ -287,7 +287,7 @@ assert 0 <= kept < 40, kept
 """
 
 
-def test_the_configured_sampler_decides_whatever_trace_id_a_caller_chooses(receiver: Receiver):
+def test_the_configured_sampler_decides_for_any_trace_id_of_a_caller(receiver: Receiver):
     """A ratio is taken of the trace id's last digits: one that ends in 1 would always be kept."""
     run(
         SAMPLES,
@@ -298,7 +298,7 @@ def test_the_configured_sampler_decides_whatever_trace_id_a_caller_chooses(recei
     assert len(receiver.spans) < 40
 
 
-def test_a_wrong_setting_of_tracing_fails_nobody(receiver: Receiver):
+def test_a_wrong_tracing_setting_fails_no_process(receiver: Receiver):
     run(FORKS, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_BSP_MAX_QUEUE_SIZE="many")
     run(FORKS, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_SDK_DISABLED="true")
     assert receiver.spans == []

@@ -20,19 +20,19 @@ LIFTED = "documents"
 BIN = Path(sys.executable).parent
 
 
-class House(NamedTuple):
-    """Where it listens and writes."""
+class Deployment(NamedTuple):
+    """Its URL, the folder of its logs and its processes."""
 
     url: str
     folder: Path
     processes: Processes
 
     def lines(self, *names: str) -> list[dict[str, object]]:
-        """The log lines of the named processes, or of all. Every line is JSON, but for what commands say to who starts and stops them."""
+        """The log lines of the named processes, or of all. Every line is JSON, except what commands print when they start and stop."""
         files = [self.folder / "logs" / f"{name}.log" for name in names] or sorted((self.folder / "logs").glob("*.log"))
         written = [line for file in files for line in file.read_text().splitlines()]
-        said = ("", "worker: Warm shutdown (MainProcess)")
-        return [json.loads(line) for line in written if line not in said and not line.startswith(f"{LIFTED} on ")]
+        printed = ("", "worker: Warm shutdown (MainProcess)")
+        return [json.loads(line) for line in written if line not in printed and not line.startswith(f"{LIFTED} on ")]
 
 
 def web_command(port: int) -> list[str]:
@@ -44,8 +44,8 @@ def web_command(port: int) -> list[str]:
 
 
 @contextmanager
-def web(folder: Path, **environment: str) -> Iterator[House]:
-    """A web server alone; ready or not, it listens."""
+def web(folder: Path, **environment: str) -> Iterator[Deployment]:
+    """A web server alone, which listens whether or not it is ready."""
     processes = Processes(folder)
     try:
         yield _web(processes, folder, environment)
@@ -53,16 +53,16 @@ def web(folder: Path, **environment: str) -> Iterator[House]:
         processes.stop_all()
 
 
-def _web(processes: Processes, folder: Path, environment: dict[str, str]) -> House:
+def _web(processes: Processes, folder: Path, environment: dict[str, str]) -> Deployment:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     process, log = processes.start("web", web_command(port), env={**os.environ, **environment}, cwd=BASE)
     wait_for_url(f"{url}/healthz", process, log)
-    return House(url, folder, processes)
+    return Deployment(url, folder, processes)
 
 
 @contextmanager
-def whole(folder: Path, **environment: str) -> Iterator[House]:
+def whole(folder: Path, **environment: str) -> Iterator[Deployment]:
     """Web, the platform's worker, and documents with a worker of its own."""
     processes = Processes(folder)
     env = {**os.environ, **environment}
@@ -74,7 +74,7 @@ def whole(folder: Path, **environment: str) -> Iterator[House]:
         serve = [sys.executable, "manage.py", "serve", LIFTED, "--bind", address.removeprefix("http://")]
         lifted, lifted_log = processes.start(LIFTED, serve, env={**env, "SEAM_HOME": url}, cwd=BASE)
         queues = ["clock", *(f"events.{service}" for service in topology.entries() if service != LIFTED)]
-        # Without the clock, which would bring what the lifted-out service's own worker is about to bring.
+        # Without the clock, which would deliver what the lifted-out service's own worker is to deliver.
         worker = [
             *(str(BIN / "celery"), "-q", "-A", "landcontracts", "worker", "-P", "threads", "-c", "2"),
             *("-Q", ",".join(queues), "--without-gossip", "--without-mingle", "--without-heartbeat"),
@@ -82,6 +82,6 @@ def whole(folder: Path, **environment: str) -> Iterator[House]:
         processes.start("worker", worker, env=env, cwd=BASE)
         wait_for_url(f"{url}/readyz", web_process, web_log)
         wait_for_url(f"{address}/readyz", lifted, lifted_log)
-        yield House(url, folder, processes)
+        yield Deployment(url, folder, processes)
     finally:
         processes.stop_all()
