@@ -1,4 +1,4 @@
-"""What is asked at a scrape never makes it slow or fail: what is away is absent, and is said to be."""
+"""Sources of a scrape never make it slow or fail: an unreachable source is absent, and reported as down."""
 
 import contextlib
 import os
@@ -24,28 +24,28 @@ from landcontracts.embedded.processes import free_port
 from tests.moves.conftest import until
 
 
-def values(said: bytes | str) -> dict[str, float]:
-    """Samples by name and labels, as they are written."""
-    text = said if isinstance(said, str) else said.decode()
+def values(exposition: bytes | str) -> dict[str, float]:
+    """Sample values by name and labels."""
+    text = exposition if isinstance(exposition, str) else exposition.decode()
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[:1] != "#"}
 
 
 class Known:
     def __init__(self, name: str = "known_thing", label: str = "a") -> None:
         self.name, self.label = name, label
-        self.asked = 0
+        self.collections = 0
 
     def collect(self):
-        self.asked += 1
+        self.collections += 1
         family = GaugeMetricFamily(self.name, "What is known", labels=["of"])
         family.add_metric([self.label], 1)
         yield family
 
 
-class Away:
+class Failing:
     def collect(self):
-        yield GaugeMetricFamily("half_a_thing", "What was known before it went away", value=3)
-        raise psycopg.OperationalError("away")
+        yield GaugeMetricFamily("half_a_thing", "A sample from before the failure", value=3)
+        raise psycopg.OperationalError("down")
 
 
 class Hanging(Known):
@@ -58,58 +58,58 @@ class Hanging(Known):
         self.go_on.wait(30)
 
 
-def test_one_that_hangs_costs_the_others_nothing_and_is_not_asked_twice_at_once():
-    asked, hanging = ScrapeRegistry(patience_seconds=0.2), Hanging()
-    asked.register(hanging)
-    asked.register(Known())
+def test_a_hanging_source_delays_no_other_and_is_not_collected_twice_at_once():
+    scraped, hanging = ScrapeRegistry(patience_seconds=0.2), Hanging()
+    scraped.register(hanging)
+    scraped.register(Known())
     for _ in range(3):
         started = time.monotonic()
-        said = values(asked.exposition())
+        samples = values(scraped.exposition())
         assert time.monotonic() - started < 2
-        assert said['known_thing{of="a"}'] == 1
-        assert said['metrics_source_up{source="known"}'] == 1
-        assert said['metrics_source_up{source="hanging"}'] == 0
-        assert 'hanging_thing{of="a"}' not in said
-    assert hanging.asked == 1
+        assert samples['known_thing{of="a"}'] == 1
+        assert samples['metrics_source_up{source="known"}'] == 1
+        assert samples['metrics_source_up{source="hanging"}'] == 0
+        assert 'hanging_thing{of="a"}' not in samples
+    assert hanging.collections == 1
     hanging.go_on.set()
-    assert until(lambda: values(asked.exposition()).get('hanging_thing{of="a"}')) == 1
-    assert values(asked.exposition())['metrics_source_up{source="hanging"}'] == 1
+    assert until(lambda: values(scraped.exposition()).get('hanging_thing{of="a"}')) == 1
+    assert values(scraped.exposition())['metrics_source_up{source="hanging"}'] == 1
 
 
-def test_what_was_known_before_it_went_away_is_told():
-    asked = ScrapeRegistry()
-    asked.register(Away(), "half")
-    said = values(asked.exposition())
-    assert said["half_a_thing"] == 3
-    assert said['metrics_source_up{source="half"}'] == 0
+def test_samples_from_before_a_failure_are_exported():
+    scraped = ScrapeRegistry()
+    scraped.register(Failing(), "half")
+    samples = values(scraped.exposition())
+    assert samples["half_a_thing"] == 3
+    assert samples['metrics_source_up{source="half"}'] == 0
 
 
 def test_two_sources_of_one_family_are_one_family_and_two_scrapes_at_once_are_the_same():
-    asked = ScrapeRegistry()
-    asked.register(Known(label="a"), "one")
-    asked.register(Known(label="b"), "two")
-    said: list[bytes] = []
-    threads = [threading.Thread(target=lambda: said.append(asked.exposition())) for _ in range(8)]
+    scraped = ScrapeRegistry()
+    scraped.register(Known(label="a"), "one")
+    scraped.register(Known(label="b"), "two")
+    expositions: list[bytes] = []
+    threads = [threading.Thread(target=lambda: expositions.append(scraped.exposition())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(said) == 8
-    for one in said:
+    assert len(expositions) == 8
+    for one in expositions:
         assert one.count(b"# TYPE known_thing gauge") == 1
         assert one.count(b"\nknown_thing{") == 2
         list(text_string_to_metric_families(one.decode()))
 
 
 def test_a_fork_asks_anew():
-    asked, hanging = ScrapeRegistry(patience_seconds=0.2), Hanging()
-    asked.register(hanging)
-    asked.exposition()
+    scraped, hanging = ScrapeRegistry(patience_seconds=0.2), Hanging()
+    scraped.register(hanging)
+    scraped.exposition()
     reading, writing = os.pipe()
     if not (child := os.fork()):
         hanging.go_on = threading.Event()
         hanging.go_on.set()
-        os.write(writing, asked.exposition())
+        os.write(writing, scraped.exposition())
         os._exit(0)
     os.close(writing)
     assert os.waitpid(child, 0)[1] == 0
@@ -132,36 +132,36 @@ def moves() -> Iterator[MoveCollector]:
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, str, ServerCollector]]:
-    """The first server's address, the alias of a database there, and who asks it."""
+    """The first server's address, the alias of a database there, and its collector."""
     (name, alias), *_ = servers().items()
     with contextlib.closing(ServerCollector(name, alias)) as collector:
         yield name, alias, collector
 
 
-def test_a_database_that_is_away_is_said_to_be(settings):
+def test_an_unreachable_database_is_reported_as_down(settings):
     port = free_port()
-    settings.CONTROL_URLS = dict.fromkeys(settings.CONTROL_URLS, f"postgres://nobody:x@127.0.0.1:{port}/x")
-    asked = ScrapeRegistry()
-    asked.register(ServerCollector(*next(iter(servers().items()))), "server")
-    asked.register(MoveCollector(), "moves")
-    asked.register(OutboxCollector("default"), "outbox")
-    said = values(asked.exposition())
-    assert said['metrics_source_up{source="server"}'] == 0
-    assert said['metrics_source_up{source="moves"}'] == 0
+    settings.CONTROL_URLS = dict.fromkeys(settings.CONTROL_URLS, f"postgres://unknown:x@127.0.0.1:{port}/x")
+    scraped = ScrapeRegistry()
+    scraped.register(ServerCollector(*next(iter(servers().items()))), "server")
+    scraped.register(MoveCollector(), "moves")
+    scraped.register(OutboxCollector("default"), "outbox")
+    samples = values(scraped.exposition())
+    assert samples['metrics_source_up{source="server"}'] == 0
+    assert samples['metrics_source_up{source="moves"}'] == 0
     assert (
-        said['extraction_stage{service="datasync",stage="in_process"}'] == 1
-    )  # its data never move: nobody has to be asked
-    assert 'extraction_stage{service="contracts",stage="in_process"}' not in said
-    assert said['seam_outbox_oldest_seconds{service="contracts"}'] >= 0
+        samples['extraction_stage{service="datasync",stage="in_process"}'] == 1
+    )  # its data are never relocated: no database has to be queried
+    assert 'extraction_stage{service="contracts",stage="in_process"}' not in samples
+    assert samples['seam_outbox_oldest_seconds{service="contracts"}'] >= 0
 
 
-def test_a_broker_that_is_away_is_said_to_be(settings):
+def test_an_unreachable_broker_is_reported_as_down(settings):
     settings.CELERY_BROKER_URL = f"redis://:secret@127.0.0.1:{free_port()}/0"
-    asked = ScrapeRegistry()
-    asked.register(QueueCollector(), "queues")
-    said = asked.exposition()
-    assert values(said)['metrics_source_up{source="queues"}'] == 0
-    assert b"secret" not in said
+    scraped = ScrapeRegistry()
+    scraped.register(QueueCollector(), "queues")
+    text = scraped.exposition()
+    assert values(text)['metrics_source_up{source="queues"}'] == 0
+    assert b"secret" not in text
 
 
 def test_a_connection_that_was_ended_is_made_anew(server):
@@ -193,12 +193,12 @@ def test_a_scrape_of_the_stack_with_everything_in_it_is_quick():
     assert min(seconds() for _ in range(10)) < 0.1
 
 
-def test_waiting_events_are_counted_where_no_pump_runs():
+def test_waiting_events_are_counted_where_no_relay_runs():
     from django.db import connections
 
     def age_and_count() -> tuple[float, float]:
-        said = collected(OutboxCollector("default"))
-        return said['seam_outbox_oldest_seconds{service="contracts"}'], said[
+        samples = collected(OutboxCollector("default"))
+        return samples['seam_outbox_oldest_seconds{service="contracts"}'], samples[
             'seam_outbox_waiting_events{service="contracts"}'
         ]
 
@@ -206,14 +206,14 @@ def test_waiting_events_are_counted_where_no_pump_runs():
     with connections["default"].cursor() as cursor:
         cursor.execute(
             "INSERT INTO contracts_outbox (id, event_id, consumer, type, aggregate_id, sequence, payload, request_id, trace, occurred_at)"
-            " VALUES (gen_random_uuid(), gen_random_uuid(), 'nobody', 'contracts.test', gen_random_uuid(), 1, '', '', '',"
+            " VALUES (gen_random_uuid(), gen_random_uuid(), 'unknown', 'contracts.test', gen_random_uuid(), 1, '', '', '',"
             " clock_timestamp() - interval '1 hour') RETURNING id"
         )
-        (made,) = cursor.fetchone()
+        (row_id,) = cursor.fetchone()
         try:
             age, count = age_and_count()
         finally:
-            cursor.execute("DELETE FROM contracts_outbox WHERE id = %s", [made])
+            cursor.execute("DELETE FROM contracts_outbox WHERE id = %s", [row_id])
     assert count == before[1] + 1
     assert 3600 <= age < max(3700, before[0] + 100)
 
@@ -233,28 +233,29 @@ def test_messages_that_wait_are_counted_by_queue(settings):
 
 
 def test_the_stage_in_the_metrics_is_the_stage_that_is_observed(moves):
-    said = collected(moves)
+    samples = collected(moves)
     for service in ("contracts", "notifications", "datasync"):
         stage = stages.observe(service).stage
-        assert said[f'extraction_stage{{service="{service}",stage="{stage}"}}'] == 1
+        assert samples[f'extraction_stage{{service="{service}",stage="{stage}"}}'] == 1
         assert (
-            sum(value for name, value in said.items() if name.startswith(f'extraction_stage{{service="{service}"')) == 1
+            sum(value for name, value in samples.items() if name.startswith(f'extraction_stage{{service="{service}"'))
+            == 1
         )
-        assert said[f'extraction_fence_held_seconds{{service="{service}"}}'] == 0
+        assert samples[f'extraction_fence_held_seconds{{service="{service}"}}'] == 0
 
 
-def test_a_slot_that_nobody_reads_is_seen_with_what_it_keeps(server):
+def test_an_unread_slot_is_exported_with_its_retained_bytes(server):
     name, alias, collector = server
     with control_connections.replicator(alias) as control:
         control.execute("SELECT pg_create_logical_replication_slot('metrics_test', 'pgoutput')")
         try:
             control.execute("SELECT pg_logical_emit_message(true, 'x', repeat('x', 1000000))")
-            said = collected(collector)
+            samples = collected(collector)
         finally:
             control.execute("SELECT pg_drop_replication_slot('metrics_test')")
     labels = f'{{database="landcontracts",server="{name}",slot="metrics_test"'
-    assert said[f"postgres_slot_retained_bytes{labels}}}"] >= 1_000_000
-    assert said[f"postgres_slot_safe_bytes{labels}}}"] > 0
-    assert said[f"postgres_slot_active{labels}}}"] == 0
-    assert said[f'postgres_slot_status{labels},status="reserved"}}'] == 1
-    assert said[f'postgres_slot_status{labels},status="lost"}}'] == 0
+    assert samples[f"postgres_slot_retained_bytes{labels}}}"] >= 1_000_000
+    assert samples[f"postgres_slot_safe_bytes{labels}}}"] > 0
+    assert samples[f"postgres_slot_active{labels}}}"] == 0
+    assert samples[f'postgres_slot_status{labels},status="reserved"}}'] == 1
+    assert samples[f'postgres_slot_status{labels},status="lost"}}'] == 0

@@ -58,7 +58,7 @@ def test_calls_that_the_seam_refuses_are_counted_without_a_strangers_words():
     assert http.request("POST", url, body=b"{}").status == 401
 
     def answer(method: str, path: str, **more: str) -> None:
-        said: list[str] = []
+        statuses: list[str] = []
         environ = {
             "REQUEST_METHOD": method,
             "PATH_INFO": path,
@@ -66,8 +66,8 @@ def test_calls_that_the_seam_refuses_are_counted_without_a_strangers_words():
             "wsgi.input": io.BytesIO(),
             **more,
         }
-        endpoint.application(environ, lambda status, _: said.append(status))
-        assert said
+        endpoint.application(environ, lambda status, _: statuses.append(status))
+        assert statuses
 
     answer("POST", "/internal/seam/документы/get")
     answer("GET", "/internal/seam/documents/get")
@@ -99,7 +99,7 @@ def test_a_series_of_mismatches_begins_with_none():
     )
 
 
-def test_times_of_calls_are_seen_soon_whichever_process_is_asked():
+def test_times_of_calls_are_soon_exported_by_every_process():
     meter = seam_metrics.Meter("of a test", "get")
     meter.observe("home", "ok", 0.001)
     seam_metrics.keep_fresh()

@@ -37,7 +37,7 @@ pytestmark = [
 
 
 class Webhook:
-    """Whoever is told: alerts by name and status, as they came."""
+    """An alert receiver: keeps the messages as they came."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -50,13 +50,13 @@ class Webhook:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def told(self, name: str, status: str) -> dict[str, Any] | None:
+    def received(self, name: str, status: str) -> dict[str, Any] | None:
         for message in self.messages:
             for alert in message["alerts"]:
                 if alert["labels"]["alertname"] == name and alert["status"] == status:
@@ -66,15 +66,15 @@ class Webhook:
 
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    made = Webhook()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    receiver = Webhook()
+    yield receiver
+    receiver.server.shutdown()
+    receiver.server.server_close()
 
 
 @pytest.fixture
 def prometheus(webhook: Webhook, tmp_path: Path) -> Iterator[str]:
-    """Both, on ports of their own, by the committed rules; looked at each second. Prometheus' address."""
+    """Prometheus and Alertmanager with the committed rules, on ports of their own, evaluated every second. Prometheus' address."""
     port, alerting = free_port(), free_port()
     addresses = {
         "prometheus": f"127.0.0.1:{port}",
@@ -110,20 +110,20 @@ def prometheus(webhook: Webhook, tmp_path: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def people(sale: tuple[Person, str]) -> Iterator[None]:
-    """Somebody looks at the documents of a sale, again and again, and whoever answers, never fails."""
+def requests(sale: tuple[Person, str]) -> Iterator[None]:
+    """For the length of a block, requests for a sale's documents, none of which may fail."""
     seller, contract = sale
     stopped = threading.Event()
     problems: list[BaseException] = []
 
-    def look() -> None:
+    def ask() -> None:
         try:
             while not stopped.wait(0.05):
                 seller.get(f"documents?contract_id={contract}")
         except BaseException as error:
             problems.append(error)
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     try:
         yield
@@ -134,59 +134,59 @@ def people(sale: tuple[Person, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def sent_away() -> Iterator[None]:
-    """Everybody's documents are answered by the process apart, where there is one."""
+def routed_remotely() -> Iterator[None]:
+    """For the length of a block, all calls of the service go to the lifted-out process."""
     shares.set_share(SERVICE, "remote", Decimal(100))
     yield
     shares.set_share(SERVICE, "remote", Decimal(0))
 
 
-def asked(prometheus: str, what: str) -> Any:
+def query(prometheus: str, what: str) -> Any:
     with urllib.request.urlopen(f"{prometheus}/api/v1/{what}") as answer:
         return json.load(answer)["data"]
 
 
 def kill(process: Process) -> None:
-    """The service and its two processes, without a word."""
+    """Kill -9 of the service and its processes."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def test_a_service_dies_somebody_is_told_and_told_again_when_it_is_back(sale, prometheus: str, webhook: Webhook):
+def test_a_service_dies_and_the_alert_fires_and_is_resolved_when_it_is_back(sale, prometheus: str, webhook: Webhook):
     with contextlib.ExitStack() as meanwhile:
         with lifted(SERVICE) as (_, process):
-            meanwhile.enter_context(sent_away())
-            meanwhile.enter_context(people(sale))
+            meanwhile.enter_context(routed_remotely())
+            meanwhile.enter_context(requests(sale))
             until(lambda: sales.answered_by(*sale) == SERVICE)
             until(lambda: {"web", "lifted"} <= healthy(prometheus))
-            assert webhook.told("BreakerOpen", "firing") is None
+            assert webhook.received("BreakerOpen", "firing") is None
             kill(process)
-            told = until(lambda: webhook.told("BreakerOpen", "firing"), 60)
-        assert told["labels"] == {
+            alert = until(lambda: webhook.received("BreakerOpen", "firing"), 60)
+        assert alert["labels"] == {
             "alertname": "BreakerOpen",
             "service": SERVICE,
             "side": "away",
             "severity": "critical",
         }
-        assert "The circuit breaker towards documents (away) is open" in told["annotations"]["summary"]
-        assert (BASE / told["annotations"]["runbook_url"]).exists()
+        assert "The circuit breaker towards documents (away) is open" in alert["annotations"]["summary"]
+        assert (BASE / alert["annotations"]["runbook_url"]).exists()
         with lifted(SERVICE):
-            until(lambda: webhook.told("BreakerOpen", "resolved"), 60)
+            until(lambda: webhook.received("BreakerOpen", "resolved"), 60)
             until(lambda: sales.answered_by(*sale) == SERVICE)
     loaded = {
         rule["name"]
-        for group in asked(prometheus, "rules")["groups"]
+        for group in query(prometheus, "rules")["groups"]
         for rule in group["rules"]
         if rule["type"] == "alerting"
     }
     assert loaded == {rule["alert"] for rule in rules("alert")}
     broken = [
-        rule for group in asked(prometheus, "rules")["groups"] for rule in group["rules"] if rule["health"] != "ok"
+        rule for group in query(prometheus, "rules")["groups"] for rule in group["rules"] if rule["health"] != "ok"
     ]
     assert broken == []
 
 
 def healthy(prometheus: str) -> set[str]:
     return {
-        target["labels"]["job"] for target in asked(prometheus, "targets")["activeTargets"] if target["health"] == "up"
+        target["labels"]["job"] for target in query(prometheus, "targets")["activeTargets"] if target["health"] == "up"
     }

@@ -1,4 +1,4 @@
-"""Whatever rules, dashboards and pages name is exported by the processes that run, and the commands in the pages exist."""
+"""Every metric that rules, dashboards and pages name is exported by a running process, and the commands in the pages exist."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from landcontracts.embedded.processes import Processes, free_port, wait_for_url
 from tests.alerting.playbook import BASE, RUNBOOKS, metrics_in, panels, rules
 from tests.moves.conftest import until
 
-# Exported only where there is what they tell of: a replica, a canary that runs.
+# Exported only where their subject exists: a replica, a running canary.
 CONDITIONAL = {
     "database_replica_lag_seconds",
     "canary_state",
@@ -47,8 +47,8 @@ def exported(text: str) -> set[str]:
     return names
 
 
-def everything() -> str:
-    """What is exported once every source has answered in time: at first none has a connection yet."""
+def complete_exposition() -> str:
+    """The exposition once every source has answered in time, or '': at first none has a connection yet."""
     text = urllib.request.urlopen(f"{os.environ['WEB_URL']}/metrics").read().decode()
     return "" if re.search(r"^metrics_source_up\{.*\} 0", text, re.MULTILINE) else text
 
@@ -56,7 +56,7 @@ def everything() -> str:
 @pytest.fixture(scope="module")
 def names() -> set[str]:
     """What the stack's web server exports; recorded names count as well."""
-    text = until(everything, 60)
+    text = until(complete_exposition, 60)
     return exported(text) | CONDITIONAL | {rule["record"] for rule in rules("record")}
 
 
@@ -69,15 +69,15 @@ def test_names_are_found_in_expressions():
     "rule", [*rules("alert"), *rules("record")], ids=lambda rule: rule.get("alert") or rule["record"]
 )
 def test_a_rule_asks_for_what_is_exported(rule: dict, names: set[str]):
-    asked = metrics_in(rule["expr"])
-    assert asked or rule.get("alert") == "TargetDown"
-    assert asked <= names, asked - names
+    named_metrics = metrics_in(rule["expr"])
+    assert named_metrics or rule.get("alert") == "TargetDown"
+    assert named_metrics <= names, named_metrics - names
 
 
 def test_the_dashboards_ask_for_what_is_exported(names: set[str]):
-    asked = {name for _, expression in panels() for name in metrics_in(expression)}
-    assert len(asked) > 40
-    assert asked <= names, asked - names
+    named_metrics = {name for _, expression in panels() for name in metrics_in(expression)}
+    assert len(named_metrics) > 40
+    assert named_metrics <= names, named_metrics - names
 
 
 def spans(page: Path) -> Iterator[str]:
@@ -87,8 +87,8 @@ def spans(page: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_names_nothing_that_there_is_not(page: Path, names: set[str]):
-    known = 0
+def test_a_page_names_only_what_exists(page: Path, names: set[str]):
+    checked = 0
     for span in spans(page):
         if span.startswith("python manage.py "):
             management(span)
@@ -99,13 +99,13 @@ def test_a_page_names_nothing_that_there_is_not(page: Path, names: set[str]):
         elif span in LOGGED or span.startswith(("SELECT ", "REVOKE ")):
             pass
         elif any(METRIC.match(name) for name in metrics_in(span)):
-            asked = {name for name in metrics_in(span) if METRIC.match(name)}
+            named_metrics = {name for name in metrics_in(span) if METRIC.match(name)}
             whole = {name.removesuffix("_bucket") for name in names}  # in words a histogram is called by its name
-            assert asked <= names | whole, asked - names - whole
+            assert named_metrics <= names | whole, named_metrics - names - whole
         else:
             continue
-        known += 1
-    assert known >= 2, "a page says what to look at"
+        checked += 1
+    assert checked >= 2, "a page names what to check"
 
 
 def management(command: str) -> None:
@@ -133,20 +133,20 @@ def compose(command: str) -> None:
     "command",
     [
         "python manage.py extraction documents remot 5",
-        "python manage.py extraction nobody",
+        "python manage.py extraction unknown",
         "python manage.py extraction documents resume --take-ovr",
     ],
 )
-def test_a_command_that_there_is_not_is_noticed(command: str):
+def test_an_unknown_command_is_noticed(command: str):
     with pytest.raises(CommandError):
         management(command)
 
 
 def test_settings_that_pages_name_exist():
-    known = (BASE / ".env.example").read_text()
+    example = (BASE / ".env.example").read_text()
     for page in PAGES:
         for name in set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", page.read_text())):
-            assert f"{name}=" in known, f"{page.name}: {name}"
+            assert f"{name}=" in example, f"{page.name}: {name}"
 
 
 def ticked(text: str) -> str:
@@ -154,7 +154,7 @@ def ticked(text: str) -> str:
 
 
 def test_what_a_worker_exports_is_there_at_its_own_port(tmp_path: Path):
-    """The clock's tick is what says that a worker lives."""
+    """The clock's tick shows that a worker is alive."""
     port = free_port()
     processes = Processes(tmp_path)
     environment = {

@@ -1,4 +1,4 @@
-"""Metrics of several processes: sums are whole, the dead's gauges go and their counts stay, and a server begins with an empty directory."""
+"""Metrics of several processes: sums are complete, ended processes' gauges go and their counts stay, and a server begins with an empty directory."""
 
 import os
 import re
@@ -43,7 +43,7 @@ for line in sys.stdin:
 
 
 class Process:
-    """A process that counts what it is told to, in a directory that others share."""
+    """A process that executes the given counting commands, in a directory that others share."""
 
     def __init__(self, folder: Path) -> None:
         environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
@@ -60,11 +60,11 @@ class Process:
     def do(self, line: str) -> dict[str, float]:
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
-        said = ""
+        output = ""
         while (answer := self._process.stdout.readline()) not in {".\n", ""}:
-            said += answer
+            output += answer
         assert answer, "it has ended"
-        return values(said)
+        return values(output)
 
     def kill(self) -> None:
         if self._process.poll() is not None:
@@ -77,77 +77,79 @@ class Process:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[], Process]]:
-    """Starts one more."""
-    made: list[Process] = []
+    """Starts one more process."""
+    started: list[Process] = []
 
     def one() -> Process:
-        made.append(Process(tmp_path / "shared"))
-        return made[-1]
+        started.append(Process(tmp_path / "shared"))
+        return started[-1]
 
     yield one
-    for process in made:
+    for process in started:
         process.kill()
 
 
 @pytest.fixture
 def processes(start: Callable[[], Process]) -> list[Process]:
-    made = [start() for _ in range(3)]
-    for process in made:
+    started = [start() for _ in range(3)]
+    for process in started:
         process.do("count 0")
-    return made
+    return started
 
 
-def test_whoever_is_asked_tells_what_all_have_counted(processes):
+def test_every_process_exports_the_sums_of_all(processes):
     for number, process in enumerate(processes, 1):
         process.do(f"count {number}")
     for process in processes:
-        said = process.do("read")
-        assert said['done_total{who="all"}'] == 6
-        assert said["took_count"] == 6
-        assert said["took_sum"] == 6
+        samples = process.do("read")
+        assert samples['done_total{who="all"}'] == 6
+        assert samples["took_count"] == 6
+        assert samples["took_sum"] == 6
 
 
-def test_what_the_dead_have_counted_stays_and_what_they_were_goes(processes, tmp_path: Path):
+def test_counts_of_ended_processes_stay_and_their_gauges_go(processes, tmp_path: Path):
     first, second, third = processes
     second.do("count 5")
     second.do("set 1")
     third.do("set 0")
     assert first.do("read")["is_open"] == 1
     second.kill()
-    said = first.do("read")
-    assert said["is_open"] == 0
-    assert (said['done_total{who="all"}'], said["took_sum"]) == (5, 5)
+    samples = first.do("read")
+    assert samples["is_open"] == 0
+    assert (samples['done_total{who="all"}'], samples["took_sum"]) == (5, 5)
     assert list((tmp_path / "shared").glob(f"*{second.pid}*")) == []
 
 
-def test_files_of_the_dead_do_not_pile_up(processes, start, tmp_path: Path):
+def test_files_of_ended_processes_do_not_pile_up(processes, start, tmp_path: Path):
     reader = processes[0]
     for _ in range(5):
         short = start()
         short.do("count 2")
         short.kill()
-    said = reader.do("read")
-    assert (said['done_total{who="all"}'], said["took_sum"], said['took_bucket{le="10.0"}']) == (10, 10, 8)
-    assert len(list((tmp_path / "shared").glob("counter_*.db"))) == 4  # three who live, and one for all who do not
+    samples = reader.do("read")
+    assert (samples['done_total{who="all"}'], samples["took_sum"], samples['took_bucket{le="10.0"}']) == (10, 10, 8)
+    assert (
+        len(list((tmp_path / "shared").glob("counter_*.db"))) == 4
+    )  # three live ones, and one for all that have ended
     assert reader.do("read")['done_total{who="all"}'] == 10
 
 
 def test_a_fork_of_a_process_is_one_of_its_own(processes):
     processes[0].do("set 0")
     processes[0].do("fork 7")
-    said = processes[1].do("read")
-    assert said["is_open"] == 0
-    assert said['done_total{who="all"}'] == 1
+    samples = processes[1].do("read")
+    assert samples["is_open"] == 0
+    assert samples['done_total{who="all"}'] == 1
 
 
-def test_a_server_that_starts_where_nobody_lives_begins_with_nothing(processes, start):
+def test_a_server_that_starts_without_live_processes_begins_with_nothing(processes, start):
     processes[0].do("count 9")
     for process in processes:
         process.kill()
     assert start().do("read")["took_sum"] == 0
 
 
-def test_a_process_that_was_stopped_while_it_held_the_directory_stops_nobody_from_starting(start, tmp_path: Path):
+def test_a_process_stopped_while_it_held_the_directory_blocks_no_other_start(start, tmp_path: Path):
     import fcntl
 
     folder = tmp_path / "shared"
@@ -203,7 +205,7 @@ def test_two_workers_of_a_web_server_are_scraped_as_one(tmp_path: Path):
         killed = min(workers())
         os.kill(killed, signal.SIGKILL)
         until(lambda: len(workers() - {killed}) == 2)
-        # One that is told to stop while it starts does not hear it.
+        # A worker that is signalled while it starts does not receive the signal.
         until(lambda: log.read_text().count("Started worker") == 3)
         wait_for_url(f"{url}/healthz", process, log)
         missed(5)

@@ -69,8 +69,8 @@ def test_an_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(name
 @needs_promtool
 def test_the_cases_hold():
     with ThreadPoolExecutor(2) as pool:
-        for said in pool.map(lambda file: run("promtool", "test", "rules", file), CASES):
-            assert "SUCCESS" in said
+        for output in pool.map(lambda file: run("promtool", "test", "rules", file), CASES):
+            assert "SUCCESS" in output
 
 
 @needs_promtool
@@ -93,9 +93,9 @@ def test_a_rule_that_compares_errors_with_a_rate_does_not_pass_the_cases(tmp_pat
         check=False,
     )
     assert done.returncode
-    said = done.stdout + done.stderr
-    assert "0.1 requests a second, half of them fail" in said
-    assert "1,000 requests a second and 0.2 errors a second" in said
+    output = done.stdout + done.stderr
+    assert "0.1 requests a second, half of them fail" in output
+    assert "1,000 requests a second and 0.2 errors a second" in output
 
 
 @needs_promtool
@@ -138,12 +138,12 @@ def test_rendered_for_other_addresses_they_are_valid_and_the_rules_are_the_same(
     assert "тайна" in (tmp_path / "alertmanager.yml").read_text()
 
 
-def test_a_job_that_there_is_not_is_refused(tmp_path: Path):
+def test_an_unknown_job_is_refused(tmp_path: Path):
     with pytest.raises(UnknownJob, match="there is no job wbe; there are prometheus, web, worker, lifted"):
         render(tmp_path, Overrides({"wbe": "127.0.0.1:1"}))
 
 
-def test_the_dashboards_are_as_the_table_says():
+def test_the_dashboards_are_those_of_the_table():
     assert grafana.stale() == [], "run `make dashboards`"
     assert {path.name for path in grafana.files()} == {path.name for path in GRAFANA.glob("*.json")}
 

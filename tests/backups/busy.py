@@ -1,6 +1,6 @@
-"""`python -m tests.backups.busy`: backups while people sell land, restored into a stack of their own, and read there.
+"""`python -m tests.backups.busy`: backups under load, restored into a stack of their own, and checked there.
 
-One service's data have a home of their own on a second server, so that one instant has to be found on two.
+One service has its own primary on a second server, so that one instant must be taken on two.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ import django
 from landcontracts.embedded.processes import StartFailed
 from landcontracts.embedded.stack import BASE, Stack
 
-MOVED = "documents"
+RELOCATED = "documents"
 ENGINES = ("DATABASE_URL", "REDIS_URL", "S3_ACCESS_KEY")
-# What the operator keeps beside a backup.
+# The secrets that the operator keeps beside a backup.
 SECRETS = ("SECRET_KEY", "JWT_SIGNING_KEY", "REFRESH_TOKEN_SECRET", "COMMAND_DIGEST_SECRET", "SEAM_MASTER_SECRETS")
 LEAD_SECONDS, AFTER_SECONDS = 1.5, 0.5
 
 
 def main() -> int:
-    """Everything; the findings as JSON in the last line."""
+    """Run all of it; the results as JSON in the last line."""
     light = {"ARGON2_TIME_COST": "1", "ARGON2_MEMORY_KIB": "64"}
     os.environ |= light
     with Stack("busy", fresh=True, durable=False, quiet=True) as stack:
         os.environ.update(stack.env)
         django.setup()
-        known, found = sell(stack)
+        known, results = back_up_under_load(stack)
         (stack.folder / "known.json").write_text(json.dumps(known))
         for name in [name for name in stack.env if name not in SECRETS]:
             os.environ.pop(name, None)
         os.environ |= light | {"PATH": stack.env["PATH"], "HOME": stack.env.get("HOME", "/")}
         os.environ |= {name: stack.env[name] for name in SECRETS}
         with Stack("busy-restored", fresh=True, durable=False, quiet=True) as other:
-            found |= bring_back(stack, other)
-    print(json.dumps(found, ensure_ascii=False, default=str))
+            results |= restore(stack, other)
+    print(json.dumps(results, ensure_ascii=False, default=str))
     return 0
 
 
-def sell(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
-    """People sell, and meanwhile everything is backed up. What they were told, by when; and what the backups said."""
+def back_up_under_load(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Back up while sales run. The writes acknowledged before the instant, and the results of the backup."""
     from apps.backups import repository
     from apps.extraction.relocation.actions import CUTOVER, PREPARE, SYNC, VERIFY
     from apps.extraction.state.initiator import Initiator
@@ -55,63 +55,63 @@ def sell(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
 
     url = stack.start_web()
     stack.start_worker()
-    by = Initiator("test", "pytest", "busy")
+    initiator = Initiator("test", "pytest", "busy")
     for action in (PREPARE, SYNC, VERIFY, CUTOVER):
-        action.perform(MOVED, by)
+        action.perform(RELOCATED, initiator)
     people = People(url, 7)
     tally = Stopwatch()
     trios = people.trios(2)
-    alone = _one_sale(url, people, trios[:1])
-    told = audit.messages_of([alone.contract_id])[alone.contract_id]
+    first = _one_sale(url, people, trios[:1])
+    messages_per_sale = audit.messages_of([first.contract_id])[first.contract_id]
     with _Timed(url, tally, trios, people.pdf) as load:
         time.sleep(LEAD_SECONDS)  # so that sales are at every step
         stack.manage("backup")
         time.sleep(AFTER_SECONDS)
-    kept = repository.newest(Path(stack.env["BACKUP_ROOT"]))
-    made = kept.manifest
-    cut = made.cut_at.timestamp()
+    backup = repository.newest(Path(stack.env["BACKUP_ROOT"]))
+    manifest = backup.manifest
+    instant = manifest.cut_at.timestamp()
     known = {
-        "cut_at": made.cut_at.isoformat(),
-        "folder": str(kept.folder),
-        "told": told,
-        "facts": [alone._asdict(), *(fact._asdict() for fact, at in load.finished if at < cut)],
-        "keys": [key for key, at in tally.acknowledged_at.items() if at < cut],
+        "cut_at": manifest.cut_at.isoformat(),
+        "folder": str(backup.folder),
+        "messages_per_sale": messages_per_sale,
+        "facts": [first._asdict(), *(fact._asdict() for fact, at in load.finished if at < instant)],
+        "keys": [key for key, at in tally.acknowledged_at.items() if at < instant],
         "people": [person._asdict() for person in people.everybody],
         "authority": people.authority.pem(),
     }
-    found = {
+    results = {
         "failed": tally.failures,
         "broken": load.broken,
-        "pause_ms": made.pause_ms,
-        "attempts": made.attempts,
-        "slowest_ms": tally.slowest(cut - 1, cut + 1),
-        "homes": made.primaries,
+        "pause_ms": manifest.pause_ms,
+        "attempts": manifest.attempts,
+        "slowest_ms": tally.slowest(instant - 1, instant + 1),
+        "primaries": manifest.primaries,
         "acknowledged": len(known["keys"]),
-        "later": sum(at >= cut for at in tally.acknowledged_at.values()),
+        "later": sum(at >= instant for at in tally.acknowledged_at.values()),
         "finished": len(known["facts"]),
         "under_way": len(load.finished) + 1 - len(known["facts"]),
     }
-    return known, found
+    return known, results
 
 
-def bring_back(stack: Stack, other: Stack) -> dict[str, Any]:
-    """Restore beside it, with the secrets that were kept, and read."""
+def restore(stack: Stack, other: Stack) -> dict[str, Any]:
+    """Restore into another stack, with the kept secrets, and check."""
     latest = json.loads((stack.folder / "known.json").read_text())["folder"]
     root = str(Path(latest).parent)
-    found: dict[str, Any] = {"refused": _refused(lambda: other.manage("restore", latest, "--from", root))}
+    results: dict[str, Any] = {"refused": _refused(lambda: other.manage("restore", latest, "--from", root))}
     began = time.monotonic()
     other.manage("restore", latest, "--from", root, "--replace", "--confirm", "landcontracts")
-    found["restored_seconds"] = round(time.monotonic() - began, 1)
-    # Before anything is delivered: what the instant holds is whole in itself.
-    found |= _in(other, stack, "look")
+    results["restored_seconds"] = round(time.monotonic() - began, 1)
+    # Before any event is delivered: the state of the instant is consistent in itself.
+    results |= _in(other, stack, "check")
     other.start_web()
     other.start_worker()
-    found |= _in(other, stack, "read")
-    return found
+    results |= _in(other, stack, "read")
+    return results
 
 
 def _in(other: Stack, stack: Stack, what: str) -> dict[str, Any]:
-    """A process of the restored stack looks."""
+    """Run the reader in the restored stack."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.backups.reader", what, str(stack.folder / "known.json")],
         cwd=BASE,
@@ -145,11 +145,11 @@ def _one_sale(url: str, people: Any, trios: list[Any]) -> Any:
     return load.facts[0]
 
 
-def _Timed(*given: Any) -> Any:  # noqa: N802 - a class that can be made when Django is ready
+def _Timed(*arguments: Any) -> Any:  # noqa: N802 - a class that can be made when Django is ready
     from tests.drills.sales import Fact, Load, Trio
 
     class Timed(Load):
-        """A load that knows when each sale was finished."""
+        """A load that records when each sale was finished."""
 
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
@@ -160,7 +160,7 @@ def _Timed(*given: Any) -> Any:  # noqa: N802 - a class that can be made when Dj
             self.finished.append((fact, time.time()))
             return fact
 
-    return Timed(*given)
+    return Timed(*arguments)
 
 
 if __name__ == "__main__":

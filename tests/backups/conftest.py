@@ -1,4 +1,4 @@
-"""A folder of backups of the test's own, and something worth backing up."""
+"""A folder of backups for these tests, and data to back up."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,11 +26,11 @@ def stored(database: None) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where backups lie."""
+    """The folder of the backups."""
     return tmp_path_factory.mktemp("backups")
 
 
 @pytest.fixture(scope="module")
-def kept(root: Path, stored: World) -> Backup:
+def backup(root: Path, stored: World) -> Backup:
     """A whole backup."""
     return take.take(root, stages=stages.by_service())

@@ -1,4 +1,4 @@
-"""`python -m tests.backups.reader look|read FILE`, in a restored stack: is what the backup holds whole, and can people go on with it?"""
+"""`python -m tests.backups.reader check|read FILE`, in a restored stack: is the backup consistent, and can people go on with it?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import django
 
-# Rows of one service that refer to rows of another, which were there first.
+# Rows of one service that refer to earlier rows of another.
 REFERENCES = (
     ("documents_document", "contract_id", "contracts_contract", "id"),
     ("signatures_signature", "document_id", "documents_document", "id"),
@@ -21,7 +21,7 @@ REFERENCES = (
 )
 
 
-def look() -> dict[str, Any]:
+def check() -> dict[str, Any]:
     """Every effect has its cause and every acknowledged event its effect, in whichever database they are."""
     from apps.core import topology
     from tests.drills.audit import _rows
@@ -48,22 +48,22 @@ def look() -> dict[str, Any]:
 
 
 def read(known: dict[str, Any]) -> dict[str, Any]:
-    """What was acknowledged before the instant is there, once; what waits is delivered; and the same people sell on."""
+    """Writes acknowledged before the instant are stored once, waiting events are delivered, and new sales succeed."""
     from apps.extraction.state import stages
     from tests.drills import audit
     from tests.drills.clients import Tally
     from tests.drills.people import People
     from tests.drills.sales import Fact, Load
 
-    told: Counter[str] = Counter(known["told"])
+    messages_per_sale: Counter[str] = Counter(known["messages_per_sale"])
     facts = [Fact(**{**fact, "parties": tuple(fact["parties"])}) for fact in known["facts"]]
     cut_at = datetime.fromisoformat(known["cut_at"])
-    verdict = audit.check(audit.Facts(facts, known["keys"], [], cut_at), told)
+    verdict = audit.check(audit.Facts(facts, known["keys"], [], cut_at), messages_per_sale)
     since = audit.now()
     again = People(sys_url(), 4)
     with Load(sys_url(), Tally(), again.trios(1), again.pdf) as load:
         pass
-    later = audit.check(audit.Facts(load.facts, [], [], since), told)
+    later = audit.check(audit.Facts(load.facts, [], [], since), messages_per_sale)
     return {
         "lost": verdict.lost,
         "doubled": verdict.doubled,
@@ -91,5 +91,5 @@ def _old_token_works(person: dict[str, Any]) -> bool:
 
 if __name__ == "__main__":
     django.setup()
-    given = json.loads(Path(sys.argv[2]).read_text())
-    print(json.dumps(look() if sys.argv[1] == "look" else read(given), ensure_ascii=False, default=str))
+    known = json.loads(Path(sys.argv[2]).read_text())
+    print(json.dumps(check() if sys.argv[1] == "check" else read(known), ensure_ascii=False, default=str))

@@ -1,4 +1,4 @@
-"""An administrator in a browser: what the pages say is done in the admin."""
+"""An administrator in a browser: the steps that the pages assign to the admin."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from tests.playbook.town import Town
+from tests.playbook.busy_stack import BusyStack
 
 
 class Administrator:
-    """Somebody with an account, logged in to the admin."""
+    """A person with an administrator's account, logged in to the admin."""
 
-    def __init__(self, town: Town, email: str) -> None:
+    def __init__(self, busy_stack: BusyStack, email: str) -> None:
         self.email = email
         password = secrets.token_urlsafe(16)
-        town.stack.manage("ensure_administrator", email, ADMINISTRATOR_PASSWORD=password)
-        self._url = town.url
+        busy_stack.stack.manage("ensure_administrator", email, ADMINISTRATOR_PASSWORD=password)
+        self._url = busy_stack.url
         self._http = urllib3.PoolManager(timeout=30.0)
         self._cookies: dict[str, str] = {}
         self._send("/admin/login/", {"username": email, "password": password, "next": "/admin/"})
         assert "sessionid" in self._cookies, f"{email} could not log in"
 
-    def confirms(self, service: str) -> None:
-        """What another administrator has asked for."""
+    def confirm_override(self, service: str) -> None:
+        """Confirm the override that another administrator has asked for."""
         path = f"/admin/extraction/move/checklist/{service}/"
-        asked = re.findall(r'name="override" value="([0-9a-f-]+)"', self._send(path))
-        assert len(asked) == 1, f"{len(asked)} wait to be confirmed"
-        self._send(path, {"action": "confirm", "override": asked[0], "reason": "a machine for tests"})
-        assert asked[0] not in self._send(path)
+        pending = re.findall(r'name="override" value="([0-9a-f-]+)"', self._send(path))
+        assert len(pending) == 1, f"{len(pending)} wait to be confirmed"
+        self._send(path, {"action": "confirm", "override": pending[0], "reason": "a machine for tests"})
+        assert pending[0] not in self._send(path)
 
     def _send(self, path: str, fields: dict[str, str] | None = None) -> str:
         """GET, or POST of a form of that page."""

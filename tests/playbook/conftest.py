@@ -2,10 +2,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.playbook.town import Town
+from tests.playbook.busy_stack import BusyStack
 
 
 @pytest.fixture(scope="module")
-def town() -> Iterator[Town]:
-    with Town("playbook") as made:
-        yield made
+def busy_stack() -> Iterator[BusyStack]:
+    with BusyStack("playbook") as stack:
+        yield stack

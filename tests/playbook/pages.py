@@ -1,6 +1,6 @@
-"""The pages of the playbook as a reader types them: `$ ` begins a command, the lines below it are what good looks like.
+"""The pages of the playbook as a reader types them: `$ ` begins a command, the lines below it are the expected output.
 
-Only fences marked `sh` are typed; `console` is for what does not run here: another machine, or for hours.
+Only fences marked `sh` are typed; `console` is for commands that cannot run here: on another machine, or for hours.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ class BadPage(Exception):
 def commands(page: Path) -> list[Command]:
     """Every command of a page, from top to bottom. Raises: BadPage."""
     text = page.read_text()
-    found: list[Command] = []
+    typed: list[Command] = []
     for fence in _FENCE.finditer(text):
         first = text[: fence.start()].count("\n") + 2
         for number, line in enumerate(fence["body"].splitlines(), first):
             bare = line.removeprefix(fence["indent"])
             if bare.startswith("$ "):
-                found.append(Command(number, bare[2:], ()))
-            elif not found or found[-1].line < first:
+                typed.append(Command(number, bare[2:], ()))
+            elif not typed or typed[-1].line < first:
                 raise BadPage(f"{page.name}:{number}: a fence begins with a command: {bare}")
             else:
-                found[-1] = found[-1]._replace(expected=(*found[-1].expected, bare))
-    return found
+                typed[-1] = typed[-1]._replace(expected=(*typed[-1].expected, bare))
+    return typed
 
 
 def missing(expected: tuple[str, ...], output: str, names: Mapping[str, str]) -> str:
-    """The first expected line that is not there, or nothing. Blanks count as one, `…` is anything, names are filled in."""
+    """The first expected line that is missing, or ''. Blanks count as one, `…` is anything, names are filled in."""
     lines = iter([" ".join(line.split()) for line in output.splitlines()])
     for pattern in expected:
         filled = re.sub(r"\$(\w+)", lambda name: names.get(name[1], name[0]), " ".join(pattern.split()))

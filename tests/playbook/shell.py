@@ -1,4 +1,4 @@
-"""Types a page's commands into a shell, and keeps how long each took."""
+"""Types a page's commands into a shell, and records how long each took."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SECONDS = 90
 OUTPUT = BASE / "build" / "playbook.json"
 
 
-class Untrue(AssertionError):
-    """A page says what is not so."""
+class WrongPage(AssertionError):
+    """A command of a page fails, or its output is not the expected one."""
 
 
 class Shell:
@@ -30,20 +30,20 @@ class Shell:
         self.took: dict[str, dict[str, float]] = {}
 
     def page(self, name: str, after: Mapping[str, Callable[[], None]]) -> None:
-        """Every command of a page, in order; after one that has such words in it, what the page says is done elsewhere. Raises: Untrue."""
+        """Type every command of a page, in order; after one with the words of `after`, do the step outside the shell. Raises: WrongPage."""
         took = self.took.setdefault(name, {})
         for command in commands(FOLDER / f"{name}.md"):
             began = time.monotonic()
             output = self.type(command.text, where=f"{name}.md:{command.line}")
             if wanted := missing(command.expected, output, self.names):
-                raise Untrue(f"{name}.md:{command.line}: {command.text}\n  says no {wanted!r}, but\n{output}")
+                raise WrongPage(f"{name}.md:{command.line}: {command.text}\n  does not print {wanted!r}, but\n{output}")
             for words, do in after.items():
                 if words in command.text:
                     do()
             took[f"{command.line}: {command.text[:100]}"] = round(time.monotonic() - began, 1)
 
     def type(self, text: str, *, where: str = "") -> str:
-        """One command; what it says. Raises: Untrue where it fails or does not end."""
+        """Type one command; its output. Raises: WrongPage where it fails or does not end."""
         process = subprocess.Popen(
             ["bash", "-c", self._set + text],
             cwd=BASE,
@@ -59,12 +59,12 @@ class Shell:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
-            raise Untrue(f"{where}: {text}\n  does not end; it says\n{output[-3000:]}") from None
+            raise WrongPage(f"{where}: {text}\n  does not end; it printed\n{output[-3000:]}") from None
         if process.returncode:
-            raise Untrue(f"{where}: {text}\n  ends with {process.returncode}:\n{output[-3000:]}")
+            raise WrongPage(f"{where}: {text}\n  ends with {process.returncode}:\n{output[-3000:]}")
         return output
 
     def write(self) -> None:
-        """How long each command took, in seconds."""
+        """Write how long each command took, in seconds."""
         OUTPUT.parent.mkdir(exist_ok=True)
         OUTPUT.write_text(json.dumps(self.took, ensure_ascii=False, indent=2) + "\n")

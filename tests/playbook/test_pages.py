@@ -1,4 +1,4 @@
-"""What the pages of the playbook promise without a stack: both languages type the same, what they name is there."""
+"""Checks of the playbook's pages without a stack: both languages have the same commands, and all names exist."""
 
 import ast
 import json
@@ -49,12 +49,12 @@ def test_a_page_that_cannot_be_typed_is_noticed(tmp_path: Path):
         commands(page)
 
 
-def test_what_a_command_has_to_say_is_looked_for_in_order():
-    said = "a  first line\nthe second of documents\n"
-    assert missing(("a first", "… of $SERVICE"), said, {"SERVICE": "documents"}) == ""
-    assert missing(("second", "first"), said, {}) == "first"
-    assert missing(("first … second",), said, {}) == "first … second"
-    assert missing(("f.rst",), said, {}) == "f.rst"
+def test_expected_lines_are_searched_in_order():
+    output = "a  first line\nthe second of documents\n"
+    assert missing(("a first", "… of $SERVICE"), output, {"SERVICE": "documents"}) == ""
+    assert missing(("second", "first"), output, {}) == "first"
+    assert missing(("first … second",), output, {}) == "first … second"
+    assert missing(("f.rst",), output, {}) == "f.rst"
 
 
 @pytest.mark.parametrize("name", RISKS)
@@ -88,7 +88,7 @@ def added() -> dict:
     return yaml.safe_load(COMPOSE.read_text())
 
 
-def test_what_is_added_is_pinned_and_says_whether_it_is_well(added: dict):
+def test_added_containers_are_pinned_and_have_a_health_check(added: dict):
     base = yaml.safe_load((BASE / "docker-compose.yml").read_text())["services"]
     for name, service in added["services"].items():
         if name in base:
@@ -103,7 +103,7 @@ def test_what_is_added_is_pinned_and_says_whether_it_is_well(added: dict):
         assert "8101/readyz" in added["services"][service]["healthcheck"]["test"][-1]
 
 
-def test_what_is_mounted_and_waited_for_is_there(added: dict):
+def test_mounts_and_dependencies_exist(added: dict):
     for name, service in added["services"].items():
         for mount in service.get("volumes", ()):
             source = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", mount).split(":")[0]
@@ -114,19 +114,19 @@ def test_what_is_mounted_and_waited_for_is_there(added: dict):
 def test_no_secret_is_in_it_and_every_variable_is_known():
     text = COMPOSE.read_text()
     named = set(re.findall(r"\$\{(\w+)", text))
-    known = set(re.findall(r"^(?:#.*?)?\b(\w+)=", (BASE / ".env.example").read_text(), re.MULTILINE))
-    known |= set(re.findall(r"\s{2}(\w+)=", (BASE / ".env.example").read_text()))
-    assert named <= known, named - known
+    documented = set(re.findall(r"^(?:#.*?)?\b(\w+)=", (BASE / ".env.example").read_text(), re.MULTILINE))
+    documented |= set(re.findall(r"\s{2}(\w+)=", (BASE / ".env.example").read_text()))
+    assert named <= documented, named - documented
     assert not re.search(r"postgres://\w+:(?!\$\{)", text)
     assert not re.search(r"(?i)(password|secret|token)\w*: (?!\$\{)", text)
 
 
-def test_every_home_has_its_roles_and_only_leaders_can_move(added: dict):
+def test_every_database_has_its_roles_and_only_leaders_can_relocate(added: dict):
     services = added["services"]
     for name, role in (("web", "lc_app"), ("worker", "lc_app"), ("contracts", "lc_service")):
         urls = json.loads(services[name]["environment"]["SERVICE_DATABASE_URLS"])
         assert tuple(urls) == MOVABLE
-        assert all(f"//{role}:$" in url and url.endswith(f"@homes:5432/{home}") for home, url in urls.items())
+        assert all(f"//{role}:$" in url and url.endswith(f"@homes:5432/{database}") for database, url in urls.items())
     for name in SERVICES:
         assert ("CONTROL_URLS" in services[name]["environment"]) == (name == "datasync"), name
     for variable in ("CONTROL_URLS", "REPLICATION_URLS"):
@@ -157,7 +157,7 @@ def test_on_a_terminal_what_goes_on_is_written_over_and_fits(capsys: pytest.Capt
     display = Display(print, is_terminal=True)
     display.show("half of the rows " * 5, 0.5)
     display.write_line("done")
-    written, kept = capsys.readouterr().out.split("\r\x1b[K")[1:]
-    assert "[##########..........]  50%" in written
-    assert len(written) < 40
-    assert kept.endswith("done\n")
+    progress, final = capsys.readouterr().out.split("\r\x1b[K")[1:]
+    assert "[##########..........]  50%" in progress
+    assert len(progress) < 40
+    assert final.endswith("done\n")

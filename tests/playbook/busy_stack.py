@@ -1,4 +1,4 @@
-"""A stack of its own and people who use it all the time: what a page of the playbook is executed on."""
+"""A stack of its own under constant use, on which the pages of the playbook are executed."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from tests.drills.test_lift import ENGINES
 PEOPLE = 60
 THREADS = 4
 PAUSE_SECONDS = 0.25
-NOBODY = "00000000-0000-4000-8000-000000000000"
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 BIN = Path(sys.executable).parent
 
 
 class Person(Client):
-    """Somebody whose every request is counted."""
+    """A person whose every request is counted."""
 
     def __init__(self, url: str, failures: list[str], counted: Counter[str]) -> None:
         super().__init__(url, {})
         self._failures, self._counted = failures, counted
 
     def register(self, email: str, password: str, full_name: str, roles: list[str]) -> None:
-        """Open an account and log in, and again when that has ended."""
+        """Open an account and log in; the credentials serve to log in again later."""
         self._account = (email, password)
         super().register(email, password, full_name, roles)
 
@@ -48,11 +48,11 @@ class Person(Client):
             self._failures.append(f"{answer.status} {answer.data[:200]!r}")
         return super()._read(answer)
 
-    def live(self) -> None:
-        """What somebody does who looks in: messages, documents, and the messages are marked as read."""
+    def visit(self) -> None:
+        """One visit: read messages and documents, and mark the messages as read."""
         try:
             self.get("notifications?limit=5")
-            self.get(f"documents?contract_id={NOBODY}")
+            self.get(f"documents?contract_id={UNKNOWN_ID}")
             self.get("notifications?limit=5")
             self.post("notifications/read")
         except Refused as refused:
@@ -61,16 +61,16 @@ class Person(Client):
             self.log_in(*self._account)  # a token lasts five minutes
 
 
-class Town:
-    """A context: the stack with its worker, and people. What failed of what they asked is in `failures`."""
+class BusyStack:
+    """A context: the stack with its worker, and people. Their failed requests are in `failures`."""
 
     def __init__(self, name: str) -> None:
         self.failures: list[str] = []
         self.counted: Counter[str] = Counter()
         self._stop = threading.Event()
-        # A stack of its own: its two servers are nobody else's.
-        kept = {name: value for name, value in os.environ.items() if name not in ENGINES}
-        with mock.patch.dict(os.environ, kept, clear=True):
+        # A stack of its own: no other test uses its two servers.
+        environment = {name: value for name, value in os.environ.items() if name not in ENGINES}
+        with mock.patch.dict(os.environ, environment, clear=True):
             self.stack = Stack(name, fresh=True, durable=False, quiet=True).__enter__()
         self._threads: list[threading.Thread] = []
 
@@ -81,8 +81,10 @@ class Town:
             self.url = stack.start_web()
             stack.start_worker()
             with ThreadPoolExecutor(THREADS) as pool:
-                self.people = list(pool.map(self._arrive, range(PEOPLE)))
-            self._threads = [threading.Thread(target=self._live, args=(n,), name="people") for n in range(THREADS)]
+                self.people = list(pool.map(self._register, range(PEOPLE)))
+            self._threads = [
+                threading.Thread(target=self._visit_repeatedly, args=(n,), name="people") for n in range(THREADS)
+            ]
             for thread in self._threads:
                 thread.start()
         except BaseException:
@@ -94,34 +96,34 @@ class Town:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-        # What a page started and left running, as a page should: people are served there.
+        # Processes that a page started and left running, because people are served by them.
         for file in (self.stack.folder / "logs").glob("*.pid"):
             with suppress(ProcessLookupError, ValueError):
                 os.kill(int(file.read_text()), signal.SIGTERM)
         self.stack.__exit__(None, None, None)
 
-    def _arrive(self, number: int) -> Person:
+    def _register(self, number: int) -> Person:
         person = Person(self.url, self.failures, self.counted)
         email = f"{secrets.token_hex(6)}@playbook.example"
         person.register(email, secrets.token_urlsafe(12), f"Житель Номер {number}", ["buyer"])
         return person
 
-    def _live(self, turn: int) -> None:
+    def _visit_repeatedly(self, turn: int) -> None:
         while not self._stop.is_set():
             for person in self.people[turn::THREADS]:
                 if self._stop.wait(PAUSE_SECONDS):
                     return
                 try:
-                    person.live()
+                    person.visit()
                 except Exception as error:
                     self.failures.append(repr(error))
 
     def environment(self) -> dict[str, str]:
-        """The platform's settings, as a shell beside it has them."""
+        """The platform's settings, as a shell on the same machine has them."""
         return self.stack.env | {"PATH": f"{BIN}:{os.environ['PATH']}"}
 
     def names(self, service: str) -> dict[str, str]:
-        """What a page's names stand for. They are the shell's own: `SERVICE` exported would narrow the platform to that one."""
+        """The values of a page's names. They are shell variables, not exported: `SERVICE` would narrow the platform to that service."""
         return {
             "SERVICE": service,
             "ADDRESS": self.stack.away[service],
@@ -147,11 +149,11 @@ class Town:
 
 
 if __name__ == "__main__":
-    # For a look by hand: the stack until Ctrl-C.
-    with Town("playbook-look") as town:
+    # For manual inspection: the stack runs until Ctrl-C.
+    with BusyStack("playbook-manual") as busy_stack:
         for service in sys.argv[1:]:
-            town.stack.start_lifted(service, town.url)
-        print(town.url, flush=True)
+            busy_stack.stack.start_lifted(service, busy_stack.url)
+        print(busy_stack.url, flush=True)
         while True:
             time.sleep(5)
-            print(dict(town.counted), town.failures[-1:], flush=True)
+            print(dict(busy_stack.counted), busy_stack.failures[-1:], flush=True)
