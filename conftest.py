@@ -24,13 +24,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes minutes begins first, so that of several processes none is left alone with it at the end."""
+    """Tests that take minutes begin first, so that no worker process is left alone with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """In CI nothing is skipped: a skipped test has failed. Where a service is verified, what each test asked of it is kept."""
+    """In CI nothing is skipped: a skipped test has failed. Where a service is verified, the operations that each test called are recorded."""
     report = yield
     world = item.funcargs.get("world") if isinstance(item, pytest.Function) else None
     if world is not None and report.when == "call":

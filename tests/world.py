@@ -1,4 +1,4 @@
-"""What a contract test needs, on any side of the seam: people, plots, contracts, bytes, and time for events to arrive."""
+"""Helpers of the contract tests, on any side of the seam: people, plots, contracts, files, and delivery of events."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from apps.workflow.testing import FakeWorkflow
 from landcontracts.demo.certificates import Authority
 from landcontracts.demo.paper import sale_contract
 
-# Where a service is verified that stands somewhere else, it alone is asked there; the others answer here.
+# When a service elsewhere is verified, only its calls go there; the others answer in this process.
 ELSEWHERE: dict[str, str] = json.loads(os.environ.get("VERIFY_ELSEWHERE", "{}"))
 SIDES = ("elsewhere",) if ELSEWHERE else ("in_process", "http", "http_twice", "fake")
 PASSWORD = "correct-horse-battery"
@@ -66,7 +66,7 @@ def pdf(words: str = "") -> bytes:
 
 
 def cadastral_number() -> str:
-    """One that nobody has."""
+    """A number that no plot has."""
     return f"50:20:{secrets.randbelow(10**7):07d}:{secrets.randbelow(10**8)}"
 
 
@@ -146,7 +146,7 @@ class World:
         return call(DOCUMENTS).complete_upload(ctx=self.ctx(person), document_id=ticket.document.id)
 
     def bytes_behind(self, url: str) -> bytes:
-        """What a download link gives."""
+        """The bytes behind a download link."""
         if self.side == "fake":
             return self._fake_documents.stored[url]
         return _http.request("GET", url).data
@@ -156,7 +156,7 @@ class World:
         settle(self.trace)
 
     def settle_after(self, wake: Callable[[], None]) -> None:
-        """The same, where events were put off: `wake` makes them due again."""
+        """As `settle`, for postponed events: `wake` makes them due again."""
         for _ in range(20):
             wake()
             for service in topology.entries():
@@ -184,7 +184,7 @@ class World:
 
 
 class Watched:
-    """Notes which operations a test has asked for, and tries each command's key again with other arguments."""
+    """Records the operations that a test calls, and repeats each command's key with other arguments."""
 
     def __init__(self, inner: Transport, exercised: dict[str, None]) -> None:
         self._inner = inner
@@ -203,7 +203,7 @@ class Watched:
 
 
 def _changed(operation: Operation, arguments: bytes) -> bytes:
-    """The same arguments but for one; empty where none can be changed."""
+    """The arguments with one changed; empty where none can be changed."""
     given = msgspec.json.decode(arguments)
     for name, value in given.items():
         try:
@@ -231,7 +231,7 @@ def _fakes(documents: FakeDocuments) -> dict[str, Transport]:
 
 
 def settle(trace: str) -> None:
-    """Pump until no event of a trace waits. Other tests' events are delivered along the way, or being so elsewhere."""
+    """Deliver until no event of a trace waits. Other tests' events are delivered as well, or by other processes."""
     for _ in range(200):
         waiting = [service for service in topology.entries() if _waits(service, trace)]
         if not waiting:

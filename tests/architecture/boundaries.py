@@ -1,7 +1,7 @@
-"""What no app may do to another, found in the source: imports, string foreign keys, model look-ups, signals, SQL, transactions.
+"""Forbidden dependencies between apps, found in the source: imports, string foreign keys, model look-ups, signals, SQL, transactions.
 
 import-linter sees imports only; this reads everything else that couples two apps. `violations` takes a tree, so that a
-test can plant each kind and see it found.
+test can plant each kind and see it reported.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ TRANSACTIONS = {"atomic", "set_autocommit", "savepoint"}
 
 def violations(apps: Path) -> list[str]:
     """Every violation below a folder of apps, as `file:line what`."""
-    found: list[str] = []
+    violations_: list[str] = []
     for file in sorted(apps.rglob("*.py")):
         parts = file.relative_to(apps).parts
         if "migrations" in parts or "tests" in parts or len(parts) < 2:
             continue
         tree = ast.parse(file.read_text())
         app, role = parts[0], Path(parts[1]).stem
-        found += [f"{'/'.join(parts)}:{line} {what}" for line, what in _of_file(tree, app, role)]
-    return found
+        violations_ += [f"{'/'.join(parts)}:{line} {what}" for line, what in _of_file(tree, app, role)]
+    return violations_
 
 
 def _of_file(tree: ast.Module, app: str, role: str) -> Iterator[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""The boundaries hold in this tree, and each kind of violation is seen when it is planted."""
+"""The boundaries hold in this tree, and each kind of planted violation is reported."""
 
 from pathlib import Path
 
@@ -44,9 +44,9 @@ def test_a_planted_violation_is_seen(tmp_path: Path, kind: str):
     file = tmp_path / name
     file.parent.mkdir(parents=True)
     file.write_text(f'"""A docstring about FROM contracts_contract does not count."""\n{source}\n')
-    found = violations(tmp_path)
-    assert len(found) == 1, found
-    assert found[0].startswith(f"{name}:2")
+    reported = violations(tmp_path)
+    assert len(reported) == 1, reported
+    assert reported[0].startswith(f"{name}:2")
 
 
 @pytest.mark.parametrize("app", BOUNDED)

@@ -1,4 +1,4 @@
-"""The start-up checks see what they are for: a shape that cannot cross, an implementation that differs, a lossy error."""
+"""The start-up checks detect their faults: a shape that cannot cross, an implementation that differs, a lossy error."""
 
 from datetime import datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The pages say what is true: the drawn part is current, links lead somewhere, targets and paths exist."""
+"""The pages are correct: the drawing is current, links lead somewhere, targets and paths exist."""
 
 import json
 import re
@@ -63,10 +63,10 @@ def test_a_long_line_is_noticed():
 
 def test_every_target_that_a_page_names_exists():
     makefile = (BASE / "Makefile").read_text()
-    told = re.compile(r"(?:`|^)make ([a-z][a-z-]*)", re.MULTILINE)
-    named = {name for page in PAGES for name in told.findall(page.read_text())}
-    known = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
-    assert named - known == set()
+    command = re.compile(r"(?:`|^)make ([a-z][a-z-]*)", re.MULTILINE)
+    named = {name for page in PAGES for name in command.findall(page.read_text())}
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    assert named - targets == set()
 
 
 def test_the_two_readmes_have_the_same_commands():
@@ -102,8 +102,8 @@ def test_the_compose_file_has_every_queue_and_the_image_the_same_server():
         )
         assert apart["image"] == compose["services"]["web"]["image"]
     named = set(re.findall(r"\$\{(\w+)", (BASE / "docker-compose.yml").read_text()))
-    known = set(re.findall(r"^#? ?(\w+)=", (BASE / ".env.example").read_text(), re.MULTILINE))
-    assert named <= known, named - known
+    documented = set(re.findall(r"^#? ?(\w+)=", (BASE / ".env.example").read_text(), re.MULTILINE))
+    assert named <= documented, named - documented
 
 
 def test_the_drawing_of_an_app_has_no_arrow_up():

@@ -38,12 +38,12 @@ def test_no_file_of_the_tree_is_another_projects():
     listed = subprocess.run(["git", "ls-files"], cwd=BASE, capture_output=True, text=True, check=True).stdout.split(
         "\n"
     )
-    found = {
+    foreign_files = {
         name: why
         for name in filter(None, listed)
         if (BASE / name).is_file() and (why := foreign(name, (BASE / name).read_text(errors="replace")))
     }
-    assert found == {}
+    assert foreign_files == {}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_no_file_of_the_tree_is_another_projects():
         ("static/portal/htmx.min.js", "x"),
         ("static/portal/LICENSE", "MIT"),
         ("static/portal/library.js", "/*! library 1.2 */\nfoo()"),
-        ("static/portal/library.css", "/* Copyright 2020 Somebody */"),
+        ("static/portal/library.css", "/* Copyright 2020 Another */"),
         ("static/portal/library.js", "a" * (LONGEST_LINE + 1)),
         ("static/portal/font.woff2", ""),
     ],

@@ -1,4 +1,4 @@
-"""The glossary and the invariants name what is there."""
+"""The glossary and the invariants name existing lines and tests."""
 
 import re
 from pathlib import Path

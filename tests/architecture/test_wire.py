@@ -1,4 +1,4 @@
-"""The contract on the wire: documented, current, and broken by no change that an older or a newer build would feel.
+"""The contract on the wire: documented, current, and broken by no change that affects an older or a newer build.
 
 Each case plants one change in a small service called `documents` and compares the two documents.
 """
@@ -51,12 +51,12 @@ class WiderTree(Dto):
     branches: tuple["WiderTree", ...] = ()
 
 
-def dto(*fields: tuple[Any, ...], name: str = "Planted", base: Any = Dto, **said: Any) -> Any:
+def dto(*fields: tuple[Any, ...], name: str = "Planted", base: Any = Dto, **options: Any) -> Any:
     """A DTO of (name, type) and (name, type, default)."""
-    tag = {"tag": said.pop("tag")} if "tag" in said else {}
+    tag = {"tag": options.pop("tag")} if "tag" in options else {}
     defaults = {field: default[0] for field, _, *default in fields if default}
     annotations = {field: kind for field, kind, *_ in fields}
-    return type(base)(name, (base,), {"__annotations__": annotations, **defaults, **said}, **tag)
+    return type(base)(name, (base,), {"__annotations__": annotations, **defaults, **options}, **tag)
 
 
 def refusal(category: Category = Category.CONFLICT, **fields: Any) -> type[DomainError]:
@@ -100,7 +100,7 @@ def raising(*kinds: type[DomainError]) -> dict[str, Any]:
     return service(doc="A thing. Raises: Planted.", declares=kinds)
 
 
-def telling(*fields: tuple[Any, ...], doc: str = "") -> dict[str, Any]:
+def emitting(*fields: tuple[Any, ...], doc: str = "") -> dict[str, Any]:
     kind = dto(*fields, name="Happened", base=Event, TYPE="documents.happened", __doc__=doc)
     return service(declares=(kind,))
 
@@ -111,7 +111,7 @@ SHORT, LONG = Annotated[str, Meta(max_length=10)], Annotated[str, Meta(max_lengt
 CAPITALS = Annotated[str, Meta(pattern="^[A-Z]+$")]
 GIVEN, REFUSED, LATER = dto(ID, name="Given", tag="a"), dto(name="Refused", tag="b"), dto(name="Later", tag="c")
 NEWS = "contracts.status_changed"
-# What a breach's place and whose it is are, by the first word of its case.
+# A breach's place and the affected services, by the first word of its case.
 WHERE = {
     "operation": ("documents.get", "called by: portal, signatures"),
     "argument": ("documents.get", "called by: portal, signatures"),
@@ -206,8 +206,8 @@ BREAKS_OLDER = [
         raising(refusal()),
         "the refusal planted has lost field limit",
     ),
-    ("event gone", telling(ID), service(), "the event is gone"),
-    ("event without field", telling(ID, HASH), telling(ID), "the event has lost field sha256"),
+    ("event gone", emitting(ID), service(), "the event is gone"),
+    ("event without field", emitting(ID, HASH), emitting(ID), "the event has lost field sha256"),
     ("consumer deaf", service(consumes=(NEWS,)), service(), f"the event {NEWS} is no longer handled"),
     (
         "context with new field",
@@ -231,7 +231,7 @@ BREAKS_NEWER = [
         raising(refusal(limit=int)),
         "the refusal planted has a new field limit without default",
     ),
-    ("event with new field", telling(ID), telling(ID, HASH), "the event has a new field sha256 without default"),
+    ("event with new field", emitting(ID), emitting(ID, HASH), "the event has a new field sha256 without default"),
     (
         "context with null",
         service(context=dto(ID)),
@@ -255,11 +255,11 @@ PASSES = [
     ("answer's field that was deprecated gone", service(dto(ID, OLD_NOTE)), service(dto(ID))),
     ("answer's type renamed", service(dto(ID, name="Document")), service(dto(ID, name="File"))),
     ("answer in another order", service(dto(ID, HASH)), service(dto(HASH, ID))),
-    ("refusal that nobody raises yet", service(), service(declares=(refusal(),))),
+    ("refusal that is not raised yet", service(), service(declares=(refusal(),))),
     ("refusal that older builds know", service(declares=(refusal(),)), raising(refusal())),
-    ("event new", service(), telling(ID)),
-    ("event with a default", telling(ID), telling(ID, NOTE)),
-    ("event that was deprecated gone", telling(ID, doc="Deprecated."), service()),
+    ("event new", service(), emitting(ID)),
+    ("event with a default", emitting(ID), emitting(ID, NOTE)),
+    ("event that was deprecated gone", emitting(ID, doc="Deprecated."), service()),
     ("event handled", service(), service(consumes=(NEWS,))),
     ("context with a default", service(context=dto(ID)), service(context=dto(ID, NOTE))),
 ]
@@ -275,20 +275,20 @@ def consumers(monkeypatch: pytest.MonkeyPatch) -> None:
     ("builds", "case", "old", "new", "what"),
     [("older", *case) for case in BREAKS_OLDER] + [("newer", *case) for case in BREAKS_NEWER],
 )
-def test_a_breach_is_told_with_what_broke_and_for_whom(consumers, builds, case, old, new, what):
+def test_a_breach_names_its_place_and_the_affected_services(consumers, builds, case, old, new, what):
     place, whose = WHERE[case.split(maxsplit=1)[0]]
-    told = [str(breach) for breach in breaches({"documents": old}, {"documents": new})]
-    assert told == [f"{place}: {what}; breaks {builds} builds; {whose}"]
+    reported = [str(breach) for breach in breaches({"documents": old}, {"documents": new})]
+    assert reported == [f"{place}: {what}; breaks {builds} builds; {whose}"]
 
 
 @pytest.mark.parametrize(("case", "old", "new"), PASSES)
-def test_what_older_and_newer_builds_do_not_feel_passes(consumers, case, old, new):
+def test_a_compatible_change_passes(consumers, case, old, new):
     assert breaches({"documents": old}, {"documents": new}) == [], case
 
 
 def test_a_service_that_is_gone_is_a_breach_and_a_new_one_is_none(consumers):
-    (told,) = breaches({"documents": service()}, {"other": service()})
-    assert str(told).startswith("documents.get: the operation is gone")
+    (breach,) = breaches({"documents": service()}, {"other": service()})
+    assert str(breach).startswith("documents.get: the operation is gone")
     assert breaches({}, {"documents": service()}) == []
 
 
@@ -299,19 +299,19 @@ def test_consumers_are_read_from_the_source():
     assert "notifications" in sources.hearers_of("signatures.signature_refused")
 
 
-def test_the_committed_documents_are_current_and_break_nobody(capsys: pytest.CaptureFixture[str]):
+def test_the_committed_documents_are_current_and_break_no_build(capsys: pytest.CaptureFixture[str]):
     status = cli.main(["--check"])
     assert (status, capsys.readouterr().err) == (0, "")
 
 
 @pytest.mark.parametrize("folder", [cli.FOLDER, cli.FOLDER / cli.RELEASED], ids=["current", "released"])
 def test_documents_are_valid_openapi(folder: Path):
-    made = cli.load(folder)
-    for document in made.values():
+    documents_ = cli.load(folder)
+    for document in documents_.values():
         jsonschema.Draft202012Validator(OPENAPI).validate(document)
         for schema in document["components"]["schemas"].values():
             jsonschema.Draft202012Validator.check_schema(schema)
-    assert made
+    assert documents_
 
 
 def test_a_document_that_is_no_openapi_is_noticed():
@@ -324,22 +324,22 @@ def test_a_document_that_is_no_openapi_is_noticed():
 def test_every_operation_is_documented_and_every_reference_leads_somewhere(name: str):
     document = documents()[name]
     key = generate.import_string(SERVICES[name].key)
-    told = {item["post"]["operationId"] for item in document["paths"].values()}
-    assert told == {f"{name}.{operation}" for operation in key.operations}
-    there = {f"#/components/{kind}/{part}" for kind, parts in document["components"].items() for part in parts}
-    assert set(_refs(document)) <= there
+    documented = {item["post"]["operationId"] for item in document["paths"].values()}
+    assert documented == {f"{name}.{operation}" for operation in key.operations}
+    components = {f"#/components/{kind}/{part}" for kind, parts in document["components"].items() for part in parts}
+    assert set(_refs(document)) <= components
     assert '"additionalProperties": false' not in json.dumps(document), "a reader ignores what it does not know"
 
 
 def test_refusals_and_events_are_documented():
-    made = documents()
-    paths = {path: item["post"] for document in made.values() for path, item in document["paths"].items()}
+    documents_ = documents()
+    paths = {path: item["post"] for document in documents_.values() for path, item in document["paths"].items()}
     assert generate.codes(paths["/internal/seam/documents/start_upload"]) >= {
         "refusal.contract_not_found", "refusal.file_too_large", "refusal.invalid_arguments", "refusal.idempotency_key_reused",
     }  # fmt: skip
     assert "refusal.idempotency_key_reused" not in generate.codes(paths["/internal/seam/documents/get"])
     assert "refusal.forbidden" in generate.codes(paths["/internal/seam/datasync/get"])
-    assert made["contracts"]["x-events"].keys() >= {"contracts.contract_created", "contracts.status_changed"}
+    assert documents_["contracts"]["x-events"].keys() >= {"contracts.contract_created", "contracts.status_changed"}
 
 
 def _refs(value: Any):
@@ -356,12 +356,12 @@ def test_a_docstring_that_names_no_refusal_is_refused():
         service(doc="A thing. Raises: Mistyped.")
 
 
-def test_a_refusal_that_is_raised_and_not_listed_is_told():
-    made = documents()
-    assert list(sources.unlisted(made)) == []
-    for item in made["documents"]["paths"].values():
+def test_a_refusal_that_is_raised_and_not_listed_is_reported():
+    documents_ = documents()
+    assert list(sources.unlisted(documents_)) == []
+    for item in documents_["documents"]["paths"].values():
         item["post"]["responses"].pop("413")
-    assert list(sources.unlisted(made)) == [
+    assert list(sources.unlisted(documents_)) == [
         "documents: FileTooLarge is raised, and no docstring lists it after `Raises:`"
     ]
 

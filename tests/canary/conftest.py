@@ -1,4 +1,4 @@
-"""A lifted-out service to deploy a canary to, an observer of this test's own, and people in numbers."""
+"""A lifted-out service to deploy a canary to, an observer of this test's own, and many people."""
 
 import random
 import uuid
@@ -58,7 +58,7 @@ class Rollout:
     def calls(
         self, *, failing_away=0.0, failing_home=0.0, slow_away=0.0, operation=QUERY, each=2, outcome="ok"
     ) -> None:
-        """Everybody calls; shares of people fail or are slow, the same people every time."""
+        """Each person calls once; shares of people fail or are slow, the same people every time."""
         self.report()  # so that this step is known, as it is within half a second
         for number, person in enumerate(self.people):
             away = self.is_away(person)
@@ -81,7 +81,7 @@ class Rollout:
         return self.read()
 
     def later(self, seconds: float) -> None:
-        """Let the step be older than it is."""
+        """Shift the begin of the step into the past."""
         past = {name: F(name) - timedelta(seconds=seconds) for name in ("step_started_at", "not_known_since")}
         CanaryDeployment.objects.filter(id=self.canary.id).update(**past)
 
@@ -94,7 +94,7 @@ class Rollout:
 
 @pytest.fixture
 def rollout(apart: str) -> Iterator[type[Rollout]]:
-    """Makes rollouts, and ends what was left open."""
+    """Makes rollouts, and ends those left open."""
     CallObserver.objects.all().delete()
     yield lambda **rules: Rollout(Rules(**{"shadow_percent": 0, **rules}))
     CanaryDeployment.objects.filter(service=SERVICE).delete()
@@ -102,4 +102,4 @@ def rollout(apart: str) -> Iterator[type[Rollout]]:
     shares.switch_off(SERVICE, "remote")
     shares.set_share(SERVICE, "shadow", 0)
     snapshot.forget()
-    snapshot.current()  # what this process knows of flags is what they are
+    snapshot.current()  # this process has read the flags anew

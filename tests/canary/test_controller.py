@@ -1,4 +1,4 @@
-"""A canary goes on when it is known to be well, comes back when it does harm, and does neither when nothing is known."""
+"""A canary continues when its service is known to be well, is rolled back when it does harm, and does neither without data."""
 
 import threading
 from decimal import Decimal
@@ -44,8 +44,8 @@ def test_a_service_that_fails_is_taken_back_and_the_reason_has_its_numbers(rollo
     entry = canary.entries.first()
     assert (entry.action, entry.who, entry.reason) == ("roll-back", controller.JUDGE, "errors")
     with translation.override("en"):
-        told = explanation.words(entry.judged_because, entry.numbers, entry.evidence)
-    assert f"{entry.numbers['canary_failing']} were on the canary's side and 0 on the local side" in told
+        text = explanation.words(entry.judged_because, entry.numbers, entry.evidence)
+    assert f"{entry.numbers['canary_failing']} were on the canary's side and 0 on the local side" in text
 
 
 def test_a_service_that_fails_after_a_healthy_step_is_taken_back(rollout):
@@ -57,7 +57,7 @@ def test_a_service_that_fails_after_a_healthy_step_is_taken_back(rollout):
     assert run.look().state == CanaryState.ROLLED_BACK
 
 
-def test_a_slow_service_is_taken_back_and_one_slower_by_the_journey_is_not(rollout):
+def test_a_slow_service_is_taken_back_and_one_slower_by_the_network_is_not(rollout):
     run = rollout(steps=(5, 100))
     run.calls(slow_away=0.02)
     run.later(10)
@@ -106,7 +106,7 @@ def test_without_any_call_nothing_goes_on_and_a_person_is_asked(rollout):
     assert run.read().entries.first().who == ME.who
 
 
-def test_when_nobody_reports_any_more_nothing_is_known(rollout):
+def test_without_reports_the_canary_is_not_known(rollout):
     run = rollout(steps=(5, 100))
     run.calls(each=12)
     with connection.cursor() as cursor:
@@ -116,7 +116,7 @@ def test_when_nobody_reports_any_more_nothing_is_known(rollout):
     assert (canary.verdict, canary.judged_because, canary.step) == ("not_known", "not_observed", 0)
 
 
-def test_a_canary_that_falls_silent_while_home_is_busy_is_not_known(rollout):
+def test_a_canary_that_falls_silent_while_the_local_side_is_busy_is_not_known(rollout):
     run = rollout(steps=(5, 100))
     run.calls(each=12)
     run.people = [person for person in run.people if not run.is_away(person)]
@@ -127,7 +127,7 @@ def test_a_canary_that_falls_silent_while_home_is_busy_is_not_known(rollout):
     assert canary.step == 0
 
 
-def test_a_flag_that_somebody_turned_makes_nothing_known_and_rolls_nothing_back(rollout):
+def test_a_flag_changed_by_hand_makes_the_canary_not_known_and_rolls_nothing_back(rollout):
     run = rollout(steps=(5, 100))
     run.calls(each=12)
     shares.set_share(SERVICE, "remote", Decimal(30))
@@ -137,7 +137,7 @@ def test_a_flag_that_somebody_turned_makes_nothing_known_and_rolls_nothing_back(
     assert run.flag().percent == 30
 
 
-def test_who_was_sent_away_by_name_is_not_counted(rollout):
+def test_people_routed_remotely_by_name_are_not_counted(rollout):
     run = rollout(steps=(5, 100))
     listed = [person for person in run.people if run.is_away(person)][:20]
     flag = run.flag()
@@ -173,7 +173,7 @@ def test_a_held_canary_stays_where_it_is_and_harm_still_takes_it_back(rollout):
     assert run.look().state == CanaryState.ROLLED_BACK
 
 
-def test_two_looks_at_once_take_one_step(rollout):
+def test_two_judgements_at_once_take_one_step(rollout):
     run = rollout(steps=(5, 25, 50, 100))
     run.calls(each=12)
     run.later(400)
@@ -197,10 +197,10 @@ def test_two_looks_at_once_take_one_step(rollout):
 
 def test_who_promotes_what_has_gone_on_meanwhile_promotes_nothing(rollout):
     run = rollout(steps=(5, 25, 50, 100))
-    seen = controller.position(run.read())
-    controller.promote(SERVICE, ME, position_seen=seen)
+    position = controller.position(run.read())
+    controller.promote(SERVICE, ME, position_seen=position)
     with pytest.raises(controller.CanaryRefused, match="meanwhile"):
-        controller.promote(SERVICE, ME, position_seen=seen)
+        controller.promote(SERVICE, ME, position_seen=position)
     assert run.read().step == 1
 
 
@@ -224,7 +224,7 @@ def test_a_canary_that_cannot_be_judged_does_not_keep_the_judge_from_another(rol
         broken.delete()
 
 
-def test_where_everybody_is_away_more_slow_calls_than_home_had_take_it_back(rollout):
+def test_at_full_share_more_slow_calls_than_the_local_side_had_roll_it_back(rollout):
     run = rollout(steps=(50, 100))
     run.calls(each=4)
     CanaryDeployment.objects.filter(id=run.canary.id).update(thresholds={"list": [0.003, 0.004]})
@@ -246,13 +246,13 @@ def test_there_is_one_canary_of_a_service_at_a_time(rollout):
         controller.roll_back(SERVICE, ME)
 
 
-def test_where_nobody_answers_nothing_is_deployed():
+def test_without_a_running_process_nothing_is_deployed():
     with pytest.raises(controller.CanaryRefused, match="does not answer"):
         controller.deploy("signatures", Rules(), ME)
     assert not CanaryDeployment.objects.filter(service="signatures").exists()
 
 
-def test_where_people_are_sent_away_already_nothing_is_deployed(apart):
+def test_while_people_are_routed_remotely_nothing_is_deployed(apart):
     shares.set_share(SERVICE, "remote", Decimal(10))
     try:
         with pytest.raises(controller.CanaryRefused, match="already"):
@@ -280,15 +280,15 @@ def test_both_sides_have_their_curve(rollout):
 
 
 def test_an_observer_that_fails_fails_no_call(monkeypatch):
-    taken = []
+    observed = []
 
-    def fails(seen: ObservedCall) -> None:
-        taken.append(seen)
+    def fails(call: ObservedCall) -> None:
+        observed.append(call)
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(call_observer, "_take", fails)
-    call_observer.offer(command_seen("somebody", "away", "ok"))
-    assert len(taken) == 1
+    call_observer.offer(command_seen("a person", "away", "ok"))
+    assert len(observed) == 1
 
 
 def test_rules_that_make_no_sense_are_refused():

@@ -1,4 +1,4 @@
-"""A Prometheus of the tests' own: it scrapes the running web server, knows a day that has passed, and has rules of its own."""
+"""A Prometheus for these tests: it scrapes the running web server, has a day of past data, and rules of its own."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ RULES = {
 
 
 class Watching(NamedTuple):
-    """Where it answers, its rules, and what it scrapes."""
+    """Its address, its rules and its targets."""
 
     url: str
     rules: Path
     folder: Path
 
     def reload(self, rules: dict) -> None:
-        """Other rules, from now on; returns when they were evaluated."""
+        """Replace the rules; returns when they were evaluated."""
         self.rules.write_text(yaml.safe_dump(rules))
         urllib3.request("POST", f"{self.url}/-/reload")
 
 
 def history(now: int) -> str:
-    """A day and an hour of counters: quiet at home for `documents`, a call an hour ago for `contracts`, silence for `workflow`."""
+    """A day and an hour of counters: no local call for `documents`, one an hour ago for `contracts`, no data for `workflow`."""
     lines = ["# TYPE seam_call_seconds_count counter"]
     for service, side, at_home in (
         ("documents", "home", lambda _: 7),
@@ -75,7 +75,7 @@ def history(now: int) -> str:
 
 @pytest.fixture(scope="module")
 def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
-    """It runs and has scraped."""
+    """A running Prometheus that has scraped its targets."""
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         pytest.skip(f"{', '.join(missing)} is missing: Debian's prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
@@ -89,7 +89,7 @@ def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     rules = folder / "rules.yml"
     rules.write_text(yaml.safe_dump(RULES))
     port, web = free_port(), urlsplit(os.environ["WEB_URL"]).netloc
-    # What other tests call is not what these are about.
+    # Calls of other tests do not concern these.
     mute = [{"source_labels": ["__name__"], "regex": "seam_.*|certificate_.*", "action": "drop"}]
     scrapes = [
         {"job_name": "web", "metric_relabel_configs": mute, "static_configs": [{"targets": [web]}]},
@@ -130,18 +130,18 @@ def _ready(url: str) -> bool:
     try:
         if urllib3.request("GET", f"{url}/-/ready", retries=False).status != 200:
             return False
-        found = urllib3.request("GET", f"{url}/api/v1/targets", retries=False).json()["data"]["activeTargets"]
+        targets = urllib3.request("GET", f"{url}/api/v1/targets", retries=False).json()["data"]["activeTargets"]
         groups = urllib3.request("GET", f"{url}/api/v1/rules", retries=False).json()["data"]["groups"]
     except urllib3.exceptions.HTTPError:
         return False
     evaluated = [rule["health"] != "unknown" for group in groups for rule in group["rules"]]
-    scraped = [target["health"] != "unknown" for target in found]
+    scraped = [target["health"] != "unknown" for target in targets]
     return bool(evaluated) and all(evaluated) and len(scraped) == 3 and all(scraped)
 
 
 @pytest.fixture
 def watched(watching: Watching, settings, monkeypatch: pytest.MonkeyPatch) -> Watching:
-    """The checklist asks it, by its rules."""
+    """The checklist queries it, with its rules."""
     settings.PROMETHEUS_URL = watching.url
     settings.BASE_DIR = watching.folder
     monkeypatch.setattr(monitoring, "RULES", "rules.yml")

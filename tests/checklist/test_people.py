@@ -1,4 +1,4 @@
-"""Signatures, overrides, ages, pages: what people say and write, and the admin's page of it."""
+"""Sign-offs, overrides, retention, pages, and the admin's page of the checklist."""
 
 import secrets
 from datetime import timedelta
@@ -41,11 +41,11 @@ def sign_in(email: str) -> Client:
 
 
 def state_of(service: str, item: str) -> tuple[str, str]:
-    (found,) = (one for one in results.standing(service) if one.item == item)
-    return str(found.state), found.reason
+    (result,) = (result for result in results.standing(service) if result.item == item)
+    return str(result.state), result.reason
 
 
-def test_what_was_never_checked_and_what_is_too_old_is_not_known(service: str):
+def test_an_unchecked_or_outdated_item_is_not_known(service: str):
     assert {one.state for one in results.standing(service)} == {"not_known"}
     sign_offs.sign_off(service, sign_offs.TRAINED, "anna@land.example", "обучение 1 марта")
     results.run(service, [sign_offs.TRAINED])
@@ -57,7 +57,7 @@ def test_what_was_never_checked_and_what_is_too_old_is_not_known(service: str):
     assert not next(check for check in requirements.shown(service) if check.name == sign_offs.TRAINED).holds
 
 
-def test_a_signature_ends_is_never_changed_and_nobody_vouches_for_themselves(service: str, monkeypatch):
+def test_a_sign_off_expires_is_immutable_and_does_not_serve_its_author(service: str, monkeypatch):
     assert results.run(service, [sign_offs.TRAINED])
     assert state_of(service, sign_offs.TRAINED)[0] == "fails"
     one = sign_offs.sign_off(service, sign_offs.TRAINED, "Anna@land.example", "обучение")
@@ -97,22 +97,22 @@ def test_retention_is_agreed_with_a_number_of_days(service: str):
 
 
 def test_an_override_wants_two_people_two_reasons_a_day_and_is_used_once(service: str):
-    first, second, nobody = administrator(), administrator(), administrator(is_superuser=False)
-    known = tuple(ITEMS)
+    first, second, member = administrator(), administrator(), administrator(is_superuser=False)
+    items = tuple(ITEMS)
     for who, item, reason, words in (
         (first, "no_such_item", "x", "no item"),
         (first, "team_trained", " ", "say why"),
-        (nobody, "team_trained", "x", "no administrator"),
+        (member, "team_trained", "x", "no administrator"),
         ("root", "team_trained", "x", "no administrator"),
     ):
         with pytest.raises(overrides.NotOverridden, match=words):
-            overrides.ask(service, item, who, "test", reason, known)
-    asked = overrides.ask(service, "team_trained", first, "test", "обучим позже", known)
+            overrides.ask(service, item, who, "test", reason, items)
+    asked = overrides.ask(service, "team_trained", first, "test", "обучим позже", items)
     assert overrides.covering(service) == ()
     for who, reason, words in (
         (first, "другая", "another person"),
         (first.upper(), "другая", "another person"),
-        (nobody, "другая", "no administrator"),
+        (member, "другая", "no administrator"),
         (second, "", "say why"),
         (second, "Обучим позже", "own words"),
     ):
@@ -147,7 +147,7 @@ def test_an_override_is_not_confirmed_and_not_used_after_a_day(service: str):
     assert overrides.covering(service) == ("all",)
     Override.objects.filter(id=unused.id).update(confirmed_at=timezone.now() - timedelta(hours=25))
     assert overrides.covering(service) == ()
-    # Not even by hand is one person two.
+    # Not even by SQL can one person confirm their own override.
     with pytest.raises(DatabaseError, match="by_two"), connection.cursor() as cursor:
         cursor.execute("UPDATE extraction_override SET confirmed_by = upper(asked_by) WHERE id = %s", [late.id])
 
@@ -161,16 +161,16 @@ def test_a_command_line_alone_passes_nothing_over(capsys):
     call_command("extraction", SERVICE, "override", "team_trained", f"--as={first}", reason="срочно")
     assert "team_trained" not in overrides.covering(SERVICE)
     call_command("extraction", SERVICE, "checklist", "--run", "team_trained")
-    said = capsys.readouterr().out
-    assert "another administrator confirms it" in said
-    assert f"of {len(ITEMS)} hold" in said
+    output = capsys.readouterr().out
+    assert "another administrator confirms it" in output
+    assert f"of {len(ITEMS)} hold" in output
     with pytest.raises(CommandError, match="no item"):
         call_command("extraction", SERVICE, "checklist", "--run", "nothing")
 
 
 @pytest.fixture
 def asked(monkeypatch) -> list:
-    """What the worker was asked for."""
+    """The tasks sent to the worker."""
     from landcontracts.celery import app
 
     sent: list = []
@@ -219,7 +219,7 @@ def test_superusers_only(database: None):
 
 @pytest.fixture
 def pages(tmp_path: Path, settings) -> Path:
-    """A small project whose pages are all there."""
+    """A small project with all of its pages."""
     for page in (
         *("apps/workflow/README.md", *documentation.PAGES),
         *(f"migrations_playbook/alerting/runbooks/Quiet{tongue}.md" for tongue in ("", ".ru")),
@@ -259,14 +259,14 @@ def test_pages_are_there_in_both_languages(pages: Path):
         ("docker compose exec web python manage.py backup --keep many", "invalid int"),
     ],
 )
-def test_a_command_that_there_is_not_is_named(pages: Path, line: str, words: str):
+def test_an_unknown_command_is_named(pages: Path, line: str, words: str):
     page = pages / documentation.PAGES[0]
     page.write_text(f"{page.read_text()}\n```sh\n{line}\n```\n")
     results.run(SERVICE, ["documentation_updated"])
     state, reason = state_of(SERVICE, "documentation_updated")
     assert state == "fails"
     assert words in reason
-    # What is told about, and not told to do, is no command.
+    # A command in running text is not one to type.
     page.write_text(f"{line}\n")
     results.run(SERVICE, ["documentation_updated"])
     assert state_of(SERVICE, "documentation_updated")[0] == "holds"

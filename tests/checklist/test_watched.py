@@ -1,4 +1,4 @@
-"""What Prometheus says of a service; and that what it does not say is never taken for a good answer."""
+"""Items that Prometheus decides; missing data never count as a good answer."""
 
 import pytest
 import urllib3
@@ -13,45 +13,45 @@ from tests.moves.conftest import until
 ASKING = ("monitoring_configured", "no_open_alerts", "no_traffic_at_home", "keys_not_expiring")
 
 
-def look(service: str, item: str) -> tuple[str, str]:
-    (found,) = (one for one in results.run(service, [item]) if one.item == item)
-    assert found.checked_at is not None
-    return str(found.state), found.reason
+def check(service: str, item: str) -> tuple[str, str]:
+    (result,) = (result for result in results.run(service, [item]) if result.item == item)
+    assert result.checked_at is not None
+    return str(result.state), result.reason
 
 
 @pytest.mark.parametrize("item", ASKING)
 def test_without_a_prometheus_nothing_holds(item: str, settings):
     settings.PROMETHEUS_URL = ""
-    assert look("documents", item)[0] == "fails"
+    assert check("documents", item)[0] == "fails"
     settings.PROMETHEUS_URL = f"http://127.0.0.1:{free_port()}"
-    state, reason = look("documents", item)
+    state, reason = check("documents", item)
     if reason.startswith("migrations_playbook/alerting/rules.yml cannot be read"):
         assert state == "fails"
     else:
         assert (state, "does not answer" in reason) == ("not_known", True)
 
 
-def test_something_else_that_answers_is_no_prometheus(settings, live_url: str):
+def test_another_server_is_no_prometheus(settings, live_url: str):
     settings.PROMETHEUS_URL = live_url
-    assert look("documents", "no_open_alerts")[0] == "not_known"
+    assert check("documents", "no_open_alerts")[0] == "not_known"
 
 
 def test_every_alert_loaded_and_the_services_target_up(watched: Watching):
-    assert look("documents", "monitoring_configured") == ("holds", "2 alerts are loaded, 1 targets are up")
-    assert "down: http://127.0.0.1" in look("contracts", "monitoring_configured")[1]
-    assert "no target of workflow" in look("workflow", "monitoring_configured")[1]
+    assert check("documents", "monitoring_configured") == ("holds", "2 alerts are loaded, 1 targets are up")
+    assert "down: http://127.0.0.1" in check("contracts", "monitoring_configured")[1]
+    assert "no target of workflow" in check("workflow", "monitoring_configured")[1]
 
 
 def test_an_alert_that_is_not_loaded_or_a_file_that_is_not_there(watched: Watching):
     more = {"groups": [*RULES["groups"], {"name": "more", "rules": [{"alert": "Forgotten", "expr": "vector(0) > 1"}]}]}
     watched.rules.write_text(yaml.safe_dump(more))
     try:
-        state, reason = look("documents", "monitoring_configured")
+        state, reason = check("documents", "monitoring_configured")
         assert (state, reason) == ("fails", "not loaded: Forgotten")
         watched.rules.unlink()
-        state, reason = look("documents", "monitoring_configured")
+        state, reason = check("documents", "monitoring_configured")
         assert (state, "cannot be read" in reason) == ("fails", True)
-        assert look("documents", "documentation_updated")[0] == "fails"
+        assert check("documents", "documentation_updated")[0] == "fails"
     finally:
         watched.rules.write_text(yaml.safe_dump(RULES))
 
@@ -60,35 +60,35 @@ def test_an_alert_that_cannot_be_evaluated(watched: Watching):
     sick = {"alert": "Sick", "expr": "count_values without () ('x', up) * on () group_left up"}
     watched.reload({"groups": [*RULES["groups"], {"name": "sick", "rules": [sick]}]})
     try:
-        until(lambda: "not evaluated: Sick" in look("documents", "monitoring_configured")[1], 20)
+        until(lambda: "not evaluated: Sick" in check("documents", "monitoring_configured")[1], 20)
     finally:
         watched.reload(RULES)
 
 
-def test_what_fires_for_a_service_or_for_all(watched: Watching):
-    assert look("documents", "no_open_alerts") == ("holds", "no alert fires")
-    assert look("signatures", "no_open_alerts") == ("fails", "1 alerts fire: OfAnother")
+def test_alerts_that_fire_for_a_service_or_for_all(watched: Watching):
+    assert check("documents", "no_open_alerts") == ("holds", "no alert fires")
+    assert check("signatures", "no_open_alerts") == ("fails", "1 alerts fire: OfAnother")
     watched.reload({"groups": [{"name": "tested", "rules": [{"alert": "Everything", "expr": "vector(1)"}]}]})
     try:
-        until(lambda: look("documents", "no_open_alerts") == ("fails", "1 alerts fire: Everything"), 20)
+        until(lambda: check("documents", "no_open_alerts") == ("fails", "1 alerts fire: Everything"), 20)
     finally:
         watched.reload(RULES)
     watched.reload({"groups": []})
     try:
-        until(lambda: look("documents", "no_open_alerts")[0] == "not_known", 20)
+        until(lambda: check("documents", "no_open_alerts")[0] == "not_known", 20)
     finally:
         watched.reload(RULES)
 
 
-def test_a_day_without_a_call_at_home(watched: Watching):
-    state, reason = look("documents", "no_traffic_at_home")
+def test_a_day_without_a_local_call(watched: Watching):
+    state, reason = check("documents", "no_traffic_at_home")
     assert state == "holds", reason
-    state, reason = look("contracts", "no_traffic_at_home")
+    state, reason = check("contracts", "no_traffic_at_home")
     assert (state, "the local service answered 1 calls" in reason) == ("fails", True), reason
-    assert look("workflow", "no_traffic_at_home")[0] == "not_known"  # nobody called at all
-    assert look("authentication", "no_traffic_at_home")[0] == "not_known"  # nobody counts
+    assert check("workflow", "no_traffic_at_home")[0] == "not_known"  # no call at all
+    assert check("authentication", "no_traffic_at_home")[0] == "not_known"  # no counter
     # A counter that appears with its first call, an hour ago, is a call.
-    state, reason = look("notifications", "no_traffic_at_home")
+    state, reason = check("notifications", "no_traffic_at_home")
     assert (state, "the local service answered 1 calls" in reason) == ("fails", True), reason
 
 
@@ -98,12 +98,12 @@ def test_certificates_and_passwords_that_end(watched: Watching, monkeypatch: pyt
     monkeypatch.setattr(
         key_expiry, "CERTIFICATES", f"last_over_time({query[len('min by (kind, subject) (') : -1]}[1h])"
     )
-    assert look("documents", "keys_not_expiring")[0] == "holds"
+    assert check("documents", "keys_not_expiring")[0] == "holds"
     monkeypatch.setattr(key_expiry, "LIMIT", key_expiry.LIMIT * 4)
-    state, reason = look("documents", "keys_not_expiring")
+    state, reason = check("documents", "keys_not_expiring")
     assert (state, "authority Тест" in reason) == ("fails", True)
     monkeypatch.setattr(key_expiry, "CERTIFICATES", "absent_metric")
-    assert look("documents", "keys_not_expiring")[0] == "not_known"
+    assert check("documents", "keys_not_expiring")[0] == "not_known"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Administrators, a canary that people in numbers have used for a while, and what there is to report."""
+"""Administrators, a canary with the calls of many people, and data to report."""
 
 import secrets
 import uuid
@@ -26,7 +26,7 @@ PAGE = f"{HOME}{SERVICE}/"
 
 @pytest.fixture(autouse=True)
 def anew() -> None:
-    """What another test has looked at is not known here."""
+    """Forget what another test has cached."""
     probe.forget()
     snapshot.forget()
 
@@ -54,7 +54,7 @@ def admin() -> Client:
 
 
 def past(run: Rollout, seconds: float) -> None:
-    """Let everything that was counted have been counted earlier."""
+    """Shift all counts into the past."""
     earlier = timedelta(seconds=seconds)
     for model in (CanaryCalls, CanaryEntry):
         model.objects.filter(canary_id=run.canary.id).update(at=F("at") - earlier)
@@ -64,7 +64,7 @@ def past(run: Rollout, seconds: float) -> None:
 
 
 def use(run: Rollout, number: int) -> None:
-    """Six hundred people call; one in a hundred fails, away a little more often and a little later."""
+    """Six hundred people call; one in a hundred fails, remotely a little more often and a little later."""
     share = run.rules.steps[run.read().step]
     for place, unit in enumerate(run.people[:600]):
         is_away = snapshot.bucket(f"{SERVICE}_remote", unit) / 100 < share
@@ -96,7 +96,7 @@ def watched(rollout) -> Rollout:  # noqa: F811 - the fixture
 
 @pytest.fixture
 def moved() -> Iterator[Move]:
-    """The record of a cutover that somebody made, and of one that was refused."""
+    """The record of a cutover, and of one that was refused."""
     records = [
         Move.objects.create(service=SERVICE, verb="verify", who="Вера", where="admin", reason="перед переносом",
                             outcome=Outcome.DONE, facts={"rows": 123_456, "differences": 0}),

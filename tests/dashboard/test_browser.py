@@ -1,4 +1,4 @@
-"""In a real browser: the curves are drawn, and what changes is seen without loading the page again, on a desk and on a phone."""
+"""In a real browser: the curves are drawn, and changes appear without reloading the page, on a desktop and on a phone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboard shows what is true now, to those who may look, in both languages; what it cannot know it says."""
+"""The dashboard shows the present state, to permitted people, in both languages; unknown values are marked as unknown."""
 
 import re
 from decimal import Decimal
@@ -28,7 +28,7 @@ from apps.extraction.state.models import Move, Outcome
 from tests.dashboard.conftest import HOME, ME, PAGE, SERVICE, sign_in
 
 LIVE = f"{HOME}live/"
-# One look at the board, whatever the number of services: flags, canaries, their calls, synchronisations, what is under way, and
+# One view of the board, for any number of services: flags, canaries, their calls, synchronisations, what is under way, and
 # the session with its user.
 MOST_QUERIES = 12
 
@@ -43,8 +43,8 @@ def test_the_overview_has_every_service_its_stage_and_the_five_figures(admin: Cl
     shown = words_of(sign_in("en"), HOME)
     for service in topology.entries():
         assert service in shown
-    for said in ("0 of 7", "6 can move", "canary phase 3 of 6", "running, step 2 of 4", "of about", "remote / local"):
-        assert said in shown.replace("\xa0", " "), said
+    for words in ("0 of 7", "6 can move", "canary phase 3 of 6", "running, step 2 of 4", "of about", "remote / local"):
+        assert words in shown.replace("\xa0", " "), words
     assert "+" in shown[shown.index("A remote call costs, median") :][:60]
     assert "Nothing is against the canary so far" in shown
 
@@ -52,15 +52,15 @@ def test_the_overview_has_every_service_its_stage_and_the_five_figures(admin: Cl
 def test_the_live_endpoint_is_typed_and_changes_only_when_something_does(admin: Client, watched):
     answer = admin.get(LIVE)
     assert answer["Content-Type"] == "application/json"
-    found = msgspec.json.decode(answer.content, type=Board, strict=True)
-    assert [card.service for card in found.services] == list(topology.entries())
-    card = next(card for card in found.services if card.service == SERVICE)
+    board = msgspec.json.decode(answer.content, type=Board, strict=True)
+    assert [card.service for card in board.services] == list(topology.entries())
+    card = next(card for card in board.services if card.service == SERVICE)
     assert (card.stage, card.position, card.share, card.canary, card.process) == ("canary", 2, 25, "running", "answers")
-    assert found.figures.total_services == 7
-    assert found.figures.movable_services == 6
-    assert 0 < found.figures.error_rate_away < 0.05
-    assert found.figures.performance_impact_p50 > 0.001
-    assert found.figures.data_sync_progress == 0
+    assert board.figures.total_services == 7
+    assert board.figures.movable_services == 6
+    assert 0 < board.figures.error_rate_away < 0.05
+    assert board.figures.performance_impact_p50 > 0.001
+    assert board.figures.data_sync_progress == 0
     shares.set_share("documents", "shadow", 7)
     snapshot.forget()
     try:
@@ -77,7 +77,7 @@ def test_what_has_not_changed_is_not_sent_again(admin: Client, monkeypatch):
     assert (answer.status_code, answer.content) == (304, b"")
 
 
-def test_a_look_costs_a_handful_of_queries_and_asks_the_databases_once(admin: Client, watched, monkeypatch):
+def test_a_view_costs_a_handful_of_queries_and_reads_the_databases_once(admin: Client, watched, monkeypatch):
     admin.get(LIVE)
     looks = []
     monkeypatch.setattr(probe, "observe", lambda: looks.append(1))
@@ -95,9 +95,9 @@ def test_the_service_page_has_curves_evidence_history_and_what_can_be_done(watch
         assert f'data-chart="{chart}"' in page
     assert page.count("<caption") == 4
     shown = "".join(words_of(client, f"{PAGE}?page={number}") for number in range(1, 8))
-    for said in ("Promote to the next share", "Serve everybody locally", "Deploy a canary A canary is under way already.",
+    for words in ("Promote to the next share", "Serve everybody locally", "Deploy a canary A canary is under way already.",
                  "evidence against it:", "Canary deployed", "Promoted by hand", "ночное окно", "Пётр", "41.5"):  # fmt: skip
-        assert said in shown, said
+        assert words in shown, words
     live = client.get(f"{PAGE}live/").json()
     assert {chart["name"] for chart in live["charts"]} == {"errors", "latency", "evidence", "share"}
     errors, latency = live["charts"][0], live["charts"][1]
@@ -133,7 +133,7 @@ def test_a_canary_that_has_ended_keeps_its_curves_and_says_how_it_ended(watched)
     assert share["series"][0][-1] == 0
 
 
-def test_the_judge_that_does_not_look_and_the_one_that_asks_are_told(watched):
+def test_a_silent_judge_and_one_that_awaits_a_person_are_shown(watched):
     client = sign_in("en")
     CanaryDeployment.objects.filter(id=watched.canary.id).update(judged_at="2020-01-01T00:00:00Z")
     assert "is a worker running?" in words_of(client, HOME)
@@ -144,7 +144,7 @@ def test_the_judge_that_does_not_look_and_the_one_that_asks_are_told(watched):
     assert client.get(LIVE).json()["services"][5]["canary"] == "not_known"
 
 
-def test_what_people_wrote_is_text(admin: Client, moved):
+def test_reasons_are_shown_as_text(admin: Client, moved):
     for path in (PAGE, f"{HOME}report/"):
         page = admin.get(path).content.decode()
         assert "<script>alert" not in page
@@ -167,7 +167,7 @@ def test_history_is_paged_and_an_absurd_page_is_empty(admin: Client):
         Move.objects.filter(id__in=[move.id for move in made]).delete()
 
 
-def test_a_database_that_is_away_is_told_and_the_rest_is_shown(monkeypatch):
+def test_an_unreachable_database_is_reported_and_the_rest_is_shown(monkeypatch):
     nowhere = connections._parameters({"x": settings.CONTROL_URLS[SERVICE]}, "x")
     urls = {**settings.CONTROL_URLS, SERVICE: "postgres://x:x@127.0.0.1:1/x"}
     assert nowhere["dbname"]
@@ -184,7 +184,7 @@ def test_a_database_that_is_away_is_told_and_the_rest_is_shown(monkeypatch):
     assert "6 not known" in words_of(client, HOME)
 
 
-def test_two_homes_are_told_first(monkeypatch):
+def test_two_primaries_are_reported_first(monkeypatch):
     real = probe.observe()
     side = real.shared[SERVICE].side
     both = {**real.own, SERVICE: probe.DatabaseState(side._replace(alias=SERVICE))}
@@ -207,7 +207,7 @@ def test_synchronisations_that_cannot_be_asked_do_not_take_the_page_down(monkeyp
     assert "Synchronisations are not known" in words_of(sign_in("en"), HOME)
 
 
-def test_a_cache_that_is_away_costs_speed_and_nothing_else(monkeypatch):
+def test_an_unreachable_cache_costs_speed_and_nothing_else(monkeypatch):
     import redis
 
     class Away:
@@ -231,12 +231,12 @@ def test_sections_that_others_bring_are_shown_and_a_failing_one_says_why(monkeyp
     sections.register(Section("checklist", "Before it ends", template, lambda _: {"items": [Item]}))
     sections.register(Section("broken", "Broken", template, lambda _: {}["nothing"]))
     shown = words_of(sign_in("en"), PAGE)
-    for said in ("Before it ends", "backup verified never restored", "Broken Not known: &#x27;nothing&#x27;"):
-        assert said in shown.replace("&quot;", "").replace("  ", " "), said
+    for words in ("Before it ends", "backup verified never restored", "Broken Not known: &#x27;nothing&#x27;"):
+        assert words in shown.replace("&quot;", "").replace("  ", " "), words
 
 
 @pytest.mark.parametrize("path", [HOME, LIVE, PAGE, f"{PAGE}live/", f"{HOME}report/", f"{HOME}report.pdf"])
-def test_who_may_look(path: str, database: None):
+def test_who_may_view(path: str, database: None):
     assert Client().get(path).status_code == 302
     assert sign_in(is_superuser=False).get(path).status_code == 403
     viewer = sign_in(is_superuser=False, may_view=True)
@@ -249,7 +249,7 @@ def test_it_is_in_the_index_and_beside_every_page(admin: Client):
     assert admin.get("/admin/extraction/move/").content.decode().count(PAGE) == 1
 
 
-def test_a_service_that_there_is_not(admin: Client):
+def test_an_unknown_service(admin: Client):
     for path in (f"{HOME}nothing/", f"{HOME}nothing/live/", f"{HOME}nothing/act/sync/", f"{PAGE}act/nothing/"):
         assert admin.get(path).status_code == 404
 
@@ -278,7 +278,7 @@ def test_a_copy_under_way_has_its_progress_its_curves_and_its_verification(monke
     monkeypatch.setattr(board, "_syncs", lambda: ((sync,), ""))
     client = sign_in("en")
     shown = words_of(client, f"{HOME}workflow/").replace("\xa0", " ")
-    for said in (
+    for words in (
         "25 %, copying, 1.5 s behind",
         "250 / 1000",
         "4096",
@@ -287,7 +287,7 @@ def test_a_copy_under_way_has_its_progress_its_curves_and_its_verification(monke
         "Abort",
         "copying phase 4 of 6",
     ):
-        assert said in shown, said
+        assert words in shown, words
     rows, behind = client.get(f"{HOME}workflow/live/").json()["charts"]
     assert [one[-1] for one in rows["series"]] == [250, 1000]
     assert behind["series"][0][-1] == 1.5

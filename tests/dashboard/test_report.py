@@ -45,23 +45,23 @@ def happened(watched, moved):
 
 def test_the_page_has_every_part(happened):
     page = sign_in("en").get(REPORT).content.decode().replace("\xa0", " ")
-    for said in ("Services migrated", "0 of 7", "Stages", "жалобы людей", "Мария Щербакова", "rolled back", "41.5 ms",
+    for words in ("Services migrated", "0 of 7", "Stages", "жалобы людей", "Мария Щербакова", "rolled back", "41.5 ms",
                  "123456", "Rolled back", "way back: &lt;b&gt;behind", "list", "documents-ab12.dump", "98765", "f" * 64,
                  "Nothing is against the canary so far"):  # fmt: skip
-        assert said in page, said
+        assert words in page, words
 
 
-def test_a_period_in_which_nothing_happened_says_so(database: None):
+def test_an_empty_period_is_reported_as_such(database: None):
     page = sign_in("en").get(f"{REPORT}?from=2019-01-01&to=2019-01-31").content.decode()
-    for said in ("There was no canary.", "Nothing was cut over.", "Nothing went wrong.", "There were no actions."):
-        assert said in page
+    for words in ("There was no canary.", "Nothing was cut over.", "Nothing went wrong.", "There were no actions."):
+        assert words in page
 
 
 @pytest.mark.parametrize(
     "query",
     ["from=2026-02-30", "from=x", "from=2026-01-02&to=2026-01-01", "to=9999-12-31", "to=0001-01-01", "from=2001-01-01&to=2026-01-01"],
 )  # fmt: skip
-def test_a_period_that_is_none_is_said_at_its_field(admin: Client, query: str):
+def test_an_invalid_period_is_reported_at_its_field(admin: Client, query: str):
     for path in (REPORT, f"{HOME}report.pdf"):
         answer = admin.get(f"{path}?{query}")
         assert answer.status_code == 422
@@ -90,8 +90,8 @@ def test_the_pdf_is_valid_and_says_the_same_in_cyrillic(admin: Client, happened,
         fonts = [font for page in document.pages for font in page.resources.Font.values()]
         assert all("/ToUnicode" in font for font in fonts)
     text = text_of(answer.content, tmp_path)
-    for said in ("жалобы", "Щербакова", "ночное", "41,5", "123456", "98765"):
-        assert said in text, said
+    for words in ("жалобы", "Щербакова", "ночное", "41,5", "123456", "98765"):
+        assert words in text, words
 
 
 def test_markup_in_a_reason_is_printed_and_not_executed(tmp_path: Path):

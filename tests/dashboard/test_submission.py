@@ -1,4 +1,4 @@
-"""A canary is led through the pages: each action after its plan, with a reason, by a superuser, and as the record says."""
+"""A canary is controlled through the pages: each action after its plan, with a reason, by a superuser, and recorded."""
 
 import re
 
@@ -20,14 +20,14 @@ RULES = {
 
 
 def act(client: Client, action: str, **given):
-    """What a person does: read the page, then send its form."""
+    """Read the page, then send its form, as a person does."""
     shown = re.search(r'name="place" value="([^"]+)"', client.get(f"{PAGE}act/{action}/").content.decode())
     return client.post(f"{PAGE}act/{action}/", {"place": shown[1] if shown else "", **given})
 
 
 @pytest.fixture
 def free(rollout) -> None:
-    """No canary is under way, and none is left afterwards."""
+    """No canary is under way before and after the test."""
     shares.switch_off(SERVICE, "remote")
     shares.set_share(SERVICE, "shadow", 0)
 
@@ -41,7 +41,7 @@ def test_a_promotion_sent_twice_promotes_once(admin: Client):
 
 
 @pytest.mark.usefixtures("free")
-def test_a_canary_is_led_through_the_pages(admin: Client):
+def test_a_canary_is_controlled_through_the_pages(admin: Client):
     who = admin.get("/admin/").wsgi_request.user.email
     assert "SEAM_AWAY" not in admin.get(f"{PAGE}act/canary-deploy/").content.decode()
     answer = act(admin, "canary-deploy", **RULES, reason="первая проба")
@@ -75,7 +75,7 @@ def test_a_canary_is_led_through_the_pages(admin: Client):
 
 @pytest.mark.usefixtures("free")
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "words"),
     [
         ("steps", "50 5", "steps are rising shares"),
         ("steps", "5 ; drop", "Numbers, separated by spaces"),
@@ -91,14 +91,14 @@ def test_a_canary_is_led_through_the_pages(admin: Client):
         ("reason", " ", "required"),
     ],
 )
-def test_what_is_no_rule_is_said_at_its_field(field: str, value: str, said: str):
+def test_an_invalid_rule_is_reported_at_its_field(field: str, value: str, words: str):
     client = sign_in("en")
     answer = act(client, "canary-deploy", **{**RULES, "false_rollback": "0.01", "tolerated_errors": "0.01",
                  "least_harm": "0.001", "allowed_slower": "0.5", "allowed_mismatches": "0.005", "reason": "x", field: value})  # fmt: skip
     assert answer.status_code == 422
     page = answer.content.decode()
     place = page.index(f'id="id_{field}"')
-    assert said in page[place : place + 600], page[place : place + 600]
+    assert words in page[place : place + 600], page[place : place + 600]
     assert not CanaryDeployment.objects.filter(service=SERVICE, ended_at=None).exists()
 
 
@@ -112,16 +112,16 @@ def test_a_service_whose_process_does_not_run_gets_no_canary(admin: Client):
     assert not CanaryDeployment.objects.filter(service="workflow").exists()
 
 
-def test_what_steering_refuses_is_told_and_not_done(admin: Client, watched, monkeypatch):
+def test_a_refusal_of_the_controller_is_shown_and_nothing_is_done(admin: Client, watched, monkeypatch):
     from apps.extraction.routing.canary import controller
 
     def refused(service, by):
-        raise controller.CanaryRefused("somebody was quicker")
+        raise controller.CanaryRefused("another person was quicker")
 
     monkeypatch.setitem(controller.ACTIONS, "hold", refused)
     answer = act(admin, "canary-hold", reason="x")
     assert answer.status_code == 422
-    assert "somebody was quicker" in answer.content.decode()
+    assert "another person was quicker" in answer.content.decode()
     assert watched.read().state == "running"
 
 
@@ -137,7 +137,7 @@ def test_the_plan_says_what_share_of_people_goes_where(watched):
 
 
 @pytest.mark.usefixtures("free")
-def test_the_shadowed_share_and_everybody_home(apart: str):
+def test_the_shadowed_share_and_serving_all_locally(apart: str):
     client = sign_in("en")
     assert act(client, "shadow", share="150", reason="x").status_code == 422
     assert act(client, "shadow", share="12.5", reason="look").status_code == 302
@@ -149,7 +149,7 @@ def test_the_shadowed_share_and_everybody_home(apart: str):
     assert "they are slow" in client.get(PAGE).content.decode()
 
 
-def test_a_move_is_asked_of_the_worker_once_its_plan_was_read(monkeypatch):
+def test_an_action_is_sent_to_the_worker_once_its_plan_was_read(monkeypatch):
     from landcontracts.celery import app
 
     sent: list = []
@@ -171,7 +171,7 @@ def test_a_move_is_asked_of_the_worker_once_its_plan_was_read(monkeypatch):
     assert move.outcome == Outcome.DONE
 
 
-def test_a_queue_that_is_away_begins_nothing_and_says_so(monkeypatch):
+def test_an_unreachable_queue_begins_nothing_and_is_reported(monkeypatch):
     from kombu.exceptions import OperationalError
 
     from landcontracts.celery import app

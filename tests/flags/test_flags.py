@@ -1,4 +1,4 @@
-"""Flags: sticky shares, absolute switches, no queries, quickly known everywhere, and a record of who turned them."""
+"""Flags: sticky shares, absolute switches, no queries, quickly known everywhere, and a record of who changed them."""
 
 import itertools
 import random
@@ -35,7 +35,7 @@ def test_a_share_is_as_large_as_it_says(percent):
     assert abs(len(share(percent)) - n * p) <= 3 * (n * p * (1 - p)) ** 0.5
 
 
-def test_raising_a_share_moves_nobody_back():
+def test_raising_a_share_moves_no_person_back():
     shares = [share(percent) for percent in (0, 0.5, 1, 5, 25, 50, 99.99, 100)]
     assert all(smaller <= larger for smaller, larger in itertools.pairwise(shares))
     assert (len(shares[0]), len(shares[-1])) == (0, len(PEOPLE))
@@ -52,7 +52,7 @@ def test_off_for_everyone_is_absolute_and_so_is_on():
     assert share(0, everyone=True) == set(PEOPLE)
 
 
-def test_a_listed_person_is_in_whatever_the_share():
+def test_a_listed_person_is_in_at_any_share():
     assert share(0, actors=PEOPLE[:3]) == set(PEOPLE[:3])
 
 
@@ -78,15 +78,15 @@ def turned(flag: Flag, **changes: object) -> None:
 
 
 def queries(function) -> int:
-    seen = []
+    statements = []
 
     def count(execute, *arguments):
-        seen.append(arguments[0])
+        statements.append(arguments[0])
         return execute(*arguments)
 
     with connection.execute_wrapper(count):
         function()
-    return len(seen)
+    return len(statements)
 
 
 def test_a_warm_check_asks_no_database(flag: Flag, settings):
@@ -96,11 +96,11 @@ def test_a_warm_check_asks_no_database(flag: Flag, settings):
     assert queries(lambda: [snapshot.is_on(flag.name, person) for person in PEOPLE[:2_000]]) == 0
 
 
-def test_waffles_own_question_gets_our_answer(flag: Flag):
+def test_waffles_own_check_gives_the_same_answer(flag: Flag):
     person = User(id=uuid.uuid4(), is_superuser=True, is_staff=True)
     request = RequestFactory().get("/")
     request.user = person
-    assert not flag_is_active(request, flag.name)  # a superuser is nobody special
+    assert not flag_is_active(request, flag.name)  # a superuser is no exception
     turned(flag, actors=[person.id])
     assert flag_is_active(request, flag.name)
     turned(flag, everyone=False)
@@ -125,7 +125,7 @@ def test_a_person_is_on_the_same_side_over_the_web_in_a_task_and_in_a_command(se
         snapshot.forget()
 
 
-def test_the_last_known_flags_are_kept_when_the_store_is_away(flag: Flag):
+def test_the_last_known_flags_are_kept_when_the_store_is_unreachable(flag: Flag):
     turned(flag, everyone=True)
 
     def away(*_):
@@ -133,7 +133,7 @@ def test_the_last_known_flags_are_kept_when_the_store_is_away(flag: Flag):
 
     snapshot.forget()
     with connection.execute_wrapper(away):
-        assert snapshot.is_on(flag.name, "anybody")
+        assert snapshot.is_on(flag.name, "a person")
 
 
 # --- An old implementation beside a new one ------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def test_a_change_by_sql_is_recorded_too(flag: Flag):
     assert (latest.who, latest.words.split(": ")[1]) == ("", "0 % → 12.5 %")
 
 
-def test_verbs_record_who_where_and_why():
+def test_actions_record_who_where_and_why():
     with flag_shares.initiated_by("olga", where="manage.py extraction", reason="first step"):
         flag_shares.set_share("documents", "shadow", Decimal(30))
         flag_shares.switch_off("documents", "shadow")

@@ -1,4 +1,4 @@
-"""The real Envoy, started on what the table renders, and what it wrote to its log."""
+"""The real Envoy, started with the rendered configuration, and its log."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from landcontracts.embedded import gateway
 from landcontracts.embedded.processes import Processes
 
 PLENTY = [f"{kind}=1000000/60" for kind in ("sign-in", "api", "files", "pages", "nowhere")]
-# WEB_URL is the gateway's where a journey runs through it.
+# Where a journey runs through the gateway, WEB_URL is the gateway's.
 STACK = os.environ.get("WEB_URL", "")
 SITE = "https://app.example"
 http = urllib3.PoolManager(retries=False, timeout=30)
 
 
 class Gateway:
-    """An Envoy that runs."""
+    """A running Envoy."""
 
     def __init__(self, url: str, log: Path) -> None:
         self.url = url
@@ -35,7 +35,7 @@ class Gateway:
         return send(self.url, method, path, body, **headers)
 
     def logged(self, request_id: str, seconds: float = 10) -> dict[str, Any]:
-        """The log's line of a request."""
+        """The log line of a request."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for line in self._log.read_text().splitlines():
@@ -56,13 +56,13 @@ def send(url: str, method: str, path: str, body: Any = None, **headers: str) -> 
 
 
 def problem(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
-    """The problem of an answer, which has the shape of the platform's."""
+    """An answer's problem, checked to have the platform's shape."""
     assert answer.headers["Content-Type"] == "application/problem+json", answer.data
-    found = json.loads(answer.data)
-    assert {"type", "title", "status", "detail", "code", "instance"} <= set(found)
-    assert found["status"] == answer.status
-    assert found["type"] == f"urn:landcontracts:problem:{found['code']}"
-    return found
+    content = json.loads(answer.data)
+    assert {"type", "title", "status", "detail", "code", "instance"} <= set(content)
+    assert content["status"] == answer.status
+    assert content["type"] == f"urn:landcontracts:problem:{content['code']}"
+    return content
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What Envoy answers itself, and in whose name it passes a request on."""
+"""Envoy's own answers, and the headers that it passes on."""
 
 import json
 import socket
@@ -32,9 +32,7 @@ def test_titles_are_the_platforms_in_both_languages():
         ("en-US,en;q=0.9,ru;q=0.8", "en"), ("de,en;q=0.5", "en"), ("de", "ru"), ("*", "ru"),
     ],
 )  # fmt: skip
-def test_the_gateway_speaks_the_language_that_the_platform_would(
-    through: Gateway, direct: str, asked: str, language: str
-):
+def test_the_gateway_answers_in_the_platforms_language(through: Gateway, direct: str, asked: str, language: str):
     headers = {"Accept-Language": asked} if asked else {}
     ours = problem(through.send("GET", "/nowhere", **headers))
     platforms = problem(send(direct, "GET", "/api/v1/nothing", **headers))
@@ -78,7 +76,7 @@ def serving(body: bytes, *, but: bytes = b"/never", wait: float = 0):
     return behave
 
 
-def test_where_nobody_answers_it_is_503_at_once():
+def test_an_unreachable_platform_is_503_at_once():
     with Behaving(serving(b"{}")) as server:
         address = server.url
     with running(address) as gateway:
@@ -96,21 +94,21 @@ def test_where_nobody_answers_it_is_503_at_once():
     ids=["command", "change", "under a key", "query"],
 )
 def test_a_connection_that_breaks_is_503_and_only_what_is_harmless_was_sent_again(method: str, headers, times: int):
-    seen = []
+    heads = []
 
     def behave(connection, number):
         while head := head_of(connection):
             if b" /api/v1/contracts" in head:
-                seen.append(head)
+                heads.append(head)
                 return
             connection.sendall(answer_of(b'{"keys": []}'))
 
     with Behaving(behave) as server, running(server.url) as gateway:
         assert problem(gateway.send(method, "/api/v1/contracts", b"{}", **headers))["status"] == 503
-    assert len(seen) == times
+    assert len(heads) == times
 
 
-def test_who_is_too_slow_is_504_in_bounded_time():
+def test_a_slow_server_is_504_in_bounded_time():
     slow = serving(b"{}", but=b"/slow", wait=3)
     with Behaving(slow) as server, running(server.url, patience=["usual=1"]) as gateway:
         started = time.monotonic()
@@ -138,7 +136,7 @@ def test_a_request_keeps_its_id_or_gets_one(through: Gateway, path: str):
     assert all(uuid.UUID(identity) for identity in made)
 
 
-def test_the_log_follows_a_request_and_tells_no_query(through: Gateway):
+def test_the_log_has_a_requests_id_and_no_query(through: Gateway):
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     headers = {"X-Request-ID": "followed", "traceparent": trace}
     answer = through.send("GET", "/api/v1/contracts?name=%D0%98%D0%B2%D0%B0%D0%BD%D0%BE%D0%B2", **headers)
@@ -181,5 +179,5 @@ def test_another_site_may_not(through: Gateway, person: Person, origin: str):
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/sign-in/", "/contracts/new/"])
-def test_pages_are_nobodys_but_their_own(through: Gateway, path: str):
+def test_another_site_may_not_read_pages(through: Gateway, path: str):
     assert "Access-Control-Allow-Origin" not in preflight(through, SITE, path)

@@ -1,4 +1,4 @@
-"""Documents lifted out: behind the platform by its flag, and reached by the gateway itself. Nobody notices either."""
+"""Documents lifted out: called by the platform by its flag, and by the gateway itself. Answers are the same either way."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 
 from apps.extraction.routing import shares
 from tests.gateway.envoys import STACK, Gateway, problem, running, send
-from tests.gateway.test_same import JSON, NOWHERE, REQUESTS, Browser, told
+from tests.gateway.test_same import JSON, NOWHERE, REQUESTS, Browser, comparable
 from tests.gateway.test_tokens import forged
 from tests.journeys import test_rest
 from tests.journeys.people import Person
@@ -85,9 +85,9 @@ def test_an_answer_is_the_same(gateway: Gateway, direct: str, person: Person, na
         **headers,
         **({"Authorization": person._headers["Authorization"]} if signed_in else {}),
     }
-    without, with_gateway = (told(send(url, method, path, body, **everything)) for url in (direct, gateway.url))
+    without, with_gateway = (comparable(send(url, method, path, body, **everything)) for url in (direct, gateway.url))
     for answer in (without, with_gateway):
-        # A process without sessions and pages answers each session alike, guards no frame, and names whom it asked itself.
+        # A process without sessions and pages answers each session alike, sends no frame header, and names the services it called.
         for name in ("vary", "x-frame-options", "x-answered-by"):
             answer["headers"].pop(name, None)
     assert with_gateway == without
@@ -112,15 +112,15 @@ def test_the_inside_of_the_lifted_process_is_not_public(gateway: Gateway):
 
 
 @pytest.mark.parametrize("gateway", ["by the gateway"], indirect=True)
-def test_home_answers_when_the_lifted_process_is_killed(gateway: Gateway, documents, person: Person):
-    """The last one here. Nobody sees an error, although the gateway had asked the process itself."""
+def test_the_platform_answers_when_the_lifted_process_is_killed(gateway: Gateway, documents, person: Person):
+    """The last test of the module. Requests succeed, although the gateway called the process itself."""
     answered_by(gateway, person, "documents")
     _, process = documents
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)
     path = f"/api/v1/documents?contract_id={NOWHERE}"
-    found = [gateway.send("GET", path, **person._headers) for _ in range(30)]
-    assert {answer.status for answer in found} == {200}, [answer.data for answer in found]
+    answers = [gateway.send("GET", path, **person._headers) for _ in range(30)]
+    assert {answer.status for answer in answers} == {200}, [answer.data for answer in answers]
     answered_by(gateway, person, "monolith")
     command = gateway.send("POST", "/api/v1/documents/uploads", b"{}", **person._headers, **JSON)
     assert problem(command)["code"] == "invalid_request"

@@ -1,4 +1,4 @@
-"""Nothing inner can be reached, however its path is written; and what is public is reached by the table's own routes."""
+"""No internal path can be reached in any spelling, and public paths are reached by the table's own routes."""
 
 import os
 import re
@@ -32,13 +32,13 @@ SPELLINGS = [
 
 
 def sealed(path: str, body: bytes) -> dict[str, str]:
-    """A call that a service would believe."""
+    """The headers of a call that a service would accept."""
     at, seal = signing.seal(caller="monolith", callee="documents", method="POST", path=path, body=body)
     return {"X-Seam-Caller": "monolith", "X-Seam-Time": at, "X-Seam-Signature": seal}
 
 
 def raw(url: str, target: str, host: str = "127.0.0.1", *lines: str, method: str = "POST") -> tuple[int, bytes]:
-    """One request whose target nobody has touched: the status, and all that came."""
+    """One request with its target sent literally: the status, and all received bytes."""
     body = b"{}"
     head = [f"{method} {target} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}", "Connection: close", *lines]
     port = int(url.rpartition(":")[2])
@@ -78,7 +78,7 @@ def test_an_absolute_target_is_no_way_round(through: Gateway, target: str, path:
 
 
 @pytest.mark.parametrize("path", [*INNER, "/metrics/", "/healthz?x", "/readyz/", "/%6detrics", "/METRICS"])
-def test_what_only_the_platforms_keepers_ask_is_not_public(through: Gateway, path: str):
+def test_operators_paths_are_not_public(through: Gateway, path: str):
     answer = through.send("GET", path, **{"Accept-Language": "en"})
     assert problem(answer)["code"] == "not_found"
     assert b"seam_" not in answer.data
@@ -106,7 +106,7 @@ def test_envoy_takes_the_tables_route_for_every_path_of_the_platform(through: Ga
 
 
 def test_headers_that_only_services_send_do_not_pass(through: Gateway):
-    """Neither by their names nor by those that WSGI reads alike."""
+    """Neither under their names nor under names that WSGI reads as the same."""
     status, received = raw(through.url, "/api/v1/nothing", "127.0.0.1", "X_Forwarded_For: 1.2.3.4", "X-Seam-Caller: x")
     assert status == 404
     assert os.environ["SEAM_MASTER_SECRETS"].encode() not in received

@@ -8,7 +8,7 @@ import pytest
 from tests.gateway.envoys import Gateway
 from tests.journeys import test_rest, test_sale
 
-# These look at what is not public, or at this process, with no gateway in between.
+# These test paths that are not public, or this process, with no gateway in between.
 NOT_PUBLIC = {"test_health_readiness_metrics_and_docs", "test_a_request_keeps_its_identity"}
 NO_REQUEST = {
     "test_the_schema_is_valid_without_a_warning",
@@ -37,11 +37,11 @@ def through_the_gateway(through: Gateway, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WEB_URL", through.url)
 
 
-def test_those_that_are_left_out_are_there_to_be_left_out():
+def test_excluded_tests_exist():
     assert set(vars(test_rest)) >= NOT_PUBLIC | NO_REQUEST
 
 
 def test_a_journey_does_go_through_the_gateway(through: Gateway, person):
-    """`person` is this module's own: somebody who registered through the gateway."""
+    """`person` is this module's own, registered through the gateway."""
     assert person.url == through.url
     assert person.get("auth/me") == person.user

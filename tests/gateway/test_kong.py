@@ -1,4 +1,4 @@
-"""Kong's file: valid, and without the mistakes that lock people out or let them in. Kong itself cannot be run here."""
+"""Kong's file: valid, and without the usual mistakes that lock clients out or let them in. Kong itself cannot be run here."""
 
 import json
 import re
@@ -97,7 +97,7 @@ def test_the_usual_mistakes_do_not_fit(name: str, config: dict[str, Any]):
 
 def routed(file: dict[str, Any], path: str, *, token: bool) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """The service and route that Kong's default router takes: what asks for a header first, then by priority."""
-    found = []
+    matches = []
     for service in file["services"]:
         for route in service["routes"]:
             (pattern,) = route["paths"]
@@ -105,8 +105,8 @@ def routed(file: dict[str, Any], path: str, *, token: bool) -> tuple[dict[str, A
                 continue
             if "headers" in route and not token:
                 continue
-            found.append(((len(route.get("headers", ())), route["regex_priority"]), service, route))
-    return max(found, key=lambda item: item[0])[1:] if found else None
+            matches.append(((len(route.get("headers", ())), route["regex_priority"]), service, route))
+    return max(matches, key=lambda item: item[0])[1:] if matches else None
 
 
 def checks(route: dict[str, Any]) -> bool:
@@ -153,8 +153,8 @@ def test_a_refused_token_is_counted_and_answered_with_the_platforms_problem(full
 
 
 def test_the_live_key_set_becomes_credentials_by_kid():
-    found = keys.load(f"{STACK}/.well-known/jwks.json")
-    file = kong.render(DEFAULT, found)
+    key_set = keys.load(f"{STACK}/.well-known/jwks.json")
+    file = kong.render(DEFAULT, key_set)
     (secrets,) = [user["jwt_secrets"] for user in file["consumers"] if "jwt_secrets" in user]
     from apps.core.rest.keys import keyring
 

@@ -1,4 +1,4 @@
-"""The committed files are what the table renders, and options say what they mean or are refused."""
+"""The committed files are what the table renders, and unclear options are refused."""
 
 import subprocess
 import sys
@@ -81,7 +81,7 @@ def test_all_routes_are_in_envoys_file_in_the_tables_order_and_none_divides_traf
 
 
 @pytest.mark.parametrize("gateway", ["kong", "envoy"])
-def test_no_site_is_let_in_unless_it_is_named_and_never_all(gateway: str):
+def test_only_named_sites_are_allowed_and_never_all(gateway: str):
     assert "allow_origin" not in rendered(gateway)
     assert "origins" not in rendered(gateway)
     assert f"- {SITE}" in rendered(gateway, "--origin", SITE) or f"exact: {SITE}" in rendered(gateway, "--origin", SITE)

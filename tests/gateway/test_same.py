@@ -26,7 +26,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def shape(value: Any) -> Any:
-    """What stays of a body when its values are gone."""
+    """A body's shape, without its values."""
     if isinstance(value, dict):
         return {name: shape(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -34,14 +34,14 @@ def shape(value: Any) -> Any:
     return type(value).__name__
 
 
-def told(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
-    """What has to be the same."""
+def comparable(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    """The parts of an answer that must be the same."""
     headers: dict[str, Any] = {
         name.lower(): "set" if name.lower() in {"set-cookie", "content-length", "content-security-policy"} else value
         for name, value in answer.headers.items()
         if name.lower() not in NOT_THE_SAME
     }
-    # The gateway names what it looks at itself (Origin); the rest is the platform's.
+    # The gateway names the header that it reads itself (Origin); the rest is the platform's.
     headers["vary"] = sorted({part.strip().lower() for part in headers.get("vary", "").split(",")} - {"origin", ""})
     body = json.loads(answer.data) if answer.data and "json" in headers.get("content-type", "") else None
     is_problem = answer.status >= 400 and isinstance(body, dict)
@@ -83,7 +83,7 @@ REQUESTS: dict[str, tuple[str, str, Any, dict[str, str]]] = {
     "405": ("DELETE", "/api/v1/contracts", None, {}),
     "406": ("GET", "/api/v1/contracts", None, {"Accept": "image/png"}),
     "415": ("POST", "/api/v1/contracts", b"a=1", {"Content-Type": "application/x-www-form-urlencoded"}),
-    # Just one byte too many, so that none is left unread: who answers before it has read all may break the connection.
+    # Just one byte too many, so that none is left unread: a server that answers before it has read all may break the connection.
     "413": ("POST", "/api/v1/contracts", b" " * (2 * 1024 * 1024 + 1), JSON),
     "documents of none": ("GET", f"/api/v1/documents?contract_id={NOWHERE}", None, {}),
     "no document": ("GET", f"/api/v1/documents/{NOWHERE}/download", None, {}),
@@ -116,7 +116,7 @@ def test_an_answer_is_the_same(through: Gateway, direct: str, person: Person, na
     for url in (direct, through.url):
         own = {"Idempotency-Key": secrets.token_hex(8)} if headers.get("Idempotency-Key") == "own" else {}
         sent = body() if callable(body) else body
-        answers.append(told(send(url, method, path, sent, **{**everything, **own})))
+        answers.append(comparable(send(url, method, path, sent, **{**everything, **own})))
     without, with_gateway = answers
     assert with_gateway == without
 

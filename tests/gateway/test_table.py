@@ -19,7 +19,7 @@ SAMPLES = {"uuid": str(uuid.uuid4()), "slug": "contracts", "str": "x", "path": "
 
 def sample(route: str) -> str:
     """A path that a pattern takes."""
-    filled = re.sub(r"<(?:(\w+):)?\w+>", lambda found: SAMPLES[found[1] or "str"], route)
+    filled = re.sub(r"<(?:(\w+):)?\w+>", lambda match: SAMPLES[match[1] or "str"], route)
     return (
         re.sub(r"\(\?P<\w+>\.\*\)|\[[^\]]*\]\+|\(\?P<\w+>[^)]*\)", "x", filled)
         .strip("^")
@@ -42,7 +42,7 @@ PATHS = sorted(set(public()))
 
 
 def owner(path: str, module: str) -> str:
-    """Whose a path is, by the urlconf."""
+    """A path's app, by the urlconf."""
     parts = module.split(".")
     if parts[0] == "apps" and parts[1] in {*SERVICES, "portal"}:
         return parts[1]
@@ -60,7 +60,7 @@ def test_every_path_of_the_platform_is_in_the_table_or_never_public():
             continue
         route = find(path)
         assert route is not None, f"{path} is missing in landcontracts/gateway/table.py"
-        assert not route.fallback, f"{path} is found by nothing but {route.path}"
+        assert not route.fallback, f"{path} is matched by nothing but {route.path}"
         assert route.service == owner(path, module), path
 
 
@@ -80,7 +80,7 @@ def test_every_route_leads_somewhere(route: Route):
 
 
 @pytest.mark.parametrize("path", INNER)
-def test_what_is_inner_is_not_in_it(path: str):
+def test_internal_paths_are_not_in_it(path: str):
     assert find(path) is None
     assert find(f"{path}/seam/documents/get") is None
 
@@ -110,7 +110,7 @@ def test_paths_match_by_whole_segments_and_the_most_particular_wins(path: str, l
 @pytest.mark.parametrize(
     "path", ["/apix", "/contractsx", "/API/v1/contracts", "//api/v1/contracts", "/x", "/admin.php", ""]
 )
-def test_what_only_looks_like_a_public_path_is_none(path: str):
+def test_a_path_that_resembles_a_public_one_is_not_public(path: str):
     assert find(path) is None
 
 
@@ -129,7 +129,7 @@ def test_log_in_registration_and_refresh_are_limited_and_never_ask_for_a_token()
         assert not find(path).checks_token
 
 
-def test_a_route_that_would_open_more_than_it_says_is_refused():
+def test_a_route_with_an_unclear_path_is_refused():
     for path in ("api", "/API", "/a//b", "/a/", "/a*", "/"):
         with pytest.raises(ValueError):
             Route(path=path, service="platform")
@@ -143,7 +143,7 @@ def test_the_defaults_are_the_platforms_own():
         tokens["AUDIENCE"],
         tokens["LEEWAY"],
     )
-    # The application is the first to say what is too large.
+    # The application's own limit is the lower one.
     assert default.bodies[Body.FILE] > settings.DOCUMENT_MAX_BYTES + OVERHEAD
     assert default.bodies[Body.SMALL] > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     assert set(default.limits) == set(Limit)

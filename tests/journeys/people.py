@@ -1,4 +1,4 @@
-"""People who use the public REST API of the running web server, and a worker that delivers events meanwhile."""
+"""People who use the public REST API of the running web server, and a worker that delivers events in the background."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landcontracts.demo.client import Client
 
 
 class Person(Client):
-    """Somebody with an account of this test alone."""
+    """A person with an account of this test alone."""
 
     def __init__(self, *roles: str, name: str = "Тестова Анна") -> None:
         super().__init__(os.environ["WEB_URL"], {})
@@ -27,7 +27,7 @@ class Person(Client):
 
 @contextmanager
 def worker() -> Iterator[None]:
-    """Deliver everybody's events for the time of a block."""
+    """Deliver all events for the length of a block."""
     stop = threading.Event()
 
     def work() -> None:

@@ -22,10 +22,10 @@ def raw(method: str, path: str, body: bytes | None = None, **headers: str):
 
 def problem(answer) -> dict:
     assert answer.headers["Content-Type"] == "application/problem+json", answer.data
-    found = json.loads(answer.data)
-    assert {"type", "title", "status", "detail", "code", "instance"} <= set(found)
-    assert found["status"] == answer.status
-    return found
+    content = json.loads(answer.data)
+    assert {"type", "title", "status", "detail", "code", "instance"} <= set(content)
+    assert content["status"] == answer.status
+    return content
 
 
 @pytest.fixture
@@ -130,12 +130,12 @@ def test_guessing_a_password_is_slowed_down(person: Person):
 )
 def test_a_wrong_body_is_refused_with_a_pointer(person: Person, body: bytes, status: int, pointer: str):
     headers = {"Content-Type": "application/json", **person._headers}
-    found = problem(raw("POST", "/api/v1/land-plots", body, **headers))
-    assert found["status"] == status
-    assert pointer in [item["pointer"] for item in found["errors"]]
+    refusal = problem(raw("POST", "/api/v1/land-plots", body, **headers))
+    assert refusal["status"] == status
+    assert pointer in [item["pointer"] for item in refusal["errors"]]
 
 
-def test_all_wrong_fields_are_told_at_once(person: Person):
+def test_all_wrong_fields_are_reported_at_once(person: Person):
     with pytest.raises(Refused) as refusal:
         person.post("contracts", {"buyer_id": "x", "price": "y", "currency": "rubles"})
     pointers = {item["pointer"] for item in refusal.value.problem["errors"]}
@@ -155,8 +155,8 @@ def test_a_price_is_exact_and_never_a_float(person: Person):
     for price in ("12345678901234.57", "0.10"):
         contract = person.post("contracts", {"buyer_id": buyer.user["id"], "land_plot_id": mine["id"], "price": price})
         assert contract["price"] == price
-    found = person.get("contracts?limit=1")
-    assert (found["items"][0]["price"], bool(found["next_cursor"])) == ("0.10", True)
+    page = person.get("contracts?limit=1")
+    assert (page["items"][0]["price"], bool(page["next_cursor"])) == ("0.10", True)
 
 
 def test_an_idempotency_key_makes_a_repeat_harmless(person: Person):
@@ -182,7 +182,7 @@ def test_illegal_moves_list_the_legal_ones(person: Person):
     assert set(refusal.value.problem["legal"]) == {"awaiting_signatures", "cancelled"}
 
 
-def test_what_one_may_not_see_is_404_everywhere(person: Person):
+def test_a_hidden_resource_is_404_everywhere(person: Person):
     stranger, buyer, mine = Person(), Person(), plot(person)
     contract = person.post("contracts", {"buyer_id": buyer.user["id"], "land_plot_id": mine["id"], "price": "5"})
     for path in (f"contracts/{contract['id']}", f"contracts/{contract['id']}/history", f"land-plots/{mine['id']}"):
@@ -283,12 +283,12 @@ def test_a_token_that_was_used_before_still_expires(monkeypatch: pytest.MonkeyPa
     token = AccessToken()
     token["sub"] = "x"
     raw = str(token).encode()
-    kept = authentication._Verified()
-    kept.read(raw)
+    verified = authentication._Verified()
+    verified.read(raw)
     later = datetime.now(UTC) + timedelta(minutes=6)
     monkeypatch.setattr(authentication, "aware_utcnow", lambda: later)
     with pytest.raises(TokenError):
-        kept.read(raw)
+        verified.read(raw)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_token_that_was_used_before_still_expires(monkeypatch: pytest.MonkeyPa
         ("GET", "land-plots?cursor=MDAwMS0wMS0wMVQwMDowMDowMCsyMzowMHwwMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDA", None),
     ],
 )  # fmt: skip
-def test_odd_input_is_refused_and_never_an_error_of_ours(person: Person, method: str, path: str, body):
+def test_odd_input_is_refused_and_never_a_server_error(person: Person, method: str, path: str, body):
     encoded = None if body is None else json.dumps(body).encode()
     headers = {**person._headers, "Content-Type": "application/json"}
     assert problem(raw(method, f"/api/v1/{path}", encoded, **headers))["status"] == 422
@@ -323,8 +323,8 @@ def test_a_huge_body_is_not_read(person: Person):
 def test_strangers_keys_are_apart():
     first, second = Person(), Person()
     key = {"Idempotency-Key": "1", "Content-Type": "application/json"}
-    for somebody in (first, second):
-        tokens = somebody.post("auth/login", {"email": somebody.email, "password": somebody.password})
+    for person_ in (first, second):
+        tokens = person_.post("auth/login", {"email": person_.email, "password": person_.password})
         body = json.dumps({"refresh_token": tokens["refresh_token"]}).encode()
         assert raw("POST", "/api/v1/auth/refresh", body, **key).status == 200
         raw("POST", "/api/v1/auth/logout", body, **key)

@@ -55,9 +55,11 @@ def test_a_sale_goes_from_plot_to_completion(authority: Authority):
     assert {stage["status"] for stage in stages} == {"completed"}
     assert all(stage["actual_date"] for stage in stages)
     with worker():
-        told = sale.lawyer.wait_for("notifications", lambda page: any("completed" in i["title"] for i in page["items"]))
-    assert told["unread"] == len(told["items"])
-    read = sale.lawyer.post(f"notifications/{told['items'][0]['id']}/read")
+        messages = sale.lawyer.wait_for(
+            "notifications", lambda page: any("completed" in i["title"] for i in page["items"])
+        )
+    assert messages["unread"] == len(messages["items"])
+    read = sale.lawyer.post(f"notifications/{messages['items'][0]['id']}/read")
     assert read["read_at"]
     assert set(sale.seller.answered_by) >= {"authentication", "contracts", "documents", "signatures"}
 
@@ -117,7 +119,7 @@ def test_a_plot_is_not_sold_twice(authority: Authority):
         second = authority.issue("Другой", other.buyer.user["email"], "ed25519")
         other.sign(other.buyer, second)
         path = f"contracts/{other.contract['id']}"
-        other.buyer.wait_for(path, lambda found: found["blockers"] == ["plot_under_contract"])
+        other.buyer.wait_for(path, lambda contract: contract["blockers"] == ["plot_under_contract"])
         assert other.buyer.get(path)["status"] == "awaiting_signatures"
         sale.lawyer.patch(f"contracts/{sale.contract['id']}/status", {"status": "cancelled"})
         assert other.buyer.get(path)["status"] == "signed"  # the plot is free again
@@ -145,5 +147,5 @@ def test_a_cancelled_contract_cancels_its_workflow(authority: Authority):
         sale, _ = prepared(authority)
         sale.wait_for_workflow()
         sale.seller.patch(f"contracts/{sale.contract['id']}/status", {"status": "cancelled", "comment": "Раздумали"})
-        workflow = sale.workflow(lambda found: bool(found) and found[0]["status"] == "cancelled")
+        workflow = sale.workflow(lambda workflows: bool(workflows) and workflows[0]["status"] == "cancelled")
     assert {stage["status"] for stage in workflow["stages"]} == {"cancelled"}

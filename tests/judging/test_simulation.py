@@ -1,4 +1,4 @@
-"""The simulation in small: few rollouts at fixed seeds, with bounds that a sound judge passes but for one time in a million."""
+"""The simulation in small: few rollouts at fixed seeds, with bounds that a sound judge fails once in a million."""
 
 import math
 from random import Random
@@ -55,7 +55,7 @@ def test_the_bound_is_passed_by_a_judge_of_requests_one_by_one():
     assert alarms(world, 60, OURS) < bound(60)
 
 
-def test_a_judge_who_was_told_a_wrong_share_is_caught():
+def test_a_judge_with_a_wrong_share_is_caught():
     assert alarms(World(base=0.01, assumed_share=1.0, seconds=600), 40, OURS) >= bound(40)
 
 
@@ -93,14 +93,14 @@ def test_one_request_a_minute_never_goes_on():
 @given(st.lists(st.lists(st.booleans(), max_size=12), min_size=1, max_size=12), st.sampled_from([MORE, LESS]))
 @settings(deadline=None, max_examples=60)
 def test_the_ledger_is_the_judges_own_capital(periods, multiples):
-    ledger, told = Ledger(multiples), []
+    ledger, firsts = Ledger(multiples), []
     for number, sides in enumerate(periods):
         share = 0.05 if number < 5 else 0.2
         ledger.begin(share)
         for canary in sides:
             ledger.first(canary=canary)
-        told.append(Firsts(share, sum(sides), len(sides) - sum(sides)))
-        assert ledger.value == pytest.approx(capital(told, multiples), rel=1e-9)
+        firsts.append(Firsts(share, sum(sides), len(sides) - sum(sides)))
+        assert ledger.value == pytest.approx(capital(firsts, multiples), rel=1e-9)
 
 
 def test_what_is_screened_for_is_never_less_than_what_the_judge_weighs():
@@ -162,7 +162,7 @@ def test_mann_whitney_finds_what_is_always_higher_and_not_what_is_alike():
     )
 
 
-def test_the_report_tells_missed_failures_and_goals():
+def test_the_report_names_missed_failures_and_goals():
     scenario = scenarios.Scenario("x", World(), judges=(OURS,), limit=100.0, of_limit=1.5)
     found = [{OURS: Decided(number, 1.0, "errors")} for number in (90, 100, 140)] + [{OURS: None}]
     ours = report.summary(scenario, found)[OURS]

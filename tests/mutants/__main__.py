@@ -1,4 +1,4 @@
-"""`python -m tests.mutants contracts --sample 30`: mutate the rules of a target, run its narrow tests, and say what survived.
+"""`python -m tests.mutants contracts --sample 30`: mutate the rules of a target, run its narrow tests, and report the survivors.
 
 Cosmic Ray makes the mutants and keeps the session in `build/mutants/`, so that a run that was interrupted goes on. It works on a copy of
 the tree. A survivor is accepted when `tests/mutants.md` names it with a reason. Exit status 1 for one that is not named, or when a tenth
@@ -31,7 +31,7 @@ FOLDER = BASE / "build" / "mutants"
 PAGE = BASE / "tests" / "mutants.md"
 TIMEOUT_SECONDS = 240.0
 ALLOWED = 0.1
-# Those that change what a rule says. Cosmic Ray's other operators mutate types, or give one mutant ten times.
+# Operators that change a rule. Cosmic Ray's others mutate types, or give one mutant ten times.
 OPERATORS = (
     *(
         "AddNot",

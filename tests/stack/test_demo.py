@@ -1,4 +1,4 @@
-"""`make demo`: a whole sale on a stack of its own, twice, and exactly the report that it promises."""
+"""`make demo`: a whole sale on a stack of its own, twice, and exactly the documented report."""
 
 import json
 import os
@@ -28,19 +28,19 @@ def test_the_demonstration_plays_a_whole_sale_and_reports_it():
         command = [sys.executable, "-m", "landcontracts.embedded", "demo"]
         done = subprocess.run(command, cwd=BASE, env=bare, capture_output=True, text=True, timeout=100, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(report.read_text())
-    assert set(found) == {*KEYS, "notifications", "services", "refused"}
+    result = json.loads(report.read_text())
+    assert set(result) == {*KEYS, "notifications", "services", "refused"}
     for part in ("documents", "signatures", "stages", "steps"):
-        assert all(set(row) == KEYS[part] for row in found[part]), part
-    assert set(found["contract"]) == KEYS["contract"]
-    assert all(set(entry) == {"status", "at", "by"} for entry in found["contract"]["history"])
-    assert found["contract"]["status"] == "completed"
-    assert {row["verdict"] for row in found["signatures"]} == {"PASSED"}
-    assert len({row["algorithm"] for row in found["signatures"]}) >= 2
-    assert [row["verdict"] for row in found["refused"]] == ["FAILED", "FAILED"]
-    assert {row["status"] for row in found["stages"]} == {"completed"}
-    assert min(found["notifications"].values()) > 0
-    assert set(found["services"]) == {
+        assert all(set(row) == KEYS[part] for row in result[part]), part
+    assert set(result["contract"]) == KEYS["contract"]
+    assert all(set(entry) == {"status", "at", "by"} for entry in result["contract"]["history"])
+    assert result["contract"]["status"] == "completed"
+    assert {row["verdict"] for row in result["signatures"]} == {"PASSED"}
+    assert len({row["algorithm"] for row in result["signatures"]}) >= 2
+    assert [row["verdict"] for row in result["refused"]] == ["FAILED", "FAILED"]
+    assert {row["status"] for row in result["stages"]} == {"completed"}
+    assert min(result["notifications"].values()) > 0
+    assert set(result["services"]) == {
         "authentication", "contracts", "documents", "signatures", "workflow", "notifications", "datasync",
     }  # fmt: skip
     assert not (BASE / "var" / "demo" / "pids.json").exists()

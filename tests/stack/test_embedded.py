@@ -1,4 +1,4 @@
-"""The embedded stack: one at a time on the same data, no trust in what others left in a shared folder, no secret in the open."""
+"""The embedded stack: one at a time on the same data, no trust in files that others left in a shared folder, no readable secret."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ def test_secrets_are_made_once_and_read_by_their_owner_only(tmp_path: Path):
     assert len(set(first.values())) == len(first)
 
 
-def test_a_folder_that_somebody_else_put_there_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_planted_folder_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(ownership, "is_root", lambda: True)
     source = tmp_path / "wheel" / "part"
@@ -42,7 +42,7 @@ def test_two_stacks_do_not_share_data():
             pass
 
 
-def test_what_a_killed_run_left_behind_is_ended_at_the_next_start(tmp_path: Path):
+def test_processes_of_a_killed_run_are_ended_at_the_next_start(tmp_path: Path):
     first = Processes(tmp_path)
     process, _ = first.start("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"])
     assert process.poll() is None

@@ -1,4 +1,4 @@
-"""However a run ends, none of its processes is there ten seconds later: kill -9, SIGTERM to the group, Ctrl-C twice."""
+"""After any end of a run, none of its processes is left ten seconds later: kill -9, SIGTERM to the group, Ctrl-C twice."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Run(NamedTuple):
     token: str
 
     def runner(self) -> int:
-        """The process that make has started."""
+        """The process that make started."""
         children = Path(f"/proc/{self.make.pid}/task/{self.make.pid}/children").read_text().split()
         return int(children[0])
 
     def processes(self) -> dict[int, str]:
-        """What is alive of it, by id: known by the token, or by working in its tree (PostgreSQL overwrites its environment)."""
+        """Its live processes, by id: recognised by the token, or by working in its tree (PostgreSQL overwrites its environment)."""
         alive = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -96,16 +96,16 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def start(tree: Path, tmp_path: Path) -> Iterator[Callable[[str], Run]]:
-    """Start a target and return when everything of it runs."""
+    """Start a target and return when all of its processes run."""
     started: list[Run] = []
 
     def begin(target: str) -> Run:
         token = uuid.uuid4().hex
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         make = subprocess.Popen(
             ["make", target, f"SCRATCH={tmp_path}"],
             cwd=tree,
-            env={**kept, "TOKEN": token, "QUIET": "1", "PYTHONPATH": str(tree)},
+            env={**inherited, "TOKEN": token, "QUIET": "1", "PYTHONPATH": str(tree)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -1,4 +1,4 @@
-"""A streaming replica answers what may lag, never to a person who would miss their own write, and not while it lags or is dead."""
+"""A streaming replica answers reads that may lag, never for a person who would miss their own write, and not while it lags or is dead."""
 
 import json
 import os
@@ -27,19 +27,19 @@ ALIAS = "default_replica_0"
 
 
 class Replica(NamedTuple):
-    """A replica, and the process that applies the log in it."""
+    """A replica and its processes."""
 
     processes: Processes
     folder: Path
     server: postgres.Server
 
 
-def until(wanted, seconds: float = 30):
+def until(condition, seconds: float = 30):
     deadline = time.monotonic() + seconds
-    while not (found := wanted()):
-        assert time.monotonic() < deadline, "it does not come to be"
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.02)
-    return found
+    return value
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +67,13 @@ def _answers(url: str) -> bool:
 
 @pytest.fixture
 def configured(replica: Replica, settings, monkeypatch) -> Iterator[Replica]:
-    """This process knows the replica and may use it."""
+    """The replica, configured for this process."""
     app = urlsplit(os.environ["DATABASE_URL"])
     settings.REPLICA_URLS = {"default": [replica.server.url(app.username, app.password)]}
-    given = {**django_settings.DATABASES["default"], "HOST": "127.0.0.1", "PORT": str(replica.server.port)}
-    monkeypatch.setitem(connections.settings, ALIAS, given)
-    monkeypatch.setitem(django_settings.DATABASES, ALIAS, given)
-    until(lambda: replicas.pick("default", _nobody()))
+    database = {**django_settings.DATABASES["default"], "HOST": "127.0.0.1", "PORT": str(replica.server.port)}
+    monkeypatch.setitem(connections.settings, ALIAS, database)
+    monkeypatch.setitem(django_settings.DATABASES, ALIAS, database)
+    until(lambda: replicas.pick("default", _unknown_person()))
     yield replica
     replicas.forget()
     connections[ALIAS].close()
@@ -81,7 +81,7 @@ def configured(replica: Replica, settings, monkeypatch) -> Iterator[Replica]:
         connections[ALIAS].close_pool()
 
 
-def _nobody():
+def _unknown_person():
     from uuid import uuid4
 
     return uuid4()
@@ -91,51 +91,51 @@ def answered_by(monkeypatch) -> list[str]:
     """The databases that lists of contracts are read from, as they are read."""
     from apps.contracts.logic import contract_rows
 
-    seen: list[str] = []
+    databases: list[str] = []
     rows = contract_rows.rows
 
     def watched(*args, **kwargs):
-        seen.append(primaries.database_of("contracts"))
+        databases.append(primaries.database_of("contracts"))
         return rows(*args, **kwargs)
 
     monkeypatch.setattr(contract_rows, "rows", watched)
-    return seen
+    return databases
 
 
 def listed(world: World, person) -> int:
     return len(call(CONTRACTS).list(ctx=world.ctx(person), limit=50).items)
 
 
-def test_what_may_lag_is_read_from_the_replica(configured: Replica, here: World, monkeypatch):
+def test_reads_that_may_lag_go_to_the_replica(configured: Replica, here: World, monkeypatch):
     seller = here.person()
-    seen = answered_by(monkeypatch)
-    until(lambda: listed(here, seller) == 0 and seen[-1] == ALIAS)
-    assert set(seen) <= {ALIAS, "default"}
+    databases = answered_by(monkeypatch)
+    until(lambda: listed(here, seller) == 0 and databases[-1] == ALIAS)
+    assert set(databases) <= {ALIAS, "default"}
 
 
 def test_a_person_reads_their_own_writes_while_the_replica_stands_still(configured: Replica, here: World, monkeypatch):
     seller, buyer, stranger = here.person(), here.person(), here.person()
-    seen = answered_by(monkeypatch)
-    until(lambda: listed(here, stranger) == 0 and seen[-1] == ALIAS)
+    databases = answered_by(monkeypatch)
+    until(lambda: listed(here, stranger) == 0 and databases[-1] == ALIAS)
     applying = _startup_process(configured)
     os.kill(applying, signal.SIGSTOP)
     try:
         here.contract(seller, buyer)
         assert listed(here, seller) == 1
-        assert seen[-1] == "default"
-        # Somebody who wrote nothing is still answered there, until its lag is over the bound.
-        until(lambda: listed(here, stranger) == 0 and seen[-1] == "default")
+        assert databases[-1] == "default"
+        # A person who wrote nothing is still answered by the replica, until its lag is over the bound.
+        until(lambda: listed(here, stranger) == 0 and databases[-1] == "default")
     finally:
         os.kill(applying, signal.SIGCONT)
-    until(lambda: listed(here, seller) == 1 and seen[-1] == ALIAS)
+    until(lambda: listed(here, seller) == 1 and databases[-1] == ALIAS)
 
 
 def _startup_process(replica: Replica) -> int:
     """The process that applies the log."""
-    found = subprocess.run(
+    pids = subprocess.run(
         ["pgrep", "-P", str(_pid(replica)), "-f", "startup"], capture_output=True, text=True, check=True
     ).stdout.split()
-    return int(found[0])
+    return int(pids[0])
 
 
 def _pid(replica: Replica) -> int:
@@ -146,8 +146,8 @@ def test_a_replica_that_dies_is_left_out_and_returns_by_itself(
     replica: Replica, configured: Replica, here: World, monkeypatch
 ):
     seller = here.person()
-    seen = answered_by(monkeypatch)
-    until(lambda: listed(here, seller) == 0 and seen[-1] == ALIAS)
+    databases = answered_by(monkeypatch)
+    until(lambda: listed(here, seller) == 0 and databases[-1] == ALIAS)
     metric = b'database_replica_lag_seconds{replica="default_replica_0"}'
     collector = replicas.LagCollector()
     from prometheus_client import CollectorRegistry
@@ -161,7 +161,7 @@ def test_a_replica_that_dies_is_left_out_and_returns_by_itself(
     process.wait(30)
     for _ in range(5):
         assert listed(here, seller) == 0  # no failed query
-    assert seen[-1] == "default"
+    assert databases[-1] == "default"
     until(lambda: metric + b" +Inf" in generate_latest(registry))
     replica.processes.forget(process)
     command, data = process.args, replica.folder / "postgres-replica" / "data"
@@ -172,10 +172,10 @@ def test_a_replica_that_dies_is_left_out_and_returns_by_itself(
         stop=signal.SIGINT,
     )  # fmt: skip
     assert f"port={port}" in command
-    until(lambda: listed(here, seller) == 0 and seen[-1] == ALIAS)
+    until(lambda: listed(here, seller) == 0 and databases[-1] == ALIAS)
 
 
-def test_without_knowing_what_a_person_wrote_the_home_answers(configured: Replica, here: World, monkeypatch):
+def test_without_a_record_of_a_persons_writes_the_primary_answers(configured: Replica, here: World, monkeypatch):
     seller = here.person()
 
     def broken(*_: object) -> None:

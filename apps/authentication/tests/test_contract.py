@@ -29,7 +29,7 @@ def test_a_registered_person_is_known_by_normalised_address(world: World):
     assert call(AUTHENTICATION).find_by_email(ctx=world.ctx(user), email=address.upper()).full_name == "Ёлкина Щука"
 
 
-def test_an_address_is_registered_once_whatever_its_case(world: World):
+def test_an_address_is_registered_once_in_any_case(world: World):
     user = world.person()
     with pytest.raises(EmailTaken):
         call(AUTHENTICATION).register(ctx=world.ctx(), email=user.email.upper(), password=PASSWORD, full_name="Другой")
@@ -43,7 +43,7 @@ def test_a_weak_password_is_refused_with_its_problems(world: World):
     assert refusal.value.problems
 
 
-def test_nobody_makes_themselves_an_administrator(world: World):
+def test_a_person_cannot_become_an_administrator_by_registering(world: World):
     stranger = world.person()
     with pytest.raises(RoleNotDeclarable) as refusal:
         call(AUTHENTICATION).register(

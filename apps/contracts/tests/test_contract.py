@@ -162,7 +162,7 @@ def test_a_contract_with_the_wrong_people_or_plot_is_refused(world: World):
         create(seller, seller_id=other.id, buyer_id=seller.id)
 
 
-def test_what_one_may_not_see_does_not_exist(world: World):
+def test_a_hidden_contract_does_not_exist(world: World):
     seller, buyer, stranger = world.person(), world.person(), world.person()
     contract = world.contract(seller, buyer)
     for ask in (

@@ -107,7 +107,7 @@ def test_pausing_stops_and_resuming_goes_on(world: World):
     assert until(world, sync, ended).status is SyncStatus.COMPLETED
 
 
-def test_what_is_cancelled_stays_so(world: World):
+def test_a_cancelled_sync_stays_cancelled(world: World):
     sync = start(world)
     assert call(DATASYNC).cancel(ctx=world.ctx(), sync_id=sync.sync_id).status is SyncStatus.CANCELLED
     with pytest.raises(IllegalSyncMove) as refusal:
@@ -132,7 +132,7 @@ def test_a_service_that_never_moves_has_no_target(world: World):
         call(DATASYNC).start(ctx=world.ctx(), source_table="datasync_sync", target_service="datasync")
 
 
-def test_what_was_never_verified_is_not_found(world: World):
+def test_a_missing_verification_is_not_found(world: World):
     with pytest.raises(VerificationNotFound):
         call(DATASYNC).verification(ctx=world.ctx(), target_service="signatures")
 

@@ -111,7 +111,7 @@ def test_a_pdf_with_another_file_behind_it_is_refused(world: World, sale):
         call(DOCUMENTS).complete_upload(ctx=world.ctx(seller), document_id=ticket.document.id)
 
 
-def test_what_is_not_acceptable_gets_no_ticket(world: World, sale):
+def test_an_unacceptable_file_gets_no_ticket(world: World, sale):
     seller, _, contract = sale
     with pytest.raises(FileTypeNotAllowed) as refusal:
         world.ticket(seller, contract, b"x", mime_type="text/html")

@@ -54,7 +54,7 @@ def test_what_can_be_asked_for_at_a_stage(stage: Stage | None, names: list[str])
     assert [action.name for action in at(stage)] == names
 
 
-def test_what_people_wait_for_and_what_is_taken_away():
+def test_which_actions_switch_destroy_and_lead():
     assert {name for name, action in ACTIONS.items() if action.switches} == {"cutover", "rollback"}
     destroying = {"cutover", "rollback", "commit", "decommission", "abort"}
     assert {name for name, action in ACTIONS.items() if action.destroys} == destroying

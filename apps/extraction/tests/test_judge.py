@@ -87,7 +87,7 @@ def test_a_bet_at_other_odds_than_the_draw_is_seen_to_be_unfair():
     assert 0.3 * won + 0.7 * lost > 2
 
 
-def test_a_step_later_is_fair_for_who_was_at_home_until_then():
+def test_a_later_step_is_fair_for_people_served_locally_until_then():
     # Of 100 places 5 were the canary's; of the other 95 it takes 20 more.
     drawn = (25 - 5) / (100 - 5)
     assert sum(5 <= place < 25 for place in range(5, 100)) / 95 == drawn
@@ -100,7 +100,7 @@ def test_a_step_later_is_fair_for_who_was_at_home_until_then():
 
 
 @given(shares, st.integers(0, 200), st.integers(0, 200))
-def test_more_at_the_canary_is_more_evidence_and_more_at_home_is_less(share, canary, local):
+def test_more_units_at_the_canary_are_more_evidence_and_more_local_ones_are_less(share, canary, local):
     more = capital([Firsts(share, canary, local)], MORE)
     assert capital([Firsts(share, canary + 1, local)], MORE) >= more
     assert capital([Firsts(share, canary, local + 1)], MORE) <= more
@@ -153,7 +153,7 @@ def test_the_highest_possible_rate_covers_the_true_one_at_every_moment_at_once(r
     assert missed < 0.05
 
 
-def test_a_split_otherwise_than_told_is_found_by_chance_once_in_so_many_only():
+def test_a_wrong_split_is_detected_by_chance_only_at_the_stated_rate():
     ways = list(itertools.product((0, 1), repeat=10))
     expected = sum(
         0.2 ** sum(way) * 0.8 ** (10 - sum(way)) * otherwise_split(sum(way), 10 - sum(way), 0.2) for way in ways
@@ -206,7 +206,7 @@ def test_a_reason_of_another_release_is_named():
     assert "sunspots" in words("sunspots", {}, {})
 
 
-def test_who_turned_the_flag_is_told_first_then_harm_then_what_hinders_then_what_is_missing():
+def test_a_changed_flag_is_reported_first_then_harm_then_obstacles_then_missing_data():
     harm, hinders, missing = REACHED[Reason.ERRORS][1], {"observed_ago": None, "missed": 99.0}, {"compared": 0}
     everything = harm | hinders | missing | {"is_flag_ours": False}
     assert rule(RULES, SOUND._replace(**everything)).reason is Reason.FLAG_TURNED

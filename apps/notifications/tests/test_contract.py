@@ -43,7 +43,7 @@ def notify(world: World, *people, number: str = "LC-2026-000001"):
     return deliver(world, created)
 
 
-def test_everyone_concerned_is_told_once(world: World):
+def test_everyone_concerned_is_notified_once(world: World):
     seller, buyer, stranger = world.person(), world.person(), world.person()
     receipt, event = notify(world, seller, buyer)
     again = call(NOTIFICATIONS).receive(ctx=world.ctx(key=str(event.event_id)), event=event)
@@ -116,7 +116,7 @@ def facts(contract, seller, buyer):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in NotificationKind if kind is not K.CONTRACT_CREATED])
-def test_those_are_told_whom_it_concerns(world: World, kind: NotificationKind):
+def test_the_people_concerned_are_notified(world: World, kind: NotificationKind):
     seller, buyer = world.person(), world.person()
     contract = world.contract(seller, buyer)
     fact, concerned = facts(contract, seller, buyer)[kind]

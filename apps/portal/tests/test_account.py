@@ -25,7 +25,7 @@ def test_registration_opens_an_account_and_signs_in():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "words"),
     [
         ({"email": "anna@"}, "valid email"),
         ({"password": "12345678"}, "numeric"),
@@ -35,12 +35,12 @@ def test_registration_opens_an_account_and_signs_in():
         ({"full_name": ""}, "required"),
     ],
 )
-def test_wrong_registrations_say_why_and_keep_what_was_typed(change, said):
+def test_wrong_registrations_say_why_and_keep_what_was_typed(change, words):
     form = {"email": f"{secrets.token_hex(8)}@portal.example", "password": PASSWORD, "full_name": "Анна Новая",
             "roles": ["seller"], "phone": "", **change}  # fmt: skip
     answer = Client(headers={"accept-language": "en"}).post(reverse("portal:register"), form)
     assert answer.status_code == 422
-    assert said in text(answer)
+    assert words in text(answer)
     assert form["email"] in text(answer)
     assert 'aria-invalid="true"' in text(answer)
 

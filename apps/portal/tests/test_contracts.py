@@ -64,7 +64,7 @@ def test_a_plot_is_recorded_once_however_often_the_form_is_sent():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "words"),
     [
         ({"cadastral_number": "50:20:12"}, "for example 50:20:0010203:1187"),
         ({"area_m2": "-3"}, "positive number of square metres"),
@@ -75,13 +75,13 @@ def test_a_plot_is_recorded_once_however_often_the_form_is_sent():
         ({"category": "moon"}, "valid choice"),
     ],
 )
-def test_a_wrong_plot_says_why_and_keeps_what_was_typed(change, said):
+def test_a_wrong_plot_says_why_and_keeps_what_was_typed(change, words):
     form = {"cadastral_number": cadastral_number(), "address": "д. Дальняя, уч. 7", "area_m2": "100",
             "category": "forest", **change}  # fmt: skip
     answer = Person().post("plots", form)
     assert answer.status_code == 422
     page = text(answer)
-    assert said in page.replace("&#x27;", "'").split("<form", 3)[-1]
+    assert words in page.replace("&#x27;", "'").split("<form", 3)[-1]
     for value in (form["cadastral_number"], form["address"], form["area_m2"]):
         assert not value or f'value="{value}"' in page
 
@@ -102,7 +102,7 @@ def test_a_contract_is_drawn_up():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "words"),
     [
         ({"buyer_email": "unknown@portal.example"}, "No account has this address"),
         ({"buyer_email": "not an address"}, "valid email"),
@@ -113,12 +113,12 @@ def test_a_contract_is_drawn_up():
         ({"terms": "т" * 20_001}, "20000"),
     ],
 )
-def test_a_wrong_contract_says_why_and_keeps_what_was_typed(change, said):
+def test_a_wrong_contract_says_why_and_keeps_what_was_typed(change, words):
     form = contract_form(seller := Person(), Person(), **change)
     answer = seller.post("new-contract", form)
     assert answer.status_code == 422
     page = text(answer)
-    assert said in page
+    assert words in page
     assert form["buyer_email"] in page
     assert form["price"] in page
     assert form["terms"] in page

@@ -93,7 +93,7 @@ def test_a_contract_is_still_shown_when_another_service_is_silent(silent):
         assert "Please try again" in text(lost)
 
 
-def test_what_is_not_there_is_a_page_in_words():
+def test_a_missing_page_is_a_page_in_words():
     answer = Person().browser.get("/nothing-here/")
     assert answer.status_code == 404
     assert "There is nothing here" in text(answer)

@@ -42,9 +42,9 @@ def test_codes_inside_refusals_are_in_words():
     )
     stage = IllegalStageMove(current=StageStatus.COMPLETED, asked=StageStatus.BLOCKED, legal=())
     with override("en"):
-        said = words.of_refusal(move)
-        assert "“Draft”" in said
-        assert "Possible: Cancelled." in said
+        text = words.of_refusal(move)
+        assert "“Draft”" in text
+        assert "Possible: Cancelled." in text
         assert words.of_refusal(stage).endswith("Possible: —.")
         assert words.of_refusal(StageNotYours(responsible=("lawyer",))) == "This stage is completed by: Lawyer."
 

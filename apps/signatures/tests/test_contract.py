@@ -128,7 +128,7 @@ def test_a_revoked_certificate_does_not_pass_any_more(signing: Signing):
         call(SIGNATURES).publish_revocations(ctx=signing.world.ctx(), revocation_list=Authority("Unknown").revoke())
 
 
-def test_somebody_elses_certificate_does_not_pass(signing: Signing):
+def test_another_persons_certificate_does_not_pass(signing: Signing):
     signer = signing.certificate("ec")  # names the seller's address
     result = signing.submit(signer, signer.sign(pdf()), person=signing.buyer).verification_result
     assert result.sub_indication is SubIndication.SIGNER_MISMATCH

@@ -74,8 +74,8 @@ def legal(course: Course, person) -> list[tuple[StageStatus, ...]]:
     return [stage.legal_moves for stage in workflow.stages]
 
 
-def test_each_person_is_told_their_own_moves(course: Course):
-    """The buyer completes no preparation, and nobody moves a stage that has not begun."""
+def test_each_person_gets_their_own_moves(course: Course):
+    """The buyer completes no preparation, and a stage that has not begun cannot be moved."""
     for person in (course.lawyer, course.seller):
         assert legal(course, person) == [(S.COMPLETED, S.BLOCKED), (), (), (), ()]
     assert legal(course, course.buyer) == [(), (), (), (), ()]
@@ -125,7 +125,7 @@ def test_illegal_moves_are_refused_with_the_legal_ones(course: Course):
     assert set(refusal.value.legal) == {S.COMPLETED, S.BLOCKED}
 
 
-def test_each_stage_has_its_people_and_signing_has_nobody(course: Course):
+def test_each_stage_has_its_people_and_signing_has_none(course: Course):
     with pytest.raises(StageNotYours) as refusal:
         course.move(course.buyer, 0, S.COMPLETED)
     assert "seller" in refusal.value.responsible
