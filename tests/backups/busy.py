@@ -76,7 +76,7 @@ def back_up_under_load(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
         "messages_per_sale": messages_per_sale,
         "facts": [first._asdict(), *(fact._asdict() for fact, at in load.finished if at < instant)],
         "keys": [key for key, at in tally.acknowledged_at.items() if at < instant],
-        "people": [person._asdict() for person in people.everybody],
+        "people": [person._asdict() for person in people.members],
         "authority": people.authority.pem(),
     }
     results = {

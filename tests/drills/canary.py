@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.drills.canary")
     parser.add_argument("service", nargs="?", default="notifications", choices=tuple(TRAFFIC))
     parser.add_argument("--light", action="store_true", help="what CI runs")
-    parser.add_argument("--cases", default="", help="names with commas; all where none is options")
+    parser.add_argument("--cases", default="", help="names with commas; all where none is given")
     parser.add_argument("--times", type=int, default=1, help="each case so many times")
     options = parser.parse_args(arguments)
     # `make SERVICE=…` exports it as well, and in the environment it makes a process serve one service alone.

@@ -52,7 +52,7 @@ class Rollout:
     def __init__(self, stage: Stage, rules: dict[str, Any], seconds: float) -> None:
         self.stage, self.rules = stage, Rules(**rules)
         self.load: Load = stage.load
-        self.people = len(stage.people.everybody)
+        self.people = len(stage.people.members)
         self.complaints: list[str] = []
         self.facts: dict[str, Any] = {}
         self._settled: tuple[str, str, float] | None = None

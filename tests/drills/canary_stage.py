@@ -32,7 +32,7 @@ class Stage:
         self.proxy = Proxy(public, own, traffic)
         self.lifted = stack.start_lifted(service, url)
         self.people = People(url, people)
-        self.load = Load(url, service, traffic, self.people.everybody, rate)
+        self.load = Load(url, service, traffic, self.people.members, rate)
 
     def __enter__(self) -> Self:
         self.load.__enter__()

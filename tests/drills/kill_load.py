@@ -113,7 +113,7 @@ class Load:
         trios = people.trios(2)
         self.messages_per_sale = self._rehearse(url, trios[0], people)
         self.sales = sales.Load(url, self.tally, trios[1:], people.pdf)
-        tokens = [person.token for person in people.everybody[-WRITERS:]]
+        tokens = [person.token for person in people.members[-WRITERS:]]
         self.plots = Plots(url, tokens if service == "contracts" else [])
         self._rows = 0
 

@@ -35,9 +35,9 @@ class Done(NamedTuple):
 
 
 class Leader:
-    """Runs one action after the other. The process that copies and compares is not the one that switches, and ends before the switch:
+    """Runs one action after the other; the process that copies and compares ends before another one switches.
 
-    its threads, which run the copy, end with it, and the platform's worker takes them over, as after a command line.
+    Its threads, which run the copy, end with it, and the platform's worker takes them over, as after a command line.
     """
 
     def __init__(self) -> None:

@@ -135,7 +135,7 @@ class Run:
 
             def is_compared() -> bool:
                 sent[f"{self.service}-{len(sent)}"] = time.monotonic() - started
-                self._is_remote(self.drill.people.everybody[0], identity=list(sent)[-1])
+                self._is_remote(self.drill.people.members[0], identity=list(sent)[-1])
                 return ShadowComparison.objects.filter(request_id__in=sent).exists()
 
             self._until(is_compared)
@@ -217,7 +217,7 @@ class Run:
         """Whether shadowing gets answers from the lifted-out process again."""
         from apps.extraction.routing.shadow.models import ShadowComparison
 
-        self._is_remote(self.drill.people.everybody[0])
+        self._is_remote(self.drill.people.members[0])
         rows = ShadowComparison.objects.filter(service=self.service, compared_at__gte=since)
         return rows.exclude(verdict="failed").exists()
 
@@ -242,7 +242,7 @@ class Run:
 
     def _census(self) -> tuple[float, int]:
         """One request per person: the share that the lifted-out process answered, and how many were answered."""
-        waiting = list(self.drill.people.everybody)
+        waiting = list(self.drill.people.members)
         covered = {person.id for person in self.drill.people.between(f"{self.service}_remote", 0, self._percent)}
         remote: list[bool] = []
 
@@ -281,7 +281,7 @@ class Run:
     def _administrator(self) -> Iterator[list[str]]:
         started: list[str] = []
         stop = threading.Event()
-        token = self.drill.people.administrators_token(self.drill.people.everybody[0])
+        token = self.drill.people.administrators_token(self.drill.people.members[0])
         arguments = (self.drill.url, self.tally, token, stop, started)
         thread = threading.Thread(target=sales.administrators_work, args=arguments, name="administrator")
         if self.service == "datasync":

@@ -22,12 +22,12 @@ class People:
     """All people of a drill. Each may be a seller, a buyer or a lawyer."""
 
     def __init__(self, url: str, count: int) -> None:
-        self.everybody: list[Person] = []
+        self.members: list[Person] = []
         self._url = url
         self._register(count)
         self.authority = Authority("Drill certificate authority")
         client = DrillClient(url, Tally())
-        client.authenticate(self.administrators_token(self.everybody[0]), {})
+        client.authenticate(self.administrators_token(self.members[0]), {})
         client.post("trust-anchors", {"name": "Drill", "certificate": self.authority.pem()})
         words = {"number": "1", "price": "4750000", "cadastral_number": "-", "currency": "RUB", "terms": "Учение"}
         self.pdf = sale_contract(words, {"address": "-", "area_m2": "1200"}, seller="Продавец", buyer="Покупатель")
@@ -47,24 +47,24 @@ class People:
                 roles = [Role.SELLER.value, Role.BUYER.value, Role.LAWYER.value]
                 body = {"email": email, "password": secrets.token_urlsafe(12), "full_name": name, "roles": roles}
                 user = client.post("auth/register", body)
-                self.everybody.append(Person(user["id"], email, name, token(user["id"], roles)))
+                self.members.append(Person(user["id"], email, name, token(user["id"], roles)))
 
         threads = [threading.Thread(target=work, name="registrar") for _ in range(REGISTRARS)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        if len(self.everybody) != count:
-            raise RuntimeError(f"{len(self.everybody)} of {count} people could register")
+        if len(self.members) != count:
+            raise RuntimeError(f"{len(self.members)} of {count} people could register")
 
     def between(self, flag: str, low: float, high: float) -> list[Person]:
         """The people whom the flag covers at one share and not at the other."""
-        return [person for person in self.everybody if low * 100 <= bucket(flag, person.id) < high * 100]
+        return [person for person in self.members if low * 100 <= bucket(flag, person.id) < high * 100]
 
     def trios(self, count: int, *, first_for: str = "") -> list[Trio]:
         """People for sales; the first three are covered at 5 % already, so that the smallest share has writes as well."""
         first = self.between(first_for, 0, 5)[:3] if first_for else []
-        others = [person for person in self.everybody[1:] if person not in first]
+        others = [person for person in self.members[1:] if person not in first]
         return trios([*first, *others][: count * 3], self.authority)
 
     def administrators_token(self, person: Person) -> str:

@@ -85,7 +85,7 @@ def fact_with(contract_id: str) -> Fact:
 
 @pytest.fixture
 def contract_since(here: World) -> tuple[Any, str]:
-    """A moment, and a contract that was contract_since after it and whose events are delivered."""
+    """A moment, and a contract that was made after it and whose events are delivered."""
     since = audit.now()
     contract = here.contract(here.person(), here.person())
     settle(here.trace)

@@ -74,7 +74,7 @@ def test_a_good_token_passes_and_reaches_the_platform(through: Gateway, person: 
     answer = through.send("GET", "/api/v1/auth/me", Authorization=f"{prefix} {token}")
     assert json.loads(answer.data)["id"] == person.user["id"]
     bad = through.send("GET", "/api/v1/auth/me", Authorization=f"{prefix} {forged(person, 'other_audience')}")
-    assert problem(bad)["status"] == 401  # by any process
+    assert problem(bad)["status"] == 401  # refused by the gateway or by the platform
 
 
 def test_without_a_token_the_platform_answers(through: Gateway):
