@@ -57,14 +57,14 @@ def database(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(params=SIDES)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """Each test with this fixture runs on all four sides of the seam."""
-    made = World(request.param)
-    with registry.routed_by(made.resolve):
-        yield made
+    this_world = World(request.param)
+    with registry.routed_by(this_world.resolve):
+        yield this_world
 
 
 @pytest.fixture
 def here() -> Iterator[World]:
     """This process only."""
-    made = World("in_process")
-    with registry.routed_by(made.resolve):
-        yield made
+    this_world = World("in_process")
+    with registry.routed_by(this_world.resolve):
+        yield this_world

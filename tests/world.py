@@ -53,9 +53,9 @@ _http = urllib3.PoolManager()
 @cache
 def authority() -> Authority:
     """One trusted authority for the whole run."""
-    made = Authority(f"Test authority {secrets.token_hex(4)}")
-    call(SIGNATURES).trust(ctx=new_context(), name="test", certificate=made.pem())
-    return made
+    created = Authority(f"Test authority {secrets.token_hex(4)}")
+    call(SIGNATURES).trust(ctx=new_context(), name="test", certificate=created.pem())
+    return created
 
 
 @cache
@@ -76,7 +76,7 @@ class World:
     def __init__(self, side: str) -> None:
         self.side = side
         self.trace = new_trace()
-        self.exercised: dict[str, None] = {}  # operations, the one asked last at the end
+        self.exercised: dict[str, None] = {}  # operations, the last one called at the end
         self._fake_documents = FakeDocuments()
         self.resolve = self._resolver()
 
@@ -117,7 +117,7 @@ class World:
         contract: Contract,
         body: bytes,
         kind: DocumentType = DocumentType.SALE_CONTRACT,
-        **given: object,
+        **fields: object,
     ) -> UploadTicket:
         """A ticket for bytes."""
         arguments = {
@@ -125,7 +125,7 @@ class World:
             "mime_type": "application/pdf",
             "file_size": len(body),
             "sha256": hashlib.sha256(body).hexdigest(),
-            **given,
+            **fields,
         }
         return call(DOCUMENTS).start_upload(
             ctx=self.ctx(person), contract_id=contract.id, document_type=kind, **arguments
@@ -139,9 +139,9 @@ class World:
         headers = {header.name: header.value for header in ticket.headers}
         return _http.request("PUT", ticket.url, body=body, headers=headers).status
 
-    def document(self, person: User, contract: Contract, body: bytes, **given: object) -> Document:
+    def document(self, person: User, contract: Contract, body: bytes, **fields: object) -> Document:
         """An uploaded document."""
-        ticket = self.ticket(person, contract, body, **given)
+        ticket = self.ticket(person, contract, body, **fields)
         self.put(ticket, body)
         return call(DOCUMENTS).complete_upload(ctx=self.ctx(person), document_id=ticket.document.id)
 
@@ -204,10 +204,10 @@ class Watched:
 
 def _changed(operation: Operation, arguments: bytes) -> bytes:
     """The arguments with one changed; empty where none can be changed."""
-    given = msgspec.json.decode(arguments)
-    for name, value in given.items():
+    fields = msgspec.json.decode(arguments)
+    for name, value in fields.items():
         try:
-            return msgspec.json.encode(given | {name: samples.another(operation.hints[name], value)})
+            return msgspec.json.encode(fields | {name: samples.another(operation.hints[name], value)})
         except samples.NoSample:
             continue
     return b""

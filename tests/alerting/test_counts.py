@@ -109,11 +109,11 @@ def test_times_of_calls_are_soon_exported_by_every_process():
 
 @pytest.fixture
 def authority() -> Iterator[Authority]:
-    made = Authority(f'УЦ "Тест", {uuid.uuid4().hex}')
+    trusted = Authority(f'УЦ "Тест", {uuid.uuid4().hex}')
     anchor = TrustAnchor.objects.create(
-        name="Тест", fingerprint=certificates.fingerprint(made.certificate), certificate=made.pem()
+        name="Тест", fingerprint=certificates.fingerprint(trusted.certificate), certificate=trusted.pem()
     )
-    yield made
+    yield trusted
     RevocationList.objects.filter(authority=anchor.fingerprint).delete()
     anchor.delete()
 

@@ -56,14 +56,14 @@ def test_no_page_is_left_of_an_alert_that_is_gone():
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(name: str):
-    asked = [
+    outcomes = [
         bool(case["exp_alerts"])
         for file in CASES
         for test in yaml.safe_load(file.read_text())["tests"]
         for case in test["alert_rule_test"]
         if case["alertname"] == name
     ]
-    assert set(asked) == {True, False}
+    assert set(outcomes) == {True, False}
 
 
 @needs_promtool
@@ -120,15 +120,15 @@ def test_every_service_is_a_target():
 @needs_promtool
 @needs_amtool
 def test_rendered_for_other_addresses_they_are_valid_and_the_rules_are_the_same(tmp_path: Path):
-    given = Overrides(
+    overrides = Overrides(
         {"web": "127.0.0.1:1", "lifted/documents": "127.0.0.1:2"}, "127.0.0.1:3", "http://127.0.0.1:4/тайна", "1s", "1s"
     )
-    render(tmp_path, given)
+    render(tmp_path, overrides)
     run("promtool", "check", "config", tmp_path / "prometheus.yml")
     run("amtool", "check-config", tmp_path / "alertmanager.yml")
     assert (tmp_path / "rules.yml").read_bytes() == (ALERTING / "rules.yml").read_bytes()
-    made = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
-    assert [job["static_configs"] for job in made["scrape_configs"]] == [
+    configuration = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+    assert [job["static_configs"] for job in configuration["scrape_configs"]] == [
         [],
         [{"targets": ["127.0.0.1:1"]}],
         [],
@@ -157,10 +157,10 @@ def test_a_stale_dashboard_is_noticed(tmp_path: Path, monkeypatch):
 
 @needs_promtool
 def test_what_the_dashboards_ask_is_promql(tmp_path: Path):
-    asked = [
+    expressions = [
         {"record": f"panel:number:{n}", "expr": expression.replace("$service", "documents")}
         for n, (_, expression) in enumerate(panels())
     ]
-    assert len(asked) > 50
-    (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": asked}]}))
-    assert f"{len(asked)} rules found" in run("promtool", "check", "rules", tmp_path / "panels.yml")
+    assert len(expressions) > 50
+    (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": expressions}]}))
+    assert f"{len(expressions)} rules found" in run("promtool", "check", "rules", tmp_path / "panels.yml")

@@ -83,7 +83,7 @@ def service(
         raise NotImplementedError
 
     pairs = {
-        key: given if isinstance(given, tuple) else (given, inspect.Parameter.empty) for key, given in arguments.items()
+        key: type_ if isinstance(type_, tuple) else (type_, inspect.Parameter.empty) for key, type_ in arguments.items()
     }
     parameters = [
         inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=pair[1]) for key, pair in pairs.items()
@@ -379,9 +379,9 @@ def test_the_command_line_writes_checks_and_releases(tmp_path: Path, capsys: pyt
     older.write_text(json.dumps(promised))
     for words in (["--check"], ["--release"]):
         assert cli.main(words, tmp_path) == 1
-        told = capsys.readouterr().err
-        assert "documents.download: the answer has lost field size; breaks older builds; read by: " in told
-        assert "docs/adr/0011-compatibility-on-the-wire.md" in told
+        errors = capsys.readouterr().err
+        assert "documents.download: the answer has lost field size; breaks older builds; read by: " in errors
+        assert "docs/adr/0011-compatibility-on-the-wire.md" in errors
     assert cli.main(["--write"], tmp_path) == 0
     assert cli.main(["--release", "--breaking"], tmp_path) == 0
     assert cli.main(["--check"], tmp_path) == 0

@@ -32,8 +32,8 @@ def main() -> int:
     with Stack("busy", fresh=True, durable=False, quiet=True) as stack:
         os.environ.update(stack.env)
         django.setup()
-        known, results = back_up_under_load(stack)
-        (stack.folder / "known.json").write_text(json.dumps(known))
+        acknowledged, results = back_up_under_load(stack)
+        (stack.folder / "known.json").write_text(json.dumps(acknowledged))
         for name in [name for name in stack.env if name not in SECRETS]:
             os.environ.pop(name, None)
         os.environ |= light | {"PATH": stack.env["PATH"], "HOME": stack.env.get("HOME", "/")}
@@ -70,7 +70,7 @@ def back_up_under_load(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
     backup = repository.newest(Path(stack.env["BACKUP_ROOT"]))
     manifest = backup.manifest
     instant = manifest.cut_at.timestamp()
-    known = {
+    acknowledged = {
         "cut_at": manifest.cut_at.isoformat(),
         "folder": str(backup.folder),
         "messages_per_sale": messages_per_sale,
@@ -86,12 +86,12 @@ def back_up_under_load(stack: Stack) -> tuple[dict[str, Any], dict[str, Any]]:
         "attempts": manifest.attempts,
         "slowest_ms": tally.slowest(instant - 1, instant + 1),
         "primaries": manifest.primaries,
-        "acknowledged": len(known["keys"]),
+        "acknowledged": len(acknowledged["keys"]),
         "later": sum(at >= instant for at in tally.acknowledged_at.values()),
-        "finished": len(known["facts"]),
-        "under_way": len(load.finished) + 1 - len(known["facts"]),
+        "finished": len(acknowledged["facts"]),
+        "under_way": len(load.finished) + 1 - len(acknowledged["facts"]),
     }
-    return known, results
+    return acknowledged, results
 
 
 def restore(stack: Stack, other: Stack) -> dict[str, Any]:

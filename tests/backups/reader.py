@@ -47,7 +47,7 @@ def check() -> dict[str, Any]:
     return {"causes": wrong, "events": len(sent), "waiting": sum(not done for _, done in sent.values())}
 
 
-def read(known: dict[str, Any]) -> dict[str, Any]:
+def read(acknowledged: dict[str, Any]) -> dict[str, Any]:
     """Writes acknowledged before the instant are stored once, waiting events are delivered, and new sales succeed."""
     from apps.extraction.state import stages
     from tests.drills import audit
@@ -55,10 +55,10 @@ def read(known: dict[str, Any]) -> dict[str, Any]:
     from tests.drills.people import People
     from tests.drills.sales import Fact, Load
 
-    messages_per_sale: Counter[str] = Counter(known["messages_per_sale"])
-    facts = [Fact(**{**fact, "parties": tuple(fact["parties"])}) for fact in known["facts"]]
-    cut_at = datetime.fromisoformat(known["cut_at"])
-    verdict = audit.check(audit.Facts(facts, known["keys"], [], cut_at), messages_per_sale)
+    messages_per_sale: Counter[str] = Counter(acknowledged["messages_per_sale"])
+    facts = [Fact(**{**fact, "parties": tuple(fact["parties"])}) for fact in acknowledged["facts"]]
+    cut_at = datetime.fromisoformat(acknowledged["cut_at"])
+    verdict = audit.check(audit.Facts(facts, acknowledged["keys"], [], cut_at), messages_per_sale)
     since = audit.now()
     again = People(sys_url(), 4)
     with Load(sys_url(), Tally(), again.trios(1), again.pdf) as load:
@@ -69,7 +69,7 @@ def read(known: dict[str, Any]) -> dict[str, Any]:
         "doubled": verdict.doubled,
         "sold_on": len(load.facts),
         "sold_wrong": [*load.broken, *later.lost, *later.doubled],
-        "signed_in": _old_token_works(known["people"][0]),
+        "signed_in": _old_token_works(acknowledged["people"][0]),
         "stages": {service: stages.observe(service).stage.value for service in ("documents", "contracts")},
     }
 
@@ -91,5 +91,5 @@ def _old_token_works(person: dict[str, Any]) -> bool:
 
 if __name__ == "__main__":
     django.setup()
-    known = json.loads(Path(sys.argv[2]).read_text())
-    print(json.dumps(check() if sys.argv[1] == "check" else read(known), ensure_ascii=False, default=str))
+    acknowledged = json.loads(Path(sys.argv[2]).read_text())
+    print(json.dumps(check() if sys.argv[1] == "check" else read(acknowledged), ensure_ascii=False, default=str))

@@ -75,13 +75,13 @@ class Visitor:
 
 @pytest.fixture
 def sale() -> Sale:
-    made = Sale(Person(name="Продавец"), Person(name="Покупатель"), Person("lawyer", name="Юрист"))
+    prepared = Sale(Person(name="Продавец"), Person(name="Покупатель"), Person("lawyer", name="Юрист"))
     with worker():
-        made.record_plot(cadastral_number(), "Поле 7", "1200.5")
-        made.draw_up("4750000.00")
-        made.wait_for_workflow()
-        made.upload_contract()
-    return made
+        prepared.record_plot(cadastral_number(), "Поле 7", "1200.5")
+        prepared.draw_up("4750000.00")
+        prepared.wait_for_workflow()
+        prepared.upload_contract()
+    return prepared
 
 
 @pytest.mark.parametrize("locale", ["ru-RU", "en-US"])

@@ -51,25 +51,25 @@ class Rollout:
         self.observer._calls_reported_at = 0
         self.observer.work()
 
-    def is_away(self, person: str) -> bool:
+    def is_remote(self, person: str) -> bool:
         share = self.rules.steps[self.read().step]
         return snapshot.bucket(f"{SERVICE}_remote", person) / 100 < share
 
     def calls(
-        self, *, failing_away=0.0, failing_home=0.0, slow_away=0.0, operation=QUERY, each=2, outcome="ok"
+        self, *, failing_remote=0.0, failing_local=0.0, slow_remote=0.0, operation=QUERY, each=2, outcome="ok"
     ) -> None:
         """Each person calls once; shares of people fail or are slow, the same people every time."""
         self.report()  # so that this step is known, as it is within half a second
         for number, person in enumerate(self.people):
-            away = self.is_away(person)
-            fails = (number % 1000) / 1000 < (failing_away if away else failing_home)
-            side = "away" if away else "home"
-            seconds = 0.002 + (slow_away if away else 0.0)
+            remote = self.is_remote(person)
+            fails = (number % 1000) / 1000 < (failing_remote if remote else failing_local)
+            side = "away" if remote else "home"
+            seconds = 0.002 + (slow_remote if remote else 0.0)
             for _ in range(each):
-                answered = "home" if fails and away else side
+                answered = "home" if fails and remote else side
                 self.observer._calls.append(
                     ObservedCall(
-                        operation, person, side, answered, "fault" if fails and not away else outcome, seconds, None
+                        operation, person, side, answered, "fault" if fails and not remote else outcome, seconds, None
                     )
                 )
             if len(self.observer._calls) > 10_000:

@@ -21,7 +21,7 @@ def test_a_healthy_service_goes_from_step_to_step_and_is_promoted(rollout):
     run = rollout()
     for share, each in ((1, 50), (5, 12), (25, 4), (50, 4), (100, 4)):
         assert run.flag().percent == Decimal(share)
-        run.calls(failing_home=0.001, each=each)
+        run.calls(failing_local=0.001, each=each)
         assert run.look().judged_because == "time"
         run.later(400)
         assert run.look().judged_because in {"clear", "time"}, (run.read().judged_because, run.read().numbers)
@@ -37,7 +37,7 @@ def test_a_healthy_service_goes_from_step_to_step_and_is_promoted(rollout):
 
 def test_a_service_that_fails_is_taken_back_and_the_reason_has_its_numbers(rollout):
     run = rollout(steps=(5, 50, 100))
-    run.calls(failing_away=0.3)
+    run.calls(failing_remote=0.3)
     canary = run.look()
     assert canary.state == CanaryState.ROLLED_BACK
     assert run.flag().everyone is False
@@ -50,29 +50,29 @@ def test_a_service_that_fails_is_taken_back_and_the_reason_has_its_numbers(rollo
 
 def test_a_service_that_fails_after_a_healthy_step_is_taken_back(rollout):
     run = rollout(steps=(5, 50, 100))
-    run.calls(failing_home=0.002, each=12)
+    run.calls(failing_local=0.002, each=12)
     run.later(400)
     assert run.look().step == 1
-    run.calls(failing_away=0.03, failing_home=0.002)
+    run.calls(failing_remote=0.03, failing_local=0.002)
     assert run.look().state == CanaryState.ROLLED_BACK
 
 
 def test_a_slow_service_is_taken_back_and_one_slower_by_the_network_is_not(rollout):
     run = rollout(steps=(5, 100))
-    run.calls(slow_away=0.02)
+    run.calls(slow_remote=0.02)
     run.later(10)
     CanaryDeployment.objects.filter(id=run.canary.id).update(thresholds={"list": [0.003, 0.004]})
     run.report()
-    run.calls(slow_away=0.02)
+    run.calls(slow_remote=0.02)
     assert run.look().state == CanaryState.RUNNING
-    run.calls(slow_away=0.3)
+    run.calls(slow_remote=0.3)
     assert (run.look().state, run.read().judged_because) == (CanaryState.ROLLED_BACK, "latency")
 
 
 def test_commands_that_are_refused_more_often_take_it_back(rollout):
     run = rollout(steps=(25, 100))
     for person in run.people:
-        side = "away" if run.is_away(person) else "home"
+        side = "away" if run.is_remote(person) else "home"
         outcome = "conflict" if side == "away" else "ok"
         run.observer._calls.append(command_seen(person, side, outcome))
     run.report()
@@ -86,7 +86,7 @@ def command_seen(person: str, side: str, outcome: str):
 def test_a_caller_that_has_too_many_calls_under_way_says_nothing_about_the_service(rollout):
     run = rollout(steps=(5, 100))
     for person in run.people:
-        if run.is_away(person):
+        if run.is_remote(person):
             run.observer._calls.append(ObservedCall(QUERY, person, "away", "home", "ok", 0.002, None, "full"))
     run.report()
     canary = run.look()
@@ -119,7 +119,7 @@ def test_without_reports_the_canary_is_not_known(rollout):
 def test_a_canary_that_falls_silent_while_the_local_side_is_busy_is_not_known(rollout):
     run = rollout(steps=(5, 100))
     run.calls(each=12)
-    run.people = [person for person in run.people if not run.is_away(person)]
+    run.people = [person for person in run.people if not run.is_remote(person)]
     run.calls(each=2)
     run.later(400)
     canary = run.look()
@@ -139,25 +139,25 @@ def test_a_flag_changed_by_hand_makes_the_canary_not_known_and_rolls_nothing_bac
 
 def test_people_routed_remotely_by_name_are_not_counted(rollout):
     run = rollout(steps=(5, 100))
-    listed = [person for person in run.people if run.is_away(person)][:20]
+    listed = [person for person in run.people if run.is_remote(person)][:20]
     flag = run.flag()
     flag.actors = listed
     flag.save()
     run.people = listed
     run.report()
-    run.calls(failing_away=1.0)
+    run.calls(failing_remote=1.0)
     assert run.look().numbers["canary_units"] == 0
 
 
 def test_who_was_on_the_canary_before_this_step_is_not_counted_in_it(rollout):
     run = rollout(steps=(5, 50, 100))
     run.calls(each=12)
-    first = [person for person in run.people if run.is_away(person)]
+    first = [person for person in run.people if run.is_remote(person)]
     run.later(400)
     assert run.look().step == 1
     run.report()
     run.people = first
-    run.calls(failing_away=1.0)
+    run.calls(failing_remote=1.0)
     assert run.look().numbers["canary_units"] == 0
 
 
@@ -169,7 +169,7 @@ def test_a_held_canary_stays_where_it_is_and_harm_still_takes_it_back(rollout):
     assert (run.look().verdict, run.read().step) == ("clear", 0)
     with pytest.raises(controller.CanaryRefused):
         controller.hold(SERVICE, ME)
-    run.calls(failing_away=0.5)
+    run.calls(failing_remote=0.5)
     assert run.look().state == CanaryState.ROLLED_BACK
 
 
@@ -214,7 +214,7 @@ def test_a_flag_that_was_switched_off_is_not_turned_on_by_a_promotion(rollout):
 
 def test_a_canary_that_cannot_be_judged_does_not_keep_the_judge_from_another(rollout):
     run = rollout(steps=(5, 50, 100))
-    run.calls(failing_away=0.5)
+    run.calls(failing_remote=0.5)
     broken = CanaryDeployment.objects.create(service="datasync", rules={"steps": []}, who="tester")
     try:
         assert run.look().state == CanaryState.ROLLED_BACK
@@ -232,7 +232,7 @@ def test_at_full_share_more_slow_calls_than_the_local_side_had_roll_it_back(roll
     assert run.look().step == 1
     CanaryDeployment.objects.filter(id=run.canary.id).update(thresholds={"list": [0.003, 0.004]})
     run.report()
-    run.calls(slow_away=0.4, each=1)
+    run.calls(slow_remote=0.4, each=1)
     assert (run.look().state, run.read().judged_because) == (CanaryState.ROLLED_BACK, "latency")
 
 
@@ -271,7 +271,7 @@ def test_shadowing_is_as_before_when_the_canary_has_ended(rollout):
 
 def test_both_sides_have_their_curve(rollout):
     run = rollout(steps=(25, 100))
-    run.calls(failing_away=0.01, each=3)
+    run.calls(failing_remote=0.01, each=3)
     points = history.curve(run.canary.id)
     assert {point.is_remote for point in points} == {True, False}
     assert sum(point.calls for point in points) == 3 * len(run.people)

@@ -46,7 +46,7 @@ def state_of(service: str, item: str) -> tuple[str, str]:
 
 
 def test_an_unchecked_or_outdated_item_is_not_known(service: str):
-    assert {one.state for one in results.standing(service)} == {"not_known"}
+    assert {result.state for result in results.standing(service)} == {"not_known"}
     sign_offs.sign_off(service, sign_offs.TRAINED, "anna@land.example", "обучение 1 марта")
     results.run(service, [sign_offs.TRAINED])
     assert state_of(service, sign_offs.TRAINED)[0] == "holds"
@@ -107,7 +107,7 @@ def test_an_override_wants_two_people_two_reasons_a_day_and_is_used_once(service
     ):
         with pytest.raises(overrides.NotOverridden, match=words):
             overrides.ask(service, item, who, "test", reason, items)
-    asked = overrides.ask(service, "team_trained", first, "test", "обучим позже", items)
+    override = overrides.ask(service, "team_trained", first, "test", "обучим позже", items)
     assert overrides.covering(service) == ()
     for who, reason, words in (
         (first, "другая", "another person"),
@@ -117,23 +117,23 @@ def test_an_override_wants_two_people_two_reasons_a_day_and_is_used_once(service
         (second, "Обучим позже", "own words"),
     ):
         with pytest.raises(overrides.NotOverridden, match=words):
-            overrides.confirm(asked.id, who, reason)
-    overrides.confirm(asked.id, second, "согласен")
+            overrides.confirm(override.id, who, reason)
+    overrides.confirm(override.id, second, "согласен")
     with pytest.raises(overrides.NotOverridden, match="already"):
-        overrides.confirm(asked.id, second, "ещё раз")
+        overrides.confirm(override.id, second, "ещё раз")
     assert overrides.covering(service) == ("team_trained",)
     assert overrides.covering(f"{service}x") == ()
     checks = requirements.checks(service, first)
     passed = next(check for check in checks if check.name == "team_trained")
     assert passed.holds
     assert passed.seen.startswith(requirements.OVERRIDDEN)
-    (record,) = requirements.use_overrides(service, checks, asked.id)
+    (record,) = requirements.use_overrides(service, checks, override.id)
     assert (record["asked_by"], record["confirmed_by"]) == (first, second)
     assert overrides.covering(service) == ()
     with pytest.raises(overrides.NotOverridden, match="any more"):
-        requirements.use_overrides(service, checks, asked.id)
+        requirements.use_overrides(service, checks, override.id)
     with pytest.raises(DatabaseError, match=r"[Cc]annot delete"), connection.cursor() as cursor:
-        cursor.execute("DELETE FROM extraction_override WHERE id = %s", [asked.id])
+        cursor.execute("DELETE FROM extraction_override WHERE id = %s", [override.id])
 
 
 def test_an_override_is_not_confirmed_and_not_used_after_a_day(service: str):
@@ -169,7 +169,7 @@ def test_a_command_line_alone_passes_nothing_over(capsys):
 
 
 @pytest.fixture
-def asked(monkeypatch) -> list:
+def sent_tasks(monkeypatch) -> list:
     """The tasks sent to the worker."""
     from landcontracts.celery import app
 
@@ -178,7 +178,7 @@ def asked(monkeypatch) -> list:
     return sent
 
 
-def test_the_page_checks_signs_and_passes_over(asked: list):
+def test_the_page_checks_signs_and_passes_over(sent_tasks: list):
     first, second = administrator(), administrator()
     one, other = sign_in(first), sign_in(second)
     page = one.get(PAGE)
@@ -186,8 +186,8 @@ def test_the_page_checks_signs_and_passes_over(asked: list):
     for name in ITEMS:
         assert name in page.content.decode()
     one.post(PAGE, {"action": "check", "item": "rollback_rehearsed"})
-    assert asked == [("extraction.check", [SERVICE, ["rollback_rehearsed"]])]
-    tasks.check(*asked[0][1])
+    assert sent_tasks == [("extraction.check", [SERVICE, ["rollback_rehearsed"]])]
+    tasks.check(*sent_tasks[0][1])
     assert "no rollback was ever rehearsed" in one.get(PAGE).content.decode()
     before = SignOff.objects.count()
     one.post(PAGE, {"action": "sign", "item": "retention_agreed", "statement": "хранить"})

@@ -32,19 +32,19 @@ def anew() -> None:
 
 
 def person(*, is_superuser: bool = True, may_view: bool = False) -> User:
-    made = User.objects.create_superuser(
+    created = User.objects.create_superuser(
         f"{secrets.token_hex(6)}@admin.example", PASSWORD, full_name="Админ", is_superuser=is_superuser
     )
     if may_view:
-        made.user_permissions.add(Permission.objects.get(codename="view_dashboard"))
-    return made
+        created.user_permissions.add(Permission.objects.get(codename="view_dashboard"))
+    return created
 
 
 def sign_in(language: str = "ru", **rights: bool) -> Client:
     client = Client(headers={"Accept-Language": language})
     client.cookies["django_language"] = language
-    given = {"username": person(**rights).email, "password": PASSWORD}
-    assert client.post("/admin/login/?next=/admin/", given).status_code == 302
+    credentials = {"username": person(**rights).email, "password": PASSWORD}
+    assert client.post("/admin/login/?next=/admin/", credentials).status_code == 302
     return client
 
 
@@ -67,10 +67,10 @@ def use(run: Rollout, number: int) -> None:
     """Six hundred people call; one in a hundred fails, remotely a little more often and a little later."""
     share = run.rules.steps[run.read().step]
     for place, unit in enumerate(run.people[:600]):
-        is_away = snapshot.bucket(f"{SERVICE}_remote", unit) / 100 < share
-        side, fails = ("away" if is_away else "home"), place % 100 == number % 7
-        seconds = 0.002 + place % 20 / 4000 + (0.004 if is_away else 0)
-        outcome = "fault" if fails and not is_away else "ok"
+        is_remote = snapshot.bucket(f"{SERVICE}_remote", unit) / 100 < share
+        side, fails = ("away" if is_remote else "home"), place % 100 == number % 7
+        seconds = 0.002 + place % 20 / 4000 + (0.004 if is_remote else 0)
+        outcome = "fault" if fails and not is_remote else "ok"
         answered = "home" if fails else side
         run.observer._calls.append(ObservedCall(QUERY, unit, side, answered, outcome, seconds, None))
     run.report()

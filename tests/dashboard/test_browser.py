@@ -24,15 +24,15 @@ TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clie
 @pytest.fixture(params=[1280, 390])
 def page(request: Any, browser: Any) -> Any:  # noqa: F811 - the fixture
     context = browser.new_context(locale="en-US", viewport={"width": request.param, "height": 900})
-    made = context.new_page()
-    made.complaints = []
-    made.on("pageerror", lambda error: made.complaints.append(str(error)))
-    made.goto(f"{URL}/admin/login/?next={HOME}")
-    made.fill("#id_username", person().email)
-    made.fill("#id_password", PASSWORD)
-    made.press("#id_password", "Enter")
-    made.wait_for_url(f"{URL}{HOME}")
-    yield made
+    page_ = context.new_page()
+    page_.complaints = []
+    page_.on("pageerror", lambda error: page_.complaints.append(str(error)))
+    page_.goto(f"{URL}/admin/login/?next={HOME}")
+    page_.fill("#id_username", person().email)
+    page_.fill("#id_password", PASSWORD)
+    page_.press("#id_password", "Enter")
+    page_.wait_for_url(f"{URL}{HOME}")
+    yield page_
     context.close()
 
 

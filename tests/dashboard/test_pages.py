@@ -103,7 +103,7 @@ def test_the_service_page_has_curves_evidence_history_and_what_can_be_done(watch
     errors, latency = live["charts"][0], live["charts"][1]
     assert len(errors["at"]) == len(errors["series"][0]) == len(errors["series"][1]) >= 8
     assert any(value for value in errors["series"][0])
-    assert all(value is None or 1 < value < 20 for one in latency["series"] for value in one)
+    assert all(value is None or 1 < value < 20 for series in latency["series"] for value in series)
     assert live["charts"][2]["limit"] == 100
     assert live["charts"][3]["series"][0][0] == 5
     assert live["charts"][3]["series"][0][-1] == 25
@@ -111,15 +111,15 @@ def test_the_service_page_has_curves_evidence_history_and_what_can_be_done(watch
 
 def test_settled_slots_are_read_once_and_new_ones_are_added(admin: Client, watched, monkeypatch):
     first = admin.get(f"{PAGE}live/").json()["charts"][0]
-    asked = []
+    starts = []
     curve = dashboard.charts.history.curve
     monkeypatch.setattr(
         dashboard.charts.history,
         "curve",
-        lambda *a, since, **k: asked.append(since) or curve(*a, since=since, **k),
+        lambda *a, since, **k: starts.append(since) or curve(*a, since=since, **k),
     )
     second = admin.get(f"{PAGE}live/").json()["charts"][0]
-    assert asked[0] is not None
+    assert starts[0] is not None
     assert second["series"] == first["series"]
 
 
@@ -153,7 +153,7 @@ def test_reasons_are_shown_as_text(admin: Client, moved):
 
 
 def test_history_is_paged_and_an_absurd_page_is_empty(admin: Client):
-    made = [
+    moves = [
         Move.objects.create(service="workflow", verb="prepare", who=f"№ {number}", where="test", outcome=Outcome.DONE)
         for number in range(45)
     ]
@@ -164,7 +164,7 @@ def test_history_is_paged_and_an_absurd_page_is_empty(admin: Client):
         for absurd in ("99999", "999999999999", "-1", "x", "²"):
             assert admin.get(f"{HOME}workflow/?page={absurd}").status_code == 200
     finally:
-        Move.objects.filter(id__in=[move.id for move in made]).delete()
+        Move.objects.filter(id__in=[move.id for move in moves]).delete()
 
 
 def test_an_unreachable_database_is_reported_and_the_rest_is_shown(monkeypatch):
@@ -289,7 +289,7 @@ def test_a_copy_under_way_has_its_progress_its_curves_and_its_verification(monke
     ):
         assert words in shown, words
     rows, behind = client.get(f"{HOME}workflow/live/").json()["charts"]
-    assert [one[-1] for one in rows["series"]] == [250, 1000]
+    assert [series[-1] for series in rows["series"]] == [250, 1000]
     assert behind["series"][0][-1] == 1.5
     figures = client.get(LIVE).json()["figures"]
     assert 0 < figures["data_sync_progress"] < 100

@@ -126,7 +126,7 @@ def test_the_command_writes_a_file_of_either_kind(happened, tmp_path: Path):
 
 def test_a_stage_of_the_past_is_what_was_done_until_then(database: None):
     now = timezone.now()
-    made = []
+    move_ids = []
     for hours, verb, facts in (
         (9, "sync", {}), (8, "verify", {"differences": 0}), (7, "cutover", {}), (6, "rollback", {}), (5, "cutover", {}),
         (4, "commit", {}), (3, "decommission", {}),
@@ -134,13 +134,13 @@ def test_a_stage_of_the_past_is_what_was_done_until_then(database: None):
         at = now - timedelta(hours=hours)
         move = Move.objects.create(service="workflow", verb=verb, who="t", where="t", outcome=Outcome.DONE, facts=facts)
         Move.objects.filter(id=move.id).update(started_at=at, ended_at=at)
-        made.append(move.id)
+        move_ids.append(move.id)
     try:
         stages = [
             history.stage_at("workflow", now - timedelta(hours=hours)) for hours in (8.5, 7.5, 6.5, 5.5, 4.5, 3.5, 1)
         ]
     finally:
-        Move.objects.filter(id__in=made).delete()
+        Move.objects.filter(id__in=move_ids).delete()
     assert stages == [Stage.SYNCING, Stage.VERIFIED, Stage.REVERSIBLE, Stage.SYNCING, Stage.REVERSIBLE, Stage.COMMITTED,
                       Stage.DECOMMISSIONED]  # fmt: skip
 

@@ -19,10 +19,10 @@ RULES = {
 }  # fmt: skip
 
 
-def act(client: Client, action: str, **given):
+def act(client: Client, action: str, **fields):
     """Read the page, then send its form, as a person does."""
     shown = re.search(r'name="place" value="([^"]+)"', client.get(f"{PAGE}act/{action}/").content.decode())
-    return client.post(f"{PAGE}act/{action}/", {"place": shown[1] if shown else "", **given})
+    return client.post(f"{PAGE}act/{action}/", {"place": shown[1] if shown else "", **fields})
 
 
 @pytest.fixture
@@ -176,10 +176,10 @@ def test_an_unreachable_queue_begins_nothing_and_is_reported(monkeypatch):
 
     from landcontracts.celery import app
 
-    def away(*args, **kwargs):
+    def unreachable(*args, **kwargs):
         raise OperationalError("no broker")
 
-    monkeypatch.setattr(app, "send_task", away)
+    monkeypatch.setattr(app, "send_task", unreachable)
     client = sign_in("en")
     answer = client.post(f"{HOME}workflow/act/prepare/", {"reason": "now"})
     assert answer.status_code == 422

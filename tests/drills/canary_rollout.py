@@ -203,29 +203,29 @@ class Rollout:
         end = canary.ended_at.timestamp() if canary.ended_at else time.time()
         begin = self.broken_at if self.broken_at is not None else self.began
         requests = self.load.since(self.began)
-        theirs = [one for one in requests if self._is_canarys(one)]
-        until_end = [one for one in theirs if begin <= one.at <= end]
-        after = [one for one in requests if one.is_remote and one.answered_at >= end]
+        theirs = [request for request in requests if self._is_canarys(request)]
+        until_end = [request for request in theirs if begin <= request.at <= end]
+        after = [request for request in requests if request.is_remote and request.answered_at >= end]
         is_rolled_back = canary.state == "rolled_back"
-        slowed = [one for one in theirs if one.at >= begin and one.milliseconds >= self._held_up * 1000]
+        slowed = [request for request in theirs if request.at >= begin and request.milliseconds >= self._held_up * 1000]
         outcome, explanation, share = self._settled or self._standing(canary)
-        failed = [one.failure for one in requests if one.failure]
+        failed = [request.failure for request in requests if request.failure]
         self.complaints.extend(failed[:5])
         return {
             "outcome": outcome,
             "seconds": round(end - begin, 1),
-            "last_away_seconds": round(max((one.answered_at for one in after), default=end) - end, 2)
+            "last_away_seconds": round(max((request.answered_at for request in after), default=end) - end, 2)
             if is_rolled_back
             else None,
             "share": share,
             "canary_requests": len(until_end),
             "failed_requests": len(failed),
-            "affected_requests": len({*(one for one in requests if one.harmed), *slowed}),
+            "affected_requests": len({*(request for request in requests if request.harmed), *slowed}),
             "explanation": explanation,
             "answered_at_home": dict(self.stage.fell_back() - self._fell_back),
             "requests": len(requests),
-            "away": percentiles([one for one in requests if one.is_remote]),
-            "home": percentiles([one for one in requests if not one.is_remote]),
+            "away": percentiles([request for request in requests if request.is_remote]),
+            "home": percentiles([request for request in requests if not request.is_remote]),
             "evidence": {name: float(f"{value:.3g}") for name, value in canary.evidence.items()},
             **self.facts,
         }

@@ -70,10 +70,10 @@ def resume(stopped: set[ProcessId]) -> None:
 def kill(process: Process) -> None:
     """Kill -9 of a whole tree at one moment: no process of it can clean up, or start another one."""
     doomed = stop(process.pid)
-    for one in doomed:
-        signal_to(one, signal.SIGKILL)
+    for descendant in doomed:
+        signal_to(descendant, signal.SIGKILL)
     process.wait(GONE_SECONDS)
-    until(lambda: not any(is_alive(one) for one in doomed), GONE_SECONDS)
+    until(lambda: not any(is_alive(descendant) for descendant in doomed), GONE_SECONDS)
 
 
 def signal_to(process: ProcessId, kind: signal.Signals) -> None:

@@ -118,7 +118,7 @@ def commands(primary: Connection, other: Connection, service: str, keys: list[st
     query = sql.SQL("SELECT key, count(*) FROM {} WHERE key = ANY(%s) GROUP BY 1").format(
         sql.Identifier(f"{service}_command")
     )
-    ours, theirs = (Counter(dict(one.execute(query, [keys]).fetchall())) for one in (primary, other))
+    ours, theirs = (Counter(dict(database.execute(query, [keys]).fetchall())) for database in (primary, other))
     differences = no_differences()
     for key in ours.keys() | theirs.keys():
         differences.judge(f"command {key} in the other database", theirs[key], ours[key])

@@ -23,9 +23,9 @@ ROW = "({id}, 'Ёлкина', 1.50, '2024-02-29T12:00Z', '{{\"a\": null}}', '\\x
 def two_databases() -> Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]:
     """Two sessions, each with a table of its own under one name."""
     with connections.control("default") as primary, connections.control("default") as other:
-        for one in (primary, other):
-            one.execute(f"CREATE TEMPORARY TABLE planted {ROWS}")
-            one.execute(f"INSERT INTO planted VALUES {ROW.format(id=1)}, {ROW.format(id=2)}")
+        for database in (primary, other):
+            database.execute(f"CREATE TEMPORARY TABLE planted {ROWS}")
+            database.execute(f"INSERT INTO planted VALUES {ROW.format(id=1)}, {ROW.format(id=2)}")
         yield primary, other
 
 
@@ -68,9 +68,9 @@ def test_an_acknowledged_write_that_one_database_lacks_or_has_twice_is_found():
 
 def test_a_command_that_one_database_lacks_is_found():
     with two_databases() as (primary, other):
-        for one in (primary, other):
-            one.execute("CREATE TEMPORARY TABLE planted_command (key text)")
-            one.execute("INSERT INTO planted_command VALUES ('a'), ('b'), ('another''s')")
+        for database in (primary, other):
+            database.execute("CREATE TEMPORARY TABLE planted_command (key text)")
+            database.execute("INSERT INTO planted_command VALUES ('a'), ('b'), ('another''s')")
         other.execute("DELETE FROM planted_command WHERE key = 'b'")
         other.execute("INSERT INTO planted_command VALUES ('a')")
         differences = readback.commands(primary, other, "planted", ["a", "b"])
@@ -99,7 +99,9 @@ def of(contract_since: tuple[Any, str], expected: Any = None) -> Differences:
         cursor.execute("SELECT event_id::text FROM contracts_outbox WHERE aggregate_id = %s", [contract])
         ours = [contract, *(event for (event,) in cursor.fetchall())]
     differences = readback.events(since, expected)
-    return Differences(*([words for words in part if any(one in words for one in ours)] for part in differences))
+    return Differences(
+        *([words for words in part if any(identity in words for identity in ours)] for part in differences)
+    )
 
 
 def test_events_that_were_all_received_have_no_complaint(contract_since):

@@ -24,8 +24,8 @@ from tests.world import World
 PEOPLE = [str(uuid.UUID(int=random.Random(7).getrandbits(128) ^ number)) for number in range(20_000)]
 
 
-def share(percent: float, **given: object) -> set[str]:
-    state = FlagState(given.get("everyone"), percent, frozenset(given.get("actors", ())))
+def share(percent: float, **settings: object) -> set[str]:
+    state = FlagState(settings.get("everyone"), percent, frozenset(settings.get("actors", ())))
     return {person for person in PEOPLE if state.covers("documents_remote", person)}
 
 
@@ -42,7 +42,9 @@ def test_raising_a_share_moves_no_person_back():
 
 
 def test_shares_of_two_flags_are_independent():
-    both = sum(bucket("documents_remote", one) < 500 and bucket("contracts_remote", one) < 500 for one in PEOPLE)
+    both = sum(
+        bucket("documents_remote", person) < 500 and bucket("contracts_remote", person) < 500 for person in PEOPLE
+    )
     expected = len(PEOPLE) * 0.05**2
     assert abs(both - expected) <= 4 * expected**0.5
 
@@ -63,9 +65,9 @@ def test_strangers_are_out_until_the_flag_is_on_for_all():
 
 @pytest.fixture
 def flag():
-    made = Flag.objects.create(name=f"test_{uuid.uuid4().hex[:8]}")
-    yield made
-    made.delete()
+    created = Flag.objects.create(name=f"test_{uuid.uuid4().hex[:8]}")
+    yield created
+    created.delete()
     snapshot.forget()
 
 
@@ -128,11 +130,11 @@ def test_a_person_is_on_the_same_side_over_the_web_in_a_task_and_in_a_command(se
 def test_the_last_known_flags_are_kept_when_the_store_is_unreachable(flag: Flag):
     turned(flag, everyone=True)
 
-    def away(*_):
+    def unreachable(*_):
         raise OperationalError("gone")
 
     snapshot.forget()
-    with connection.execute_wrapper(away):
+    with connection.execute_wrapper(unreachable):
         assert snapshot.is_on(flag.name, "a person")
 
 
@@ -214,9 +216,9 @@ def test_actions_record_who_where_and_why():
 
 
 def test_a_deleted_flag_leaves_its_history():
-    made = Flag.objects.create(name=f"gone_{uuid.uuid4().hex[:8]}")
-    name = made.name
-    made.delete()
+    created = Flag.objects.create(name=f"gone_{uuid.uuid4().hex[:8]}")
+    name = created.name
+    created.delete()
     assert [change.kind for change in history.of_flag(name)] == ["delete", "insert"]
     assert FlagChange.objects.filter(name=name).count() == 2
 

@@ -72,8 +72,8 @@ def running(upstream: str = "", **options: Any) -> Iterator[Gateway]:
         folder = Path(place)
         processes = Processes(folder)
         try:
-            given = {"limit": PLENTY, "origin": [SITE], **options}
-            url, _ = gateway.start(processes, folder, upstream or STACK, options=given)
+            rendering = {"limit": PLENTY, "origin": [SITE], **options}
+            url, _ = gateway.start(processes, folder, upstream or STACK, options=rendering)
             yield Gateway(url, folder / "logs" / f"{gateway.NAME}.log")
         finally:
             processes.stop_all()

@@ -26,14 +26,14 @@ def test_titles_are_the_platforms_in_both_languages():
 
 
 @pytest.mark.parametrize(
-    ("asked", "language"),
+    ("accepted", "language"),
     [
         ("", "ru"), ("ru", "ru"), ("en", "en"), ("en-GB,en;q=0.9", "en"), ("ru-RU,ru;q=0.9,en;q=0.8", "ru"),
         ("en-US,en;q=0.9,ru;q=0.8", "en"), ("de,en;q=0.5", "en"), ("de", "ru"), ("*", "ru"),
     ],
 )  # fmt: skip
-def test_the_gateway_answers_in_the_platforms_language(through: Gateway, direct: str, asked: str, language: str):
-    headers = {"Accept-Language": asked} if asked else {}
+def test_the_gateway_answers_in_the_platforms_language(through: Gateway, direct: str, accepted: str, language: str):
+    headers = {"Accept-Language": accepted} if accepted else {}
     ours = problem(through.send("GET", "/nowhere", **headers))
     platforms = problem(send(direct, "GET", "/api/v1/nothing", **headers))
     assert ours["title"] == platforms["title"] == refusals.NOT_FOUND.title[language]
@@ -131,9 +131,9 @@ def test_the_times_are_above_the_platforms_own(through: Gateway):
 def test_a_request_keeps_its_id_or_gets_one(through: Gateway, path: str):
     for identity in ("my-request-1", "3f2b8c1e-7a54-4e0b-9d39-0c6a5b8f1d22", "a" * 64):
         assert through.send("GET", path, **{"X-Request-ID": identity}).headers["X-Request-ID"] == identity
-    made = {through.send("GET", path).headers["X-Request-ID"] for _ in range(3)}
-    assert len(made) == 3
-    assert all(uuid.UUID(identity) for identity in made)
+    identities = {through.send("GET", path).headers["X-Request-ID"] for _ in range(3)}
+    assert len(identities) == 3
+    assert all(uuid.UUID(identity) for identity in identities)
 
 
 def test_the_log_has_a_requests_id_and_no_query(through: Gateway):
@@ -148,12 +148,12 @@ def test_the_log_has_a_requests_id_and_no_query(through: Gateway):
 
 
 def preflight(gateway: Gateway, origin: str, path: str = "/api/v1/contracts"):
-    asked = {
+    accepted = {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization",
     }
-    return gateway.send("OPTIONS", path, **asked).headers
+    return gateway.send("OPTIONS", path, **accepted).headers
 
 
 def test_a_listed_site_may_use_the_api(through: Gateway, person: Person):

@@ -40,8 +40,8 @@ def gateway(request: pytest.FixtureRequest, documents):
     if request.param == "by the flag":
         yield request.getfixturevalue("through")
         return
-    with running(apart=[f"documents={documents[0]}"]) as made:
-        yield made
+    with running(apart=[f"documents={documents[0]}"]) as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)

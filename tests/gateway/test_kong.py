@@ -27,8 +27,8 @@ DECK = shutil.which("deck")
 def jwks(number: int) -> bytes:
     import msgspec
 
-    made = [rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key() for _ in range(number)]
-    return msgspec.json.encode(JsonWebKeySet(keys=tuple(web_key(key) for key in made)))
+    public_keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key() for _ in range(number)]
+    return msgspec.json.encode(JsonWebKeySet(keys=tuple(web_key(key) for key in public_keys)))
 
 
 @pytest.fixture(scope="module")

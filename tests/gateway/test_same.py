@@ -174,9 +174,9 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser(through: Gateway, person: Person) -> Browser:
-    made = Browser(through.url)
-    made.sign_in(person)
-    return made
+    browser = Browser(through.url)
+    browser.sign_in(person)
+    return browser
 
 
 def test_a_browser_signs_in_and_reads_pages_by_its_session(browser: Browser):

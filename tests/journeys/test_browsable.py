@@ -36,8 +36,8 @@ def test_posting_needs_the_csrf_token(browser):
     assert refused.status_code == 403
     client.get("/api/v1/land-plots")
     token = client.cookies["csrftoken"].value
-    made = client.post("/api/v1/land-plots", body, content_type="application/json", headers={"X-CSRFToken": token})
-    assert made.status_code == 201, made.content
+    created = client.post("/api/v1/land-plots", body, content_type="application/json", headers={"X-CSRFToken": token})
+    assert created.status_code == 201, created.content
 
 
 def test_log_in_by_form_is_locked_out_like_the_api(here: World):

@@ -16,9 +16,9 @@ from tests.world import cadastral_number
 
 @pytest.fixture
 def authority() -> Authority:
-    made = Authority(f"Authority {secrets.token_hex(4)}")
-    call(SIGNATURES).trust(ctx=new_context(), name="journey", certificate=made.pem())
-    return made
+    trusted = Authority(f"Authority {secrets.token_hex(4)}")
+    call(SIGNATURES).trust(ctx=new_context(), name="journey", certificate=trusted.pem())
+    return trusted
 
 
 def prepared(authority: Authority):

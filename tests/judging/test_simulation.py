@@ -61,11 +61,11 @@ def test_a_judge_with_a_wrong_share_is_caught():
 
 def test_a_gross_failure_is_found_within_the_goal():
     world = World(base=0.001, failing=0.05, people=0, requests=50)
-    found = sorted(rolled_out(world, f"light/{number}", (OURS,))[OURS].requests for number in range(100))
+    requests = sorted(rolled_out(world, f"light/{number}", (OURS,))[OURS].requests for number in range(100))
     limit = scenarios.information_limit(0.001, 0.05)
     assert limit == pytest.approx(31.2, abs=0.1)
     # The median of a hundred: its own error is some 15 %, and 2.4 is five of them above what is measured with many.
-    assert found[50] <= 2.4 * limit
+    assert requests[50] <= 2.4 * limit
 
 
 def test_a_healthy_rollout_goes_through_its_steps_and_a_failing_one_does_not():
@@ -164,8 +164,8 @@ def test_mann_whitney_finds_what_is_always_higher_and_not_what_is_alike():
 
 def test_the_report_names_missed_failures_and_goals():
     scenario = scenarios.Scenario("x", World(), judges=(OURS,), limit=100.0, of_limit=1.5)
-    found = [{OURS: Decided(number, 1.0, "errors")} for number in (90, 100, 140)] + [{OURS: None}]
-    ours = report.summary(scenario, found)[OURS]
+    outcomes = [{OURS: Decided(number, 1.0, "errors")} for number in (90, 100, 140)] + [{OURS: None}]
+    ours = report.summary(scenario, outcomes)[OURS]
     assert (ours["rollouts"], ours["alarms"], ours["median_requests"], ours["p90_requests"]) == (4, 3, 100, None)
     assert ours["goals"] == {"at most 1.5 of the limit": True}
     assert "yes" in report.table({"x": {OURS: ours}})

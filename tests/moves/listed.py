@@ -47,14 +47,14 @@ def pass_over(stack: Stack, service: str) -> dict[str, Any]:
 
     first, second = _administrator(), _administrator()
     stack.manage("extraction", service, "override", "all", "--as", first, "--reason=no Prometheus here")
-    asked = Override.objects.filter(service=service).latest("asked_at")
+    override = Override.objects.filter(service=service).latest("asked_at")
     messages = {}
     try:
-        overrides.confirm(asked.id, first.upper(), "it is a test's stack")
+        overrides.confirm(override.id, first.upper(), "it is a test's stack")
     except overrides.NotOverridden as error:
         messages["alone"] = str(error)
     messages["still"] = _refused(service)
-    overrides.confirm(asked.id, second, "it is a test's stack")
+    overrides.confirm(override.id, second, "it is a test's stack")
     return messages
 
 

@@ -47,9 +47,9 @@ def test_after_the_decommissioning_the_platform_reads_and_the_service_serves(end
 @pytest.mark.timeout(300)
 def test_a_plan_names_the_steps_that_run_and_no_others(ended: dict):
     assert ended["plans"]["cutover"][0] == ["way back", "vacuum", "close", "marker", "open"]
-    for verb, (planned, done) in ended["plans"].items():
-        assert planned == done, verb
-        assert planned, verb
+    for action, (planned, done) in ended["plans"].items():
+        assert planned == done, action
+        assert planned, action
 
 
 @pytest.mark.timeout(300)

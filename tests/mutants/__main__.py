@@ -72,20 +72,20 @@ def main() -> int:
     parser.add_argument("app", choices=TARGETS)
     parser.add_argument("--sample", type=int, default=0, help="so many, chosen by --seed; default: all")
     parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
+    options = parser.parse_args()
     tree = _tree()
-    modules = files(TARGETS[given.app], tree)
-    with contextlib.chdir(tree), use_db(str(_session(given.app, tree, modules)), WorkDB.Mode.open) as session:
-        command = (sys.executable, "-m", "tests.mutants.run_tests", given.app)
+    modules = files(TARGETS[options.app], tree)
+    with contextlib.chdir(tree), use_db(str(_session(options.app, tree, modules)), WorkDB.Mode.open) as session:
+        command = (sys.executable, "-m", "tests.mutants.run_tests", options.app)
         if not session.num_work_items:
             init(modules, session, {name: [{}] for name in WANTED})
-        chosen = _choose(session, given.sample, given.seed)
+        chosen = _choose(session, options.sample, options.seed)
         baseline = subprocess.run(command, check=False)
         if baseline.returncode:
             print("the tests fail without any mutant")
             return 2
         _execute(session, chosen, shlex.join(command))
-        return _report(given.app, session, {item.job_id for item in chosen})
+        return _report(options.app, session, {item.job_id for item in chosen})
 
 
 def _tree() -> Path:

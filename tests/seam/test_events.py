@@ -55,7 +55,7 @@ def test_several_relays_at_once_keep_order_and_handle_once(here: World, sale):
         call(CONTRACTS).change_status(ctx=here.ctx(seller), contract_id=contract.id, status=status)
     start = threading.Barrier(4)
 
-    def pumping(_):
+    def relaying(_):
         with registry.routed_by(here.resolve):
             start.wait()
             for _ in range(20):
@@ -63,7 +63,7 @@ def test_several_relays_at_once_keep_order_and_handle_once(here: World, sale):
             connection.close()
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(pumping, range(4)))
+        list(pool.map(relaying, range(4)))
     here.settle()
     messages = Notification.objects.filter(contract_id=contract.id, recipient_id=seller.id, kind="status_changed")
     order = [row.parameters["status"] for row in messages.order_by("created_at", "id")]

@@ -33,8 +33,8 @@ def test_no_address_survives_in_any_text(address: str, before: str, behind: str)
 
 
 @given(st.emails().flatmap(lambda address: st.tuples(st.just(address), nested(st.just(f"to {address}!")))))
-def test_no_address_survives_in_any_structure(made):
-    address, value = made
+def test_no_address_survives_in_any_structure(planted):
+    address, value = planted
     assert address not in str(masked(value))
     assert address not in str(masked({address: 1}))
     assert address not in str(masked({"x": address.encode()}))
