@@ -116,7 +116,7 @@ def test_an_object_of_an_earlier_backup_is_linked_and_not_copied(tmp_path: Path,
     assert reread.manifest.objects.copied == 1
     assert repository.newest(root).manifest.id == reread.manifest.id
     call_command("backup", to=str(root), keep=1, only_keep=True)
-    assert [backup.manifest.id for backup in repository.whole(root)] == [reread.manifest.id]
+    assert [remaining.manifest.id for remaining in repository.whole(root)] == [reread.manifest.id]
     restore.check_files(reread)
 
 
