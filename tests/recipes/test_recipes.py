@@ -16,6 +16,8 @@ from tests.drills.test_lift import ENGINES
 from tests.recipes.recipe import PAGE, Recipe, Unfit, patched, recipes
 
 pytestmark = pytest.mark.slow
+# What writes a migration or a document asks no table.
+NO_DATABASE = {"DATABASE_URL": "postgres://x@127.0.0.1:1/x", "SERVICE_DATABASE_URLS": "{}"}
 RECIPES = recipes((BASE / PAGE).read_text())
 
 
@@ -69,7 +71,7 @@ def test_a_recipe_changes_the_files_that_it_lists(tree: Path, recipe: Recipe):
     recipe.apply(tree)
     for command in recipe.commands:
         if not command.startswith("pytest"):
-            run(tree, *_python(command), DATABASE_URL="postgres://x@127.0.0.1:1/x")  # no table is asked
+            run(tree, *_python(command), **NO_DATABASE)
     changed = set(filter(None, run(tree, "git", "ls-files", "-m", "-o", "--exclude-standard").split("\n")))
     commit(tree)
     assert changed == recipe.files
