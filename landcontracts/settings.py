@@ -286,8 +286,7 @@ if DEBUG or not STATIC_ROOT.exists():
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     WHITENOISE_USE_FINDERS = True
 
-# --- Mail, queue, cache
-# ------------------------------------------------------------------------------------------------
+# --- Mail, queue, cache -----------------------------------------------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 MAIL_DOMAIN = env.str("MAIL_DOMAIN", "landcontracts.example")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "noreply@landcontracts.example")
@@ -321,8 +320,7 @@ for entry in CELERY_BEAT_SCHEDULE.values():
 WAFFLE_FLAG_MODEL = "core.Flag"
 WAFFLE_CREATE_MISSING_FLAGS = False
 
-# --- Languages
-# ---------------------------------------------------------------------------------------------------------
+# --- Languages --------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "ru"
 LANGUAGES = [("ru", "Русский"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
@@ -330,9 +328,8 @@ TIME_ZONE = env.str("TIME_ZONE", "Europe/Moscow")
 USE_TZ = True
 UNFOLD = {"SITE_TITLE": "landcontracts", "SITE_HEADER": "landcontracts", "SHOW_LANGUAGES": True}
 
-# --- Metrics
-# ----------------------------------------------------------------------------------------------------------- host:port
-# at which a Celery worker is scraped; without one it shares its web server's PROMETHEUS_MULTIPROC_DIR.
+# --- Metrics ----------------------------------------------------------------------------------------------------------
+# host:port at which a Celery worker is scraped; without one it shares its web server's PROMETHEUS_MULTIPROC_DIR.
 WORKER_METRICS = env.str("WORKER_METRICS", "")
 # The Prometheus that loads the rules of migrations_playbook/alerting; queried before a service is decommissioned.
 PROMETHEUS_URL = env.str("PROMETHEUS_URL", "")

@@ -22,9 +22,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 MARK = "LANDCONTRACTS_RUNS"
+READY = b"+"
 # Engines stop by themselves within this time; then they are killed. All of it takes well under ten seconds.
 GRACE_SECONDS = 4.0
 POLL_SECONDS = 0.05
+
+
+class GuardNotStarted(Exception):
+    """The guard's process ended at once, so that a killed run would leave its processes."""
 
 
 class Guard:
@@ -35,15 +40,19 @@ class Guard:
         # A run inside another, such as that of a test, has both marks.
         self.mark = ":".join(filter(None, (os.environ.get(MARK, ""), self.run_id)))
         environment = {name: value for name, value in os.environ.items() if name != MARK}
+        # By its path: the package would bring Celery with it.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "landcontracts.embedded.guard", str(record), self.run_id],
-            cwd=Path(__file__).resolve().parent.parent.parent,
+            [sys.executable, "-P", "-S", str(Path(__file__).resolve()), str(record.resolve()), self.run_id],
             env=environment,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        assert self._process.stdout is not None
+        with self._process.stdout as output:
+            if output.read(len(READY)) != READY:
+                raise GuardNotStarted
 
         # A runner that forgets its stack, or ends without stopping it, leaves the rest to the guard.
         self._release = weakref.finalize(self, _release, self._process)
@@ -52,8 +61,11 @@ class Guard:
         """End the guard of a stopped stack; returns when the processes left by the stack have ended as well."""
         if self._release.detach() is None:
             return
-        with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
-            self._process.communicate(b".", timeout=2 * GRACE_SECONDS)
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
+            pipe.write(b".")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2 * GRACE_SECONDS)
 
 
 def _release(process: subprocess.Popen[bytes]) -> None:
@@ -93,18 +105,28 @@ def recorded(record: Path, run_id: str = "") -> list[tuple[int, str, int]]:
         return []
 
 
-def end(processes: list[tuple[int, str, int]], *, grace_seconds: float = GRACE_SECONDS) -> None:
-    """Send each its stop signal, and after `grace_seconds` kill what is left of their process groups."""
-    for pid, start, stop in processes:
-        if started_at(pid) == start:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, stop)
-    deadline = time.monotonic() + grace_seconds
-    while time.monotonic() < deadline and any(_is_running(pid, start) for pid, start, _ in processes):
-        time.sleep(POLL_SECONDS)
-    for pid, _, _ in processes:
+def stop(processes: list[tuple[int, str, int]]) -> list[int]:
+    """Send each its stop signal. Returns the pids that are still those of the record: another process may have one by now."""
+    ours = [(pid, number) for pid, start, number in processes if started_at(pid) == start]
+    for pid, number in ours:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+    return [pid for pid, _ in ours]
+
+
+def finish(pids: list[int], *, grace_seconds: float = GRACE_SECONDS) -> None:
+    """Wait for stopped processes, kill what is left of their groups after `grace_seconds`, and wait for that as well."""
+    _wait(pids, grace_seconds)
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
+    _wait(pids, 1)
+
+
+def _wait(pids: list[int], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(_is_running(pid) for pid in pids):
+        time.sleep(POLL_SECONDS)
 
 
 def kill_marked(run_id: str, spared: set[int]) -> None:
@@ -127,23 +149,25 @@ def marked(run_id: str) -> list[int]:
     return pids
 
 
-def _is_running(pid: int, start: str = "") -> bool:
+def _is_running(pid: int) -> bool:
     """Whether a process runs; a zombie has ended and waits for its parent."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return False
-    return fields[0] != "Z" and (not start or fields[19] == start)
+    return fields[0] != "Z"
 
 
 def main(record: Path, run_id: str, pipe: BinaryIO) -> int:
     """Wait for the runner's end, stop the engines unless it has done so itself, and kill the rest."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
     if not pipe.read(1):
-        engines = recorded(record, run_id)
-        kill_marked(run_id, {pid for pid, _, _ in engines})
-        end(engines)
+        engines = stop(recorded(record, run_id))
+        kill_marked(run_id, set(engines))
+        finish(engines)
     kill_marked(run_id, set())
     return 0
 

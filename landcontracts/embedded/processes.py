@@ -73,7 +73,7 @@ class Processes:
         self._record = folder / "pids.json"
         self._running: list[tuple[str, subprocess.Popen[bytes], signal.Signals]] = []
         # Of a run whose guard was killed as well.
-        guard.end(guard.recorded(self._record))
+        guard.finish(guard.stop(guard.recorded(self._record)), grace_seconds=STOP_SECONDS)
         self._record.unlink(missing_ok=True)
         self._guard = Guard(self._record)
 

@@ -134,7 +134,9 @@ class Stack:
         file.unlink(missing_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as output:
-            json.dump({name: value for name, value in self.env.items() if os.environ.get(name) != value}, output)
+            # Without the mark of this run: a command that is attached to it is not ended with it.
+            known = {**os.environ, **self.processes.environment}
+            json.dump({name: value for name, value in self.env.items() if known.get(name) != value}, output)
 
     @property
     def owner_url(self) -> str:

@@ -43,14 +43,16 @@
   }
 
   function scale(chart) {
-    const highest = Math.max(0, ...chart.series.flat().filter((value) => value != null));
+    const values = chart.series.flat().filter((value) => value != null);
+    const highest = Math.max(0, ...values);
     const axis = { border: { display: false }, grid: { color: colour("grid") }, ticks: { color: colour("soft"), font: { size: 11 }, maxTicksLimit: 6 } };
     axis.ticks.callback = (value) => short.format(value);
     if (chart.kind === "steps") return { ...axis, min: 0, max: 105 };
     if (chart.kind !== "log") return { ...axis, min: 0, max: highest ? highest * 1.15 : 1 };
     // Of a logarithmic axis only the powers of ten.
     axis.ticks.callback = (value) => (Math.abs(Math.log10(value) % 1) > 1e-9 ? "" : short.format(value));
-    return { ...axis, type: "logarithmic", max: Math.max(highest, chart.limit ?? 0) * 5 };
+    const lowest = Math.min(0.1, ...values.filter((value) => value > 0).map((value) => 10 ** Math.floor(Math.log10(value))));
+    return { ...axis, type: "logarithmic", min: lowest, max: Math.max(highest, chart.limit ?? 0) * 5 };
   }
 
   const limit = {
@@ -128,12 +130,13 @@
   document.addEventListener("dashboard:live", ({ detail }) => {
     for (const chart of detail) {
       const known = drawn.get(chart.name);
-      if (!known?.place.isConnected) {
+      if (!known?.place.isConnected || known.chart.series.length !== chart.series.length) {
         draw(chart);
         continue;
       }
       known.chart = chart;
-      known.plot.data = data(chart);
+      // In place: a series that was hidden by a click on its legend stays hidden.
+      data(chart).datasets.forEach((set, index) => Object.assign(known.plot.data.datasets[index], set));
       known.plot.options = options(chart);
       known.plot.update("none");
     }

@@ -44,6 +44,7 @@ class App:
         self._functions: dict[tuple[str, str], ast.FunctionDef] = {}
         self._imports: dict[str, dict[str, str]] = {}
         self._known: dict[tuple[str, str], set[str]] = {}
+        self._open: list[tuple[str, str]] = []
         for file in sorted((base / "apps" / service).rglob("*.py")):
             if not {"tests", "migrations", "rest"} & set(file.parts) and file.name not in {
                 "testing.py",
@@ -68,9 +69,15 @@ class App:
     def raised(self, module: str, name: str) -> set[str]:
         """What a function can raise."""
         key = module, name
+        if key in self._open:  # a function that calls itself, perhaps through others, raises what they raise
+            return set()
         if key not in self._known:
-            self._known[key] = set()  # of a function that calls itself
-            self._known[key] = self._of_body(self._functions[key].body, module, name.rpartition(".")[0])
+            self._open.append(key)
+            errors = self._of_body(self._functions[key].body, module, name.rpartition(".")[0])
+            self._open.pop()
+            if self._open:  # what was left out of an open circle would be kept for good
+                return errors
+            self._known[key] = errors
         return self._known[key]
 
     def _of_body(self, body: Iterable[ast.AST], module: str, owner: str) -> set[str]:

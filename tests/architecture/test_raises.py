@@ -60,6 +60,12 @@ class Service:
             self.direct()
     def asks(self):
         call(CONTRACTS).history(ctx=1)
+    def circle(self):
+        self.back()
+        raise FileEmpty
+    def back(self):
+        self.circle()
+        raise DocumentNotFound
 def helper():
     raise FileEmpty
 """
@@ -77,6 +83,8 @@ def helper():
         ("replaced", {"FileEmpty"}),
         ("suppressed", set()),
         ("asks", {"ContractNotFound"}),
+        ("circle", {"FileEmpty", "DocumentNotFound"}),
+        ("back", {"FileEmpty", "DocumentNotFound"}),
     ],
 )
 def test_what_is_raised_is_seen_and_what_is_caught_is_not(tmp_path: Path, method: str, errors: set[str]):

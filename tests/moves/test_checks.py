@@ -2,10 +2,13 @@
 
 import pytest
 
-from apps.core.postgres import replication
+from apps.core.postgres import advisory_locks, replication
+from apps.extraction.pipeline import plans
+from apps.extraction.pipeline.actions import ACTIONS
 from apps.extraction.relocation import actions, preconditions
 from apps.extraction.state import stages
 from apps.extraction.state.checks import Refused
+from apps.extraction.state.models import Move
 from tests.moves.conftest import INITIATOR, as_owner, refusals
 
 pytestmark = pytest.mark.usefixtures("verified")
@@ -119,3 +122,16 @@ def test_another_service_in_the_middle_of_a_switch(service: str, both):
 
 def test_a_service_without_a_copy_is_not_relocated():
     assert {"synchronised", "verified", "lag"} <= refusals("workflow").keys()
+
+
+@pytest.mark.usefixtures("verified")
+def test_a_plan_takes_no_lock_and_writes_no_record(service: str, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object):
+        raise AssertionError("a dry run takes the switch's lock")
+
+    monkeypatch.setattr(advisory_locks, "during_switch", refuse)
+    records = Move.objects.filter(service=service).count()
+    for name in ACTIONS:
+        assert plans.show(service, name).plan.steps
+    assert Move.objects.filter(service=service).count() == records
+    assert stages.observe(service).stage is stages.Stage.VERIFIED

@@ -25,7 +25,7 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import WorkItem, WorkResult
 
 from landcontracts.embedded.stack import BASE
-from tests.mutants.targets import TARGETS, files
+from tests.mutants.targets import TARGETS, files, tests
 
 FOLDER = BASE / "build" / "mutants"
 PAGE = BASE / "tests" / "mutants.md"
@@ -111,6 +111,9 @@ def _session(app: str, tree: Path, modules: list[Path]) -> Path:
     digest = hashlib.sha256()
     for module in modules:
         digest.update((tree / module).read_bytes())
+    # A survivor of older tests may be noticed by newer ones.
+    for test in tests(TARGETS[app], tree):
+        digest.update(test.read_bytes())
     return FOLDER / f"{app}-{digest.hexdigest()[:12]}.sqlite"
 
 

@@ -53,3 +53,12 @@ def files(target: Target, tree: Path) -> list[Path]:
         elif path.exists():
             found.append(path)
     return [file.relative_to(tree) for file in found]
+
+
+def tests(target: Target, tree: Path) -> list[Path]:
+    """The test files of a target."""
+    found: list[Path] = []
+    for name in (*target.tests, *target.served):
+        path = tree / name
+        found += sorted(path.rglob("test*.py")) if path.is_dir() else [path]
+    return found

@@ -3,6 +3,7 @@
 import os
 import signal
 import stat
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from landcontracts.embedded import ownership, secrets
+from landcontracts.embedded import guard, ownership, secrets
 from landcontracts.embedded.processes import Processes, StartFailed
 from landcontracts.embedded.stack import Stack
 
@@ -70,3 +71,21 @@ def test_a_stack_that_cannot_start_says_why(tmp_path: Path):
 
     with pytest.raises(StartFailed, match="no such engine"):
         wait_for_port(1, process, log, seconds=5)
+
+
+def test_another_process_with_the_recorded_pid_is_left_alone(tmp_path: Path):
+    """After a restart of the machine pids repeat; the start of the process tells them apart."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as other:
+        guard.finish(guard.stop([(other.pid, "1", signal.SIGTERM)]), grace_seconds=0)
+        assert other.poll() is None
+        other.communicate(b"\n", timeout=20)
+        assert other.returncode == 0
+
+
+def test_a_record_that_is_damaged_or_of_another_run_ends_nothing(tmp_path: Path):
+    record = tmp_path / "pids.json"
+    guard.write_record(record, "one", [(os.getpid(), int(signal.SIGTERM))])
+    assert guard.recorded(record, "one")[0][0] == os.getpid()
+    assert guard.recorded(record, "another") == []
+    record.write_text("{")
+    assert guard.recorded(record) == []

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from psycopg import sql
 
-from apps.core.postgres import advisory_locks, fences, replication
+from apps.core.postgres import fences, replication
 from apps.core.postgres.connections import Connection
 from apps.core.postgres.migrate_service import OWNER
 from apps.core.seam.client.registry import call
@@ -114,7 +114,7 @@ def _stop_following(run: Run, *, forward: bool) -> None:
 def _switch(run: Run, origin: str) -> None:
     """Tidy both databases, then switch while no process reads the service's changes."""
     run.do(VACUUM, lambda: _tidy_both(run))
-    with advisory_locks.during_switch(run.pair.shared, run.service):
+    with run.switch_lock():
         cutover.switch(run, origin)
 
 

@@ -53,6 +53,11 @@ class RehearsalFailed(ActionFailed):
     """The rehearsal on the copies failed; the message is the output of its process."""
 
 
+class _Dump(NamedTuple):
+    tables: tuple[str, ...]
+    file: Path
+
+
 class _Copies(NamedTuple):
     shared: str
     own: str
@@ -61,10 +66,9 @@ class _Copies(NamedTuple):
 def rehearse(run: Run) -> None:
     """Do the whole relocation on copies, and note its durations. The real databases are not changed."""
     service = run.service
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as scratch:
-        file = Path(folder) / "copy.dump"
-        tables = run.do(BACKUP, lambda: _back_up(service, file)) or ()
-        copies = run.do(RESTORE, lambda: _restore(service, scratch.enter_context(_scratch(service)), tables, file))
+    with ExitStack() as folder, ExitStack() as scratch:
+        dump = run.do(BACKUP, lambda: _back_up(service, folder.enter_context(tempfile.TemporaryDirectory())))
+        copies = run.do(RESTORE, lambda: _restore(service, scratch.enter_context(_scratch(service)), dump))
         facts = run.do(PLAY, lambda: _play_on_copies(service, copies, run.initiator) if copies else {})
         run.do(DROP, scratch.close)
     run.note(facts=facts)
@@ -83,16 +87,17 @@ def play(service: str, initiator: Initiator) -> str:
     return FACTS + json.dumps(facts)
 
 
-def _back_up(service: str, file: Path) -> tuple[str, ...]:
-    primary = primaries.database_of(service)
+def _back_up(service: str, folder: str) -> _Dump:
+    primary, file = primaries.database_of(service), Path(folder) / "copy.dump"
     with connections.control(primary) as connection:
         tables = replication.tables_of(connection, service)
     pg_dump.dump(primary, tables, file, options=["--data-only"])
-    return tables
+    return _Dump(tables, file)
 
 
-def _restore(service: str, copies: _Copies, tables: tuple[str, ...], file: Path) -> _Copies:
-    _fill(service, copies, tables, file)
+def _restore(service: str, copies: _Copies, dump: _Dump | None) -> _Copies:
+    if dump is not None:
+        _fill(service, copies, *dump)
     return copies
 
 

@@ -1,4 +1,4 @@
-"""The two flags of each service, which route its calls, and how they are row.
+"""The two flags of each service, which route its calls, and how they are turned.
 
 `<service>_remote` sends the calls of a share of people to the lifted-out process; `<service>_shadow` also asks the
 other side a share of people's queries.

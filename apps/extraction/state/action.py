@@ -17,7 +17,7 @@ import psycopg
 from django.db import DatabaseError
 
 from apps.core.interface.errors import DomainError
-from apps.core.postgres import connections, pg_dump, replication
+from apps.core.postgres import advisory_locks, connections, pg_dump, replication
 from apps.core.postgres.leadership import AnotherLeads, leading
 from apps.core.postgres.migrate_service import NotPrepared
 from apps.extraction.state import checks, epochs, stages
@@ -90,6 +90,10 @@ class Run:
         """While the context lasts, steps are written to no database: writes are waiting."""
         return nullcontext()
 
+    def switch_lock(self) -> AbstractContextManager[None]:
+        """Keeps the service's comparisons still while its primary changes; a dry run takes no lock."""
+        return nullcontext()
+
     def note(self, *, facts: dict[str, Any] | None = None, **fields: Any) -> None:
         """Set fields of the record (epoch, attempts, pause_ms, checks) and add `facts` to those it has."""
 
@@ -117,6 +121,10 @@ class RealRun(Run):
     def quietly(self) -> AbstractContextManager[None]:
         """The journal keeps the steps in memory until the context ends."""
         return self._journal.quietly()
+
+    def switch_lock(self) -> AbstractContextManager[None]:
+        """An advisory lock on the shared database."""
+        return advisory_locks.during_switch(self.pair.shared, self.service)
 
     def note(self, *, facts: dict[str, Any] | None = None, **fields: Any) -> None:
         """Save the fields at once; facts are added to those the record has."""
@@ -199,7 +207,10 @@ class Action:
         return journal.move
 
     def plan(self, pair: Pair) -> Plan:
-        """What the action would do now. Nothing is changed. Raises: TwoPrimaries, NoWay, psycopg.OperationalError."""
+        """What the action would do now. Nothing is changed; checks of a lag write a heartbeat.
+
+        Raises: TwoPrimaries, NoWay, psycopg.OperationalError.
+        """
         dry = DryRun(pair.service, pair)
         results = self.checks(dry)
         self.procedure(dry)
