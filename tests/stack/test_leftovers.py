@@ -39,7 +39,8 @@ import subprocess, sys, time
 from pathlib import Path
 from landcontracts.embedded.processes import Processes
 subprocess.Popen(["sleep", "600"], start_new_session=True)
-Processes(Path(sys.argv[1])).start("sleeper", ["sleep", "600"])
+stack = Processes(Path(sys.argv[1]))
+stack.start("sleeper", ["sleep", "600"])
 Path(sys.argv[1], "begun").touch()
 time.sleep(600)
 """
