@@ -21,7 +21,7 @@ class SessionStore(db.SessionStore):
         try:
             super().save(must_create)
         except (DatabaseError, UpdateError) as error:
-            # Of a session that is there already Django says "it was deleted", whatever the database has said.
+            # When an update fails, Django reports a deleted session; the database's own error is the context.
             said = error.__context__ if isinstance(error, UpdateError) else error
             if said is None or sqlstate(said) not in primaries.REFUSALS:
                 raise

@@ -26,6 +26,7 @@ from cosmic_ray.work_item import WorkItem, WorkResult
 
 from landcontracts.embedded.stack import BASE
 from tests.mutants.targets import TARGETS, files, tests
+from tests.tree import copy_tree
 
 FOLDER = BASE / "build" / "mutants"
 PAGE = BASE / "tests" / "mutants.md"
@@ -48,7 +49,7 @@ OPERATORS = (
     *("ReplaceComparisonOperator_LtE_Gt", "ReplaceComparisonOperator_Gt_GtE", "ReplaceComparisonOperator_Gt_LtE"),
     *("ReplaceComparisonOperator_GtE_Gt", "ReplaceComparisonOperator_GtE_Lt"),
     *("ReplaceComparisonOperator_Is_IsNot", "ReplaceComparisonOperator_IsNot_Is"),
-    *("ReplaceBinaryOperator_Add_Sub", "ReplaceBinaryOperator_Sub_Add", "ReplaceBinaryOperator_Mul_Div"),
+    *("ReplaceBinaryOperator_Add_Sub", "ReplaceBinaryOperator_Sub_Add"),
 )
 WANTED = frozenset(f"core/{name}" for name in OPERATORS)
 
@@ -75,10 +76,10 @@ def main() -> int:
     options = parser.parse_args()
     tree = _tree()
     modules = files(TARGETS[options.app], tree)
-    with contextlib.chdir(tree), use_db(str(_session(options.app, tree, modules)), WorkDB.Mode.open) as session:
+    with contextlib.chdir(tree), use_db(str(_session(options.app, tree, modules)), WorkDB.Mode.create) as session:
         command = (sys.executable, "-m", "tests.mutants.run_tests", options.app)
         if not session.num_work_items:
-            init(modules, session, {name: [{}] for name in WANTED})
+            init(modules, session, {})
         chosen = _choose(session, options.sample, options.seed)
         baseline = subprocess.run(command, check=False)
         if baseline.returncode:
@@ -92,17 +93,7 @@ def _tree() -> Path:
     """A copy of the tree as git knows it, changed files included."""
     tree = FOLDER / "tree"
     shutil.rmtree(tree, ignore_errors=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=BASE,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split("\n")
-    for name in filter(None, listed):
-        if (BASE / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(BASE / name, tree / name)
+    copy_tree(tree)
     return tree
 
 
@@ -119,7 +110,7 @@ def _session(app: str, tree: Path, modules: list[Path]) -> Path:
 
 def _choose(session: WorkDB, sample: int, seed: int) -> list[WorkItem]:
     """The work to be done: all of it, or a sample, in an order that stays."""
-    items = sorted(session.work_items, key=_place)
+    items = sorted((item for item in session.work_items if item.mutations[0].operator_name in WANTED), key=_place)
     return items if not sample else random.Random(seed).sample(items, min(sample, len(items)))
 
 
@@ -131,7 +122,7 @@ def _execute(session: WorkDB, chosen: list[WorkItem], command: str) -> None:
     def keep(job_id: str, result: WorkResult) -> None:
         session.set_result(job_id, result)
         outcome = result.test_outcome.value if result.test_outcome is not None else result.worker_outcome.value
-        print(f"{session.num_results} of {session.num_work_items}: {outcome}", flush=True)
+        print(f"{session.num_results} results: {outcome}", flush=True)
 
     get_distributor("local")(pending, command, TIMEOUT_SECONDS, {}, on_task_complete=keep)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from landcontracts.embedded.stack import BASE
 from tests.drills.test_lift import ENGINES
 from tests.recipes.recipe import PAGE, Recipe, Unfit, patched, recipes
+from tests.tree import copy_tree
 
 pytestmark = pytest.mark.slow
 # What writes a migration or a document asks no table.
@@ -34,17 +34,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree as it is, under version control of its own, so that what changes is seen."""
     folder = tmp_path_factory.mktemp("recipes")
     folder.chmod(0o755)
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=BASE,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split("\n")
-    for name in filter(None, listed):
-        if (BASE / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(BASE / name, folder / name)
+    copy_tree(folder)
     run(folder, "git", "init", "-q")
     commit(folder)
     return folder
