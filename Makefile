@@ -26,7 +26,7 @@ NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TO
 # A variable given to make is not the programs': SERVICE would narrow the platform to one.
 unexport SERVICE
 
-.PHONY: bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move format gateway help lint lock manage messages mutants pacts run setup setup-dev sim-judge test test-all types wire
+.PHONY: app bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move format gateway help lint lock manage messages mutants pacts run setup setup-dev sim-judge test test-all types wire
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -77,7 +77,13 @@ sim-judge: setup-dev ## Simulate thousands of rollouts before the canary's judge
 	@$(BIN)/python -m benchmarks.judge $(ARGS)
 
 mutants: setup-dev ## Change the rules of an app one by one and see that its tests notice (APP=contracts, ARGS="--sample 30"); goes on where it was
-	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 QUIET=1 $(BIN)/python -m landcontracts.embedded exec --name mutants --web -- $(BIN)/python -m tests.mutants $(APP) $(ARGS)
+	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 QUIET=1 $(BIN)/python -m landcontracts.embedded exec --name mutants-$(APP) --web -- $(BIN)/python -m tests.mutants $(APP) $(ARGS)
+
+app: setup-dev ## Make a new bounded app, registered everywhere (NAME=surveys, TITLE="Surveys", TITLE_RU="Обследования")
+	@$(NOWHERE) $(BIN)/python -m landcontracts.scaffold "$(NAME)" --title "$(TITLE)" --title-ru "$(TITLE_RU)"
+	@$(NOWHERE) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations -v 0 $(NAME)
+	@$(BIN)/ruff check -q --fix --select I . && $(BIN)/ruff format -q .
+	@$(MAKE) --no-print-directory messages blueprint wire gateway pacts
 
 format: setup-dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -11,6 +11,7 @@ import environ
 
 from landcontracts import logs
 from landcontracts.alone import narrowed
+from landcontracts.topology import SERVICES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -22,16 +23,8 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PUBLIC_URL = env.str("PUBLIC_URL", "http://127.0.0.1:8000")
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 
-# The services that may be lifted out, and those that stay.
-BOUNDED_APPS = (
-    "apps.authentication",
-    "apps.documents",
-    "apps.signatures",
-    "apps.contracts",
-    "apps.workflow",
-    "apps.notifications",
-    "apps.datasync",
-)
+# The apps that may be lifted out.
+BOUNDED_APPS = tuple(f"apps.{service}" for service in SERVICES)
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from apps.core import topology
 from apps.core.ids import new_id
 from apps.core.interface.context import CallContext
 from apps.core.interface.errors import Forbidden
@@ -35,7 +36,6 @@ from apps.datasync.interface import (
 )
 
 LIVE = (SyncStatus.RUNNING, SyncStatus.PAUSED)
-MOVABLE = ("authentication", "documents", "signatures", "contracts", "workflow", "notifications")
 
 
 class FakeDatasync:
@@ -56,7 +56,7 @@ class FakeDatasync:
         sync_type: SyncType = SyncType.FULL,
     ) -> Sync:
         _administrators_only(ctx)
-        if target_service not in MOVABLE:
+        if target_service not in topology.entries() or target_service == "datasync":
             raise NoTarget(service=target_service)
         chosen = self._chosen(source_table or "", target_service)
         for other in self._syncs.values():

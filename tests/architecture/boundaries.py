@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-BOUNDED = ("authentication", "documents", "signatures", "contracts", "workflow", "notifications", "datasync")
+from landcontracts.topology import SERVICES
+
+BOUNDED = tuple(SERVICES)
 # Which other apps' modules a file may import, by the role that its name gives it.
 SEES_OTHER_INTERFACES = {
     "service",

@@ -1,5 +1,6 @@
 """The boundaries hold in this tree, and each kind of planted violation is reported."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,14 @@ def test_a_readme_is_short_and_says_whose_a_line_is(app: str):
     assert len(text.splitlines()) <= 80
     for heading in ("Owns", "Never owns", "Tables", "Events", "Where does my line go"):
         assert heading in text
+
+
+def test_every_app_has_an_import_contract():
+    linter = tomllib.loads((APPS.parent / "pyproject.toml").read_text())["tool"]["importlinter"]
+    guarded = {
+        tuple(contract["allowed_importers"]) for contract in linter["contracts"] if contract["type"] == "protected"
+    }
+    assert {(f"apps.{app}",) for app in BOUNDED} <= guarded
 
 
 def test_files_stay_small():

@@ -1,7 +1,7 @@
 """`python -m tests.mutants contracts --sample 30`: mutate the rules of a target, run its narrow tests, and report the survivors.
 
 Cosmic Ray makes the mutants and keeps the session in `build/mutants/`, so that a run that was interrupted goes on. It works on a copy of
-the tree. A survivor is accepted when `tests/mutants.md` names it with a reason. Exit status 1 for one that is not named, or when a tenth
+the tree. When only tests have changed, the survivors alone are tested again. A survivor is accepted when `tests/mutants.md` names it with a reason. Exit status 1 for one that is not named, or when a tenth
 or more survive.
 """
 
@@ -15,6 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -30,7 +31,8 @@ from tests.tree import copy_tree
 
 FOLDER = BASE / "build" / "mutants"
 PAGE = BASE / "tests" / "mutants.md"
-TIMEOUT_SECONDS = 240.0
+# A mutant that makes the tests so many times slower than they were is noticed.
+SLOWER = 4.0
 ALLOWED = 0.1
 # Operators that change a rule. Cosmic Ray's others mutate types, or give one mutant ten times.
 OPERATORS = (
@@ -74,38 +76,43 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0, help="so many, chosen by --seed; default: all")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    tree = _tree()
+    tree = _tree(options.app)
     modules = files(TARGETS[options.app], tree)
-    with contextlib.chdir(tree), use_db(str(_session(options.app, tree, modules)), WorkDB.Mode.create) as session:
+    database = FOLDER / f"{options.app}-{_digest(tree, modules)}.sqlite"
+    with contextlib.chdir(tree), use_db(str(database), WorkDB.Mode.create) as session:
         command = (sys.executable, "-m", "tests.mutants.run_tests", options.app)
         if not session.num_work_items:
             init(modules, session, {})
         chosen = _choose(session, options.sample, options.seed)
-        baseline = subprocess.run(command, check=False)
-        if baseline.returncode:
+        started = time.monotonic()
+        if subprocess.run(command, check=False).returncode:
             print("the tests fail without any mutant")
             return 2
-        _execute(session, chosen, shlex.join(command))
+        tested = database.with_suffix(".tests")
+        digest = _digest(tree, tests(TARGETS[options.app], tree))
+        if not tested.exists():
+            tested.write_text(digest)
+        timeout_seconds = SLOWER * (time.monotonic() - started)
+        survivors_again = tested.read_text() != digest
+        _execute(session, chosen, shlex.join(command), timeout_seconds, survivors_again=survivors_again)
+        tested.write_text(digest)
         return _report(options.app, session, {item.job_id for item in chosen})
 
 
-def _tree() -> Path:
+def _tree(app: str) -> Path:
     """A copy of the tree as git knows it, changed files included."""
-    tree = FOLDER / "tree"
+    tree = FOLDER / f"{app}-tree"
     shutil.rmtree(tree, ignore_errors=True)
     copy_tree(tree)
     return tree
 
 
-def _session(app: str, tree: Path, modules: list[Path]) -> Path:
-    """The session of these very sources: changed ones begin anew."""
+def _digest(tree: Path, names: list[Path]) -> str:
+    """Of the files' content: a session belongs to sources, and its survivors to tests."""
     digest = hashlib.sha256()
-    for module in modules:
-        digest.update((tree / module).read_bytes())
-    # A survivor of older tests may be noticed by newer ones.
-    for test in tests(TARGETS[app], tree):
-        digest.update(test.read_bytes())
-    return FOLDER / f"{app}-{digest.hexdigest()[:12]}.sqlite"
+    for name in names:
+        digest.update((tree / name).read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _choose(session: WorkDB, sample: int, seed: int) -> list[WorkItem]:
@@ -114,9 +121,14 @@ def _choose(session: WorkDB, sample: int, seed: int) -> list[WorkItem]:
     return items if not sample else random.Random(seed).sample(items, min(sample, len(items)))
 
 
-def _execute(session: WorkDB, chosen: list[WorkItem], command: str) -> None:
-    """Test what has no result yet, one after the other, and keep each result at once."""
-    done = {job for job, _ in session.results}
+def _execute(
+    session: WorkDB, chosen: list[WorkItem], command: str, timeout_seconds: float, *, survivors_again: bool
+) -> None:
+    """Test what has no result yet, one after the other, and keep each result at once.
+
+    A survivor of older tests may be noticed by newer ones, so it is tested again where they changed.
+    """
+    done = {job for job, result in session.results if result.is_killed or not survivors_again}
     pending = [item for item in chosen if item.job_id not in done]
 
     def keep(job_id: str, result: WorkResult) -> None:
@@ -124,7 +136,7 @@ def _execute(session: WorkDB, chosen: list[WorkItem], command: str) -> None:
         outcome = result.test_outcome.value if result.test_outcome is not None else result.worker_outcome.value
         print(f"{session.num_results} results: {outcome}", flush=True)
 
-    get_distributor("local")(pending, command, TIMEOUT_SECONDS, {}, on_task_complete=keep)
+    get_distributor("local")(pending, command, timeout_seconds, {}, on_task_complete=keep)
 
 
 def _place(item: WorkItem) -> tuple[str, tuple[int, int], str, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from landcontracts.topology import SERVICES
+
 
 class Target(NamedTuple):
     """Modules by path below the tree, and pytest's arguments. `served` tests want a web server that runs the mutated code."""
@@ -23,12 +25,8 @@ def _app(name: str, *further: str, served: tuple[str, ...] = ("tests/journeys",)
 
 
 TARGETS: dict[str, Target] = {
+    **{service: _app(service) for service in SERVICES},
     "authentication": _app("authentication", "tests/flags"),
-    "documents": _app("documents"),
-    "signatures": _app("signatures"),
-    "contracts": _app("contracts"),
-    "workflow": _app("workflow"),
-    "notifications": _app("notifications"),
     "datasync": _app("datasync", "tests/moves/test_copying.py", "tests/moves/test_verify.py", served=()),
     "commands": Target(
         ("apps/core/seam/server/commands.py", "apps/core/seam/server/retries.py"),

@@ -1,4 +1,5 @@
-"""Each recipe of docs/extending.md works: it changes the files that it lists and no others, and its tests pass."""
+"""Each recipe of docs/extending.md works: it changes the files that it lists and no others, and its tests pass. So does a
+new app, which is lifted out and moved as well."""
 
 from __future__ import annotations
 
@@ -21,18 +22,36 @@ NO_DATABASE = {"DATABASE_URL": "postgres://x@127.0.0.1:1/x", "SERVICE_DATABASE_U
 RECIPES = recipes((BASE / PAGE).read_text())
 
 
-def run(tree: Path, *command: str, **environment: str) -> str:
-    done = subprocess.run(
-        command, cwd=tree, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
+def run(tree: Path, *command: str, **environment: str | None) -> str:
+    """Run a command in a tree; None takes a variable away."""
+    merged = {name: value for name, value in {**os.environ, **environment}.items() if value is not None}
+    done = subprocess.run(command, cwd=tree, env=merged, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout[-6000:]}{done.stderr[-4000:]}"
     return done.stdout
 
 
+def without_engines() -> dict[str, None]:
+    """For a command that starts a stack of its own."""
+    return dict.fromkeys(ENGINES)
+
+
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tree as it is, under version control of its own, so that what changes is seen."""
-    folder = tmp_path_factory.mktemp("recipes")
+    """A copy of the tree, to which the recipes are applied one after the other."""
+    return copied(tmp_path_factory.mktemp("recipes"))
+
+
+@pytest.fixture(scope="module")
+def tree_of_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another copy, in which the new app is made. It uses the packages that are installed here."""
+    folder = copied(tmp_path_factory.mktemp("app"))
+    for name in (".venv", ".tools"):
+        (folder / name).symlink_to(BASE / name)
+    return folder
+
+
+def copied(folder: Path) -> Path:
+    """Copy the tree as it is, under version control of its own, so that what changes is seen."""
     folder.chmod(0o755)
     copy_tree(folder)
     run(folder, "git", "init", "-q")
@@ -70,29 +89,48 @@ def test_a_recipe_changes_the_files_that_it_lists(tree: Path, recipe: Recipe):
 @pytest.mark.timeout(300)
 def test_the_tests_of_all_recipes_pass(tree: Path):
     """On one stack whose tables and server are those of the changed tree; after the tests above, which have changed it."""
-    environment = {name: value for name, value in os.environ.items() if name not in ENGINES}
-    script = " && ".join(
-        shlex.join([sys.executable, "-m", *shlex.split(command)])
-        for recipe in RECIPES
-        for command in recipe.commands
-        if command.startswith("pytest")
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "landcontracts.embedded",
-        "exec",
-        "--name",
-        "recipes",
-        "--web",
-        "--",
-        "sh",
-        "-c",
-        script,
-    ]
-    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
-    assert done.stdout.count(" passed") == len(RECIPES)
+    tests = [command for recipe in RECIPES for command in recipe.commands if command.startswith("pytest")]
+    output = run(tree, *on_a_stack(tests), **without_engines())
+    assert output.count(" passed") == len(tests)
+
+
+def on_a_stack(tests: list[str]) -> list[str]:
+    script = " && ".join(shlex.join([sys.executable, "-m", *shlex.split(command)]) for command in tests)
+    stack = [sys.executable, "-m", "landcontracts.embedded", "exec", "--name", "recipes", "--web", "--"]
+    return [*stack, "sh", "-c", script]
+
+
+APP = "surveys"
+# With its own tests: those of what it is registered in and of what is drawn from the code.
+TESTS = (
+    "pytest apps/surveys tests/architecture tests/pacts/test_files.py tests/playbook/test_pages.py "
+    "--deselect tests/architecture/test_layers.py"
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["documents", "Surveys", "sur-veys", "class", "json", "web", "default", "v1", "s" * 21]
+)
+def test_an_app_cannot_have_a_name_that_is_taken_or_misspelt(tree_of_app: Path, name: str):
+    with pytest.raises(AssertionError, match=f"'{name}'"):
+        run(tree_of_app, sys.executable, "-m", "landcontracts.scaffold", name)
+    assert run(tree_of_app, "git", "status", "--porcelain", "apps", "landcontracts", "tests") == ""
+
+
+@pytest.mark.timeout(300)
+def test_a_new_app_fits(tree_of_app: Path):
+    """It passes what `make check` runs before the tests, and its own tests."""
+    run(tree_of_app, "make", "app", f"NAME={APP}", "TITLE=Surveys", "TITLE_RU=Обследования", **without_engines())
+    run(tree_of_app, "make", "lint", "types", "boundaries", "docs")
+    assert run(tree_of_app, "msgattrib", "--untranslated", "--no-obsolete", "locale/ru/LC_MESSAGES/django.po") == ""
+    assert " passed" in run(tree_of_app, *on_a_stack([TESTS]), **without_engines())
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("drill", ["tests.drills", "tests.drills.move"])
+def test_a_new_app_is_lifted_out_and_moved(tree_of_app: Path, drill: str):
+    """After the test above, which has made it."""
+    run(tree_of_app, sys.executable, "-m", drill, "--light", APP, **without_engines())
 
 
 def _python(command: str) -> list[str]:
