@@ -48,6 +48,7 @@ from apps.core.interface.events import EventEnvelope, EventReceipt
 from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentStored, DocumentType
 from apps.signatures.interface import SignatureAccepted
+from apps.workflow.interface import StageStarted, WorkflowCompleted
 
 T = TypeVar("T", LandPlot, Contract)
 PROFESSIONS = (PartyRole.AGENT, PartyRole.LAWYER)
@@ -198,22 +199,33 @@ class FakeContracts:
     ) -> Contract:
         row = self._visible(ctx, contract_id)
         moves.require_legal(row, status, ctx.actor)
+        was_under_way = row.status in UNDER_WAY
         self._move(row, status, ctx.actor.id, comment)
+        if was_under_way and status == ContractStatus.CANCELLED:
+            self._release_plot(row)
         return mapping.contract(row)
 
     def receive(self, *, ctx: CallContext, event: EventEnvelope) -> EventReceipt:
-        effect = "ignored"
+        payload, effect = event.payload, "ignored"
         if event.type == DocumentStored.TYPE:
-            effect = self._document(msgspec.json.decode(event.payload, type=DocumentStored))
+            effect = self._document(msgspec.json.decode(payload, type=DocumentStored))
         elif event.type == SignatureAccepted.TYPE:
-            effect = self._signature(msgspec.json.decode(event.payload, type=SignatureAccepted))
+            effect = self._signature(msgspec.json.decode(payload, type=SignatureAccepted))
+        elif event.type == StageStarted.TYPE:
+            started = msgspec.json.decode(payload, type=StageStarted)
+            if started.stage == "registration":
+                effect = self._follow(started.contract_id, ContractStatus.SIGNED, ContractStatus.IN_REGISTRATION)
+        elif event.type == WorkflowCompleted.TYPE:
+            completed = msgspec.json.decode(payload, type=WorkflowCompleted)
+            effect = self._follow(completed.contract_id, ContractStatus.IN_REGISTRATION, ContractStatus.COMPLETED)
         return EventReceipt(event_id=event.event_id, effect=effect)
 
     def _document(self, event: DocumentStored) -> str:
         row = self._contracts.get(event.contract_id)
         if row is None or event.document_type != DocumentType.SALE_CONTRACT or row.status not in visibility.SIGNABLE:
             return "ignored"
-        row.sale_document_id = event.document_id
+        if row.sale_document_at is None or event.created_at > row.sale_document_at:
+            row.sale_document_id, row.sale_document_at = event.document_id, event.created_at
         return self._advance(row)
 
     def _signature(self, event: SignatureAccepted) -> str:
@@ -223,25 +235,47 @@ class FakeContracts:
         self._signers[row.id].add((event.document_id, event.signer_id))
         return self._advance(row)
 
+    def _follow(self, contract_id: UUID, expected: ContractStatus, target: ContractStatus) -> str:
+        row = self._contracts.get(contract_id)
+        if row is None or row.status != expected:
+            return "ignored"
+        self._move(row, target, None, "")
+        return target.value
+
     def _advance(self, row: ContractRow) -> str:
         signers = {signer for document, signer in self._signers[row.id] if document == row.sale_document_id}
         row.signed_by_seller, row.signed_by_buyer = row.seller_id in signers, row.buyer_id in signers
         if row.status not in visibility.SIGNABLE:
             return "noted"
-        if row.signed_by_seller and row.signed_by_buyer:
+        row.plot_taken = signing.is_signed(row) and self._plot_is_taken(row)
+        if signing.is_signed(row) and not row.plot_taken:
             self._move(row, ContractStatus.SIGNED, None, "")
             return "signed"
-        if signers and row.status == ContractStatus.DRAFT:
+        if row.status == ContractStatus.DRAFT and (row.signed_by_seller or row.signed_by_buyer):
             self._move(row, ContractStatus.AWAITING_SIGNATURES, None, "")
             return "awaiting_signatures"
         return "noted"
 
     def _move(self, row: ContractRow, status: ContractStatus, by: UUID | None, comment: str) -> None:
-        others = (other for other in self._contracts.values() if other.id != row.id and other.status in UNDER_WAY)
-        if status in UNDER_WAY and any(other.cadastral_number == row.cadastral_number for other in others):
+        if status in UNDER_WAY and row.status not in UNDER_WAY and self._plot_is_taken(row):
             raise PlotUnderContract
         row.status = status
         self._note(row, by, comment)
+
+    def _plot_is_taken(self, row: ContractRow) -> bool:
+        others = (other for other in self._contracts.values() if other.id != row.id and other.status in UNDER_WAY)
+        return any(other.cadastral_number == row.cadastral_number for other in others)
+
+    def _release_plot(self, cancelled: ContractRow) -> None:
+        waiting = [
+            row
+            for row in self._contracts.values()
+            if row.cadastral_number == cancelled.cadastral_number
+            and row.status in visibility.SIGNABLE
+            and signing.is_signed(row)
+        ]
+        if waiting:
+            self._advance(waiting[0])  # in the order in which they were drawn up
 
     def _note(self, row: ContractRow, by: UUID | None, comment: str) -> None:
         row.updated_at = datetime.now(UTC)

@@ -13,14 +13,16 @@ from apps.contracts.interface import (
     ContractCreated,
     ContractNotFound,
     ContractStatus,
+    ContractStatusChanged,
     PartyRole,
 )
 from apps.core.ids import new_id
 from apps.core.interface.context import CallContext
 from apps.core.interface.dto import Text
-from apps.core.interface.errors import Forbidden
+from apps.core.interface.errors import Forbidden, ServiceBusy
 from apps.core.interface.events import EventEnvelope, EventReceipt
 from apps.core.seam.client.registry import call
+from apps.documents.interface import DocumentStored, DocumentType
 from apps.workflow.interface import (
     ContractIsOver,
     OverdueReport,
@@ -34,7 +36,7 @@ from apps.workflow.interface import (
     WorkflowType,
 )
 from apps.workflow.logic import moves
-from apps.workflow.logic.types import TYPES
+from apps.workflow.logic.types import PREPARATION, REGISTRATION, SIGNING, TYPES
 from apps.workflow.models import Stage as StageRow
 from apps.workflow.models import Workflow as WorkflowRow
 
@@ -44,6 +46,7 @@ class FakeWorkflow:
 
     def __init__(self) -> None:
         self._workflows: dict[UUID, Workflow] = {}
+        self._satisfied: dict[UUID, dict[str, date]] = {}
 
     def start(
         self, *, ctx: CallContext, contract_id: UUID, workflow_type: WorkflowType = WorkflowType.LAND_SALE
@@ -107,7 +110,7 @@ class FakeWorkflow:
             stage, status=status, comment=comment or stage.comment, actual_date=on if done else None
         )
         stages = tuple(changed if item.id == stage_id else item for item in workflow.stages)
-        return _with_moves(moves.Viewer(ctx.actor, rights), self._save(workflow, stages))
+        return _with_moves(moves.Viewer(ctx.actor, rights), self._advance(workflow, stages))
 
     def find_overdue(self, *, ctx: CallContext) -> OverdueReport:
         if not ctx.actor.has("system"):
@@ -118,9 +121,75 @@ class FakeWorkflow:
         effect = "ignored"
         if event.type == ContractCreated.TYPE:
             created = msgspec.json.decode(event.payload, type=ContractCreated)
-            self._start(created.contract_id, WorkflowType.LAND_SALE)
-            effect = "started"
+            if self._active(created.contract_id) is None:
+                self._start(created.contract_id, WorkflowType.LAND_SALE)
+                effect = "started"
+        elif event.type == DocumentStored.TYPE:
+            effect = self._stored(msgspec.json.decode(event.payload, type=DocumentStored))
+        elif event.type == ContractStatusChanged.TYPE:
+            effect = self._changed(msgspec.json.decode(event.payload, type=ContractStatusChanged))
         return EventReceipt(event_id=event.event_id, effect=effect)
+
+    def _active(self, contract_id: UUID) -> Workflow | None:
+        active = (workflow for workflow in self._of(contract_id) if workflow.status == WorkflowStatus.ACTIVE)
+        return next(active, None)
+
+    def _of(self, contract_id: UUID) -> list[Workflow]:
+        return [workflow for workflow in self._workflows.values() if workflow.contract_id == contract_id]
+
+    def _stored(self, event: DocumentStored) -> str:
+        workflow = self._started(event.contract_id)
+        if workflow is None or event.document_type != DocumentType.SALE_CONTRACT:
+            return "ignored"
+        self._satisfy(workflow, PREPARATION)
+        return PREPARATION
+
+    def _changed(self, event: ContractStatusChanged) -> str:
+        workflow = self._started(event.contract_id)
+        if workflow is None:
+            return "ignored"
+        if event.status == ContractStatus.SIGNED:
+            self._satisfy(workflow, SIGNING)
+        elif event.status == ContractStatus.IN_REGISTRATION:
+            self._complete_before(workflow, REGISTRATION, event.comment)
+        elif event.status == ContractStatus.COMPLETED:
+            self._complete_before(workflow, "", event.comment)
+        elif event.status == ContractStatus.CANCELLED:
+            self._cancel(workflow)
+        return event.status.value
+
+    def _started(self, contract_id: UUID) -> Workflow | None:
+        if not self._of(contract_id):
+            raise ServiceBusy
+        return self._active(contract_id)
+
+    def _satisfy(self, workflow: Workflow, stage: str) -> None:
+        self._satisfied.setdefault(workflow.id, {}).setdefault(stage, timezone.localdate())
+        self._advance(workflow, workflow.stages)
+
+    def _complete_before(self, workflow: Workflow, last: str, comment: str) -> None:
+        stages = list(workflow.stages)
+        for index, stage in enumerate(stages):
+            if stage.name == last:
+                break
+            if stage.status != StageStatus.COMPLETED:
+                stages[index] = msgspec.structs.replace(
+                    stage,
+                    status=StageStatus.COMPLETED,
+                    comment=stage.comment or comment,
+                    actual_date=timezone.localdate(),
+                )
+        self._advance(workflow, tuple(stages))
+
+    def _cancel(self, workflow: Workflow) -> None:
+        stages = tuple(
+            stage
+            if stage.status == StageStatus.COMPLETED
+            else msgspec.structs.replace(stage, status=StageStatus.CANCELLED)
+            for stage in workflow.stages
+        )
+        cancelled = {"status": WorkflowStatus.CANCELLED, "current_stage": None}
+        self._workflows[workflow.id] = msgspec.structs.replace(workflow, stages=stages, **cancelled)
 
     def _start(self, contract_id: UUID, workflow_type: WorkflowType) -> Workflow:
         now = datetime.now(UTC)
@@ -148,18 +217,22 @@ class FakeWorkflow:
             stages=(),
             created_at=now,
         )
-        return self._save(empty, tuple(stages))
+        return self._advance(empty, tuple(stages))
 
-    def _save(self, workflow: Workflow, stages: tuple[Stage, ...]) -> Workflow:
-        """Store the workflow with its first pending stage started, unless a stage is open."""
-        open_stages = {StageStatus.IN_PROGRESS, StageStatus.BLOCKED}
-        ordered = list(stages)
-        if not any(stage.status in open_stages for stage in ordered):
-            for index, stage in enumerate(ordered):
+    def _advance(self, workflow: Workflow, stages: tuple[Stage, ...]) -> Workflow:
+        """Store the workflow with its next stage started; stages whose condition is met are passed."""
+        satisfied = self._satisfied.get(workflow.id, {})
+        ordered, current = list(stages), None
+        for index, stage in enumerate(ordered):
+            if stage.status == StageStatus.COMPLETED:
+                continue
+            if stage.name not in satisfied:
+                current = stage.name
                 if stage.status == StageStatus.PENDING:
                     ordered[index] = msgspec.structs.replace(stage, status=StageStatus.IN_PROGRESS)
-                    break
-        current = next((stage.name for stage in ordered if stage.status in open_stages), None)
+                break
+            done = {"status": StageStatus.COMPLETED, "actual_date": satisfied[stage.name]}
+            ordered[index] = msgspec.structs.replace(stage, **done)
         status = WorkflowStatus.ACTIVE if current else WorkflowStatus.COMPLETED
         saved = msgspec.structs.replace(workflow, stages=tuple(ordered), current_stage=current, status=status)
         self._workflows[saved.id] = saved

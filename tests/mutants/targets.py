@@ -9,25 +9,22 @@ from landcontracts.topology import SERVICES
 
 
 class Target(NamedTuple):
-    """Modules by path below the tree, and pytest's arguments. `served` tests want a web server that runs the mutated code."""
+    """Modules by path below the tree, and pytest's arguments."""
 
     modules: tuple[str, ...]
     tests: tuple[str, ...]
-    served: tuple[str, ...] = ()
 
 
-def _app(name: str, *further: str, served: tuple[str, ...] = ("tests/journeys",)) -> Target:
+def _app(name: str, *further: str) -> Target:
     return Target(
-        (f"apps/{name}/logic", f"apps/{name}/service.py", f"apps/{name}/handlers.py"),
-        (f"apps/{name}", *further),
-        served,
+        (f"apps/{name}/logic", f"apps/{name}/service.py", f"apps/{name}/handlers.py"), (f"apps/{name}", *further)
     )
 
 
 TARGETS: dict[str, Target] = {
     **{service: _app(service) for service in SERVICES},
     "authentication": _app("authentication", "tests/flags"),
-    "datasync": _app("datasync", "tests/moves/test_copying.py", "tests/moves/test_verify.py", served=()),
+    "datasync": _app("datasync", "tests/moves/test_copying.py", "tests/moves/test_verify.py"),
     "commands": Target(
         ("apps/core/seam/server/commands.py", "apps/core/seam/server/retries.py"),
         ("tests/seam/test_commands.py", "tests/moves/test_cutover.py"),
@@ -56,7 +53,7 @@ def files(target: Target, tree: Path) -> list[Path]:
 def tests(target: Target, tree: Path) -> list[Path]:
     """The test files of a target."""
     found: list[Path] = []
-    for name in (*target.tests, *target.served):
+    for name in target.tests:
         path = tree / name
         found += sorted(path.rglob("test*.py")) if path.is_dir() else [path]
     return found

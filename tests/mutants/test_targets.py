@@ -11,7 +11,7 @@ from tests.mutants.targets import TARGETS, files
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_target_has_files_and_tests(name: str):
     assert files(TARGETS[name], BASE)
-    assert all((BASE / path).exists() for path in (*TARGETS[name].tests, *TARGETS[name].served))
+    assert all((BASE / path).exists() for path in TARGETS[name].tests)
 
 
 def test_every_service_is_a_target():

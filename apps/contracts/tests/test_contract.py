@@ -4,7 +4,6 @@ import secrets
 from decimal import Decimal
 from uuid import uuid4
 
-import msgspec
 import pytest
 
 from apps.authentication.interface import Role
@@ -26,51 +25,13 @@ from apps.contracts.interface import (
     TermsFrozen,
     UnknownParty,
 )
+from apps.contracts.tests.events import deliver, document_stored, signature_accepted
 from apps.core.ids import new_id
 from apps.core.interface.errors import Forbidden
-from apps.core.interface.events import Event, EventEnvelope
 from apps.core.seam.client.registry import call
-from apps.documents.interface import DocumentStored, DocumentType
-from apps.signatures.interface import SignatureAccepted
 from tests.world import World, cadastral_number
 
 S = ContractStatus
-
-
-def deliver(world: World, event: Event, aggregate_id=None):
-    envelope = EventEnvelope(
-        event_id=new_id(),
-        type=event.TYPE,
-        aggregate_id=aggregate_id or new_id(),
-        sequence=1,
-        occurred_at=world_now(),
-        actor_id=None,
-        payload=msgspec.Raw(msgspec.json.encode(event)),
-    )
-    return call(CONTRACTS).receive(ctx=world.ctx(key=str(envelope.event_id)), event=envelope)
-
-
-def world_now():
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC)
-
-
-def document_stored(contract, document_id, by):
-    return DocumentStored(
-        document_id=document_id,
-        contract_id=contract.id,
-        document_type=DocumentType.SALE_CONTRACT,
-        original_filename="a.pdf",
-        uploaded_by=by.id,
-        created_at=world_now(),
-    )
-
-
-def signature_accepted(contract, document_id, signer):
-    return SignatureAccepted(
-        signature_id=new_id(), document_id=document_id, contract_id=contract.id, signer_id=signer.id
-    )
 
 
 def test_a_plot_is_recorded_once_by_its_owner_with_a_normalised_number(world: World):
