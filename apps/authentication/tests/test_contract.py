@@ -2,6 +2,7 @@
 
 import secrets
 
+import msgspec
 import pytest
 
 from apps.authentication.interface import (
@@ -16,6 +17,8 @@ from apps.authentication.interface import (
     UserNotFound,
     WeakPassword,
 )
+from apps.core.ids import new_id
+from apps.core.interface.context import STRANGER
 from apps.core.interface.errors import CommandKeyReused, Forbidden, InvalidArguments
 from apps.core.seam.client.registry import call
 from tests.world import PASSWORD, World
@@ -161,6 +164,80 @@ def test_a_profile_changes_only_what_is_given_and_roles_only_by_administrators(w
         ctx=world.ctx(person, "administrator"), user_id=person.id, roles=(Role.REGISTRAR,)
     )
     assert granted.roles == (Role.REGISTRAR,)
+
+
+def test_a_person_who_is_blocked_is_found_by_nobody_until_the_block_ends(world: World):
+    person, other = world.person(), world.person()
+
+    def seen() -> list[bool]:
+        cards = call(AUTHENTICATION).cards(ctx=world.ctx(other), user_ids=(person.id, other.id))
+        recipients = call(AUTHENTICATION).recipients(ctx=world.ctx(), user_ids=(person.id, other.id))
+        try:
+            call(AUTHENTICATION).find_by_email(ctx=world.ctx(other), email=person.email)
+        except UserNotFound:
+            return [len(cards) == 2, len(recipients) == 2, False]
+        return [len(cards) == 2, len(recipients) == 2, True]
+
+    assert seen() == [True, True, True]
+    call(AUTHENTICATION).set_active(ctx=world.ctx(), user_id=person.id, is_active=False)
+    assert seen() == [False, False, False]
+    assert call(AUTHENTICATION).set_active(ctx=world.ctx(), user_id=person.id, is_active=True).is_active
+    assert seen() == [True, True, True]
+
+
+def test_a_stranger_finds_nobody_and_the_system_finds_all(world: World):
+    person = world.person()
+    stranger = msgspec.structs.replace(world.ctx(), actor=STRANGER)
+    for find in (
+        lambda ctx: call(AUTHENTICATION).find_by_email(ctx=ctx, email=person.email),
+        lambda ctx: call(AUTHENTICATION).get(ctx=ctx, user_id=person.id),
+    ):
+        with pytest.raises(UserNotFound):
+            find(stranger)
+        assert find(world.ctx()).id == person.id
+    assert call(AUTHENTICATION).get(ctx=world.ctx(world.person(), "administrator"), user_id=person.id) == person
+
+
+def test_an_account_that_is_not_there_is_not_changed(world: World):
+    nobody = new_id()
+    for change in (
+        lambda ctx: call(AUTHENTICATION).get(ctx=ctx, user_id=nobody),
+        lambda ctx: call(AUTHENTICATION).set_roles(ctx=ctx, user_id=nobody, roles=()),
+        lambda ctx: call(AUTHENTICATION).set_active(ctx=ctx, user_id=nobody, is_active=False),
+        lambda ctx: call(AUTHENTICATION).update_profile(ctx=ctx, full_name="Никто"),
+    ):
+        with pytest.raises(UserNotFound):
+            change(world.ctx())
+
+
+@pytest.mark.parametrize("role", [Role.ADMINISTRATOR, Role.REGISTRAR])
+def test_an_office_is_given_by_administrators_and_the_system(world: World, role: Role):
+    account = {"password": PASSWORD, "full_name": " Смирнова Яна ", "roles": (role, Role.BUYER, role)}
+
+    def register(ctx):
+        return call(AUTHENTICATION).register(ctx=ctx, email=f"{secrets.token_hex(6)}@test.example", **account)
+
+    with pytest.raises(RoleNotDeclarable):
+        register(world.ctx(world.person(), "registrar"))
+    for ctx in (world.ctx(), world.ctx(world.person(), "administrator")):
+        user = register(ctx)
+        assert (user.roles, user.full_name) == ((role, Role.BUYER), "Смирнова Яна")
+
+
+def test_roles_are_set_once_each_by_the_system_too(world: World):
+    person = world.person()
+    roles = (Role.LAWYER, Role.BUYER, Role.LAWYER)
+    granted = call(AUTHENTICATION).set_roles(ctx=world.ctx(), user_id=person.id, roles=roles)
+    assert granted.roles == (Role.LAWYER, Role.BUYER)
+    assert call(AUTHENTICATION).get(ctx=world.ctx(person), user_id=person.id) == granted
+
+
+def test_a_profile_that_changes_nothing_stays(world: World):
+    person = world.person()
+    assert call(AUTHENTICATION).update_profile(ctx=world.ctx(person)) == person
+    renamed = call(AUTHENTICATION).update_profile(ctx=world.ctx(person), full_name="Ёжикова Анна")
+    assert call(AUTHENTICATION).get(ctx=world.ctx(person), user_id=person.id) == renamed
+    assert renamed.full_name == "Ёжикова Анна"
 
 
 def test_arguments_of_another_shape_are_refused_alike_on_every_side(world: World):
