@@ -42,6 +42,7 @@ class FakeSignatures:
         self._signatures: dict[UUID, tuple[Signature, bytes, list[x509.Certificate]]] = {}
         self._anchors: dict[str, tuple[TrustAnchor, x509.Certificate]] = {}
         self._revocations: list[bytes] = []
+        self._holders: dict[str, UUID] = {}
 
     def sign(
         self, *, ctx: CallContext, document_id: UUID, signature_data: SignatureBytes, certificate: CertificateText
@@ -53,6 +54,12 @@ class FakeSignatures:
         submitted = certificates.read_chain(certificate)
         email = call(AUTHENTICATION).get(ctx=ctx, user_id=ctx.actor.id).email
         algorithm, result = self._validate(ctx, document_id, signature_data, submitted, email)
+        details = certificates.info(submitted[0])
+        if (
+            result.verdict == Verdict.PASSED
+            and self._holders.setdefault(details.fingerprint, ctx.actor.id) != ctx.actor.id
+        ):
+            result = _failed(SubIndication.SIGNER_MISMATCH, result.checked_at)
         passed = result.verdict == Verdict.PASSED
         signature = Signature(
             id=new_id(),
@@ -62,7 +69,7 @@ class FakeSignatures:
             status=SignatureStatus.SIGNED if passed else SignatureStatus.REFUSED,
             algorithm=algorithm,
             document_sha256=document.sha256,
-            certificate=certificates.info(submitted[0]),
+            certificate=details,
             verification_result=result,
             created_at=result.checked_at,
         )

@@ -4,8 +4,12 @@ import base64
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from apps.contracts.interface import CONTRACTS, ContractStatus
+from apps.core.ids import new_id
 from apps.core.interface.errors import Forbidden
 from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentNotFound
@@ -21,6 +25,7 @@ from apps.signatures.interface import (
     SubIndication,
     Verdict,
 )
+from apps.signatures.tests.certificates import Issued, issue, name
 from landcontracts.demo.certificates import DAY, Authority
 from tests.world import World, pdf
 
@@ -110,6 +115,73 @@ def test_an_impostor_authority_of_the_same_name_does_not_pass(signing: Signing):
 def test_a_certificate_outside_its_dates_does_not_pass(signing: Signing, begins, ends, why):
     signer = signing.certificate("ec", begins=begins, ends=ends)
     assert signing.submit(signer, signer.sign(pdf())).verification_result.sub_indication is why
+
+
+def test_a_certificate_that_is_not_meant_for_signing_does_not_pass(signing: Signing):
+    issuer = Issued(signing.authority.key, signing.authority.certificate)
+    encryption = issue(name("Продавец"), issuer, uses=("key_encipherment",), addresses=(signing.seller.email,))
+    value = encryption.key.sign(pdf(), ec.ECDSA(hashes.SHA256()))
+    signature = signing.submit(None, value, certificate=encryption.pem)
+    assert signature.status is SignatureStatus.REFUSED
+    assert signature.verification_result.sub_indication is SubIndication.CHAIN_CONSTRAINTS_FAILURE
+
+
+@pytest.mark.parametrize("last", [ContractStatus.CANCELLED, ContractStatus.COMPLETED])
+def test_nothing_is_signed_when_the_contract_is_over(signing: Signing, last: ContractStatus):
+    steps = (ContractStatus.SIGNED, ContractStatus.IN_REGISTRATION) if last is ContractStatus.COMPLETED else ()
+    for status in (*steps, last):
+        call(CONTRACTS).change_status(ctx=signing.world.ctx(), contract_id=signing.contract.id, status=status)
+    signer = signing.certificate("ec")
+    with pytest.raises(NotASigner):
+        signing.submit(signer, signer.sign(pdf()))
+
+
+def test_a_certificate_without_an_address_belongs_to_its_first_signer(signing: Signing):
+    signer = signing.authority.issue("Без адреса", None, "ec")
+    forged = signing.submit(signer, signer.sign(pdf() + b" "), person=signing.buyer)
+    assert forged.status is SignatureStatus.REFUSED  # and took the certificate from nobody
+    assert signing.submit(signer, signer.sign(pdf())).status is SignatureStatus.SIGNED
+    again = signing.submit(signer, signer.sign(pdf()))
+    assert again.status is SignatureStatus.SIGNED
+    taken = signing.submit(signer, signer.sign(pdf()), person=signing.buyer)
+    assert (taken.status, taken.verification_result.sub_indication) == (
+        SignatureStatus.REFUSED,
+        SubIndication.SIGNER_MISMATCH,
+    )
+
+
+def test_an_authority_is_trusted_under_its_last_name(signing: Signing):
+    certificate = signing.authority.pem()
+    first, last = (
+        call(SIGNATURES).trust(
+            ctx=signing.world.ctx(signing.seller, "administrator"), name=name_, certificate=certificate
+        )
+        for name_ in ("первое имя", "второе имя")
+    )
+    assert first.certificate == last.certificate
+    anchors = call(SIGNATURES).trust_anchors(ctx=signing.world.ctx(signing.seller))
+    assert [anchor.name for anchor in anchors if anchor.certificate == last.certificate] == ["второе имя"]
+
+
+def test_only_administrators_publish_revocations(signing: Signing):
+    with pytest.raises(Forbidden):
+        call(SIGNATURES).publish_revocations(
+            ctx=signing.world.ctx(signing.seller), revocation_list=signing.authority.revoke()
+        )
+    ctx = signing.world.ctx(signing.seller, "administrator")
+    assert call(SIGNATURES).publish_revocations(ctx=ctx, revocation_list=signing.authority.revoke()) == 0
+
+
+def test_an_unknown_document_and_an_unknown_signature(signing: Signing):
+    ctx = signing.world.ctx(signing.seller)
+    assert call(SIGNATURES).for_documents(ctx=ctx, document_ids=(new_id(),)) == ()
+    with pytest.raises(SignatureNotFound):
+        call(SIGNATURES).get(ctx=ctx, signature_id=new_id())
+    signer = signing.certificate("ec")
+    with pytest.raises(DocumentNotFound):
+        call(SIGNATURES).sign(
+            ctx=ctx, document_id=new_id(), signature_data=signer.sign(pdf()), certificate=signer.pem()
+        )
 
 
 def test_a_revoked_certificate_does_not_pass_any_more(signing: Signing):

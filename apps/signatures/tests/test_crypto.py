@@ -1,0 +1,74 @@
+"""Signature values by kind of key, padding and digest; weak keys and old digests."""
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+
+from apps.signatures.interface import Algorithm
+from apps.signatures.logic import crypto
+from apps.signatures.tests.certificates import issue, name
+
+BODY = "Договор купли-продажи земельного участка".encode()
+HASHES = {"SHA256": hashes.SHA256(), "SHA384": hashes.SHA384(), "SHA512": hashes.SHA512()}
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+ISSUER = issue(name("Issuer"))
+EC = ec.generate_private_key(ec.SECP256R1())
+
+
+def algorithm(key, value: bytes, body: bytes = BODY) -> Algorithm | None:
+    certificate = issue(name("Signer"), ISSUER, key=key).certificate
+    return crypto.verify(certificate, value, crypto.Content(body))
+
+
+def pss(digest: hashes.HashAlgorithm, salt: object) -> padding.PSS:
+    return padding.PSS(padding.MGF1(digest), salt)
+
+
+@pytest.mark.parametrize("digest", HASHES)
+def test_rsa_with_either_padding(digest: str):
+    chosen = HASHES[digest]
+    pkcs1 = RSA.sign(BODY, padding.PKCS1v15(), chosen)
+    assert algorithm(RSA, pkcs1) is Algorithm[f"RSA_PKCS1_{digest}"]
+    for salt in (padding.PSS.DIGEST_LENGTH, padding.PSS.MAX_LENGTH, 0):
+        assert algorithm(RSA, RSA.sign(BODY, pss(chosen, salt), chosen)) is Algorithm[f"RSA_PSS_{digest}"]
+    assert algorithm(RSA, pkcs1, BODY + b" ") is None
+
+
+@pytest.mark.parametrize("digest", HASHES)
+def test_ecdsa_on_p256(digest: str):
+    value = EC.sign(BODY, ec.ECDSA(HASHES[digest]))
+    assert algorithm(EC, value) is Algorithm[f"ECDSA_{digest}"]
+    assert algorithm(EC, value, BODY[:-1]) is None
+
+
+def test_ed25519():
+    key = ed25519.Ed25519PrivateKey.generate()
+    assert algorithm(key, key.sign(BODY)) is Algorithm.ED25519
+    assert algorithm(key, key.sign(BODY + b"x")) is None
+
+
+def test_a_digest_of_sha1_counts_for_nothing():
+    assert algorithm(RSA, RSA.sign(BODY, padding.PKCS1v15(), hashes.SHA1())) is None
+    assert algorithm(EC, EC.sign(BODY, ec.ECDSA(hashes.SHA1()))) is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        rsa.generate_private_key(public_exponent=65537, key_size=1024),
+        ec.generate_private_key(ec.SECP384R1()),
+        ed448.Ed448PrivateKey.generate(),
+        dsa.generate_private_key(key_size=2048),
+    ],
+    ids=["RSA of 1024 bits", "P-384", "Ed448", "DSA"],
+)
+def test_a_key_that_is_short_or_of_another_kind_is_weak(key):
+    with pytest.raises(crypto.WeakKey):
+        algorithm(key, b"x" * 64)
+
+
+def test_a_digest_is_computed_once():
+    content = crypto.Content(BODY)
+    first = content.digest(hashes.SHA256())
+    content.body = b"other"
+    assert content.digest(hashes.SHA256()) is first
