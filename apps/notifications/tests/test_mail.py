@@ -1,0 +1,134 @@
+"""E-mails in this process: who gets one in which words, and when a failed one is tried again."""
+
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from apps.authentication.interface import AUTHENTICATION
+from apps.core.database.primaries import database_of
+from apps.core.ids import new_id
+from apps.core.seam.client.registry import call
+from apps.notifications.gateways import mail as gateway
+from apps.notifications.interface import NOTIFICATIONS, NotificationKind
+from apps.notifications.logic import mail as logic
+from apps.notifications.logic.creation import create_messages
+from apps.notifications.models import Mail
+from tests.world import World
+
+NUMBER = "LC-2026-000007"
+
+
+def message(*people, kind: NotificationKind = NotificationKind.CONTRACT_CREATED) -> list[Mail]:
+    """An e-mail to each of these, due at once."""
+    event = new_id()
+    recipients = [person.id for person in people]
+    parameters = {"number": NUMBER}
+    create_messages(event_id=event, recipients=recipients, kind=kind, contract_id=new_id(), parameters=parameters)
+    return list(Mail.objects.filter(notification__event_id=event).order_by("created_at", "id"))
+
+
+def send_all(here: World) -> None:
+    """Rounds until no e-mail is due: other tests' are sent as well."""
+    while (report := call(NOTIFICATIONS).send_mail(ctx=here.ctx())).sent + report.failed:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def no_older_ones(here: World) -> None:
+    send_all(here)
+
+
+@pytest.fixture
+def outbox(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, str]]:
+    """What was sent: subject and body by address. Addresses of `broken.example` fail."""
+    sent: dict[str, tuple[str, str]] = {}
+
+    def send(*, mail_id: object, to: str, subject: str, body: str) -> None:
+        if to.endswith("broken.example"):
+            raise OSError("550 нет такого адреса")
+        sent[to] = (subject, body)
+
+    monkeypatch.setattr(gateway, "send", send)
+    return sent
+
+
+def test_each_recipient_is_written_to_once_in_their_language(here: World, outbox: dict[str, tuple[str, str]]):
+    russian, english = here.person(name="Ёлкина Анна"), here.person(name="Ann Fir")
+    call(AUTHENTICATION).update_profile(ctx=here.ctx(english), locale="en")
+    mails = message(russian, english, russian)
+    assert len(mails) == 2
+    report = call(NOTIFICATIONS).send_mail(ctx=here.ctx())
+    assert (report.sent, report.failed) == (2, 0)
+    subject, body = outbox[english.email]
+    assert subject == f"Contract {NUMBER} was drawn up"
+    link = f"{settings.PUBLIC_URL}/contracts/{mails[1].notification.contract_id}/"
+    assert body == f"Ann Fir,\n\nYou take part in the contract of sale {NUMBER}.\n\n{link}\n"
+    assert outbox[russian.email][0] == f"Составлен договор {NUMBER}"
+    outbox.clear()
+    assert call(NOTIFICATIONS).send_mail(ctx=here.ctx()).sent == 0
+    assert outbox == {}
+
+
+def test_one_that_fails_does_not_hold_up_the_others(here: World, outbox: dict[str, tuple[str, str]]):
+    good, blocked = here.person(), here.person()
+    broken = call(AUTHENTICATION).register(
+        ctx=here.ctx(), email=f"{new_id().hex}@broken.example", password="correct-horse-battery", full_name="Нет"
+    )
+    call(AUTHENTICATION).set_active(ctx=here.ctx(), user_id=blocked.id, is_active=False)
+    mails = message(broken, blocked, good)
+    report = call(NOTIFICATIONS).send_mail(ctx=here.ctx())
+    assert (report.sent, report.failed) == (1, 2)
+    assert list(outbox) == [good.email]
+    by_person = {mail.notification.recipient_id: Mail.objects.get(id=mail.id) for mail in mails}
+    assert "550 нет такого адреса" in by_person[broken.id].last_error
+    assert by_person[blocked.id].last_error == "the recipient has no active account"
+    assert (by_person[good.id].last_error, by_person[good.id].attempts) == ("", 1)
+    assert by_person[good.id].sent_at is not None
+    assert by_person[broken.id].sent_at is None
+
+
+def test_the_next_attempts_are_further_and_further_apart_and_the_eighth_is_the_last(here: World):
+    (mail,) = message(here.person())
+    for attempt in range(1, 8):
+        logic.record(mail, "421 позже")
+        stored = Mail.objects.get(id=mail.id)
+        wait = stored.next_attempt_at - timezone.now()
+        assert timedelta(0) <= timedelta(seconds=30 * 2**attempt) - wait < timedelta(seconds=5)
+        assert (stored.attempts, stored.last_error, stored.gave_up_at) == (attempt, "421 позже", None)
+    logic.record(mail, "421 позже")
+    given_up = Mail.objects.get(id=mail.id)
+    assert (given_up.attempts, given_up.gave_up_at is not None, given_up.sent_at) == (8, True, None)
+    Mail.objects.filter(id=mail.id).update(next_attempt_at=timezone.now())
+    assert mail.id not in [taken.id for taken in logic.take(database_of("notifications"))]
+
+
+def test_an_outcome_that_comes_after_another_rounds_success_changes_nothing(here: World):
+    (mail,) = message(here.person())
+    logic.record(Mail.objects.get(id=mail.id), None)
+    sent_at = Mail.objects.get(id=mail.id).sent_at
+    logic.record(mail, "421 позже")
+    stored = Mail.objects.get(id=mail.id)
+    assert (stored.sent_at, stored.attempts, stored.last_error) == (sent_at, 1, "")
+
+
+def test_a_round_takes_fifty_that_no_other_takes_for_five_minutes(here: World):
+    person = here.person()
+    mails = {mail.id for _ in range(51) for mail in message(person)}
+    first, second = (
+        {mail.id for mail in logic.take(database_of("notifications")) if mail.id in mails} for _ in range(2)
+    )
+    assert (len(first), len(first | second), first & second) == (50, 51, set())
+    waits = [mail.next_attempt_at - timezone.now() for mail in Mail.objects.filter(id__in=first)]
+    assert all(timedelta(seconds=290) < wait <= timedelta(seconds=300) for wait in waits)
+    Mail.objects.filter(id__in=mails).update(sent_at=timezone.now())
+
+
+def test_a_mail_has_a_subject_of_one_line_and_an_id_that_stays(mailoutbox: list):
+    mail_id = new_id()
+    for _ in range(2):
+        gateway.send(mail_id=mail_id, to="a@test.example", subject="Договор\nподписан", body="Текст")
+    assert [sent.subject for sent in mailoutbox] == ["Договор подписан"] * 2
+    assert {sent.extra_headers["Message-ID"] for sent in mailoutbox} == {f"<{mail_id}@{settings.MAIL_DOMAIN}>"}
+    assert mailoutbox[0].to == ["a@test.example"]
