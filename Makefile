@@ -77,8 +77,8 @@ drill-canary: setup-dev ## Lead canaries of healthy and broken services under lo
 sim-judge: setup-dev ## Simulate thousands of rollouts before the canary's judge and its peers, into build/sim-judge.json (ARGS="--seed 2 --count 200")
 	@$(BIN)/python -m benchmarks.judge $(ARGS)
 
-mutants: setup-dev ## Change the rules of an app one by one and see that its tests notice (APP=contracts, ARGS="--sample 30"); goes on where it was
-	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 QUIET=1 $(BIN)/python -m landcontracts.embedded exec --name mutants-$(APP) --web -- $(BIN)/python -m tests.mutants $(APP) $(ARGS)
+mutants: setup-dev ## Change the rules of an app one by one and see that its tests notice (APP=contracts; ARGS="--sample 30"); goes on where it was
+	@ARGON2_TIME_COST=1 ARGON2_MEMORY_KIB=64 QUIET=1 $(BIN)/python -m landcontracts.embedded exec --name mutants$(addprefix -,$(firstword $(APP))) --web -- $(BIN)/python -m tests.mutants $(APP) $(ARGS)
 
 app: setup-dev ## Make a new bounded app, registered everywhere (NAME=surveys, TITLE="Surveys", TITLE_RU="Обследования")
 	@$(NOWHERE) $(BIN)/python -m landcontracts.scaffold "$(NAME)" --title "$(TITLE)" --title-ru "$(TITLE_RU)"

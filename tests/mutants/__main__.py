@@ -1,8 +1,8 @@
-"""`python -m tests.mutants contracts --sample 30`: mutate the rules of a target, run its narrow tests, and report the survivors.
+"""`python -m tests.mutants contracts --sample 30`: mutate the rules of targets, run their narrow tests, and report the survivors.
 
 Cosmic Ray makes the mutants and keeps the session in `build/mutants/`, so that a run that was interrupted goes on. It works on a copy of
-the tree. When only tests have changed, the survivors alone are tested again. A survivor is accepted when `tests/mutants.md` names it with a reason. Exit status 1 for one that is not named, or when a tenth
-or more survive.
+the tree. When only tests have changed, the survivors alone are tested again. A survivor is accepted when `tests/mutants.md` names it
+with a reason. Exit status 1 for one that is not named, or when a tenth or more survive.
 """
 
 from __future__ import annotations
@@ -70,42 +70,88 @@ class Mutant(NamedTuple):
 
 
 def main() -> int:
-    """Parse, run, report."""
+    """Parse, run, report. The exit status is that of the worst target."""
     parser = argparse.ArgumentParser(prog="tests.mutants")
-    parser.add_argument("app", choices=TARGETS)
-    parser.add_argument("--sample", type=int, default=0, help="so many, chosen by --seed; default: all")
+    parser.add_argument("targets", nargs="*", choices=[[], *TARGETS], help="default: all")
+    parser.add_argument("--sample", type=int, default=0, help="so many of all targets, chosen by --seed; default: all")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    tree = _tree(options.app)
-    modules = files(TARGETS[options.app], tree)
-    database = FOLDER / f"{options.app}-{_digest(tree, modules)}.sqlite"
-    with contextlib.chdir(tree), use_db(str(database), WorkDB.Mode.create) as session:
-        # Cosmic Ray forbids compiled files. Each mutant is seconds younger than the one before, so none is mistaken for another.
-        command = ("env", "-u", "PYTHONDONTWRITEBYTECODE", sys.executable, "-m", "tests.mutants.run_tests", options.app)
-        if not session.num_work_items:
-            init(modules, session, {})
-        chosen = _choose(session, options.sample, options.seed)
-        started = time.monotonic()
-        if subprocess.run(command, check=False).returncode:
-            print("the tests fail without any mutant")
-            return 2
-        tested = database.with_suffix(".tests")
-        digest = _digest(tree, tests(TARGETS[options.app], tree))
-        if not tested.exists():
-            tested.write_text(digest)
-        timeout_seconds = SLOWER * (time.monotonic() - started)
-        survivors_again = tested.read_text() != digest
-        _execute(session, chosen, shlex.join(command), timeout_seconds, survivors_again=survivors_again)
-        tested.write_text(digest)
-        return _report(options.app, session, {item.job_id for item in chosen})
-
-
-def _tree(app: str) -> Path:
-    """A copy of the tree as git knows it, changed files included."""
-    tree = FOLDER / f"{app}-tree"
+    tree = FOLDER / f"tree-{next(iter(options.targets), 'all')}"
     shutil.rmtree(tree, ignore_errors=True)
     copy_tree(tree)
-    return tree
+    with contextlib.chdir(tree):
+        runs = [Run(name, tree) for name in options.targets or TARGETS]
+        for run, chosen in _chosen(runs, options.sample, options.seed):
+            if not run.execute(chosen):
+                print(f"{run.name}: the tests fail without any mutant")
+                return 2
+    return max(_report(run, is_sample=bool(options.sample)) for run in runs)
+
+
+class Run:
+    """The mutants of one target, with the results so far."""
+
+    def __init__(self, name: str, tree: Path) -> None:
+        self.name = name
+        modules = files(TARGETS[name], tree)
+        self.database = FOLDER / f"{name}-{_digest(tree, modules)}.sqlite"
+        self.tested = self.database.with_suffix(".tests")
+        self.tests = _digest(tree, tests(TARGETS[name], tree))
+        with self.session() as session:
+            if not session.num_work_items:
+                init(modules, session, {})
+            items = [item for item in session.work_items if item.mutations[0].operator_name in WANTED]
+        self.items = sorted(items, key=_place)
+        self.chosen: set[str] = set()
+
+    def session(self) -> contextlib.AbstractContextManager[WorkDB]:
+        """Cosmic Ray's table of mutants and results."""
+        manager: contextlib.AbstractContextManager[WorkDB] = use_db(str(self.database), WorkDB.Mode.create)
+        return manager
+
+    def execute(self, chosen: list[WorkItem]) -> bool:
+        """Test what has no result yet, and keep each result at once. False when the tests fail as it is.
+
+        A survivor of older tests may be noticed by newer ones, so it is tested again where they changed.
+        """
+        self.chosen = {item.job_id for item in chosen}
+        # Cosmic Ray forbids compiled files. Each mutant is seconds younger than the one before, so none is mistaken for another.
+        command = ("env", "-u", "PYTHONDONTWRITEBYTECODE", sys.executable, "-m", "tests.mutants.run_tests", self.name)
+        with self.session() as session:
+            is_current = not self.tested.exists() or self.tested.read_text() == self.tests
+            done = {job for job, result in session.results if result.is_killed or is_current}
+            pending = [item for item in chosen if item.job_id not in done]
+            if not pending:
+                return True
+            started = time.monotonic()
+            if subprocess.run(command, check=False).returncode:
+                return False
+            if is_current:
+                self.tested.write_text(self.tests)
+
+            def keep(job_id: str, result: WorkResult) -> None:
+                session.set_result(job_id, result)
+                outcome = result.worker_outcome if result.test_outcome is None else result.test_outcome
+                print(f"{self.name}: {session.num_results} results, {outcome.value}", flush=True)
+
+            timeout_seconds = SLOWER * (time.monotonic() - started)
+            get_distributor("local")(pending, shlex.join(command), timeout_seconds, {}, on_task_complete=keep)
+            self.tested.write_text(self.tests)
+        return True
+
+    def results(self) -> list[WorkResult]:
+        """Of the chosen mutants."""
+        with self.session() as session:
+            return [result for job, result in session.results if job in self.chosen]
+
+
+def _chosen(runs: list[Run], sample: int, seed: int) -> Iterator[tuple[Run, list[WorkItem]]]:
+    """What each target has to do: all of it, or its part of a sample."""
+    every = [(run.name, item.job_id) for run in runs for item in run.items]
+    drawn = set(random.Random(seed).sample(every, min(sample, len(every)))) if sample else set(every)
+    for run in runs:
+        if chosen := [item for item in run.items if (run.name, item.job_id) in drawn]:
+            yield run, chosen
 
 
 def _digest(tree: Path, names: list[Path]) -> str:
@@ -116,50 +162,23 @@ def _digest(tree: Path, names: list[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _choose(session: WorkDB, sample: int, seed: int) -> list[WorkItem]:
-    """The work to be done: all of it, or a sample, in an order that stays."""
-    items = sorted((item for item in session.work_items if item.mutations[0].operator_name in WANTED), key=_place)
-    return items if not sample else random.Random(seed).sample(items, min(sample, len(items)))
-
-
-def _execute(
-    session: WorkDB, chosen: list[WorkItem], command: str, timeout_seconds: float, *, survivors_again: bool
-) -> None:
-    """Test what has no result yet, one after the other, and keep each result at once.
-
-    A survivor of older tests may be noticed by newer ones, so it is tested again where they changed.
-    """
-    done = {job for job, result in session.results if result.is_killed or not survivors_again}
-    pending = [item for item in chosen if item.job_id not in done]
-
-    def keep(job_id: str, result: WorkResult) -> None:
-        session.set_result(job_id, result)
-        outcome = result.test_outcome.value if result.test_outcome is not None else result.worker_outcome.value
-        print(f"{session.num_results} results: {outcome}", flush=True)
-
-    get_distributor("local")(pending, command, timeout_seconds, {}, on_task_complete=keep)
-
-
 def _place(item: WorkItem) -> tuple[str, tuple[int, int], str, int]:
     mutation = item.mutations[0]
     return str(mutation.module_path), mutation.start_pos, mutation.operator_name, mutation.occurrence
 
 
-def _report(app: str, session: WorkDB, chosen: set[str]) -> int:
-    results = {job: result for job, result in session.results if job in chosen}
-    survivors = sorted(
-        {mutant for job, result in results.items() if not result.is_killed for mutant in _mutants(result.diff or "")}
+def _report(run: Run, *, is_sample: bool) -> int:
+    results = run.results()
+    survivors = [result for result in results if not result.is_killed]
+    named = PAGE.read_text()
+    unnamed = sorted(
+        {mutant for result in survivors for mutant in _mutants(result.diff or "") if mutant.name not in named}
     )
-    count = sum(not result.is_killed for result in results.values())
-    named = PAGE.read_text() if PAGE.exists() else ""
-    unnamed = [mutant for mutant in survivors if mutant.name not in named]
-    share = count / max(len(results), 1)
     for mutant in unnamed:
         print(mutant.name)
-    print(
-        f"{app}: {len(results)} mutants, {count} survived ({share:.1%}), {len(unnamed)} of them are not named in tests/mutants.md"
-    )
-    return int(bool(unnamed) or share >= ALLOWED)
+    share = len(survivors) / max(len(results), 1)
+    print(f"{run.name}: {len(results)} mutants, {len(survivors)} survived ({share:.1%}), {len(unnamed)} unnamed")
+    return int(bool(unnamed) or (share >= ALLOWED and not is_sample))
 
 
 def _mutants(diff: str) -> Iterator[Mutant]:

@@ -29,8 +29,8 @@ TARGETS: dict[str, Target] = {
         ("apps/core/seam/server/commands.py", "apps/core/seam/server/retries.py"),
         ("tests/seam/test_commands.py", "tests/moves/test_cutover.py"),
     ),
-    "relay": Target(("apps/core/seam/events/relay.py",), ("tests/seam/test_events.py",)),
-    "signing": Target(("apps/core/seam/signing.py",), ("tests/seam/test_http.py",)),
+    "relay": Target(("apps/core/seam/events/relay.py",), ("tests/seam/test_relay.py",)),
+    "signing": Target(("apps/core/seam/signing.py",), ("tests/seam/test_signing.py",)),
     "relocation": Target(
         ("apps/extraction/relocation", "apps/extraction/state/epochs.py", "apps/extraction/state/action.py"),
         ("tests/moves", "apps/extraction"),
