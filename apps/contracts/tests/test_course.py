@@ -179,6 +179,18 @@ def test_a_cancelled_draft_frees_no_plot(world: World):
     assert now(world, first).status is S.SIGNED
 
 
+def test_a_contract_whose_terms_changed_does_not_wait_any_more(world: World):
+    seller, buyers = world.person(), [world.person() for _ in range(2)]
+    plot = world.plot(seller)
+    first, waiting = (world.contract(seller, buyer, plot=plot) for buyer in buyers)
+    for contract, buyer in zip((first, waiting), buyers, strict=True):
+        sign(world, contract, seller, buyer)
+    call(CONTRACTS).change_status(ctx=world.ctx(seller), contract_id=waiting.id, status=S.DRAFT)
+    call(CONTRACTS).change_terms(ctx=world.ctx(seller), contract_id=waiting.id, terms="Другие")
+    cancel(world, first)
+    assert (now(world, waiting).status, now(world, waiting).blockers) == (S.DRAFT, (Blocker.NO_SALE_CONTRACT,))
+
+
 def test_another_plot_does_not_wait(world: World):
     seller, buyer = world.person(), world.person()
     for contract in (world.contract(seller, buyer), world.contract(seller, buyer)):
