@@ -117,6 +117,12 @@ def test_a_success_clears_the_error_and_the_event_is_sent_once(consumer: Consume
     assert consumer.received == [event]
 
 
+def test_nothing_is_traced_unasked(consumer: Consumer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(relay.spans, "of_delivery", lambda *_, **__: pytest.fail("a span"))
+    plant()
+    assert relay.deliver_due(SERVICE) == 1
+
+
 def test_a_relay_that_dies_keeps_an_event_for_ten_seconds():
     event = plant()
     (taken,) = relay._take(SERVICE)

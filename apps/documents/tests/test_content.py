@@ -1,9 +1,11 @@
 """What counts as a whole file of its type, byte by byte."""
 
 import hashlib
+import io
 import os
 import time
 
+import pikepdf
 import pytest
 
 from apps.documents.interface import FileDamaged, FileTypeMismatch
@@ -12,6 +14,12 @@ from tests.world import pdf
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 64 + b"IEND\xaeB`\x82"
 JPEG = b"\xff\xd8\xff\xe0" + b"0" * 64 + b"\xff\xd9"
+
+
+def pdf_without_pages() -> bytes:
+    file = io.BytesIO()
+    pikepdf.new().save(file)
+    return file.getvalue()
 
 
 def check(body: bytes, declared: str, *, parts: int = 1) -> None:
@@ -27,7 +35,7 @@ def check(body: bytes, declared: str, *, parts: int = 1) -> None:
         ("image/jpeg", JPEG),
         ("image/jpeg", JPEG + b"\0" * 100),  # cameras pad with zeros
         ("application/pdf", pdf()),
-        ("application/pdf", pdf() + b"\n" * 1000),  # the trailer stands in the last 1024 bytes
+        ("application/pdf", pdf().rstrip() + b"\n" * (1024 - len(b"%%EOF"))),  # the trailer is in the last 1024 bytes
     ],
 )
 def test_a_whole_file_is_accepted(declared: str, body: bytes):
@@ -42,7 +50,8 @@ def test_a_whole_file_is_accepted(declared: str, body: bytes):
         ("image/jpeg", JPEG[:-1]),
         ("image/jpeg", JPEG + b"PK"),
         ("application/pdf", pdf()[:-8]),
-        ("application/pdf", pdf() + b"\n" * 1025),
+        ("application/pdf", pdf().rstrip() + b"\n" * (1025 - len(b"%%EOF"))),
+        ("application/pdf", pdf_without_pages()),
         ("application/pdf", b"%PDF-1.7\n%%EOF\n"),
     ],
 )
@@ -79,7 +88,8 @@ def test_received_bytes_have_their_size_and_digest(parts: int):
 
 
 def test_bytes_that_are_many_wait_on_the_disk():
-    with content.Received([bytes(2**20)] * 8) as small, content.Received([bytes(2**20)] * 9) as large:
+    most = 8 * 2**20
+    with content.Received([bytes(most)]) as small, content.Received([bytes(most), b"x"]) as large:
         assert (small.file._rolled, large.file._rolled) == (False, True)
 
 
