@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ README = "README.md-tpl"
 
 
 def main() -> int:
-    """Check the name, register the app, render its files. The exit status: 2 for a name that cannot be used."""
+    """Check the name, register the app, render its files. The exit status: 2 when nothing was made."""
     parser = argparse.ArgumentParser(prog="python -m landcontracts.scaffold")
     parser.add_argument("name", help="small letters, as in `surveys`")
     parser.add_argument("--title", default="", help="in English; by default the name")
@@ -27,8 +28,13 @@ def main() -> int:
     app = App(options.name, title, options.title_ru or title)
     try:
         names.check(app.name, BASE)
+        for text in (app.title, app.title_ru):
+            names.check_title(text)
     except names.NameNotUsable as error:
         print(error, file=sys.stderr)
+        return 2
+    if shutil.which("xgettext") is None:
+        print("Debian's package gettext is needed, for the catalogues", file=sys.stderr)
         return 2
     changed = register(app, BASE)
     _render(app, BASE / "apps" / app.name)

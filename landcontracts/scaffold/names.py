@@ -38,6 +38,12 @@ def check(name: str, tree: Path) -> None:
         raise NameNotUsable(f"{name!r}: a host, a database or a path of the public API has this name")
 
 
+def check_title(title: str) -> None:
+    """Check a title, which stands in source and in a catalogue. Raises: NameNotUsable."""
+    if not title.strip() or any(not character.isprintable() or character in '"\\{}%' for character in title):
+        raise NameNotUsable(f"{title!r}: printable, without quotes, backslashes, braces and percent signs")
+
+
 def _hosts(tree: Path) -> set[str]:
     """The services of both compose files."""
     files = ("docker-compose.yml", "migrations_playbook/docker-compose.migration.yml")

@@ -117,6 +117,13 @@ def test_an_app_cannot_have_a_name_that_is_taken_or_misspelt(tree_of_app: Path, 
     assert run(tree_of_app, "git", "status", "--porcelain", "apps", "landcontracts", "tests") == ""
 
 
+@pytest.mark.parametrize("title", ['"quoted"', "a\\", "{{ x }}", "two\nlines"])
+def test_a_title_is_plain_text(tree_of_app: Path, title: str):
+    with pytest.raises(AssertionError, match="printable"):
+        run(tree_of_app, sys.executable, "-m", "landcontracts.scaffold", APP, "--title", title)
+    assert run(tree_of_app, "git", "status", "--porcelain", "apps", "landcontracts", "tests") == ""
+
+
 @pytest.mark.timeout(300)
 def test_a_new_app_fits(tree_of_app: Path):
     """It passes what `make check` runs before the tests, and its own tests."""
