@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -50,6 +50,7 @@ class Behaving:
         self.accepted = 0
         self.done = threading.Event()
         self._behave = behave
+        self._connections: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._serve, daemon=True)]
         self._threads[0].start()
 
@@ -60,6 +61,7 @@ class Behaving:
             except OSError:
                 return
             self.accepted += 1
+            self._connections.append(connection)
             thread = threading.Thread(target=self._one, args=(connection, self.accepted), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -78,6 +80,9 @@ class Behaving:
         self.done.set()
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        for connection in self._connections:  # a caller keeps an idle one open, and its thread would read on
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(10)
 
