@@ -23,7 +23,7 @@ from typing import NamedTuple
 from cosmic_ray.commands import init
 from cosmic_ray.plugins import get_distributor
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import WorkItem, WorkResult
+from cosmic_ray.work_item import WorkerOutcome, WorkItem, WorkResult
 
 from landcontracts.embedded.stack import BASE
 from tests.mutants.targets import TARGETS, files, tests
@@ -34,6 +34,7 @@ PAGE = BASE / "tests" / "mutants.md"
 # A mutant that makes the tests so many times slower than they were is noticed.
 SLOWER = 4.0
 ALLOWED = 0.1
+NOT_MADE = 10
 # Operators that change a rule. Cosmic Ray's others mutate types, or give one mutant ten times.
 OPERATORS = (
     *(
@@ -119,7 +120,7 @@ class Run:
         command = ("env", "-u", "PYTHONDONTWRITEBYTECODE", sys.executable, "-m", "tests.mutants.run_tests", self.name)
         with self.session() as session:
             is_current = not self.tested.exists() or self.tested.read_text() == self.tests
-            done = {job for job, result in session.results if result.is_killed or is_current}
+            done = {job for job, result in session.results if _is_made(result) and (result.is_killed or is_current)}
             pending = [item for item in chosen if item.job_id not in done]
             if not pending:
                 return True
@@ -167,8 +168,14 @@ def _place(item: WorkItem) -> tuple[str, tuple[int, int], str, int]:
     return str(mutation.module_path), mutation.start_pos, mutation.operator_name, mutation.occurrence
 
 
+def _is_made(result: WorkResult) -> bool:
+    """Whether there was a mutant: Cosmic Ray cannot replace an exception with a dot in its name."""
+    return result.worker_outcome is WorkerOutcome.NORMAL
+
+
 def _report(run: Run, *, is_sample: bool) -> int:
-    results = run.results()
+    results = [result for result in run.results() if _is_made(result)]
+    not_made = len(run.chosen) - len(results)
     survivors = [result for result in results if not result.is_killed]
     named = PAGE.read_text()
     unnamed = sorted(
@@ -177,8 +184,11 @@ def _report(run: Run, *, is_sample: bool) -> int:
     for mutant in unnamed:
         print(mutant.name)
     share = len(survivors) / max(len(results), 1)
-    print(f"{run.name}: {len(results)} mutants, {len(survivors)} survived ({share:.1%}), {len(unnamed)} unnamed")
-    return int(bool(unnamed) or (share >= ALLOWED and not is_sample))
+    print(
+        f"{run.name}: {len(results)} mutants, {len(survivors)} survived ({share:.1%}), {len(unnamed)} unnamed;"
+        f" {not_made} could not be made"
+    )
+    return int(bool(unnamed) or not_made > NOT_MADE or (share >= ALLOWED and not is_sample))
 
 
 def _mutants(diff: str) -> Iterator[Mutant]:

@@ -1,14 +1,20 @@
 """The lock-out against guessing by the clock, in this process: five failures in fifteen minutes, for fifteen minutes."""
 
 import secrets
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from apps.authentication.interface import AUTHENTICATION, Refusal, Refused, SignedIn, TokenPair
 from apps.authentication.logic import lockout
 from apps.authentication.models import LogInFailure
+from apps.core.database.primaries import database_of
+from apps.core.seam.client import registry
 from apps.core.seam.client.registry import call
 from tests.world import PASSWORD, World
 
@@ -36,6 +42,23 @@ def test_the_fifth_failure_locks_and_a_locked_address_counts_no_further(here: Wo
     for _ in range(3):
         answer = guess(here, person.email, PASSWORD, by=by)
         assert (answer.reason, 890 <= answer.retry_after_seconds <= 900) == (Refusal.LOCKED_OUT, True)
+    assert LogInFailure.objects.filter(email=person.email).count() == 5
+
+
+def test_guesses_at_the_same_time_are_counted_one_by_one(here: World):
+    person, start = here.person(), threading.Barrier(8)
+
+    def try_one(_: int):
+        with registry.routed_by(here.resolve):
+            start.wait(10)
+            try:
+                return guess(here, person.email).reason
+            finally:
+                connections[database_of("authentication")].close()
+
+    with ThreadPoolExecutor(8) as pool:
+        reasons = Counter(pool.map(try_one, range(8)))
+    assert reasons == {Refusal.BAD_CREDENTIALS: 5, Refusal.LOCKED_OUT: 3}
     assert LogInFailure.objects.filter(email=person.email).count() == 5
 
 
