@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import transaction
 
@@ -31,6 +32,8 @@ def test_a_single_certificate_may_be_base64_of_der_in_lines():
     certificate = issue(name("Signer")).certificate
     text = base64.encodebytes(certificate.public_bytes(Encoding.DER)).decode()
     assert certificates.read_chain(f"  {text}\n") == [certificate]
+    with pytest.raises(BadCertificate):
+        certificates.read_chain(f"!{text}")
 
 
 @pytest.mark.parametrize(("bits", "is_read"), [(160, True), (161, False)])
@@ -83,10 +86,20 @@ def test_a_list_is_read_when_a_known_authority_signed_it():
             "CN=One",
         )
         assert published.this_update == NOW - DAY
-    for authorities in ([], [other.certificate], [impostor.certificate]):
+    of_other_kinds = [
+        issue(name("One"), authority("One"), ca=True, key=key).certificate
+        for key in (
+            rsa.generate_private_key(public_exponent=65537, key_size=2048),
+            ed25519.Ed25519PrivateKey.generate(),
+            x25519.X25519PrivateKey.generate(),
+        )
+    ]
+    assert revocation.read(pem(crl), [*of_other_kinds, one.certificate]).authority == published.authority
+    for authorities in ([], [other.certificate], [impostor.certificate], of_other_kinds):
         with pytest.raises(BadRevocationList):
             revocation.read(pem(crl), authorities)
-    for rubbish in ("nonsense", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----", "Я"):
+    der = base64.b64encode(crl.public_bytes(Encoding.DER)).decode()
+    for rubbish in ("nonsense", f"!{der}", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----", "Я"):
         with pytest.raises(BadRevocationList):
             revocation.read(rubbish, known)
 

@@ -1,8 +1,10 @@
 """Signature values by kind of key, padding and digest; weak keys and old digests."""
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from apps.signatures.interface import Algorithm
 from apps.signatures.logic import crypto
@@ -65,6 +67,28 @@ def test_a_digest_of_sha1_counts_for_nothing():
 def test_a_key_that_is_short_or_of_another_kind_is_weak(key):
     with pytest.raises(crypto.WeakKey):
         algorithm(key, b"x" * 64)
+
+
+@pytest.mark.parametrize(("bits", "is_weak"), [(2047, True), (2048, False)])
+def test_an_rsa_key_has_2048_bits(bits: int, is_weak: bool):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    value = key.sign(BODY, padding.PKCS1v15(), hashes.SHA256())
+    if is_weak:
+        with pytest.raises(crypto.WeakKey):
+            algorithm(key, value)
+    else:
+        assert algorithm(key, value) is Algorithm.RSA_PKCS1_SHA256
+
+
+@pytest.mark.parametrize("at", ["the kind of key", "the key"])
+def test_a_key_that_no_library_reads_is_weak(at: str):
+    der = issue(name("Signer"), ISSUER, key=EC).certificate.public_bytes(Encoding.DER)
+    oid = bytes.fromhex("06072a8648ce3d0201")  # id-ecPublicKey (RFC 5480)
+    point = EC.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    old, new = (oid, oid[:-1] + b"\x7f") if at == "the kind of key" else (point, point[:-1] + bytes([point[-1] ^ 1]))
+    assert der.count(old) == 1
+    with pytest.raises(crypto.WeakKey):
+        crypto.verify(x509.load_der_x509_certificate(der.replace(old, new)), b"x", crypto.Content(BODY))
 
 
 def test_a_digest_is_computed_once():
