@@ -78,6 +78,7 @@ def test_without_a_lawyer_the_parties_stand_in(world: World):
     course = Course(world, with_lawyer=False)
     assert course.workflow.stages[0].completed_by == ("seller", "agent", "lawyer", "buyer")
     assert legal(course, course.buyer)[0] == (S.COMPLETED, S.BLOCKED)
+    assert course.move(course.buyer, 0, S.COMPLETED).current_stage == "signing"
 
 
 def test_a_completed_stage_starts_the_next(course: Course):
