@@ -27,7 +27,7 @@ NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TO
 # A variable given to make is not the programs': SERVICE would narrow the platform to one.
 unexport SERVICE
 
-.PHONY: app bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move format gateway help lint lock manage messages mutants pacts run setup setup-dev sim-judge test test-all types wire
+.PHONY: app bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move format gateway help lint lock manage messages mutants pacts run sample setup setup-dev sim-judge test test-all types wire
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -57,7 +57,7 @@ gateway: setup-dev ## Render the committed configurations of Kong and Envoy from
 manage: setup ## Run a management command on what `make run` started (ARGS="extraction documents remote 5")
 	@$(BIN)/python -m landcontracts.embedded attach -- $(BIN)/python manage.py $(ARGS)
 
-check: setup-dev lint types boundaries docs test-all ## Everything that CI runs
+check: setup-dev lint types boundaries docs test-all sample ## Everything that CI runs
 
 bench: setup-dev ## Measure, side by side, into build/bench.json
 	@mkdir -p build && $(BIN)/python -m landcontracts.embedded exec --name bench -- $(BIN)/python -m benchmarks
@@ -85,6 +85,10 @@ app: setup-dev ## Make a new bounded app, registered everywhere (NAME=surveys, T
 	@$(NOWHERE) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations -v 0 $(NAME)
 	@$(BIN)/ruff check -q --fix --select I . && $(BIN)/ruff format -q .
 	@$(MAKE) --no-print-directory messages blueprint wire gateway pacts
+
+# Of the targets whose tests take seconds. The same thirty until a rule changes.
+sample: setup-dev
+	@$(MAKE) --no-print-directory mutants APP="contracts workflow authentication signatures documents notifications relay signing" ARGS="--sample 30"
 
 format: setup-dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -1,18 +1,27 @@
 """Lists page by page, and the bounds of numbers, in this process."""
 
 import re
-from datetime import UTC, datetime
+import uuid
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
 import pytest
 
-from apps.contracts.interface import CONTRACTS, BadArea, BadCadastralNumber, BadPrice, LandPlotNotFound
+from apps.contracts.interface import (
+    CONTRACTS,
+    BadArea,
+    BadCadastralNumber,
+    BadPrice,
+    LandCategory,
+    LandPlotNotFound,
+)
 from apps.contracts.logic import amounts, cadastral, keyset
+from apps.contracts.models import LandPlot
 from apps.core.ids import new_id
 from apps.core.interface.context import STRANGER
 from apps.core.seam.client.registry import call
-from tests.world import World
+from tests.world import World, cadastral_number
 
 
 def pages(ask, limit: int) -> list[list]:
@@ -38,6 +47,27 @@ def test_a_list_ends_with_its_last_item(here: World, limit: int, sizes: list[int
         listed = pages(ask, limit)
         assert [len(page) for page in listed] == sizes
         assert [item for page in listed for item in page] == [item.id for item in reversed(items)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+def test_rows_of_one_moment_are_ordered_by_id_and_none_is_left_out(here: World, limit: int):
+    """Ids that do not follow the time, as those of imported rows."""
+    owner, now = here.person(), datetime.now(UTC)
+    rows = [
+        LandPlot(
+            id=uuid.uuid4(),
+            owner_id=owner.id,
+            cadastral_number=cadastral_number(),
+            area_m2=1,
+            category=LandCategory.FOREST,
+            created_at=now - timedelta(seconds=index // 3),
+        )
+        for index in range(9)
+    ]
+    LandPlot.objects.bulk_create(rows)
+    listed = pages(lambda **page: call(CONTRACTS).list_plots(ctx=here.ctx(owner), **page), limit)
+    ordered = sorted(rows, key=lambda row: (row.created_at, row.id), reverse=True)
+    assert [item for page in listed for item in page] == [row.id for row in ordered]
 
 
 def test_a_page_has_fifty_items_unless_asked_otherwise(here: World):
