@@ -120,7 +120,10 @@ class FakeSignatures:
     ) -> tuple[Algorithm, VerificationResult]:
         body = self._fetch(call(DOCUMENTS).download(ctx=ctx, document_id=document_id).url)
         now = datetime.now(UTC)
-        algorithm = crypto.verify(submitted[0], value, crypto.Content(body))
+        try:
+            algorithm = crypto.verify(submitted[0], value, crypto.Content(body))
+        except crypto.WeakKey:
+            return Algorithm.UNKNOWN, _failed(SubIndication.CRYPTO_CONSTRAINTS_FAILURE, now)
         if algorithm is None:
             return Algorithm.UNKNOWN, _failed(SubIndication.SIG_CRYPTO_FAILURE, now)
         try:

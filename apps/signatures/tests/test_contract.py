@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from django.db import connections
 
 from apps.contracts.interface import CONTRACTS, ContractStatus
+from apps.core.database.primaries import database_of
 from apps.core.ids import new_id
 from apps.core.interface.errors import Forbidden
 from apps.core.seam.client.registry import call
@@ -25,7 +27,7 @@ from apps.signatures.interface import (
     SubIndication,
     Verdict,
 )
-from apps.signatures.tests.certificates import Issued, issue, name
+from apps.signatures.tests.certificates import Issued, authority, issue, name
 from landcontracts.demo.certificates import DAY, Authority
 from tests.world import World, pdf
 
@@ -124,6 +126,55 @@ def test_a_certificate_that_is_not_meant_for_signing_does_not_pass(signing: Sign
     signature = signing.submit(None, value, certificate=encryption.pem)
     assert signature.status is SignatureStatus.REFUSED
     assert signature.verification_result.sub_indication is SubIndication.CHAIN_CONSTRAINTS_FAILURE
+
+
+def test_a_chain_is_led_by_its_signer(signing: Signing):
+    root = Issued(signing.authority.key, signing.authority.certificate)
+    between = authority("Between", root)
+    signer = issue(name("Без адреса"), between, uses=("digital_signature",))
+    value = signer.key.sign(pdf(), ec.ECDSA(hashes.SHA256()))
+    alone = signing.submit(None, value, certificate=signer.pem)
+    assert alone.verification_result.sub_indication is SubIndication.NO_CERTIFICATE_CHAIN_FOUND
+    chain = signer.pem + between.pem
+    signature = signing.submit(None, value, certificate=chain)
+    assert (signature.status, signature.certificate.subject) == (SignatureStatus.SIGNED, "CN=Без адреса")
+    taken = signing.submit(None, value, certificate=chain, person=signing.buyer)
+    assert taken.verification_result.sub_indication is SubIndication.SIGNER_MISMATCH
+    again = call(SIGNATURES).verify(ctx=signing.world.ctx(signing.buyer), signature_id=signature.id)
+    assert again.verdict is Verdict.PASSED
+
+
+def test_of_several_certificates_the_first_is_trusted(signing: Signing):
+    first, second = authority("First"), authority("Second")
+    trusted = call(SIGNATURES).trust(ctx=signing.world.ctx(), name="first", certificate=first.pem + second.pem)
+    assert trusted.certificate.subject == "CN=First"
+
+
+def test_a_weak_key_does_not_pass(signing: Signing):
+    root = Issued(signing.authority.key, signing.authority.certificate)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    signer = issue(name("Продавец"), root, key=key, addresses=(signing.seller.email,))
+    value = key.sign(pdf(), padding.PKCS1v15(), hashes.SHA256())
+    signature = signing.submit(None, value, certificate=signer.pem)
+    assert signature.status is SignatureStatus.REFUSED
+    assert signature.verification_result.sub_indication is SubIndication.CRYPTO_CONSTRAINTS_FAILURE
+
+
+def test_the_verdict_is_published(here: World):
+    signing = Signing(here)
+    signer = signing.certificate("ec")
+    for body, kind, sub_indication in (
+        (pdf(), "signatures.signature_accepted", None),
+        (pdf() + b" ", "signatures.signature_refused", "SIG_CRYPTO_FAILURE"),
+    ):
+        signature = signing.submit(signer, signer.sign(body))
+        with connections[database_of("signatures")].cursor() as cursor:
+            cursor.execute(
+                "SELECT DISTINCT type, convert_from(payload, 'UTF8')::json ->> 'signer_id',"
+                " convert_from(payload, 'UTF8')::json ->> 'sub_indication' FROM signatures_outbox WHERE aggregate_id = %s",
+                [signature.id],
+            )
+            assert cursor.fetchall() == [(kind, str(signing.seller.id), sub_indication)]
 
 
 @pytest.mark.parametrize("last", [ContractStatus.CANCELLED, ContractStatus.COMPLETED])
