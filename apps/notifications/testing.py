@@ -48,6 +48,7 @@ class FakeNotifications:
 
     def __init__(self) -> None:
         self._messages: list[Notification] = []
+        self._parameters: dict[UUID, dict[str, str]] = {}
 
     def list(
         self,
@@ -64,7 +65,8 @@ class FakeNotifications:
             last = keyset.decode(cursor)
             messages = [item for item in messages if item.id < last]
         next_cursor = str(messages[limit - 1].id) if len(messages) > limit else None
-        return NotificationPage(items=tuple(messages[:limit]), unread=len(unread), next_cursor=next_cursor)
+        items = tuple(self._in_words(ctx, message) for message in messages[:limit])
+        return NotificationPage(items=items, unread=len(unread), next_cursor=next_cursor)
 
     def unread_count(self, *, ctx: CallContext) -> int:
         return self.list(ctx=ctx).unread
@@ -74,7 +76,7 @@ class FakeNotifications:
             if (item.id, item.recipient_id) == (notification_id, ctx.actor.id):
                 read = msgspec.structs.replace(item, read_at=item.read_at or datetime.now(UTC))
                 self._messages[index] = read
-                return read
+                return self._in_words(ctx, read)
         raise NotificationNotFound
 
     def mark_all_read(self, *, ctx: CallContext) -> int:
@@ -94,12 +96,17 @@ class FakeNotifications:
             raise LookupError(f"no handler takes {event.type}")
         fact: Any = msgspec.json.decode(event.payload, type=parse)
         people = self._recipients(ctx, kind, fact)
-        with translation.override(ctx.locale):
-            title, body = in_words(kind, parameters_of(fact))
         for person in people:
             fields = {"recipient_id": person, "contract_id": fact.contract_id, "created_at": datetime.now(UTC)}
-            self._messages.append(Notification(id=new_id(), kind=kind, title=title, body=body, read_at=None, **fields))
+            message = Notification(id=new_id(), kind=kind, title="", body="", read_at=None, **fields)
+            self._messages.append(message)
+            self._parameters[message.id] = parameters_of(fact)
         return EventReceipt(event_id=event.event_id, effect=f"told {len(people)}")
+
+    def _in_words(self, ctx: CallContext, message: Notification) -> Notification:
+        with translation.override(ctx.locale):
+            title, body = in_words(message.kind, self._parameters[message.id])
+        return msgspec.structs.replace(message, title=title, body=body)
 
     def _recipients(self, ctx: CallContext, kind: NotificationKind, fact: Any) -> list_[UUID]:
         if kind is NotificationKind.SIGNATURE_REFUSED:

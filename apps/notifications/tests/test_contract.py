@@ -83,6 +83,38 @@ def test_messages_are_paged_newest_first(world: World):
         call(NOTIFICATIONS).list(ctx=world.ctx(person), cursor="rubbish")
 
 
+@pytest.mark.parametrize(("limit", "sizes"), [(1, [1] * 4), (2, [2, 2]), (3, [3, 1]), (4, [4]), (5, [4])])
+def test_a_list_ends_with_its_last_message(world: World, limit: int, sizes: list[int]):
+    person = world.person()
+    for index in range(4):
+        notify(world, person, number=f"N{index}")
+    listed, cursor = [], None
+    while True:
+        page = call(NOTIFICATIONS).list(ctx=world.ctx(person), limit=limit, cursor=cursor)
+        listed.append(len(page.items))
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert listed == sizes
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "body"),
+    [
+        ("ru", "Договор № 7: подписан", "Статус договора № 7 изменён с «ожидает подписей» на «подписан». Ура"),
+        ("en", "Contract № 7: signed", "The contract № 7 went from “awaiting signatures” to “signed”. Ура"),
+    ],
+)
+def test_a_message_is_in_the_language_of_the_call_and_codes_are_words(world: World, locale: str, title: str, body: str):
+    person = world.person()
+    people = (Participant(user_id=person.id, role=PartyRole.SELLER),)
+    moved = {"number": "№ 7", "previous": "awaiting_signatures", "status": "signed", "comment": "Ура"}
+    deliver(world, ContractStatusChanged(contract_id=new_id(), participants=people, **moved))
+    ctx = msgspec.structs.replace(world.ctx(person), locale=locale)
+    (message,) = call(NOTIFICATIONS).list(ctx=ctx).items
+    assert (message.title, message.body) == (title, body)
+
+
 def test_all_are_marked_at_once(world: World):
     person = world.person()
     for _ in range(3):
