@@ -144,6 +144,15 @@ def test_a_chain_is_led_by_its_signer(signing: Signing):
     assert again.verdict is Verdict.PASSED
 
 
+def test_an_authority_between_lends_its_certificate_to_nobody(signing: Signing):
+    between = authority("Between", Issued(signing.authority.key, signing.authority.certificate))
+    signer = issue(name("Продавец"), between, addresses=(signing.seller.email,))
+    value = signer.key.sign(pdf(), ec.ECDSA(hashes.SHA256()))
+    by_another = signing.submit(None, value, certificate=signer.pem + between.pem, person=signing.buyer)
+    assert by_another.verification_result.sub_indication is SubIndication.SIGNER_MISMATCH
+    assert signing.submit(None, value, certificate=signer.pem + between.pem).status is SignatureStatus.SIGNED
+
+
 def test_of_several_certificates_the_first_is_trusted(signing: Signing):
     first, second = authority("First"), authority("Second")
     trusted = call(SIGNATURES).trust(ctx=signing.world.ctx(), name="first", certificate=first.pem + second.pem)
