@@ -103,7 +103,7 @@ ROWS = """    "NAME": (
     ),
 """
 USE = '''def record_in_NAME(sale: Sale, _: Recorder) -> None:
-    """The buyer records an entry about the contract, and reads all of them; a stranger sees none and records none."""
+    """The buyer records an entry about the contract, and reads all of them; a stranger reads none."""
     buyer, stranger = (sale.world.ctx(sale.people[person]) for person in ("buyer", "stranger"))
     call(KEY).record(ctx=buyer, contract_id=sale.contract.id, text="Read.")
     call(KEY).for_contract(ctx=buyer, contract_id=sale.contract.id)

@@ -199,11 +199,11 @@ def test_a_stranger_finds_nobody_and_the_system_finds_all(world: World):
 
 
 def test_an_account_that_is_not_there_is_not_changed(world: World):
-    nobody = new_id()
+    unknown = new_id()
     for change in (
-        lambda ctx: call(AUTHENTICATION).get(ctx=ctx, user_id=nobody),
-        lambda ctx: call(AUTHENTICATION).set_roles(ctx=ctx, user_id=nobody, roles=()),
-        lambda ctx: call(AUTHENTICATION).set_active(ctx=ctx, user_id=nobody, is_active=False),
+        lambda ctx: call(AUTHENTICATION).get(ctx=ctx, user_id=unknown),
+        lambda ctx: call(AUTHENTICATION).set_roles(ctx=ctx, user_id=unknown, roles=()),
+        lambda ctx: call(AUTHENTICATION).set_active(ctx=ctx, user_id=unknown, is_active=False),
         lambda ctx: call(AUTHENTICATION).update_profile(ctx=ctx, full_name="Никто"),
     ):
         with pytest.raises(UserNotFound):

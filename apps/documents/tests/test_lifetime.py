@@ -1,4 +1,4 @@
-"""Versions of a document, and what becomes of an upload that nobody completes, by the clock; in this process."""
+"""Versions of a document, and what becomes of an upload that is never completed, by the clock; in this process."""
 
 import io
 from datetime import timedelta

@@ -199,7 +199,7 @@ def test_nothing_is_signed_when_the_contract_is_over(signing: Signing, last: Con
 def test_a_certificate_without_an_address_belongs_to_its_first_signer(signing: Signing):
     signer = signing.authority.issue("Без адреса", None, "ec")
     forged = signing.submit(signer, signer.sign(pdf() + b" "), person=signing.buyer)
-    assert forged.status is SignatureStatus.REFUSED  # and took the certificate from nobody
+    assert forged.status is SignatureStatus.REFUSED  # and did not bind the certificate to the buyer
     assert signing.submit(signer, signer.sign(pdf())).status is SignatureStatus.SIGNED
     again = signing.submit(signer, signer.sign(pdf()))
     assert again.status is SignatureStatus.SIGNED
