@@ -24,7 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that take minutes begin first, so that no worker process is left alone with one at the end."""
+    """Tests that take minutes begin first, so that no worker process is left alone with one at the end, and may take a
+    quarter of an hour on a busy machine."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(900))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 
@@ -20,8 +21,10 @@ from apps.contracts.interface import CONTRACTS, Contract, LandPlot
 from apps.contracts.testing import FakeContracts
 from apps.core import topology
 from apps.core.database import primaries
+from apps.core.ids import new_id
 from apps.core.interface.context import SYSTEM, Actor, CallContext, new_context, new_trace
 from apps.core.interface.errors import CommandKeyReused
+from apps.core.interface.events import Event, EventEnvelope
 from apps.core.interface.operations import Kind, Operation
 from apps.core.seam.answer import Answer
 from apps.core.seam.client import registry
@@ -68,6 +71,20 @@ def pdf(words: str = "") -> bytes:
 def cadastral_number() -> str:
     """A number that no plot has."""
     return f"50:20:{secrets.randbelow(10**7):07d}:{secrets.randbelow(10**8)}"
+
+
+def envelope(event: Event, **changes: object) -> EventEnvelope:
+    """An event as a relay sends it, the first of its aggregate."""
+    sent = EventEnvelope(
+        event_id=new_id(),
+        type=event.TYPE,
+        aggregate_id=new_id(),
+        sequence=1,
+        occurred_at=datetime.now(UTC),
+        actor_id=None,
+        payload=msgspec.Raw(msgspec.json.encode(event)),
+    )
+    return msgspec.structs.replace(sent, **changes)
 
 
 class World:

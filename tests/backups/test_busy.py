@@ -13,7 +13,6 @@ from tests.drills.test_lift import ENGINES
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.timeout(400)
 def test_no_request_fails_and_the_restored_state_is_one_instant():
     environment = {name: value for name, value in os.environ.items() if name not in ENGINES}
     done = subprocess.run(

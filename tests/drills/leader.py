@@ -104,6 +104,7 @@ def beating(service: str) -> Iterator[list[float]]:
     process = _spawning.Process(target=_beat, args=(service, stop, theirs), name="beats", daemon=True)
     process.start()
     theirs.close()
+    _received(ours)  # beats have begun: the shortest block has some
     try:
         yield lags_ms
     finally:
@@ -136,4 +137,6 @@ def _beat(service: str, stop: Event, output: Connection) -> None:
             except replication.TooSlow:
                 seconds = BEAT_PATIENCE_SECONDS
             lags_ms.append(seconds * 1000)
+            if len(lags_ms) == 2:
+                output.send(lags_ms)
     output.send(lags_ms)

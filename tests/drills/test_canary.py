@@ -27,7 +27,6 @@ RIGHT = b'{"items":[],"unread":2,"next_cursor":null}'
 OUTCOMES = {"healthy": "promoted", "errors-20": "rolled_back", "hanging": "rolled_back", "judge-stopped": "promoted"}
 
 
-@pytest.mark.timeout(300)
 def test_canaries_of_healthy_services_are_promoted_and_of_broken_ones_rolled_back_without_a_failed_request():
     # A stack of its own: what it breaks and stops is not what other tests use.
     environment = {name: value for name, value in os.environ.items() if name not in ENGINES}

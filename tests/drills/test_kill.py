@@ -25,7 +25,6 @@ SERVICE = "signatures"  # one that no other test moves
 TABLE = sql.Identifier("public", f"{SERVICE}_command")
 
 
-@pytest.mark.timeout(600)
 def test_kills_at_every_step_lose_double_and_block_nothing_and_leave_one_primary():
     # A stack of its own: what it kills and stops is not what other tests use.
     environment = {name: value for name, value in os.environ.items() if name not in ENGINES}

@@ -43,7 +43,6 @@ STEPS = {
 }
 
 
-@pytest.mark.timeout(900)
 def test_services_are_lifted_out_and_back_under_load_without_a_failed_request():
     # A stack of its own: what it kills and hangs is not what other tests use.
     environment = {name: value for name, value in os.environ.items() if name not in ENGINES}

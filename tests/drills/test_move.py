@@ -17,7 +17,6 @@ pytestmark = pytest.mark.slow
 MOVED = ("contracts",)
 
 
-@pytest.mark.timeout(900)
 def test_data_are_relocated_under_load_and_nothing_is_lost():
     # A stack of its own: no other test uses its two servers.
     environment = {name: value for name, value in os.environ.items() if name not in ENGINES}

@@ -29,7 +29,6 @@ def ended() -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.timeout(300)
 def test_after_the_decommissioning_the_platform_reads_and_the_service_serves(ended: dict):
     results = ended
     assert "some calls are served locally still" in results["refused"]
@@ -44,7 +43,6 @@ def test_after_the_decommissioning_the_platform_reads_and_the_service_serves(end
     assert results["after"] > results["before"] > 0
 
 
-@pytest.mark.timeout(300)
 def test_a_plan_names_the_steps_that_run_and_no_others(ended: dict):
     assert ended["plans"]["cutover"][0] == ["way back", "vacuum", "close", "marker", "open"]
     for action, (planned, done) in ended["plans"].items():
@@ -52,7 +50,6 @@ def test_a_plan_names_the_steps_that_run_and_no_others(ended: dict):
         assert planned, action
 
 
-@pytest.mark.timeout(300)
 def test_every_item_of_the_checklist_fails_and_holds(ended: dict):
     checklist = ended["checklist"]
     for item, wrong in checklist.items():
@@ -68,7 +65,6 @@ def test_every_item_of_the_checklist_fails_and_holds(ended: dict):
     assert "lc_service" in checklist["credentials_revoked"]["granted"][1]
 
 
-@pytest.mark.timeout(300)
 def test_no_tables_are_decommissioned_while_an_item_fails_unless_two_people_override(ended: dict):
     # Each item that fails is named with its reason; those that hold are not.
     for item in (

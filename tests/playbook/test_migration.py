@@ -35,7 +35,6 @@ RUN_OPTIONS = (
 ROWS = 100_000
 
 
-@pytest.mark.timeout(900)
 def test_every_page_works_from_the_first_to_the_last(busy_stack: BusyStack):
     first, second = Administrator(busy_stack, "first@admin.example"), Administrator(busy_stack, "second@admin.example")
     shell = Shell(busy_stack.environment(), busy_stack.names(TYPED_SERVICE) | RULES | {"ADMINISTRATOR": first.email})
@@ -46,7 +45,6 @@ def test_every_page_works_from_the_first_to_the_last(busy_stack: BusyStack):
     assert busy_stack.counted["requests"] > 100
 
 
-@pytest.mark.timeout(900)
 def test_a_run_is_killed_on_its_way_and_the_next_one_resumes(busy_stack: BusyStack):
     move_rows.make(busy_stack.stack.owner_url, RUN_SERVICE, ROWS)
     assert f"Start it (manage.py serve {RUN_SERVICE})" in ended(start_run(busy_stack), 3)

@@ -86,7 +86,6 @@ def test_a_recipe_changes_the_files_that_it_lists(tree: Path, recipe: Recipe):
     assert changed == recipe.files
 
 
-@pytest.mark.timeout(300)
 def test_the_tests_of_all_recipes_pass(tree: Path):
     """On one stack whose tables and server are those of the changed tree; after the tests above, which have changed it."""
     tests = [command for recipe in RECIPES for command in recipe.commands if command.startswith("pytest")]
@@ -124,7 +123,6 @@ def test_a_title_is_plain_text(tree_of_app: Path, title: str):
     assert run(tree_of_app, "git", "status", "--porcelain", "apps", "landcontracts", "tests") == ""
 
 
-@pytest.mark.timeout(300)
 def test_a_new_app_fits(tree_of_app: Path):
     """It passes what `make check` runs before the tests, and its own tests."""
     run(tree_of_app, "make", "app", f"NAME={APP}", "TITLE=Surveys", "TITLE_RU=Обследования", **without_engines())
@@ -133,7 +131,6 @@ def test_a_new_app_fits(tree_of_app: Path):
     assert " passed" in run(tree_of_app, *on_a_stack([TESTS]), **without_engines())
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("drill", ["tests.drills", "tests.drills.move"])
 def test_a_new_app_is_lifted_out_and_moved(tree_of_app: Path, drill: str):
     """After the test above, which has made it."""

@@ -154,7 +154,6 @@ def interrupted_twice(run: Run) -> None:
         os.killpg(run.make.pid, signal.SIGINT)
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize("target", ["test", "run"])
 @pytest.mark.parametrize("way", [killed, terminated, interrupted_twice])
 def test_nothing_is_left_ten_seconds_after_a_run_was_ended(

@@ -10,26 +10,18 @@ import msgspec
 from apps.authentication.interface import User
 from apps.contracts.interface import CONTRACTS, Contract
 from apps.core.ids import new_id
-from apps.core.interface.events import Event, EventEnvelope, EventReceipt
+from apps.core.interface.events import Event, EventReceipt
 from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentStored, DocumentType
 from apps.signatures.interface import SignatureAccepted
 from apps.workflow.interface import StageStarted, WorkflowCompleted
-from tests.world import World
+from tests.world import World, envelope
 
 
 def deliver(world: World, event: Event) -> EventReceipt:
     """Deliver an event once."""
-    envelope = EventEnvelope(
-        event_id=new_id(),
-        type=event.TYPE,
-        aggregate_id=new_id(),
-        sequence=1,
-        occurred_at=datetime.now(UTC),
-        actor_id=None,
-        payload=msgspec.Raw(msgspec.json.encode(event)),
-    )
-    return call(CONTRACTS).receive(ctx=world.ctx(key=str(envelope.event_id)), event=envelope)
+    sent = envelope(event)
+    return call(CONTRACTS).receive(ctx=world.ctx(key=str(sent.event_id)), event=sent)
 
 
 def document_stored(contract: Contract, document_id: UUID, by: User, **changes: object) -> DocumentStored:

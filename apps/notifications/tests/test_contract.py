@@ -8,30 +8,21 @@ import pytest
 from apps.contracts.interface import ContractCreated, ContractStatusChanged, Participant, PartyRole
 from apps.core.ids import new_id
 from apps.core.interface.errors import Forbidden, RemoteCallFailed
-from apps.core.interface.events import Event, EventEnvelope
+from apps.core.interface.events import Event
 from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentStored, DocumentType
 from apps.notifications.interface import NOTIFICATIONS, BadNotificationCursor, NotificationKind, NotificationNotFound
 from apps.signatures.interface import SignatureAccepted, SignatureRefused
 from apps.workflow.interface import StageOverdue, StageStarted
-from tests.world import World
+from tests.world import World, envelope
 
 K = NotificationKind
 
 
 def deliver(world: World, fact: Event, **changes: object):
     """Deliver an event as the outbox relay does."""
-    event = EventEnvelope(
-        event_id=new_id(),
-        type=fact.TYPE,
-        aggregate_id=fact.contract_id,
-        sequence=1,
-        occurred_at=datetime.now(UTC),
-        actor_id=None,
-        payload=msgspec.Raw(msgspec.json.encode(fact)),
-    )
-    event = msgspec.structs.replace(event, **changes)
-    return call(NOTIFICATIONS).receive(ctx=world.ctx(key=str(event.event_id)), event=event), event
+    sent = envelope(fact, **changes)
+    return call(NOTIFICATIONS).receive(ctx=world.ctx(key=str(sent.event_id)), event=sent), sent
 
 
 def notify(world: World, *people, number: str = "LC-2026-000001"):

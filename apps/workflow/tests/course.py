@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import msgspec
-
 from apps.authentication.interface import Role, User
 from apps.contracts.interface import ContractStatus, ContractStatusChanged
 from apps.core.ids import new_id
-from apps.core.interface.events import Event, EventEnvelope, EventReceipt
+from apps.core.interface.events import Event, EventReceipt
 from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentStored, DocumentType
 from apps.workflow.interface import WORKFLOW, StageStatus, Workflow, WorkflowExists
-from tests.world import World
+from tests.world import World, envelope
 
 
 class Course:
@@ -73,20 +71,7 @@ class Course:
         )
 
 
-def envelope(event: Event) -> EventEnvelope:
-    """An event as a relay sends it."""
-    return EventEnvelope(
-        event_id=new_id(),
-        type=event.TYPE,
-        aggregate_id=new_id(),
-        sequence=1,
-        occurred_at=datetime.now(UTC),
-        actor_id=None,
-        payload=msgspec.Raw(msgspec.json.encode(event)),
-    )
-
-
 def deliver(world: World, event: Event) -> EventReceipt:
     """Deliver an event once."""
-    wrapped = envelope(event)
-    return call(WORKFLOW).receive(ctx=world.ctx(key=str(wrapped.event_id)), event=wrapped)
+    sent = envelope(event)
+    return call(WORKFLOW).receive(ctx=world.ctx(key=str(sent.event_id)), event=sent)

@@ -22,8 +22,8 @@ from apps.workflow.interface import (
     WorkflowNotFound,
     WorkflowStatus,
 )
-from apps.workflow.tests.course import Course, deliver, envelope
-from tests.world import World
+from apps.workflow.tests.course import Course, deliver
+from tests.world import World, envelope
 
 S = StageStatus
 
