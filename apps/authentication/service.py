@@ -62,7 +62,7 @@ class Authentication:
         row.password = password_hash
         try:
             with command(ctx) as work:
-                row.save(force_insert=True, using=work.alias)
+                row.save(using=work.alias)
                 return work.finish(mapping.user(row))
         except IntegrityError as error:
             raise EmailTaken from error

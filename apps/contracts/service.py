@@ -82,7 +82,7 @@ class Contracts(ReceivesEvents):
         )
         try:
             with command(ctx) as work:
-                row.save(force_insert=True)
+                row.save()
                 return work.finish(mapping.plot(row))
         except IntegrityError as error:
             existing = LandPlotRow.objects.filter(owner_id=ctx.actor.person, cadastral_number=number).first()

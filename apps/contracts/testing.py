@@ -214,10 +214,14 @@ class FakeContracts:
         elif event.type == StageStarted.TYPE:
             started = msgspec.json.decode(payload, type=StageStarted)
             if started.stage == "registration":
-                effect = self._follow(started.contract_id, ContractStatus.SIGNED, ContractStatus.IN_REGISTRATION)
+                moved = (ContractStatus.SIGNED, ContractStatus.IN_REGISTRATION)
+                effect = self._follow(started.contract_id, *moved, by=ctx.actor.id)
         elif event.type == WorkflowCompleted.TYPE:
             completed = msgspec.json.decode(payload, type=WorkflowCompleted)
-            effect = self._follow(completed.contract_id, ContractStatus.IN_REGISTRATION, ContractStatus.COMPLETED)
+            moved = (ContractStatus.IN_REGISTRATION, ContractStatus.COMPLETED)
+            effect = self._follow(completed.contract_id, *moved, by=ctx.actor.id)
+        else:
+            raise LookupError(event.type)
         return EventReceipt(event_id=event.event_id, effect=effect)
 
     def _document(self, event: DocumentStored) -> str:
@@ -235,11 +239,11 @@ class FakeContracts:
         self._signers[row.id].add((event.document_id, event.signer_id))
         return self._advance(row)
 
-    def _follow(self, contract_id: UUID, expected: ContractStatus, target: ContractStatus) -> str:
+    def _follow(self, contract_id: UUID, expected: ContractStatus, target: ContractStatus, *, by: UUID | None) -> str:
         row = self._contracts.get(contract_id)
         if row is None or row.status != expected:
             return "ignored"
-        self._move(row, target, None, "")
+        self._move(row, target, by, "")
         return target.value
 
     def _advance(self, row: ContractRow) -> str:

@@ -98,7 +98,7 @@ class Documents:
                 _locked(earlier.id)
                 if DocumentRow.objects.filter(supersedes=earlier).exists():
                     raise NotNewestVersion
-            row.save(force_insert=True)
+            row.save()
             return _ticket(work.finish(mapping.document(row)))
 
     def complete_upload(self, *, ctx: CallContext, document_id: UUID) -> Document:

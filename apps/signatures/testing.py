@@ -11,7 +11,7 @@ from cryptography import x509
 from apps.authentication.interface import AUTHENTICATION
 from apps.contracts.interface import CONTRACTS
 from apps.core.ids import new_id
-from apps.core.interface.context import CallContext
+from apps.core.interface.context import SYSTEM, CallContext
 from apps.core.interface.errors import Forbidden
 from apps.core.seam.client.registry import call
 from apps.documents.interface import DOCUMENTS
@@ -52,15 +52,11 @@ class FakeSignatures:
         if ctx.actor.id is None or not rights or not rights[0].may_sign:
             raise NotASigner
         submitted = certificates.read_chain(certificate)
-        email = call(AUTHENTICATION).get(ctx=ctx, user_id=ctx.actor.id).email
-        algorithm, result = self._validate(ctx, document_id, signature_data, submitted, email)
+        algorithm, result = self._validate(ctx, document_id, signature_data, submitted, ctx.actor.id)
         details = certificates.info(submitted[0])
-        if (
-            result.verdict == Verdict.PASSED
-            and self._holders.setdefault(details.fingerprint, ctx.actor.id) != ctx.actor.id
-        ):
-            result = _failed(SubIndication.SIGNER_MISMATCH, result.checked_at)
         passed = result.verdict == Verdict.PASSED
+        if passed:
+            self._holders[details.fingerprint] = ctx.actor.id
         signature = Signature(
             id=new_id(),
             document_id=document_id,
@@ -89,7 +85,7 @@ class FakeSignatures:
 
     def verify(self, *, ctx: CallContext, signature_id: UUID) -> VerificationResult:
         signature, value, submitted = self._visible(ctx, signature_id)
-        return self._validate(ctx, signature.document_id, value, submitted, None)[1]
+        return self._validate(ctx, signature.document_id, value, submitted, signature.signer_id)[1]
 
     def trust_anchors(self, *, ctx: CallContext) -> tuple[TrustAnchor, ...]:
         return tuple(anchor for anchor, _ in self._anchors.values())
@@ -99,8 +95,10 @@ class FakeSignatures:
         authority = certificates.read_chain(certificate)[0]
         if not certificates.is_authority(authority):
             raise NotAnAuthority
-        anchor = TrustAnchor(id=new_id(), name=name, certificate=certificates.info(authority))
-        self._anchors[anchor.certificate.fingerprint] = (anchor, authority)
+        details = certificates.info(authority)
+        known = self._anchors.get(details.fingerprint)
+        anchor = TrustAnchor(id=known[0].id if known else new_id(), name=name, certificate=details)
+        self._anchors[details.fingerprint] = (anchor, authority)
         return anchor
 
     def publish_revocations(self, *, ctx: CallContext, revocation_list: RevocationText) -> int:
@@ -116,7 +114,7 @@ class FakeSignatures:
         return stored
 
     def _validate(
-        self, ctx: CallContext, document_id: UUID, value: bytes, submitted: list[x509.Certificate], email: str | None
+        self, ctx: CallContext, document_id: UUID, value: bytes, submitted: list[x509.Certificate], signer_id: UUID
     ) -> tuple[Algorithm, VerificationResult]:
         body = self._fetch(call(DOCUMENTS).download(ctx=ctx, document_id=document_id).url)
         now = datetime.now(UTC)
@@ -130,9 +128,11 @@ class FakeSignatures:
             anchors = [authority for _, authority in self._anchors.values()]
             chain.require_trusted(submitted, anchors=anchors, revocations=self._revocations, at=now)
         except chain.ChainFailure as error:
-            return algorithm, _failed(error.sub_indication, now)
+            return algorithm, _failed(error.sub_indication, now, error.verdict)
         addresses = certificates.addresses(submitted[0])
-        if email is not None and addresses and email not in addresses:
+        signers = call(AUTHENTICATION).recipients(ctx=ctx.as_actor(SYSTEM), user_ids=(signer_id,))
+        holder = self._holders.get(certificates.fingerprint(submitted[0]), signer_id)
+        if (addresses and not {signer.email for signer in signers} & set(addresses)) or holder != signer_id:
             return algorithm, _failed(SubIndication.SIGNER_MISMATCH, now)
         passed = VerificationResult(
             verdict=Verdict.PASSED, sub_indication=SubIndication.NONE, reason="", checked_at=now
@@ -140,9 +140,9 @@ class FakeSignatures:
         return algorithm, passed
 
 
-def _failed(sub_indication: SubIndication, at: datetime) -> VerificationResult:
+def _failed(sub_indication: SubIndication, at: datetime, verdict: Verdict = Verdict.FAILED) -> VerificationResult:
     return VerificationResult(
-        verdict=Verdict.FAILED, sub_indication=sub_indication, reason=sub_indication.value, checked_at=at
+        verdict=verdict, sub_indication=sub_indication, reason=sub_indication.value, checked_at=at
     )
 
 

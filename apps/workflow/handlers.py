@@ -8,7 +8,7 @@ from apps.core.interface.events import EventEnvelope, EventReceipt, Handlers
 from apps.core.seam.server.commands import Work, command
 from apps.documents.interface import DocumentStored, DocumentType
 from apps.workflow.interface import WorkflowStatus, WorkflowType
-from apps.workflow.logic import course
+from apps.workflow.logic import progress
 from apps.workflow.logic.types import PREPARATION, REGISTRATION, SIGNING
 from apps.workflow.models import Workflow
 
@@ -19,7 +19,7 @@ def on_contract_created(ctx: CallContext, envelope: EventEnvelope, event: Contra
         existing = Workflow.objects.filter(contract_id=event.contract_id).exclude(status=WorkflowStatus.CANCELLED)
         effect = "ignored"
         if not existing.exists():
-            course.start(work, event.contract_id, WorkflowType.LAND_SALE)
+            progress.start(work, event.contract_id, WorkflowType.LAND_SALE)
             effect = "started"
         return work.finish(EventReceipt(event_id=envelope.event_id, effect=effect))
 
@@ -27,18 +27,18 @@ def on_contract_created(ctx: CallContext, envelope: EventEnvelope, event: Contra
 def on_document_stored(ctx: CallContext, envelope: EventEnvelope, event: DocumentStored) -> EventReceipt:
     """Meet the condition of `preparation` when the contract of sale is stored."""
     with command(ctx) as work:
-        workflow = course.started(event.contract_id)
+        workflow = progress.started(event.contract_id)
         effect = "ignored"
         if workflow is not None and event.document_type == DocumentType.SALE_CONTRACT:
-            course.satisfy(work, workflow, PREPARATION)
+            progress.satisfy(work, workflow, PREPARATION)
             effect = PREPARATION
         return work.finish(EventReceipt(event_id=envelope.event_id, effect=effect))
 
 
 def on_status_changed(ctx: CallContext, envelope: EventEnvelope, event: ContractStatusChanged) -> EventReceipt:
-    """Let the course follow the contract: signed, in registration, completed or cancelled."""
+    """Let the progress follow the contract: signed, in registration, completed or cancelled."""
     with command(ctx) as work:
-        workflow = course.started(event.contract_id)
+        workflow = progress.started(event.contract_id)
         if workflow is not None:
             _follow_contract(work, workflow, event.status, event.comment)
         effect = "ignored" if workflow is None else event.status.value
@@ -47,13 +47,13 @@ def on_status_changed(ctx: CallContext, envelope: EventEnvelope, event: Contract
 
 def _follow_contract(work: Work, workflow: Workflow, status: ContractStatus, comment: str) -> None:
     if status == ContractStatus.SIGNED:
-        course.satisfy(work, workflow, SIGNING)
+        progress.satisfy(work, workflow, SIGNING)
     elif status == ContractStatus.IN_REGISTRATION:
-        course.complete_through(work, workflow, REGISTRATION, comment=comment)
+        progress.complete_through(work, workflow, REGISTRATION, comment=comment)
     elif status == ContractStatus.COMPLETED:
-        course.complete_through(work, workflow, None, comment=comment)
+        progress.complete_through(work, workflow, None, comment=comment)
     elif status == ContractStatus.CANCELLED:
-        course.cancel(workflow)
+        progress.cancel(workflow)
 
 
 HANDLERS: Handlers = {

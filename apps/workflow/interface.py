@@ -1,4 +1,4 @@
-"""The course of a sale in stages: types, instances, stages, deadlines. The public file of `workflow`.
+"""A sale in stages: types, instances, stages, deadlines. The public file of `workflow`.
 
 Here: errors, DTOs, events and the Protocol. Not here: the contract's own status (`contracts`).
 """
@@ -18,13 +18,13 @@ from apps.core.interface.operations import ServiceKey, command, query
 
 
 class WorkflowType(LabelledEnum):
-    """Kinds of course."""
+    """Kinds of workflow."""
 
     LAND_SALE = "land_sale", gettext_noop("land sale")
 
 
 class WorkflowStatus(LabelledEnum):
-    """The status of a whole course."""
+    """The status of a whole workflow."""
 
     ACTIVE = "active", gettext_noop("The sale is under way")
     COMPLETED = "completed", gettext_noop("The sale is complete")
@@ -41,7 +41,7 @@ class StageStatus(LabelledEnum):
     CANCELLED = "cancelled", gettext_noop("Called off")
 
 
-# The stages of every kind of course, by their names on the wire.
+# The stages of every kind of workflow, by their names on the wire.
 STAGE_LABELS: dict[str, str] = {
     "preparation": gettext_noop("Preparation of documents"),
     "signing": gettext_noop("Signing of the contract"),
@@ -71,7 +71,7 @@ class Stage(Dto):
 
 
 class Workflow(Dto):
-    """The course of one contract."""
+    """The workflow of one contract."""
 
     id: UUID
     contract_id: UUID

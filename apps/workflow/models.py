@@ -13,7 +13,7 @@ from apps.workflow.interface import StageStatus, WorkflowStatus, WorkflowType
 
 
 class Workflow(models.Model):
-    """The course of one contract."""
+    """The workflow of one contract."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     contract_id = models.UUIDField(_("contract"))

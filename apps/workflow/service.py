@@ -29,7 +29,7 @@ from apps.workflow.interface import (
     WorkflowStatus,
     WorkflowType,
 )
-from apps.workflow.logic import course, moves
+from apps.workflow.logic import moves, progress
 from apps.workflow.models import Stage as StageRow
 from apps.workflow.models import Workflow as WorkflowRow
 
@@ -51,7 +51,7 @@ class Workflows(ReceivesEvents):
             raise ContractIsOver
         try:
             with command(ctx) as work:
-                workflow = course.start(work, contract_id, workflow_type)
+                workflow = progress.start(work, contract_id, workflow_type)
                 return work.finish(mapping.workflow(workflow, moves.Viewer(ctx.actor, rights)))
         except IntegrityError as error:
             existing = _not_cancelled(contract_id).first()
@@ -100,7 +100,7 @@ class Workflows(ReceivesEvents):
             moves.require_plausible(workflow, on)
             stage.comment = comment or stage.comment
             if status == StageStatus.COMPLETED:
-                course.complete(work, workflow, stage, on=on)
+                progress.complete(work, workflow, stage, on=on)
             else:
                 stage.status = status
                 stage.save(update_fields=["status", "comment"])
@@ -111,7 +111,9 @@ class Workflows(ReceivesEvents):
     def find_overdue(self, *, ctx: CallContext) -> OverdueReport:
         if not ctx.actor.has("system"):
             raise Forbidden
-        due = StageRow.objects.filter(status__in=course.OPEN, overdue_told=False, planned_date__lt=timezone.localdate())
+        due = StageRow.objects.filter(
+            status__in=progress.OPEN, overdue_told=False, planned_date__lt=timezone.localdate()
+        )
         with command(ctx) as work:
             ids = list(due.order_by("workflow_id").values_list("workflow_id", flat=True)[:200])
             list(WorkflowRow.objects.select_for_update().filter(id__in=ids).order_by("id"))

@@ -121,13 +121,15 @@ class FakeWorkflow:
         effect = "ignored"
         if event.type == ContractCreated.TYPE:
             created = msgspec.json.decode(event.payload, type=ContractCreated)
-            if self._active(created.contract_id) is None:
+            if all(workflow.status == WorkflowStatus.CANCELLED for workflow in self._of(created.contract_id)):
                 self._start(created.contract_id, WorkflowType.LAND_SALE)
                 effect = "started"
         elif event.type == DocumentStored.TYPE:
             effect = self._stored(msgspec.json.decode(event.payload, type=DocumentStored))
         elif event.type == ContractStatusChanged.TYPE:
             effect = self._changed(msgspec.json.decode(event.payload, type=ContractStatusChanged))
+        else:
+            raise LookupError(event.type)
         return EventReceipt(event_id=event.event_id, effect=effect)
 
     def _active(self, contract_id: UUID) -> Workflow | None:

@@ -20,7 +20,7 @@ GRACE = timedelta(seconds=10)
 def start_family(user: User, now: datetime) -> uuid.UUID:
     """Create the first token of a new family; returns its id."""
     token = RefreshToken(family=new_id(), user=user, expires_at=now + tokens.refresh_lifetime())
-    token.save(force_insert=True)
+    token.save()
     return token.id
 
 
@@ -34,7 +34,7 @@ def rotate(token_id: uuid.UUID | None, now: datetime) -> tuple[User, uuid.UUID] 
     # First the person's row, which a block locks, then the family: a block or a log-out comes before or after.
     list(User.objects.select_for_update(of=("self",)).filter(refreshtoken__id=token_id))
     # Lock and read are two statements: the second one's snapshot has the changes committed while the first waited.
-    list(RefreshToken.objects.select_for_update().filter(family=family).order_by("id")[:1])
+    _lock(family)
     members = list(RefreshToken.objects.select_related("user").filter(family=family))
     token = next(member for member in members if member.id == token_id)
     user = token.user
@@ -51,11 +51,16 @@ def rotate(token_id: uuid.UUID | None, now: datetime) -> tuple[User, uuid.UUID] 
 
 def _replace(token: RefreshToken, now: datetime) -> uuid.UUID:
     successor = RefreshToken(family=token.family, user_id=token.user_id, expires_at=now + tokens.refresh_lifetime())
-    successor.save(force_insert=True)
+    successor.save()
     token.replaced_at = now
     token.successor = successor
     token.save(update_fields=["replaced_at", "successor"])
     return successor.id
+
+
+def _lock(family: uuid.UUID) -> None:
+    """Wait for other uses of the family to end; the lock is held until this transaction ends."""
+    RefreshToken.objects.select_for_update().filter(family=family).order_by("id").first()
 
 
 def _family_of(token_id: uuid.UUID) -> uuid.UUID | None:
@@ -71,7 +76,7 @@ def revoke_family_of(token_id: uuid.UUID, now: datetime) -> None:
 
 def revoke_family(family: uuid.UUID, now: datetime) -> None:
     """Revoke all tokens of a family."""
-    list(RefreshToken.objects.select_for_update().filter(family=family).order_by("id")[:1])
+    _lock(family)
     RefreshToken.objects.filter(family=family, revoked_at=None).update(revoked_at=now)
 
 

@@ -3,12 +3,15 @@
 import base64
 import secrets
 import uuid
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 
 import jwt
 import pytest
 from django.conf import settings
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from apps.authentication.interface import AUTHENTICATION, Refusal, Refused, Role, TokenPair
@@ -78,7 +81,7 @@ def test_a_successor_lives_thirty_days_anew(here: World):
     assert RefreshToken.objects.get(id=successor).expires_at == now + timedelta(days=30)
 
 
-def test_a_blocked_person_is_refused_whoever_recorded_the_block(here: World):
+def test_a_blocked_person_is_refused_however_the_block_was_recorded(here: World):
     """The block alone refuses, also where it was made in the table and revoked nothing."""
     person = here.person()
     pair = log_in(here, person)
@@ -89,6 +92,51 @@ def test_a_blocked_person_is_refused_whoever_recorded_the_block(here: World):
     )
     User.objects.filter(id=person.id).update(is_active=True)
     assert isinstance(refresh(here, pair.refresh_token), TokenPair)
+
+
+def waiting(work: Callable[[], object]) -> Future:
+    """Work in another thread; returns when it waits for a lock of this thread's transaction, or has ended."""
+
+    def done() -> object:
+        try:
+            return work()
+        finally:
+            connections[database_of("authentication")].close()
+
+    answer = ThreadPoolExecutor(1).submit(done)
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
+    with connections[database_of("authentication")].cursor() as cursor:
+        while not answer.done():
+            cursor.execute(query)
+            if cursor.fetchone()[0]:
+                return answer
+    return answer
+
+
+def test_a_log_out_waits_for_a_refresh_and_revokes_what_it_made(here: World):
+    first = refresh(here, log_in(here, here.person()).refresh_token)
+    revoke = partial(rotation.revoke_family_of, tokens.read_refresh_token(first.refresh_token), timezone.now())
+
+    def log_out() -> None:
+        with transaction.atomic(using=database_of("authentication")):
+            revoke()
+
+    with transaction.atomic(using=database_of("authentication")):
+        _, successor = rotation.rotate(tokens.read_refresh_token(first.refresh_token), timezone.now())
+        ended = waiting(log_out)
+        assert not ended.done()
+    ended.result(30)
+    assert RefreshToken.objects.get(id=successor).revoked_at is not None
+
+
+def test_a_refresh_waits_for_a_log_out_and_is_refused(here: World):
+    first = refresh(here, log_in(here, here.person()).refresh_token)
+    with transaction.atomic(using=database_of("authentication")):
+        rotation._lock(row(first.refresh_token).family)
+        answer = waiting(lambda: rotated(first.refresh_token, timezone.now()))
+        assert not answer.done()
+        rotation.revoke_family_of(tokens.read_refresh_token(first.refresh_token), timezone.now())
+    assert answer.result(30) == INVALID
 
 
 def test_a_block_revokes_every_session_for_good(here: World):

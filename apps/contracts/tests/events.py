@@ -18,10 +18,10 @@ from apps.workflow.interface import StageStarted, WorkflowCompleted
 from tests.world import World, envelope
 
 
-def deliver(world: World, event: Event) -> EventReceipt:
-    """Deliver an event once."""
-    sent = envelope(event)
-    return call(CONTRACTS).receive(ctx=world.ctx(key=str(sent.event_id)), event=sent)
+def deliver(world: World, event: Event, *, by: User | None = None, **changes: object) -> EventReceipt:
+    """Deliver an event once, caused by a person or by the system."""
+    sent = envelope(event, **changes)
+    return call(CONTRACTS).receive(ctx=world.ctx(by, key=str(sent.event_id)), event=sent)
 
 
 def document_stored(contract: Contract, document_id: UUID, by: User, **changes: object) -> DocumentStored:

@@ -201,7 +201,7 @@ def test_documents_are_listed_in_the_order_of_their_announcement(here: World, sa
     assert call(DOCUMENTS).for_contracts(ctx=here.ctx(buyer), contract_ids=(contract.id,)) == tuple(documents)
 
 
-def test_storage_that_does_not_answer_is_said_so(here: World, sale, monkeypatch: pytest.MonkeyPatch):
+def test_storage_that_refuses_is_said_so(here: World, sale, monkeypatch: pytest.MonkeyPatch):
     seller, _, contract = sale
     ticket = here.ticket(seller, contract, pdf())
     monkeypatch.setattr(settings, "DOCUMENTS_BUCKET", "No Such Bucket")

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
@@ -50,9 +50,13 @@ def issue(
     path_length: int | None = None,
     uses: tuple[str, ...] | None = ("digital_signature",),
     addresses: tuple[str, ...] = (),
+    found_at: str = "",
     serial: int | None = None,
 ) -> Issued:
-    """A certificate, self-signed without an issuer. `ca` and `uses` None leave the extension out."""
+    """A certificate, self-signed without an issuer. `ca` and `uses` None leave the extension out.
+
+    `found_at` is the address under which the certificate says that its issuer and the lists of revoked ones are.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
     builder = x509.CertificateBuilder().subject_name(subject)
     builder = builder.issuer_name(subject if issuer is None else issuer.certificate.subject)
@@ -66,6 +70,12 @@ def issue(
     if addresses:
         names = [x509.RFC822Name(address) for address in addresses]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    if found_at:
+        place = x509.UniformResourceIdentifier(found_at)
+        description = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)
+        point = x509.DistributionPoint(full_name=[place], relative_name=None, reasons=None, crl_issuer=None)
+        builder = builder.add_extension(x509.AuthorityInformationAccess([description]), critical=False)
+        builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
     return Issued(key, builder.sign(key if issuer is None else issuer.key, hashes.SHA256()))
 
 

@@ -1,5 +1,6 @@
 """When a certificate is accepted for signing (RFC 5280, section 6): dates, path, use and revocation, by the second."""
 
+import socket
 from datetime import timedelta
 
 import pytest
@@ -50,6 +51,30 @@ def test_an_authority_between_is_needed_and_has_dates_of_its_own():
     assert why(issue(name("Seller"), old), old) == failed(S.EXPIRED)
     early = authority("Early", ROOT, begins=NOW + DAY)
     assert why(issue(name("Seller"), early), early) == failed(S.NOT_YET_VALID)
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_an_address_inside_a_certificate_is_not_visited(monkeypatch: pytest.MonkeyPatch, is_trusted: bool):
+    """Otherwise a stranger's certificate sends this server to an address of the stranger's choice."""
+    visited: list[object] = []
+
+    def look_up(host: object, *_: object, **__: object) -> list[object]:
+        visited.append(host)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    signer = issue(name("Seller"), ROOT if is_trusted else authority("Stranger"), found_at="http://inside.example/ca")
+    assert why(signer) == (None if is_trusted else failed(S.NO_CERTIFICATE_CHAIN_FOUND))
+    assert visited == []
+
+
+def test_the_dates_of_the_signer_come_before_the_lists_of_the_authority():
+    between = authority("Between", ROOT)
+    old = issue(name("Seller"), between, begins=NOW - 9 * DAY, ends=NOW - DAY)
+    early = issue(name("Seller"), between, begins=NOW + DAY, ends=NOW + 9 * DAY)
+    outdated = revocations(ROOT, next_update=NOW - DAY)
+    assert why(old, between, lists=[outdated]) == failed(S.EXPIRED)
+    assert why(early, between, lists=[outdated]) == failed(S.NOT_YET_VALID)
 
 
 def test_a_person_issues_no_certificate():

@@ -27,7 +27,7 @@ from apps.signatures.interface import (
     SubIndication,
     Verdict,
 )
-from apps.signatures.tests.certificates import Issued, authority, issue, name
+from apps.signatures.tests.certificates import NOW, Issued, authority, issue, name, revocations
 from landcontracts.demo.certificates import DAY, Authority
 from tests.world import World, pdf
 
@@ -208,6 +208,8 @@ def test_a_certificate_without_an_address_belongs_to_its_first_signer(signing: S
         SignatureStatus.REFUSED,
         SubIndication.SIGNER_MISMATCH,
     )
+    later = call(SIGNATURES).verify(ctx=signing.world.ctx(signing.seller), signature_id=taken.id)
+    assert (later.verdict, later.sub_indication) == (Verdict.FAILED, SubIndication.SIGNER_MISMATCH)
 
 
 def test_an_authority_is_trusted_under_its_last_name(signing: Signing):
@@ -218,7 +220,7 @@ def test_an_authority_is_trusted_under_its_last_name(signing: Signing):
         )
         for name_ in ("первое имя", "второе имя")
     )
-    assert first.certificate == last.certificate
+    assert (first.id, first.certificate) == (last.id, last.certificate)
     anchors = call(SIGNATURES).trust_anchors(ctx=signing.world.ctx(signing.seller))
     assert [anchor.name for anchor in anchors if anchor.certificate == last.certificate] == ["второе имя"]
 
@@ -242,6 +244,18 @@ def test_an_unknown_document_and_an_unknown_signature(signing: Signing):
         call(SIGNATURES).sign(
             ctx=ctx, document_id=new_id(), signature_data=signer.sign(pdf()), certificate=signer.pem()
         )
+
+
+def test_an_outdated_list_leaves_a_signature_undecided(signing: Signing):
+    root = authority(f"Outdated {new_id()}")  # a list counts for every authority of its name
+    call(SIGNATURES).trust(ctx=signing.world.ctx(), name="outdated", certificate=root.pem)
+    signer = issue(name("Без адреса"), root)
+    value = signer.key.sign(pdf(), ec.ECDSA(hashes.SHA256()))
+    assert signing.submit(None, value, certificate=signer.pem).status is SignatureStatus.SIGNED
+    outdated = revocations(root, next_update=NOW - DAY / 2).public_bytes(Encoding.PEM).decode()
+    call(SIGNATURES).publish_revocations(ctx=signing.world.ctx(), revocation_list=outdated)
+    result = signing.submit(None, value, certificate=signer.pem).verification_result
+    assert (result.verdict, result.sub_indication) == (Verdict.INDETERMINATE, SubIndication.TRY_LATER)
 
 
 def test_a_revoked_certificate_does_not_pass_any_more(signing: Signing):

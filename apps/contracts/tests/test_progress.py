@@ -1,10 +1,11 @@
-"""The course of a contract: what other apps' events make of it, on all four sides of the seam."""
+"""The progress of a contract: what other apps' events make of it, on all four sides of the seam."""
 
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
+from apps.authentication.interface import AUTHENTICATION
 from apps.contracts.interface import CONTRACTS, Blocker, ContractStatus, PlotUnderContract
 from apps.contracts.tests.events import (
     deliver,
@@ -15,6 +16,7 @@ from apps.contracts.tests.events import (
     workflow_completed,
 )
 from apps.core.ids import new_id
+from apps.core.interface.errors import RemoteCallFailed
 from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentType
 from tests.world import World
@@ -52,6 +54,34 @@ def test_a_signed_contract_follows_its_workflow_to_the_end(world: World, sale):
         S.COMPLETED,
     ]
     assert [change.by for change in history[1:]] == [None] * 4
+
+
+def test_a_move_has_the_person_who_caused_the_event(world: World, sale):
+    seller, buyer, contract = sale
+    sign(world, contract, seller, buyer)
+    deliver(world, stage_started(contract, "registration"), by=seller)
+    deliver(world, workflow_completed(contract), by=buyer)
+    history = call(CONTRACTS).history(ctx=world.ctx(seller), contract_id=contract.id)
+    assert [change.by for change in history[-2:]] == [seller.id, buyer.id]
+
+
+def test_an_event_that_this_build_does_not_know_is_a_fault_and_stays_undelivered(world: World, sale):
+    _, _, contract = sale
+    for changes in ({"type": "unheard.of"}, {"payload": msgspec.Raw(b"[]")}):
+        with pytest.raises((RemoteCallFailed, LookupError, msgspec.ValidationError)):
+            deliver(world, workflow_completed(contract), **changes)
+
+
+def test_a_completed_contract_leaves_its_plot_to_none_that_waits(world: World):
+    seller, buyer = world.person(), world.person()
+    plot = world.plot(seller)
+    first, waiting = (world.contract(seller, person, plot=plot) for person in (buyer, world.person()))
+    sign(world, first, seller, buyer)
+    other = call(AUTHENTICATION).get(ctx=world.ctx(), user_id=waiting.buyer_id)
+    sign(world, waiting, seller, other)
+    for status in (S.IN_REGISTRATION, S.COMPLETED):
+        call(CONTRACTS).change_status(ctx=world.ctx(), contract_id=first.id, status=status)
+    assert now(world, waiting).status is S.AWAITING_SIGNATURES
 
 
 def test_an_event_before_its_turn_moves_nothing(world: World, sale):

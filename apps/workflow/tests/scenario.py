@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from apps.authentication.interface import Role, User
-from apps.contracts.interface import ContractStatus, ContractStatusChanged
+from apps.contracts.interface import ContractCreated, ContractStatus, ContractStatusChanged
 from apps.core.ids import new_id
 from apps.core.interface.events import Event, EventReceipt
 from apps.core.seam.client.registry import call
@@ -14,7 +14,7 @@ from apps.workflow.interface import WORKFLOW, StageStatus, Workflow, WorkflowExi
 from tests.world import World, envelope
 
 
-class Course:
+class Scenario:
     """The workflow of a new contract. Indexes of stages begin at 0: preparation, signing, payment, registration, handover."""
 
     def __init__(self, world: World, *, with_lawyer: bool = True) -> None:
@@ -60,6 +60,11 @@ class Course:
         )
         return deliver(self.world, fact)
 
+    def created(self) -> EventReceipt:
+        """The event of the new contract comes late, or once more."""
+        fact = ContractCreated(contract_id=self.contract.id, number=self.contract.number, participants=())
+        return deliver(self.world, fact)
+
     def move(self, person: User, stage: int, status: StageStatus, **options: object) -> Workflow:
         """A person moves a stage, given by its place."""
         return call(WORKFLOW).update_stage(
@@ -71,7 +76,7 @@ class Course:
         )
 
 
-def deliver(world: World, event: Event) -> EventReceipt:
+def deliver(world: World, event: Event, **changes: object) -> EventReceipt:
     """Deliver an event once."""
-    sent = envelope(event)
+    sent = envelope(event, **changes)
     return call(WORKFLOW).receive(ctx=world.ctx(key=str(sent.event_id)), event=sent)
