@@ -170,7 +170,7 @@ def _migrated(service: str) -> Outcomes:
     outcomes = {"holds": check(service, item), "another": check("contracts", item)}
     shares.set_share(service, "remote", Decimal(99))
     until(lambda: check(service, item)[0] == "fails")
-    outcomes["some at home"] = check(service, item)
+    outcomes["some locally"] = check(service, item)
     shares.set_share(service, "remote", Decimal(100))
     until(lambda: check(service, item)[0] == "holds")
     return outcomes

@@ -69,7 +69,7 @@ def rehearse(run: Run) -> None:
     with ExitStack() as folder, ExitStack() as scratch:
         dump = run.do(BACKUP, lambda: _back_up(service, folder.enter_context(tempfile.TemporaryDirectory())))
         copies = run.do(RESTORE, lambda: _restore(service, scratch.enter_context(_scratch(service)), dump))
-        facts = run.do(PLAY, lambda: _play_on_copies(service, copies, run.initiator) if copies else {})
+        facts = run.do(PLAY, lambda: _play_on_copies(service, copies, run.initiator))
         run.do(DROP, scratch.close)
     run.note(facts=facts)
 
@@ -96,8 +96,8 @@ def _back_up(service: str, folder: str) -> _Dump:
 
 
 def _restore(service: str, copies: _Copies, dump: _Dump | None) -> _Copies:
-    if dump is not None:
-        _fill(service, copies, *dump)
+    assert dump is not None, "the step before returns it"
+    _fill(service, copies, *dump)
     return copies
 
 
@@ -169,7 +169,8 @@ def _fill(service: str, copies: _Copies, tables: tuple[str, ...], file: Path) ->
                 )
 
 
-def _play_on_copies(service: str, copies: _Copies, initiator: Initiator) -> dict[str, Any]:
+def _play_on_copies(service: str, copies: _Copies | None, initiator: Initiator) -> dict[str, Any]:
+    assert copies is not None, "the step before returns them"
     output = _run(["extraction", service, "rehearse", "--here"], _environment(service, copies))
     facts: dict[str, Any] = {}
     for line in output.splitlines():

@@ -20,7 +20,7 @@ from apps.extraction.state.checks import Check, Refused
 from apps.extraction.state.initiator import Initiator
 
 POLL_SECONDS = 0.1
-COPY_SECONDS = 24 * 3600
+COMPARISON_HOURS = 24
 
 MIGRATE = Step("migrate", _("migrate: apply the service's migrations in its own database"))
 START = Step("start", _("start: publish the tables, refuse DDL on them from now on, make a slot and take its snapshot"))
@@ -110,8 +110,11 @@ def _compared(run: Run) -> Verification:
     """Advance the comparison until every row was compared. Raises: Refused."""
     service = run.service
     verification = call(DATASYNC).verify(ctx=system_ctx(service), target_service=service, anew=run.anew)
-    deadline, shown_at = time.monotonic() + COPY_SECONDS, time.monotonic()
-    while (verification.compared_at is None or verification.checked_at is None) and time.monotonic() < deadline:
+    deadline, shown_at = time.monotonic() + COMPARISON_HOURS * 3600, time.monotonic()
+    while verification.compared_at is None or verification.checked_at is None:
+        if time.monotonic() > deadline:
+            words = f"{verification.rows_compared} of about {verification.rows_total} rows compared"
+            raise Refused([Check("verified", False, f"{verification.status}, {words} after {COMPARISON_HOURS} h")])
         if verification.status not in {VerificationStatus.RUNNING, VerificationStatus.FOLLOWING}:
             raise Refused([Check("verified", False, f"{verification.status} {verification.error}")])
         time.sleep(POLL_SECONDS)
