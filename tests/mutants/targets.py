@@ -21,19 +21,29 @@ def _app(name: str, *further: str) -> Target:
     )
 
 
+RELOCATION = "apps/extraction/relocation"
 TARGETS: dict[str, Target] = {
     **{service: _app(service) for service in SERVICES},
     "authentication": _app("authentication", "tests/flags"),
     "datasync": _app("datasync", "tests/moves/test_copying.py", "tests/moves/test_verify.py"),
     "commands": Target(
         ("apps/core/seam/server/commands.py", "apps/core/seam/server/retries.py"),
-        ("tests/seam/test_commands.py", "tests/moves/test_cutover.py"),
+        ("tests/seam/test_commands.py", "tests/seam/test_retries.py"),
     ),
     "relay": Target(("apps/core/seam/events/relay.py",), ("tests/seam/test_relay.py",)),
     "signing": Target(("apps/core/seam/signing.py",), ("tests/seam/test_signing.py",)),
-    "relocation": Target(
-        ("apps/extraction/relocation", "apps/extraction/state/epochs.py", "apps/extraction/state/action.py"),
-        ("tests/moves", "apps/extraction"),
+    "action": Target(
+        ("apps/extraction/state/action.py", "apps/extraction/state/epochs.py", f"{RELOCATION}/actions.py"),
+        ("apps/extraction/tests/test_actions.py", "tests/moves/test_action.py"),
+    ),
+    "preconditions": Target((f"{RELOCATION}/preconditions.py",), ("tests/moves/test_preconditions.py",)),
+    "synchronisation": Target((f"{RELOCATION}/synchronisation.py",), ("tests/moves/test_synchronisation.py",)),
+    "switch": Target(
+        tuple(f"{RELOCATION}/{module}.py" for module in ("access", "cutover", "procedures", "recovery")),
+        ("tests/moves/test_switch.py", "tests/moves/test_recovery.py"),
+    ),
+    "rehearsal": Target(
+        (f"{RELOCATION}/rehearsal.py", f"{RELOCATION}/baseline.py"), ("tests/moves/test_rehearsal.py",)
     ),
 }
 
@@ -51,9 +61,9 @@ def files(target: Target, tree: Path) -> list[Path]:
 
 
 def tests(target: Target, tree: Path) -> list[Path]:
-    """The test files of a target."""
-    found: list[Path] = []
+    """The files of a target's tests, with the helpers that they share; relative to the tree."""
+    found = [*tree.glob("conftest.py"), tree / "tests/world.py"]
     for name in target.tests:
         path = tree / name
-        found += sorted(path.rglob("test*.py")) if path.is_dir() else [path]
-    return found
+        found += [file for file in sorted(path.rglob("*.py")) if "tests" in file.parts] if path.is_dir() else [path]
+    return [file.relative_to(tree) for file in found]
