@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import keyword
 import re
@@ -14,7 +15,8 @@ from landcontracts.topology import SERVICES
 
 # Databases and sides of the seam that have these names already.
 TAKEN = {"default", "monolith", *FACES}
-LONGEST = 20
+# Django's limit for the name of an index, one of which ends so.
+LONGEST = 30 - len("_of_contract")
 
 
 class NameNotUsable(ValueError):
@@ -34,6 +36,13 @@ def check(name: str, tree: Path) -> None:
         raise NameNotUsable(f"{name!r}: there is such an app")
     if importlib.util.find_spec(name) is not None:
         raise NameNotUsable(f"{name!r}: there is a Python module of this name")
+    if name in _labels(tree):
+        raise NameNotUsable(f"{name!r}: an installed app of Django's or of a library has this label")
+    words = {name.upper(), name.capitalize()}
+    if keyword.iskeyword(name.capitalize()) or words & _written(tree):
+        raise NameNotUsable(
+            f"{name!r}: its constant {name.upper()} or its class {name.capitalize()} would have two meanings"
+        )
     if name in TAKEN | _hosts(tree) | _paths():
         raise NameNotUsable(f"{name!r}: a host, a database or a path of the public API has this name")
 
@@ -42,6 +51,20 @@ def check_title(title: str) -> None:
     """Check a title, which stands in source and in a catalogue. Raises: NameNotUsable."""
     if not title.strip() or any(not character.isprintable() or character in '"\\{}%' for character in title):
         raise NameNotUsable(f"{title!r}: printable, without quotes, backslashes, braces and percent signs")
+
+
+def _labels(tree: Path) -> set[str]:
+    settings = ast.parse((tree / "landcontracts/settings.py").read_text())
+    assigned = (node for node in settings.body if isinstance(node, ast.Assign))
+    apps = next(node.value for node in assigned if ast.unparse(node.targets[0]) == "INSTALLED_APPS")
+    constants = (node.value for node in ast.walk(apps) if isinstance(node, ast.Constant))
+    return {str(label).rpartition(".")[2] for label in constants}
+
+
+def _written(tree: Path) -> set[str]:
+    """The words of the new app's files, and of the modules that import its constant and its fake."""
+    files = [*Path(__file__).with_name("app").rglob("*.py-tpl"), tree / "tests/world.py", tree / "tests/pacts/uses.py"]
+    return {word for file in files for word in re.findall(r"\w+", file.read_text())}
 
 
 def _hosts(tree: Path) -> set[str]:

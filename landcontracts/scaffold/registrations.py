@@ -36,7 +36,8 @@ class App(NamedTuple):
 
     def fill(self, text: str) -> str:
         """Put the app's names into a text."""
-        return text.replace("NAME", self.name).replace("KEY", self.name.upper()).replace("CLASS", self.class_)
+        words = {"NAME": self.name, "KEY": self.name.upper(), "CLASS": self.class_}
+        return re.sub("|".join(words), lambda match: words[match[0]], text)
 
 
 def register(app: App, tree: Path) -> list[str]:
