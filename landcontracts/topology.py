@@ -12,11 +12,13 @@ SERVICES: dict[str, Entry] = {
         # Django's own tables about users, which refer to users or to each other.
         also=("auth", "contenttypes", "sessions", "admin"),
         tables=("authentication_", "auth_", "django_content_type", "django_session", "django_admin_log"),
+        variables=("JWT_SIGNING_KEY", "REFRESH_TOKEN_SECRET"),
     ),
     "documents": Entry(
         key="apps.documents.interface.DOCUMENTS",
         implementation="apps.documents.service.Documents",
-        objects="apps.documents.gateways.kept.OBJECTS",
+        objects="apps.documents.gateways.stored_objects.OBJECTS",
+        variables=("S3_SECRET_KEY",),
     ),
     "signatures": Entry(
         key="apps.signatures.interface.SIGNATURES",
@@ -53,8 +55,10 @@ SERVICES: dict[str, Entry] = {
     "datasync": Entry(
         key="apps.datasync.interface.DATASYNC",
         implementation="apps.datasync.service.Datasync",
+        variables=("CONTROL_URLS", "REPLICATION_URLS"),
+        copies=True,
     ),
 }
 
-# The services whose data may get a database of their own. The tables of datasync are control data and stay.
-MOVABLE = tuple(service for service in SERVICES if service != "datasync")
+# The services whose data may get a database of their own.
+MOVABLE = tuple(service for service, entry in SERVICES.items() if not entry.copies)

@@ -21,7 +21,7 @@ from apps.core.interface.operations import ServiceKey, command, query
 PageSize = Annotated[int, Meta(ge=1, le=200)]
 CursorText = Annotated[str, Meta(max_length=200)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
-CadastralNumber = Annotated[str, Meta(max_length=60)]
+CadastralNumber = Annotated[str, Meta(max_length=60, examples=["50:20:0010203:1187"])]
 MAX_PRICE, MAX_AREA = Decimal("999999999999999.99"), Decimal("9999999999.99")
 
 

@@ -22,7 +22,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     `also` are the labels of other Django apps whose tables are relocated with the service, `tables` the prefixes of all
     its table names, by default the service's own. `objects` names a `StoredObjects`, where its rows name objects in a
-    bucket.
+    bucket. `variables` are those of the environment that no other service needs, such as its secrets. A service that
+    `copies` knows every service's database; its own tables are control data and are not relocated.
     """
 
     key: str
@@ -31,6 +32,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     also: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     objects: str = ""
+    variables: tuple[str, ...] = ()
+    copies: bool = False
 
 
 @cache

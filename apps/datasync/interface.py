@@ -19,7 +19,7 @@ from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.interface.operations import ServiceKey, command, query
 
 TableName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$(?!\n)")]
-ServiceName = Annotated[str, Meta(pattern=r"^[a-z]{1,32}$(?!\n)")]
+ServiceName = Annotated[str, Meta(pattern=r"^[a-z]{1,32}$(?!\n)", examples=["contracts"])]
 PageSize = Annotated[int, Meta(ge=1, le=200)]
 Offset = Annotated[int, Meta(ge=0, le=2**31)]
 

@@ -141,7 +141,7 @@ class FileNotUploaded(DomainError, code="file_not_uploaded", category=Category.C
 
 
 class FileDiffers(DomainError, code="file_differs", category=Category.INVALID):
-    """Size or SHA-256 of the stored bytes differs from the ticket."""
+    """Size, in bytes, or SHA-256 of the stored file differs from the ticket."""
 
     message = gettext_noop("The stored file differs from the announced one.")
     expected_sha256: str

@@ -45,8 +45,8 @@ class TokenBearer:
 class _Verified:
     """Caches tokens with a verified signature, by digest. A check takes 0.5 ms, an eighth of a list request."""
 
-    def __init__(self, size: int = 10_000) -> None:
-        self._size = size
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
         self._tokens: OrderedDict[bytes, AccessToken] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -61,7 +61,7 @@ class _Verified:
         token = AccessToken(raw)  # type: ignore[arg-type]  # bytes are what it takes
         with self._lock:
             self._tokens[digest] = token
-            if len(self._tokens) > self._size:
+            if len(self._tokens) > self._most:
                 self._tokens.popitem(last=False)
         return token
 

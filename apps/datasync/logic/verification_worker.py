@@ -160,13 +160,15 @@ class Verifier:
             primary, other = comparison.checksums(self._both(ends), table, within)
             if primary != other:
                 self._suspect(table, comparison.differing(self._both(ends), table, within))
-            spent = time.monotonic() - started
+            spent_seconds = time.monotonic() - started
             self.row.progress[table.name] = True if within.upto is None else list(within.upto)
             self._write(
-                progress=self.row.progress, rows_compared=F("rows_compared") + primary[0], seconds=F("seconds") + spent
+                progress=self.row.progress,
+                rows_compared=F("rows_compared") + primary[0],
+                seconds=F("seconds") + spent_seconds,
             )
             self._compare_changed(ends)
-            self._yield_to_writers(ends, spent)
+            self._yield_to_writers(ends, spent_seconds)
 
     def _both(self, ends: Ends) -> Both:
         """Both connections, the primary first: its rows are right, and its changes reach the other side later."""
@@ -285,11 +287,11 @@ class Verifier:
     def _write(self, **fields: Any) -> None:
         Verification.objects.filter(id=self.row.id, status__in=LIVE).update(**fields)
 
-    def _yield_to_writers(self, ends: Ends, spent: float) -> None:
+    def _yield_to_writers(self, ends: Ends, spent_seconds: float) -> None:
         """Pause as long as the last range took, at most 2 seconds, while other sessions keep the source busy."""
         row = ends.source.execute(BUSY).fetchone()
         if row and row[0] > settings.SYNC_BUSY_SESSIONS:
-            time.sleep(min(spent, 2.0))
+            time.sleep(min(spent_seconds, 2.0))
 
 
 def _batches(keys: Iterable[Key], size: int = BATCH_ROWS) -> Iterator[list[Key]]:

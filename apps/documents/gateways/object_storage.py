@@ -49,7 +49,7 @@ def _stored() -> Iterator[None]:
 
 
 def presigned_put(key: str, *, mime_type: str, size: int) -> tuple[str, tuple[Header, ...], datetime]:
-    """A URL for one PUT of exactly this type and length, the headers to send, and when the URL expires.
+    """A URL for one PUT of exactly this type and `size` in bytes, the headers to send, and when the URL expires.
 
     Raises: StorageUnavailable.
     """

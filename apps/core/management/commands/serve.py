@@ -29,16 +29,12 @@ from apps.core.seam.client.http import Address
 
 STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
-# Variables that one service alone does not need: other pairs' secrets, the signing key, the address of the tables'
-# owner.
+# Variables that no lifted-out service needs: other pairs' secrets, the address of the tables' owner. What another
+# service alone needs, the topology says.
 MASTER_ONLY = (
     *("SEAM_MASTER_SECRETS", "DATABASE_OWNER_URL", "POSTGRES_PASSWORD", "OWNER_PASSWORD"),
     *("APP_PASSWORD", "SERVICE_PASSWORD", "REPLICATOR_PASSWORD", "CONTROL_PASSWORD"),
 )
-# Only the service that copies between databases, and a relocation's controller, connect by these.
-COPIES = "datasync"
-LEADERS_ONLY = ("CONTROL_URLS", "REPLICATION_URLS")
-ISSUER_ONLY = ("JWT_SIGNING_KEY", "REFRESH_TOKEN_SECRET")
 
 
 class Command(BaseCommand):
@@ -56,9 +52,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Start both, wait, end both. Raises: CommandError when one ended by itself, or when the address is taken."""
         service, bind, threads = options["service"], options["bind"], options["threads"]
-        if any(name in os.environ for name in not_needed()):
+        if any(name in os.environ for name in not_needed(service)):
             # Execute anew without them: a process's initial environment can be read as long as it runs.
-            environment = {name: value for name, value in os.environ.items() if name not in not_needed()}
+            environment = {name: value for name, value in os.environ.items() if name not in not_needed(service)}
             os.execve(sys.executable, [sys.executable, *sys.argv], environment | own_secrets(service))  # noqa: S606 - no shell is meant
         if not settings.SEAM_HOME:
             self.stderr.write("SEAM_HOME is not set: calls of this service to others will fail")
@@ -128,11 +124,10 @@ def _refuse_taken_port(bind: str) -> None:
         socket.create_server((address.host, address.port), family=family).close()
 
 
-def not_needed() -> tuple[str, ...]:
-    """Variables that this service must not have."""
-    files = () if "storage" in settings.READY_CHECKS else ("S3_SECRET_KEY",)
-    leaders = () if settings.SERVICE == COPIES else LEADERS_ONLY
-    return (*MASTER_ONLY, *(() if settings.ISSUES_TOKENS else ISSUER_ONLY), *leaders, *files)
+def not_needed(service: str) -> tuple[str, ...]:
+    """Variables that a service must not have."""
+    others = (entry for name, entry in topology.entries().items() if name != service)
+    return (*MASTER_ONLY, *(variable for entry in others for variable in entry.variables))
 
 
 def own_secrets(service: str) -> dict[str, str]:
@@ -144,12 +139,13 @@ def own_secrets(service: str) -> dict[str, str]:
     pairs = settings.SEAM_PAIR_SECRETS or signing.pairs_of(service, topology.entries())
     if not all(pairs.values()):
         raise CommandError("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
+    entry = topology.entries()[service]
     variables = {
         "SERVICE": service,
         "SECRET_KEY": secrets.token_hex(24),  # signs nothing that outlives this process
         "SEAM_PAIR_SECRETS": json.dumps(pairs),
         "SERVICE_DATABASE_URLS": json.dumps(
-            {name: url for name, url in settings.SERVICE_DATABASE_URLS.items() if service in {name, COPIES}}
+            {name: url for name, url in settings.SERVICE_DATABASE_URLS.items() if name == service or entry.copies}
         ),
     }
     if not settings.ISSUES_TOKENS and (signing_key := os.environ.get("JWT_SIGNING_KEY")):

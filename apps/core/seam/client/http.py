@@ -40,28 +40,28 @@ class Address:
         host = f"[{self.host}]" if ":" in self.host else self.host
         self.header = "localhost" if self.is_unix else f"{host}:{self.port}"
 
-    def connect(self, timeout: float) -> socket.socket:
+    def connect(self, timeout_seconds: float) -> socket.socket:
         """A new connection. Raises: OSError."""
         if self.is_unix:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.settimeout(timeout)
+            sock.settimeout(timeout_seconds)
             try:
                 sock.connect(self.path)
             except OSError:
                 sock.close()
                 raise
             return sock
-        sock = socket.create_connection((self.host, self.port), timeout=timeout)
+        sock = socket.create_connection((self.host, self.port), timeout=timeout_seconds)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
 
-def post(address: Address, path: str, headers: str, body: bytes, timeout: float) -> tuple[int, bytes]:
+def post(address: Address, path: str, headers: str, body: bytes, timeout_seconds: float) -> tuple[int, bytes]:
     """Send a request and read its whole answer: status and body. `headers` are lines, each with its line end.
 
     Raises: RemoteCallFailed, with `may_have_executed` False only when no connection could be made.
     """
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout_seconds
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {address.header}\r\nContent-Type: application/json\r\n"
         f"{headers}Content-Length: {len(body)}\r\n\r\n"
@@ -84,12 +84,12 @@ def post(address: Address, path: str, headers: str, body: bytes, timeout: float)
         raise RemoteCallFailed("the connection was closed without an answer", may_have_executed=True) from error
 
 
-def get(address: Address, path: str, timeout: float) -> tuple[int, bytes]:
+def get(address: Address, path: str, timeout_seconds: float) -> tuple[int, bytes]:
     """One GET on a new connection: status and body. Raises: RemoteCallFailed, OSError."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout_seconds
     request = f"GET {path} HTTP/1.1\r\nHost: {address.header}\r\nConnection: close\r\n\r\n".encode("latin-1")
     try:
-        return _exchange(address.connect(timeout), address, request, deadline)
+        return _exchange(address.connect(timeout_seconds), address, request, deadline)
     except _Stale as error:
         raise RemoteCallFailed("the connection was closed without an answer", may_have_executed=True) from error
 

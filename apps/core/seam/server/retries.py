@@ -49,8 +49,8 @@ def may_retry(error: DatabaseError, service: str, primary: Primary, ctx: CallCon
     error.
     """
     if sqlstate(error) in primaries.REFUSALS:
-        patience = max(ctx.remaining_ms(), 0) / 1000
-        return not is_last and primaries.refresh(service, primary, patience_seconds=patience)
+        patience_seconds = max(ctx.remaining_ms(), 0) / 1000
+        return not is_last and primaries.refresh(service, primary, patience_seconds=patience_seconds)
     if not is_retryable(error):
         return False
     discard_broken(primary.alias)

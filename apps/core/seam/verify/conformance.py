@@ -46,7 +46,7 @@ def reachable(key: ServiceKey[Any], url: str, *, caller: str) -> str:
     operation = next(iter(key.operations.values()))
     call = _Caller(operation, Address(url), caller)
     try:
-        status, _ = call.send(b"{", timeout=REACH_SECONDS)
+        status, _ = call.send(b"{", timeout_seconds=REACH_SECONDS)
     except RemoteCallFailed as failure:
         return f"nothing answers at {url}: {failure.kind.value}"
     if status == 401:
@@ -127,7 +127,7 @@ class _Caller:
         caller: str = "",
         aged: bool = False,
         extra: str = "",
-        timeout: float = TIMEOUT_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> tuple[int, bytes]:
         """Send a body. `seal` is the content to sign: the body by default; None sends no signature."""
         lines = extra
@@ -143,7 +143,7 @@ class _Caller:
             lines += (
                 f"X-Seam-Caller: {caller or self._caller}\r\nX-Seam-Time: {at}\r\nX-Seam-Signature: {signature}\r\n"
             )
-        return post(self._address, self._operation.path, lines, body, timeout)
+        return post(self._address, self._operation.path, lines, body, timeout_seconds)
 
     def expect(self, body: bytes, statuses: set[int], **how: Any) -> str:
         """The problem, where the status is not an expected one."""
