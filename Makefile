@@ -14,7 +14,7 @@ define install
 	@UV_SYSTEM_CERTS=1 $(UV) pip install --python $(BIN)/python --require-hashes $(1) \
 		|| $(UV) pip install --python $(BIN)/python --require-hashes $(1)
 endef
-# Tests of the relay take whatever is due: two processes on one stack would take it from under each other's hands. So each has its own.
+# Tests of the relay take all events that are due; two processes on one stack would take each other's. So each has its own.
 TEST_STACKS ?= $(if $(ARGS),1,2)
 test-names = test $(foreach number,$(wordlist 2,$(TEST_STACKS),1 2 3 4),test-$(number))
 test-workers = --dist loadfile --no-loadscope-reorder $(foreach name,$(test-names),--tx "popen//python=$(BIN)/python -m landcontracts.embedded attach --name $(name) -- $(BIN)/python")
@@ -68,7 +68,7 @@ drill-lift: setup-dev ## Lift every service out and back under load, killing it 
 drill-move: setup-dev ## Move every service's data to a database of its own and back under load (SERVICE=contracts for one)
 	@$(BIN)/python -m tests.drills.move $(SERVICE)
 
-drill-kill: setup-dev ## Kill whoever takes part in a cutover or rollback, at each step and at random, 200 times (SERVICE=contracts, ARGS="--seed 1")
+drill-kill: setup-dev ## Kill every process that takes part in a cutover or rollback, at each step and at random, 200 times (SERVICE=contracts, ARGS="--seed 1")
 	@$(BIN)/python -m tests.drills.kill $(SERVICE) $(ARGS)
 
 drill-canary: setup-dev ## Lead canaries of healthy and broken services under load (SERVICE=contracts, CASES=healthy,errors-5, ARGS="--times 5")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A new cluster: the roles, the shared database, and one for each service that may get a home of its own. Run by the image at its first start.
+# A new cluster: the roles, the shared database, and one for each service that may get a database of its own. Run by the image at its first start.
 # HOMES names the services' databases of this cluster; empty where it has the shared database only. SHARED=no for a cluster without it.
 set -eu
 sql() { psql -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" "$@"; }
@@ -24,6 +24,6 @@ if [ "${SHARED:-yes}" = yes ]; then
         -c "ALTER DEFAULT PRIVILEGES FOR ROLE lc_owner GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO lc_app" \
         -c "ALTER DEFAULT PRIVILEGES FOR ROLE lc_owner GRANT USAGE, SELECT ON SEQUENCES TO lc_app"
 fi
-for home in ${HOMES:-}; do
-    database "$home"
+for name in ${HOMES:-}; do
+    database "$name"
 done

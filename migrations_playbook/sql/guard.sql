@@ -1,7 +1,7 @@
 -- DDL on the tables of a service that is moving is refused, in every database that may be its primary. Run by a superuser, after home.sql.
 --
 -- Replication carries rows and no DDL: while a service moves, its tables keep their shape, their names and their grants. The functions are
--- the superuser's, in a schema of theirs, and run with the rights of whoever changes something: lc_control, which owns the fence, gains nothing
+-- the superuser's, in a schema of theirs, and run with the rights of the role that changes something: lc_control, which owns the fence, gains nothing
 -- by them. Superusers are not held up.
 
 CREATE SCHEMA IF NOT EXISTS extraction_guard;

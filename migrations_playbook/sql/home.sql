@@ -9,12 +9,12 @@ ALTER DEFAULT PRIVILEGES FOR ROLE lc_control IN SCHEMA extraction GRANT SELECT O
 CREATE TABLE IF NOT EXISTS extraction.fence (
     service text PRIMARY KEY,
     epoch bigint NOT NULL DEFAULT 0,
-    -- The epoch at which this database was closed, 0 while it is not; the home of the latest closing knows every write.
+    -- The epoch at which this database was closed, 0 while it is not; the database that was closed last has every write.
     closed bigint NOT NULL DEFAULT 0,
     closed_at timestamptz,
     moving boolean NOT NULL DEFAULT false,
     tables text NOT NULL DEFAULT '',  -- a regular expression over the names of the service's tables
-    oids oid[] NOT NULL DEFAULT '{}',  -- the tables that there were when it began to move, whatever they are called later
+    oids oid[] NOT NULL DEFAULT '{}',  -- the tables that there were when it began to move, under any later name
     -- In a service's own database: which synchronisation fills it, and which one has done so.
     filling text NOT NULL DEFAULT '',
     filled text NOT NULL DEFAULT ''

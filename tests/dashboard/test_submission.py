@@ -113,12 +113,12 @@ def test_a_service_whose_process_does_not_run_gets_no_canary(admin: Client):
 
 
 def test_a_refusal_of_the_controller_is_shown_and_nothing_is_done(admin: Client, watched, monkeypatch):
-    from apps.extraction.routing.canary import controller
+    from apps.extraction.routing.canary import actions, controller
 
     def refused(service, by):
         raise controller.CanaryRefused("another person was quicker")
 
-    monkeypatch.setitem(controller.ACTIONS, "hold", refused)
+    monkeypatch.setitem(actions.ACTIONS, "hold", actions.HOLD._replace(perform=refused))
     answer = act(admin, "canary-hold", reason="x")
     assert answer.status_code == 422
     assert "another person was quicker" in answer.content.decode()

@@ -11,7 +11,7 @@ from tests.drills.canary_cases import LAST_AWAY_SECONDS, Case
 
 HEAD = (
     f"  {'case':<18} {'outcome':<12} {'expected':<12} {'at %':>5} {'seconds':>7} {'last away':>9} {'canary':>7} {'failed':>6} "
-    f"{'affected':>8} {'p99 home':>8} {'p99 away':>8}"
+    f"{'affected':>8} {'p99 loc.':>8} {'p99 rem.':>8}"
 )
 
 

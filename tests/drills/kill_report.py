@@ -40,7 +40,7 @@ class Report:
         self.figures: dict[str, Any] = {}
         print(f"\n  seed {seed}")
         print(
-            f"  {'round':>5}  {'verb':<8}  {'step':<8}  {'victim':<10}  {'fault':<7}  {'way out':<7}  {'write s':>7}  {'all s':>5}  home"
+            f"  {'round':>5}  {'verb':<8}  {'step':<8}  {'victim':<10}  {'fault':<7}  {'way out':<7}  {'write s':>7}  {'all s':>5}  primary"
         )
 
     @property
@@ -74,7 +74,7 @@ class Report:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(json.dumps(self.content(), ensure_ascii=False, indent=2) + "\n")
         print(
-            f"\n  {self.kills} kills: lost {len(self.lost)}, doubled {len(self.doubled)}, two homes {len(self.two_primaries)}, "
+            f"\n  {self.kills} kills: lost {len(self.lost)}, doubled {len(self.doubled)}, two primaries {len(self.two_primaries)}, "
             f"stuck {len(self.stuck)}; {'good' if self.is_good else 'NOT GOOD'}",
             flush=True,
         )
@@ -102,7 +102,7 @@ class Report:
             **self.figures,
             "complaints": [
                 *(f"stuck: {words}" for words in self.stuck),
-                *(f"two homes: {words}" for words in self.two_primaries),
+                *(f"two primaries: {words}" for words in self.two_primaries),
                 *(f"lost: {words}" for words in self.lost[:50]),
                 *(f"doubled: {words}" for words in self.doubled[:50]),
                 *(f"broken: {words}" for words in self.broken[:50]),

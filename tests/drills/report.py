@@ -86,7 +86,7 @@ class Report:
         print(
             f"  {result.name:<15} {result.sales} sales, {result.requests} requests, {result.commands} commands; "
             f"failed {result.failed}, lost {result.lost}, doubled {result.doubled}; "
-            f"answered at home {result.answered_at_home}, compared {result.compared}, mismatched {result.mismatched}: "
+            f"answered locally {result.answered_at_home}, compared {result.compared}, mismatched {result.mismatched}: "
             f"{'good' if result.is_good else 'NOT GOOD'}\n",
             flush=True,
         )

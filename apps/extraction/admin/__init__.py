@@ -109,7 +109,7 @@ class MoveAdmin(MovePages, ChecklistPages, ReadOnly):
     list_display = ("started_at", "service", "verb", "outcome", "pause_ms", "attempts", "who", "reason")
     list_filter = ("service", "verb", "outcome")
     search_fields = ("who", "reason", "problem")
-    list_before_template = "admin/extraction/homes.html"
+    list_before_template = "admin/extraction/primaries.html"
     fields = (
         *("service", "verb", "outcome", "problem", "who", "where", "reason", "started_at", "ended_at"),
         *("epoch", "attempts", "pause_ms", "shown_checks", "shown_steps", "shown_facts"),

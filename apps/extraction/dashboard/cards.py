@@ -76,7 +76,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     stage_words: str
     position: int
     phase: str
-    home: str
+    primary: str
     share: float
     share_words: str
     shadow_words: str
@@ -111,7 +111,7 @@ def card(state: ServiceState, sides: Sides | None) -> Card:
         stage_words=str(STAGES[stage].short) if stage else _no_stage(state),
         position=list(Stage).index(stage) if stage else -1,
         phase=_phase(stage),
-        home=_primary(state, observed),
+        primary=_primary(state, observed),
         share=100.0 if remote.everyone else 0.0 if remote.everyone is False else remote.percent,
         share_words=labels.share(remote),
         shadow_words=labels.share(state.shadow),

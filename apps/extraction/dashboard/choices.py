@@ -11,7 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.extraction.dashboard import labels
 from apps.extraction.dashboard.cards import ServiceState
 from apps.extraction.pipeline.actions import ACTIONS, label_of
+from apps.extraction.routing.canary import actions as canary_actions
 from apps.extraction.routing.canary import controller, queries
+from apps.extraction.routing.canary.actions import CanaryAction
 from apps.extraction.routing.canary.models import CanaryState
 from apps.extraction.state.action import Action
 from apps.extraction.state.phases import STAGES
@@ -19,17 +21,7 @@ from apps.extraction.state.stages import Observed, Stage
 
 CANARY, FLAGS, DATA = "canary", "flags", "data"
 GROUPS: dict[str, Any] = {CANARY: _("Canary"), FLAGS: _("Flags"), DATA: _("Data")}
-NAMES: dict[str, Any] = {
-    "canary-deploy": _("Deploy a canary"),
-    "canary-promote": _("Promote to the next share"),
-    "canary-hold": _("Hold"),
-    "canary-resume": _("Let the judge lead on"),
-    "canary-roll-back": _("Serve everybody locally"),
-    "shadow": _("Set the shadowed share"),
-    "home": _("Serve everybody locally"),
-}
-# Choices that take something away from people are marked, like actions that destroy.
-GRAVE = frozenset({"canary-roll-back", "home"})
+FLAG_NAMES: dict[str, Any] = {"shadow": _("Set the shadowed share"), "home": _("Serve everybody locally")}
 
 
 class Choice(NamedTuple):
@@ -49,7 +41,9 @@ class Choice(NamedTuple):
     @property
     def is_grave(self) -> bool:
         """Whether it is marked as taking something away."""
-        return self.name in GRAVE or (self.group == DATA and ACTIONS[self.name].destroys)
+        if self.group == CANARY:
+            return canary_actions.ACTIONS[self.action].destroys
+        return ACTIONS[self.name].destroys if self.group == DATA else self.name == "home"
 
     @property
     def action(self) -> str:
@@ -77,23 +71,28 @@ def find(state: ServiceState, name: str) -> Choice | None:
     return next((choice for choice in of(state) if choice.name == name), None)
 
 
-def _choice(name: str, group: str, refusal: str, effect: str = "") -> Choice:
-    return Choice(name, group, NAMES.get(name) or ACTIONS[name].label, refusal, effect)
+def _on_canary(action: CanaryAction, refusal: str, effect: str = "") -> Choice:
+    return Choice(f"canary-{action.name}", CANARY, action.label, refusal, effect)
+
+
+def _on_flag(name: str, refusal: str, effect: str) -> Choice:
+    return Choice(name, FLAGS, FLAG_NAMES[name], refusal, effect)
 
 
 def _of_canary(state: ServiceState, observed: Observed | None) -> Iterator[Choice]:
-    yield _choice("canary-deploy", CANARY, _not_deployable(state, observed), _deploying(state))
+    yield _on_canary(canary_actions.DEPLOY, _not_deployable(state, observed), _deploying(state))
     canary = state.canary
     if canary is None or canary.ended_at is not None:
-        for name in ("canary-promote", "canary-hold", "canary-resume", "canary-roll-back"):
-            yield _choice(name, CANARY, gettext("No canary is under way."))
+        for action in canary_actions.of_people():
+            yield _on_canary(action, gettext("No canary is under way."))
         return
     rules = queries.rules_of(canary)
     share = labels.percent(rules.steps[canary.step])
-    yield _choice("canary-promote", CANARY, "", _promoting(share, canary.step, rules.steps))
+    yield _on_canary(canary_actions.PROMOTE, "", _promoting(share, canary.step, rules.steps))
     held = gettext("It is held already.") if canary.state == CanaryState.HELD else ""
-    yield _choice(
-        *("canary-hold", CANARY, held),
+    yield _on_canary(
+        canary_actions.HOLD,
+        held,
         gettext(
             "%(share)s of people stay on the remote process until the canary is resumed or promoted. Harm "
             "still rolls it back."
@@ -101,15 +100,17 @@ def _of_canary(state: ServiceState, observed: Observed | None) -> Iterator[Choic
         % {"share": share},
     )
     runs = gettext("The judge leads it already.") if canary.state == CanaryState.RUNNING else ""
-    yield _choice(
-        *("canary-resume", CANARY, runs),
+    yield _on_canary(
+        canary_actions.RESUME,
+        runs,
         gettext(
             "The judge goes on to judge at %(share)s of people, and promotes when it knows that the canary is well."
         )
         % {"share": share},
     )
-    yield _choice(
-        *("canary-roll-back", CANARY, ""),
+    yield _on_canary(
+        canary_actions.ROLL_BACK,
+        "",
         gettext(
             "Everybody is served locally again within a second; calls that are under way end where they "
             "began. None of the %(share)s of people stays on the remote process. The canary ends; another "
@@ -163,19 +164,21 @@ def _promoting(share: str, step: int, steps: tuple[float, ...]) -> str:
 def _of_flags(state: ServiceState, observed: Observed | None) -> Iterator[Choice]:
     hindrance = gettext("It has no remote process: SEAM_AWAY has no address for it.") if not state.address else ""
     by_canary = gettext("The canary leads the flags until it ends.") if state.has_open_canary else ""
-    yield _choice(
-        *("shadow", FLAGS, hindrance or by_canary),
+    yield _on_flag(
+        "shadow",
+        hindrance or by_canary,
         gettext("Of this share of people the queries are asked of the other side as well, and the answers compared. "
                 "People are answered as before and wait for nothing."),
     )  # fmt: skip
     is_all_local = state.remote.everyone is False or not (
         state.remote.everyone or state.remote.percent or state.remote.actors
     )
-    at_home = gettext("Everybody is served locally.") if is_all_local else ""
+    already = gettext("Everybody is served locally.") if is_all_local else ""
     is_gone = observed is not None and observed.stage is Stage.DECOMMISSIONED
     gone = gettext("The local service has no right to its data any more.") if is_gone else ""
-    yield _choice(
-        *("home", FLAGS, hindrance or by_canary or at_home or gone),
+    yield _on_flag(
+        "home",
+        hindrance or by_canary or already or gone,
         gettext("%(share)s are served remotely now. From now on everybody is served locally; no data move.")
         % {"share": labels.share(state.remote).capitalize()},
     )
@@ -183,7 +186,7 @@ def _of_flags(state: ServiceState, observed: Observed | None) -> Iterator[Choice
 
 def _of_data(state: ServiceState, observed: Observed | None) -> Iterator[Choice]:
     for action in ACTIONS.values():
-        yield _choice(action.name, DATA, _not_movable(state, observed, action), str(action.effect))
+        yield Choice(action.name, DATA, action.label, _not_movable(state, observed, action), str(action.effect))
 
 
 def _not_movable(state: ServiceState, observed: Observed | None, action: Action) -> str:

@@ -12,15 +12,6 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.flags.snapshot import FlagState
 from apps.extraction.routing.canary import controller
 
-CANARY_ACTIONS: dict[str, Any] = {
-    "deploy": _("Canary deployed"),
-    "go-on": _("Next step"),
-    "promote": _("Promoted by hand"),
-    "hold": _("Held"),
-    "resume": _("Resumed"),
-    "ask": _("A person is asked"),
-    "roll-back": _("Rolled back"),
-}
 MEASURES: dict[str, Any] = {
     "errors": _("errors"),
     "latency": _("latency"),

@@ -97,7 +97,7 @@ def _now(begin: datetime, end: datetime) -> tuple[Section, Section]:
         ),
         widths=(2, 2, 2, 3),
         rows=tuple(
-            (card.service, str(STAGES[history.stage_at(card.service, begin)].short), ends[card.service], card.home)
+            (card.service, str(STAGES[history.stage_at(card.service, begin)].short), ends[card.service], card.primary)
             for card in present.services
         ),
         empty="",

@@ -12,6 +12,7 @@ from apps.extraction.dashboard import probe
 from apps.extraction.dashboard.choices import CANARY, FLAGS, Choice
 from apps.extraction.pipeline import actions
 from apps.extraction.routing import shares
+from apps.extraction.routing.canary import actions as canary_actions
 from apps.extraction.routing.canary import controller
 from apps.extraction.state.initiator import Initiator
 
@@ -42,21 +43,14 @@ def act(service: str, choice: Choice, form: Any, *, who: str) -> str:
 
 
 def _canary(service: str, choice: Choice, form: Any, initiator: Initiator) -> str:
-    if choice.action == "deploy":
+    action = canary_actions.ACTIONS[choice.action]
+    if action is canary_actions.DEPLOY:
         controller.deploy(service, form.rules(), initiator)
-        return gettext(
-            "The canary is deployed: the first share of people is served remotely, and the judge rules each second."
-        )
-    if choice.action == "promote":
+    elif action is canary_actions.PROMOTE:
         controller.promote(service, initiator, position_seen=str(form.data.get("place", "")) or "nowhere")
-    else:
-        controller.ACTIONS[choice.action](service, initiator)
-    return {
-        "promote": gettext("Promoted."),
-        "hold": gettext("Held at this share."),
-        "resume": gettext("The judge leads on."),
-        "roll-back": gettext("Everybody is served locally; the canary has ended."),
-    }[choice.action]
+    elif action.perform is not None:
+        action.perform(service, initiator)
+    return str(action.answer)
 
 
 def _flag(service: str, choice: Choice, cleaned: dict[str, Any], initiator: Initiator) -> str:

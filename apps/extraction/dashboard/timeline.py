@@ -13,6 +13,7 @@ from apps.core.flags.models import FlagChange
 from apps.extraction.dashboard import labels
 from apps.extraction.pipeline.actions import label_of
 from apps.extraction.routing import shares
+from apps.extraction.routing.canary import actions as canary_actions
 from apps.extraction.routing.canary import controller
 from apps.extraction.routing.canary.models import CanaryEntry
 from apps.extraction.routing.judge import explanation
@@ -124,7 +125,7 @@ def _entries(entries: Iterable[CanaryEntry]) -> Iterator[Line]:
             at=entry.at,
             service=entry.canary.service,
             kind=gettext("canary"),
-            what=str(labels.CANARY_ACTIONS.get(entry.action, entry.action)),
+            what=canary_actions.done(entry.action),
             detail=labels.percent(entry.share),
             who=labels.who(entry.who),
             where="" if is_judge else controller.WHERE,

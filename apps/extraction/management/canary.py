@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from apps.extraction.routing import shares
+from apps.extraction.routing.canary import actions as canary_actions
 from apps.extraction.routing.canary import controller, history, queries
 from apps.extraction.routing.canary.metrics import state_of
 from apps.extraction.routing.canary.models import CanaryDeployment
@@ -17,7 +18,7 @@ from apps.extraction.routing.judge import explanation
 from apps.extraction.routing.judge.measures import Rules
 from apps.extraction.state.initiator import Initiator
 
-ACTIONS = ("status", "deploy", *controller.ACTIONS)
+ACTIONS = ("status", "deploy", *(action.name for action in canary_actions.of_people()))
 LINES = 10
 
 
@@ -29,8 +30,8 @@ def lead(service: str, action: str, assignments: list[str], reason: str) -> Iter
     try:
         if action == "deploy":
             controller.deploy(service, rules(assignments), initiator)
-        elif action != "status":
-            controller.ACTIONS[action](service, initiator)
+        elif (perform := canary_actions.ACTIONS[action].perform if action != "status" else None) is not None:
+            perform(service, initiator)
     except (controller.CanaryRefused, shares.UnknownService, ValidationError) as error:
         raise CommandError(f"{service} canary {action}: {error}") from None
     for canary in history.newest():

@@ -7,7 +7,7 @@ The worker's clock calls the judge each second (`judge_all`). Nothing here runs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -151,14 +151,6 @@ def roll_back(service: str, initiator: Initiator) -> CanaryDeployment:
     with _locked(service) as canary, shares.initiated_by(initiator.who, where=initiator.where, reason=initiator.reason):
         _roll_back(canary, queries.rules_of(canary), initiator)
     return canary
-
-
-ACTIONS: dict[str, Callable[[str, Initiator], CanaryDeployment]] = {
-    "promote": promote,
-    "hold": hold,
-    "resume": resume,
-    "roll-back": roll_back,
-}
 
 
 def _change(service: str, state: CanaryState, action: str, initiator: Initiator) -> CanaryDeployment:
