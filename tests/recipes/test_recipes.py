@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,8 @@ def tree_of_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copied(tmp_path_factory.mktemp("app"))
     for name in (".venv", ".tools"):
         (folder / name).symlink_to(BASE / name)
+    if (BASE / ".mypy_cache").exists():  # what has not changed is not checked again
+        shutil.copytree(BASE / ".mypy_cache", folder / ".mypy_cache")
     with pytest.raises(AssertionError, match="there is such an app"):
         run(folder, "make", "app", "NAME=documents", **without_engines())
     assert run(folder, "git", "status", "--porcelain", "apps", "landcontracts", "tests") == ""
