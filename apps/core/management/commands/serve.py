@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -18,23 +16,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core import topology
-from apps.core.rest.keys import keyring
-from apps.core.seam import signing
 from apps.core.seam.client.http import Address
 
 STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
-# Variables that no lifted-out service needs: other pairs' secrets, the address of the tables' owner. What another
-# service alone needs, the topology says.
-MASTER_ONLY = (
-    *("SEAM_MASTER_SECRETS", "DATABASE_OWNER_URL", "POSTGRES_PASSWORD", "OWNER_PASSWORD"),
-    *("APP_PASSWORD", "SERVICE_PASSWORD", "REPLICATOR_PASSWORD", "CONTROL_PASSWORD"),
-)
 
 
 class Command(BaseCommand):
@@ -52,10 +41,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Start both, wait, end both. Raises: CommandError when one ended by itself, or when the address is taken."""
         service, bind, threads = options["service"], options["bind"], options["threads"]
-        if any(name in os.environ for name in not_needed(service)):
-            # Execute anew without them: a process's initial environment can be read as long as it runs.
-            environment = {name: value for name, value in os.environ.items() if name not in not_needed(service)}
-            os.execve(sys.executable, [sys.executable, *sys.argv], environment | own_secrets(service))  # noqa: S606 - no shell is meant
+        if service != settings.SERVICE:
+            raise CommandError("this process has loaded more than one service: start it by manage.py")
         if not settings.SEAM_HOME:
             self.stderr.write("SEAM_HOME is not set: calls of this service to others will fail")
         if not settings.SEAM_PAIR_SECRETS:
@@ -122,37 +109,6 @@ def _refuse_taken_port(bind: str) -> None:
         address = Address(f"http://{bind}")
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         socket.create_server((address.host, address.port), family=family).close()
-
-
-def not_needed(service: str) -> tuple[str, ...]:
-    """Variables that a service must not have."""
-    others = (entry for name, entry in topology.entries().items() if name != service)
-    return (*MASTER_ONLY, *(variable for entry in others for variable in entry.variables))
-
-
-def own_secrets(service: str) -> dict[str, str]:
-    """The variables with which a service can call, be called and verify tokens, but cannot sign as another service.
-
-    A service states the actor of its calls itself, and its operator is trusted with that. Raises: CommandError without
-    secrets.
-    """
-    pairs = settings.SEAM_PAIR_SECRETS or signing.pairs_of(service, topology.entries())
-    if not all(pairs.values()):
-        raise CommandError("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
-    entry = topology.entries()[service]
-    variables = {
-        "SERVICE": service,
-        "SECRET_KEY": secrets.token_hex(24),  # signs nothing that outlives this process
-        "SEAM_PAIR_SECRETS": json.dumps(pairs),
-        "SERVICE_DATABASE_URLS": json.dumps(
-            {name: url for name, url in settings.SERVICE_DATABASE_URLS.items() if name == service or entry.copies}
-        ),
-    }
-    if not settings.ISSUES_TOKENS and (signing_key := os.environ.get("JWT_SIGNING_KEY")):
-        settings.JWT_SIGNING_KEY = signing_key.replace("\\n", "\n")
-        public = keyring.signing.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-        variables["JWT_RETIRED_PUBLIC_KEYS"] = json.dumps([public, *settings.JWT_RETIRED_PUBLIC_KEYS])
-    return variables
 
 
 def web_command(bind: str, threads: int) -> list[str]:

@@ -1,0 +1,73 @@
+"""The environment of a process that runs one service: without the secrets of others, from the first byte.
+
+The initial environment of a process can be read as long as it runs, so a process that has too much executes itself
+anew. It does so before Django is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from typing import NoReturn
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.core.seam import signing
+from landcontracts.topology import SERVICES
+
+# Variables that no lifted-out service needs: other pairs' secrets, the address of the tables' owner. What another
+# service alone needs, the topology says.
+MASTER_ONLY = (
+    *("SEAM_MASTER_SECRETS", "DATABASE_OWNER_URL", "POSTGRES_PASSWORD", "OWNER_PASSWORD"),
+    *("APP_PASSWORD", "SERVICE_PASSWORD", "REPLICATOR_PASSWORD", "CONTROL_PASSWORD"),
+)
+
+
+def narrow(arguments: list[str]) -> None:
+    """Before the settings are read: load nothing but the service among the arguments, with no secrets but its own.
+
+    Raises: ImproperlyConfigured without the secrets of its pairs.
+    """
+    for service in arguments:
+        if service in SERVICES:
+            os.environ["SERVICE"] = service
+            if names := _not_needed(service):
+                _execute_without(service, names)
+
+
+def _not_needed(service: str) -> set[str]:
+    others = (entry for name, entry in SERVICES.items() if name != service)
+    return {*MASTER_ONLY, *(variable for entry in others for variable in entry.variables)} & os.environ.keys()
+
+
+def _execute_without(service: str, names: set[str]) -> NoReturn:
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment | _own(service))  # noqa: S606 - no shell is meant
+
+
+def _own(service: str) -> dict[str, str]:
+    """The variables with which a service can call, be called and verify tokens, but cannot sign as another service.
+
+    A service states the actor of its calls itself, and its operator is trusted with that.
+    """
+    pairs = settings.SEAM_PAIR_SECRETS or signing.pairs_of(service, SERVICES)
+    if not all(pairs.values()):
+        raise ImproperlyConfigured("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
+    entry = SERVICES[service]
+    variables = {
+        "SERVICE": service,
+        "SECRET_KEY": secrets.token_hex(24),  # signs nothing that outlives this process
+        "SEAM_PAIR_SECRETS": json.dumps(pairs),
+        "SERVICE_DATABASE_URLS": json.dumps(
+            {name: url for name, url in settings.SERVICE_DATABASE_URLS.items() if name == service or entry.copies}
+        ),
+    }
+    if not settings.ISSUES_TOKENS and (signing_key := os.environ.get("JWT_SIGNING_KEY")):
+        key = load_pem_private_key(signing_key.replace("\\n", "\n").encode(), password=None)
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        variables["JWT_RETIRED_PUBLIC_KEYS"] = json.dumps([public, *settings.JWT_RETIRED_PUBLIC_KEYS])
+    return variables
