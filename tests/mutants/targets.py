@@ -25,7 +25,9 @@ RELOCATION = "apps/extraction/relocation"
 TARGETS: dict[str, Target] = {
     **{service: _app(service) for service in SERVICES},
     "authentication": _app("authentication", "tests/flags"),
-    "datasync": _app("datasync", "tests/moves/test_copying.py", "tests/moves/test_verify.py"),
+    "datasync": Target(("apps/datasync/service.py",), ("apps/datasync",)),
+    "sync_worker": Target(("apps/datasync/logic/sync_worker.py",), ("tests/moves/test_copying.py",)),
+    "verification_worker": Target(("apps/datasync/logic/verification_worker.py",), ("tests/moves/test_verify.py",)),
     "commands": Target(
         ("apps/core/seam/server/commands.py", "apps/core/seam/server/retries.py"),
         ("tests/seam/test_commands.py", "tests/seam/test_retries.py"),

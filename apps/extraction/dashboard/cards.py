@@ -20,7 +20,7 @@ from apps.extraction.routing.judge import explanation
 from apps.extraction.state import stages
 from apps.extraction.state.models import Move
 from apps.extraction.state.phases import STAGES
-from apps.extraction.state.stages import SHARED, Observed, Stage
+from apps.extraction.state.stages import MIGRATED, SHARED, Observed, Stage
 
 
 class ServiceState(NamedTuple):
@@ -194,7 +194,7 @@ def _evidence(canary: CanaryDeployment | None) -> str:
 def _sync(state: ServiceState, stage: Stage | None) -> tuple[float | None, str]:
     sync = state.sync
     if sync is None:
-        if stage in {Stage.COMMITTED, Stage.DECOMMISSIONED}:
+        if stage in MIGRATED:
             return 100.0, gettext("all rows moved")
         if stage is Stage.REVERSIBLE:
             return 100.0, gettext("moved; the way back follows")

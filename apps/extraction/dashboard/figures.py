@@ -12,9 +12,7 @@ from apps.datasync.interface import SyncPhase
 from apps.extraction.dashboard import labels
 from apps.extraction.dashboard.cards import Card, ServiceState, rate
 from apps.extraction.dashboard.comparison import WINDOW_SECONDS, Sides
-from apps.extraction.state.stages import SHARED, Stage
-
-MIGRATED = (Stage.COMMITTED, Stage.DECOMMISSIONED)
+from apps.extraction.state.stages import MIGRATED, SHARED, Stage
 
 
 class Figure(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -12,31 +12,33 @@ from apps.extraction.state.stages import Stage
 
 
 class Decision(enum.StrEnum):
-    """A decision that only a person takes: after it, going back costs more than before."""
+    """A decision that only a person takes, and the question: after it, going back costs more than before."""
 
-    CANARY = "canary"
-    AGAIN = "canary-again"
-    CUTOVER = "cutover"
-    COMMIT = "commit"
-    DECOMMISSION = "decommission"
+    question: Any
 
-    @property
-    def question(self) -> Any:
-        """The question that the person is asked."""
-        return QUESTIONS[self]
+    CANARY = (
+        "canary",
+        _("Send the first people to the lifted-out process? Until the cutover going back is a flag."),
+    )
+    AGAIN = (
+        "canary-again",
+        _("The last canary was rolled back. Send people to the lifted-out process once more?"),
+    )
+    CUTOVER = (
+        "cutover",
+        _("Make its own database the primary? Writes wait for some milliseconds; going back is the same again."),
+    )
+    COMMIT = ("commit", _("Commit for good? After this the way back is a backup."))
+    DECOMMISSION = (
+        "decommission",
+        _("Decommission the old tables? They are backed up, the backup is compared, then they are dropped."),
+    )
 
-
-QUESTIONS: dict[Decision, Any] = {
-    Decision.CANARY: _("Send the first people to the lifted-out process? Until the cutover going back is a flag."),
-    Decision.AGAIN: _("The last canary was rolled back. Send people to the lifted-out process once more?"),
-    Decision.CUTOVER: _(
-        "Make its own database the primary? Writes wait for some milliseconds; going back is the same again."
-    ),
-    Decision.COMMIT: _("Commit for good? After this the way back is a backup."),
-    Decision.DECOMMISSION: _(
-        "Decommission the old tables? They are backed up, the backup is compared, then they are dropped."
-    ),
-}
+    def __new__(cls, value: str, question: Any) -> Self:
+        """A member from its value and its question."""
+        member = str.__new__(cls, value)
+        member._value_, member.question = value, question
+        return member
 
 
 class Phase(NamedTuple):

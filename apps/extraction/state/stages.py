@@ -37,6 +37,10 @@ class Stage(enum.StrEnum):
     DECOMMISSIONED = "decommissioned"
 
 
+# The data are in the service's own database for good.
+MIGRATED = frozenset({Stage.COMMITTED, Stage.DECOMMISSIONED})
+
+
 class TwoPrimaries(Exception):
     """Both databases let the platform write.
 

@@ -11,7 +11,7 @@ from apps.extraction.pipeline.actions import ACTIONS, at
 from apps.extraction.pipeline.runner import TURNS
 from apps.extraction.relocation import cutover, procedures, rehearsal, synchronisation
 from apps.extraction.state.action import Step
-from apps.extraction.state.phases import PHASES, QUESTIONS, STAGES, Decision
+from apps.extraction.state.phases import PHASES, STAGES, Decision
 from apps.extraction.state.stages import Stage
 
 MODULES = (decommission, old_tables, cutover, procedures, rehearsal, synchronisation)
@@ -31,7 +31,7 @@ def test_every_stage_has_a_record_a_turn_of_the_pipeline_and_a_phase():
 
 
 def test_every_decision_has_a_question_and_is_made_in_one_phase():
-    assert set(QUESTIONS) == set(Decision)
+    assert all("?" in str(decision.question) for decision in Decision)
     decisions = [decision for phase in PHASES for decision in phase.decisions]
     assert sorted(decisions) == sorted(set(Decision) - {Decision.AGAIN})
 

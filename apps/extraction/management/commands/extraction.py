@@ -24,6 +24,7 @@ from apps.extraction.routing import shares
 from apps.extraction.state import stages
 from apps.extraction.state.action import FAILURES
 from apps.extraction.state.initiator import Initiator
+from apps.extraction.state.phases import Decision
 
 ALL = "all"
 CANARY = "canary"
@@ -34,9 +35,8 @@ class Command(BaseCommand):
 
     help = (
         "See or change where services are served and which database is the primary of their data: "
-        "extraction [SERVICE [status | run | remote SHARE | shadow SHARE | prepare | sync | verify | cutover | rollback | commit | "
-        "decommission | resume | abort | rehearse | checklist | override ITEM | "
-        "canary [deploy | promote | hold | resume | roll-back]]]"
+        f"extraction [SERVICE [status | run | {' SHARE | '.join(shares.KINDS)} SHARE | {' | '.join(ACTIONS)} | "
+        f"checklist | override ITEM | canary [{' | '.join(canary.ACTIONS)}]]]"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -65,7 +65,7 @@ class Command(BaseCommand):
             "--decided",
             action="append",
             default=[],
-            help="run: what needs no question: canary, cutover, commit, decommission",
+            help=f"run: what needs no question: {', '.join(Decision)}",
         )
         parser.add_argument(
             "--patience", type=float, default=run.PATIENCE_SECONDS, help="run: seconds to wait for traffic"
