@@ -92,13 +92,13 @@ def current(page: str) -> str:
 def main(arguments: list[str]) -> int:
     """Write the page, or check it."""
     page = PAGE.read_text()
-    wanted = current(page)
+    expected = current(page)
     if "--check" in arguments:
-        if page != wanted:
+        if page != expected:
             print("docs/architecture.md is stale: run `make blueprint`", file=sys.stderr)
             return 1
         return 0
-    PAGE.write_text(wanted)
+    PAGE.write_text(expected)
     return 0
 
 

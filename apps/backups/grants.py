@@ -91,9 +91,9 @@ def raise_fences(connection: Connection, saved: Iterable[Fence]) -> None:
 
 def missing_roles(connection: Connection, saved: Iterable[Grant]) -> list[str]:
     """Roles that have rights in the backup and do not exist on this server."""
-    wanted = sorted({OWNER, *(grant.role for grant in saved)} - {"public"})
-    rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [wanted]).fetchall()
-    return sorted(set(wanted) - {str(name) for (name,) in rows})
+    roles = sorted({OWNER, *(grant.role for grant in saved)} - {"public"})
+    rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [roles]).fetchall()
+    return sorted(set(roles) - {str(name) for (name,) in rows})
 
 
 def _role(name: str) -> sql.Composable:

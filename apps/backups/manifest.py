@@ -142,8 +142,8 @@ def fingerprints(backup_id: str) -> dict[str, str]:
 
 def other_secrets(saved: Mapping[str, str], backup_id: str) -> list[str]:
     """The secrets of this process that differ from those at the time of the backup."""
-    ours = fingerprints(backup_id)
-    return [name for name, value in saved.items() if ours.get(name) != value]
+    present = fingerprints(backup_id)
+    return [name for name, value in saved.items() if present.get(name) != value]
 
 
 def digest_of(file: Path) -> str:

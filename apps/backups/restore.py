@@ -107,10 +107,10 @@ def require_target(backup: Backup, target: Target, *, replace: bool, word: str =
 
 def _refuse_half_of_this(target: Target) -> None:
     """Refuse a part of this environment: the rest keeps its rights, which gives two primaries. Raises: NoTarget."""
-    ours = targets.this_environment().urls if settings.CONTROL_URLS else {}
-    theirs = {_address(url) for url in target.urls.values()}
-    untouched = sorted(alias for alias, url in ours.items() if _address(url) not in theirs)
-    if untouched and len(untouched) < len(ours):
+    in_use = targets.this_environment().urls if settings.CONTROL_URLS else {}
+    addresses = {_address(url) for url in target.urls.values()}
+    untouched = sorted(alias for alias, url in in_use.items() if _address(url) not in addresses)
+    if untouched and len(untouched) < len(in_use):
         raise NoTarget(
             f"a part of this environment cannot be restored alone: {', '.join(untouched)} would stay as they are"
         )
@@ -209,9 +209,9 @@ def _epoch(connection: connections.Connection, service: str) -> int:
 
 
 def _require_server(database: Database, connection: connections.Connection) -> None:
-    theirs, ours = database.server_version // 10_000, connection.info.server_version // 10_000
-    if ours < theirs:
-        raise NoTarget(f"{database.alias} is of PostgreSQL {theirs}, and the server is {ours}")
+    saved_version, server_version = database.server_version // 10_000, connection.info.server_version // 10_000
+    if server_version < saved_version:
+        raise NoTarget(f"{database.alias} is of PostgreSQL {saved_version}, and the server is {server_version}")
     if missing := grants.missing_roles(connection, (*database.grants, *database.future_grants)):
         raise NoTarget(f"{database.alias}: the server does not know the roles {', '.join(missing)}")
     if not connection.execute("SELECT to_regclass('extraction.fence') IS NOT NULL").fetchone() == (True,):

@@ -41,10 +41,10 @@ def rights_and_primaries(manifest: Manifest, target: Target) -> None:
     with ExitStack() as stack:
         sessions = {alias: stack.enter_context(target.reach(alias)) for alias in target.urls}
         for database in manifest.databases:
-            actual, wanted = Counter(grants.grants(sessions[database.alias])), Counter(database.grants)
-            if actual != wanted:
+            actual, recorded = Counter(grants.grants(sessions[database.alias])), Counter(database.grants)
+            if actual != recorded:
                 differing = sorted(
-                    f"{grant.role} {grant.right} {grant.name}" for grant in (actual - wanted) + (wanted - actual)
+                    f"{grant.role} {grant.right} {grant.name}" for grant in (actual - recorded) + (recorded - actual)
                 )
                 raise NotTheSame(f"{database.alias}: rights differ: {', '.join(differing[:5])}")
         for service in topology.entries():

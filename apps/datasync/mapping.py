@@ -14,7 +14,7 @@ def sync(row: models.Sync, now: datetime) -> interface.Sync:
     rate = row.records_processed / seconds if seconds > 0 else 0.0
     is_copying = row.phase == interface.SyncPhase.COPYING and row.bytes_processed > 0
     is_following = row.phase == interface.SyncPhase.FOLLOWING
-    left = max(row.bytes_total - row.bytes_processed, 0) * seconds / row.bytes_processed if is_copying else None
+    seconds_left = max(row.bytes_total - row.bytes_processed, 0) * seconds / row.bytes_processed if is_copying else None
     return interface.Sync(
         sync_id=row.id,
         source_table=row.source_table,
@@ -30,7 +30,7 @@ def sync(row: models.Sync, now: datetime) -> interface.Sync:
         bytes_processed=row.bytes_processed,
         bytes_total=row.bytes_total,
         rows_per_second=round(rate),
-        seconds_left=None if left is None else round(left),
+        seconds_left=None if seconds_left is None else round(seconds_left),
         lag_seconds=_lag(row.seen_at, now) if is_following and row.seen_at else None,
         lag_bytes=row.lag_bytes if is_following else None,
         attempt=row.attempt,

@@ -119,8 +119,8 @@ class FakeDatasync:
     def compare(self, *, ctx: CallContext, source_table: TableName, target_service: ServiceName) -> Comparison:
         _administrators_only(ctx)
         self._chosen(source_table, target_service)
-        ours, theirs = self._tables[source_table], self._copied.get(source_table, 0)
-        return Comparison(source_rows=ours, target_rows=theirs, equal=ours == theirs)
+        source_rows, target_rows = self._tables[source_table], self._copied.get(source_table, 0)
+        return Comparison(source_rows=source_rows, target_rows=target_rows, equal=source_rows == target_rows)
 
     def verify(self, *, ctx: CallContext, target_service: ServiceName, anew: bool = False) -> Verification:
         _administrators_only(ctx)

@@ -105,9 +105,9 @@ class FakeWorkflow:
         )
         on = actual_date or timezone.localdate()
         moves.require_plausible(row, on)
-        done = status == StageStatus.COMPLETED
+        is_completed = status == StageStatus.COMPLETED
         changed = msgspec.structs.replace(
-            stage, status=status, comment=comment or stage.comment, actual_date=on if done else None
+            stage, status=status, comment=comment or stage.comment, actual_date=on if is_completed else None
         )
         stages = tuple(changed if item.id == stage_id else item for item in workflow.stages)
         return _with_moves(moves.Viewer(ctx.actor, rights), self._advance(workflow, stages))
@@ -233,8 +233,8 @@ class FakeWorkflow:
                 if stage.status == StageStatus.PENDING:
                     ordered[index] = msgspec.structs.replace(stage, status=StageStatus.IN_PROGRESS)
                 break
-            done = {"status": StageStatus.COMPLETED, "actual_date": satisfied[stage.name]}
-            ordered[index] = msgspec.structs.replace(stage, **done)
+            completed = {"status": StageStatus.COMPLETED, "actual_date": satisfied[stage.name]}
+            ordered[index] = msgspec.structs.replace(stage, **completed)
         status = WorkflowStatus.ACTIVE if current else WorkflowStatus.COMPLETED
         saved = msgspec.structs.replace(workflow, stages=tuple(ordered), current_stage=current, status=status)
         self._workflows[saved.id] = saved

@@ -107,11 +107,11 @@ def recorded(record: Path, run_id: str = "") -> list[tuple[int, str, int]]:
 
 def stop(processes: list[tuple[int, str, int]]) -> list[int]:
     """Send each its stop signal. Returns the pids that are still those of the record: another process may have one by now."""
-    ours = [(pid, number) for pid, start, number in processes if started_at(pid) == start]
-    for pid, number in ours:
+    running = [(pid, number) for pid, start, number in processes if started_at(pid) == start]
+    for pid, number in running:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
-    return [pid for pid, _ in ours]
+    return [pid for pid, _ in running]
 
 
 def finish(pids: list[int], *, grace_seconds: float = GRACE_SECONDS) -> None:

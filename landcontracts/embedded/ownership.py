@@ -43,19 +43,19 @@ def reachable_copy(parts: list[Path], name: str) -> Path:
     if not is_root():
         return parts[0].parent
     target = Path(tempfile.gettempdir()) / f"landcontracts-{name}"
-    done = target / ".complete"
-    if target.exists() and (_is_ours(target) and done.exists()):
+    completed = target / ".complete"
+    if target.exists() and (_is_ours(target) and completed.exists()):
         return target
     try:
         target.mkdir(mode=0o755)  # fails where another user has created it, with any content
     except FileExistsError:
         target = Path(tempfile.mkdtemp(prefix=f"landcontracts-{name}-"))
-        done = target / ".complete"
+        completed = target / ".complete"
     target.chmod(0o755)
     for part in parts:
         if part.exists():
             shutil.copytree(part, target / part.name, symlinks=True)
-    done.touch()
+    completed.touch()
     return target
 
 

@@ -46,9 +46,9 @@ def text(document: Document) -> str:
 def stale(folder: Path, current: dict[str, Document]) -> Iterator[str]:
     """The committed documents that differ from the present interfaces."""
     committed = {file.stem: file.read_text() for file in folder.glob("*.json")}
-    wanted = {service: text(document) for service, document in current.items()}
-    for service in sorted(committed.keys() | wanted.keys()):
-        if committed.get(service) != wanted.get(service):
+    expected = {service: text(document) for service, document in current.items()}
+    for service in sorted(committed.keys() | expected.keys()):
+        if committed.get(service) != expected.get(service):
             yield f"docs/wire/{service}.json is stale: run `make wire`"
 
 

@@ -122,8 +122,8 @@ def _raised(operation: Operation, key: ServiceKey[Any], names: Mapping[str, Any]
     yield from OF_EVERY[operation.kind]
     docstrings = f"{inspect.getdoc(key.protocol)}\n{inspect.getdoc(operation.function)}"
     for owner, name in _NAME.findall(" ".join(_RAISES.findall(docstrings))):
-        theirs = interface(import_string(SERVICES[owner].key)) if owner else {**OF_THE_SEAM, **names}
-        error: Any = theirs.get(name)
+        shapes = interface(import_string(SERVICES[owner].key)) if owner else {**OF_THE_SEAM, **names}
+        error: Any = shapes.get(name)
         if not _is_a(error, DomainError):
             raise LookupError(f"{key.name}.{operation.name}: after Raises it names {name}, which is no refusal")
         yield error

@@ -107,12 +107,12 @@ _complete: set[str] = set()
 def _applied() -> None:
     """Check that no migration of this build is pending. A complete database is not checked again: it stays complete."""
     known = primaries.known()
-    wanted: dict[str, set[tuple[str, str]]] = {}
+    expected: dict[str, set[tuple[str, str]]] = {}
     for label, name in _of_this_build():
         service = topology.owners().get(label, "")
         alias = known[service].alias if service in known else primaries.SHARED
-        wanted.setdefault(alias, set()).add((label, name))
-    for alias in wanted.keys() - _complete:
+        expected.setdefault(alias, set()).add((label, name))
+    for alias in expected.keys() - _complete:
         try:
             with primaries.connect(alias) as connection:
                 rows = connection.execute("SELECT app, name FROM django_migrations").fetchall()
@@ -121,8 +121,8 @@ def _applied() -> None:
         except psycopg.OperationalError:
             continue  # down: its own dependency reports that
         except psycopg.errors.InsufficientPrivilege:
-            rows = list(wanted[alias])  # a lifted-out service may read its own tables alone; the owner migrates
-        if wanted[alias] - set(rows):
+            rows = list(expected[alias])  # a lifted-out service may read its own tables alone; the owner migrates
+        if expected[alias] - set(rows):
             raise Pending
         _complete.add(alias)
 

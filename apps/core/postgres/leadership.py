@@ -26,14 +26,14 @@ def leading(service: str, what: str, *, take_over: bool = False) -> Iterator[Con
     Raises: AnotherLeads.
     """
     with connections.control(SHARED, options="") as connection:
-        ours = f"{NAME} {service} "
-        connection.execute("SELECT set_config('application_name', %s, false)", [f"{ours}{what}"[:60]])
+        prefix = f"{NAME} {service} "
+        connection.execute("SELECT set_config('application_name', %s, false)", [f"{prefix}{what}"[:60]])
         deadline = time.monotonic() + (PATIENCE_SECONDS if take_over else 0)
         while not advisory_locks.acquire(connection, Space.LEADERSHIP, NAME):
             holders = advisory_locks.holders(connection, Space.LEADERSHIP, NAME)
             if take_over:
                 for holder in holders:
-                    if holder.application.startswith(ours):
+                    if holder.application.startswith(prefix):
                         connection.execute("SELECT pg_terminate_backend(%s)", [holder.pid])
             if time.monotonic() > deadline:
                 raise AnotherLeads(", ".join(holder.application for holder in holders) or "another action")

@@ -141,20 +141,20 @@ class Verifier:
             self.row.differences.all().delete()
         if slot is None:
             replication.keep_slot(ends.slots, "", self.slot)
-        ours = tables.describe_all(ends.source, self.service)
-        theirs = comparison.by_name(tables.describe_all(ends.target, self.service))
-        for table in ours:
-            if table.name not in theirs:
+        source_tables = tables.describe_all(ends.source, self.service)
+        target_tables = comparison.by_name(tables.describe_all(ends.target, self.service))
+        for table in source_tables:
+            if table.name not in target_tables:
                 raise comparison.Unlike(f"{table.name} is missing on the other side")
-            comparison.require_alike(table, theirs[table.name])
+            comparison.require_alike(table, target_tables[table.name])
             self._tables[table.name] = table
-        self._write(rows_total=sum(table.rows for table in ours))
+        self._write(rows_total=sum(table.rows for table in source_tables))
 
     def _compare_all(self, ends: Ends, table: Table) -> None:
-        done = self.row.progress.get(table.name)
-        if done is True:
+        progress = self.row.progress.get(table.name)
+        if progress is True:
             return
-        for within in comparison.ranges(ends.source, table, tuple(done) if done else None):
+        for within in comparison.ranges(ends.source, table, tuple(progress) if progress else None):
             self._require_wanted()
             started = time.monotonic()
             primary, other = comparison.checksums(self._both(ends), table, within)

@@ -186,9 +186,9 @@ def _evidence(canary: CanaryDeployment | None) -> str:
     if canary is None or not canary.numbers:
         return "—"
     value = float(canary.evidence.get("all", 0.0))
-    shown = gettext("over a billion") if value >= 1e9 else labels.number(int(value) if value >= 10 else round(value, 2))
+    words = gettext("over a billion") if value >= 1e9 else labels.number(int(value) if value >= 10 else round(value, 2))
     limit = labels.number(round(1 / queries.rules_of(canary).false_rollback))
-    return gettext("%(value)s of %(limit)s") % {"value": shown, "limit": limit}
+    return gettext("%(value)s of %(limit)s") % {"value": words, "limit": limit}
 
 
 def _sync(state: ServiceState, stage: Stage | None) -> tuple[float | None, str]:

@@ -45,7 +45,7 @@ def of(cards: Sequence[Card], states: Sequence[ServiceState], compared: Sequence
     movable = sum(state.is_movable for state in states)
     progress, rows, all_rows = _progress(states)
     median, slow = sides.cost(0.5), sides.cost(0.95)
-    shown = (
+    words = (
         Figure("services_migrated", gettext("Services migrated"),
                gettext("%(done)d of %(all)d") % {"done": migrated, "all": len(cards)}, _migrated(cards, movable)),
         Figure("data_sync_progress", gettext("Rows synchronised"),
@@ -65,7 +65,7 @@ def of(cards: Sequence[Card], states: Sequence[ServiceState], compared: Sequence
         error_rate_home=sides.local.rate,
         performance_impact_p50=median[0] if median else None,
         performance_impact_p95=slow[0] if slow else None,
-        shown=shown,
+        shown=words,
     )
 
 
@@ -85,19 +85,19 @@ def _migrated(cards: Sequence[Card], movable: int) -> str:
 
 def _progress(states: Sequence[ServiceState]) -> tuple[float | None, int, int]:
     """Percent, count and total of the rows that are in their service's own database, by the planner's estimates."""
-    done = total = 0
+    copied = total = 0
     for state in states:
         if not state.is_movable or state.shared is None or state.own is None or state.problem:
             continue
         observed = state.observed()
         if observed is not None and observed.primary not in (SHARED, None):
-            done, total = done + state.own.rows, total + state.own.rows
+            copied, total = copied + state.own.rows, total + state.own.rows
             continue
         rows = max(state.shared.rows, state.sync.records_total if state.sync else 0)
         total += rows
         if state.sync is not None:
-            done += rows if state.sync.phase is SyncPhase.FOLLOWING else min(state.sync.records_processed, rows)
-    return (100 * done / total if total else None), done, total
+            copied += rows if state.sync.phase is SyncPhase.FOLLOWING else min(state.sync.records_processed, rows)
+    return (100 * copied / total if total else None), copied, total
 
 
 def _cost(cost: tuple[float, float] | None) -> str:

@@ -15,9 +15,9 @@ from apps.extraction.state.stages import SHARED, Stage
 
 def stage_at(service: str, moment: datetime) -> Stage:
     """The stage of a service at `moment`."""
-    done = Move.objects.filter(service=service, outcome=Outcome.DONE, ended_at__lt=moment).order_by("ended_at")
+    moves = Move.objects.filter(service=service, outcome=Outcome.DONE, ended_at__lt=moment).order_by("ended_at")
     stage: Stage | None = None
-    for action, facts, differences in done.values_list("verb", "facts", "facts__differences"):
+    for action, facts, differences in moves.values_list("verb", "facts", "facts__differences"):
         if action == "resume" and "home" in facts:  # it has finished a cutover, forward or back
             stage = Stage.SYNCING if facts["home"] == SHARED else Stage.REVERSIBLE
         elif action == "verify":

@@ -170,15 +170,17 @@ def _rows_before(move: Move) -> str:
 
 
 def _incidents(lines: Iterable[Line]) -> Section:
-    wrong = [line for line in lines if line.tone == timeline.BAD]
-    rows = tuple((moment(line.at), line.service, line.what, line.detail, line.who, line.why) for line in wrong[:MOST])
+    failures = [line for line in lines if line.tone == timeline.BAD]
+    rows = tuple(
+        (moment(line.at), line.service, line.what, line.detail, line.who, line.why) for line in failures[:MOST]
+    )
     return Section(
         heading=gettext("Incidents: rolled back, refused, failed, asked"),
         columns=(gettext("at"), gettext("service"), gettext("what"), gettext("how"), gettext("who"), gettext("why")),
         widths=(2.2, 2, 2.4, 4, 3, 3.6),
         rows=rows,
         empty=gettext("Nothing went wrong."),
-        note=_left_out(len(wrong)),
+        note=_left_out(len(failures)),
     )
 
 

@@ -23,13 +23,13 @@ def act(service: str, action: str, options: dict[str, Any]) -> Iterator[str]:
     if action == "override":
         yield from _override(service, options)
         return
-    wanted = options["run"]
-    if wanted is None:
+    name = options["run"]
+    if name is None:
         items = standing(service)
-    elif wanted in {*ITEMS, "all"}:
-        items = run(service, () if wanted == "all" else (wanted,))
+    elif name in {*ITEMS, "all"}:
+        items = run(service, () if name == "all" else (name,))
     else:
-        raise CommandError(f"there is no item {wanted}: {', '.join(ITEMS)}")
+        raise CommandError(f"there is no item {name}: {', '.join(ITEMS)}")
     yield from (line(item) for item in items)
     failing = [item for item in items if not item.holds and not item.is_overridden]
     yield f"{len(items) - len(failing)} of {len(items)} hold" + ("" if failing else ": nothing stands in the way")

@@ -63,5 +63,5 @@ class Display:
 def _bar(part: float | None) -> str:
     if part is None:
         return ""
-    done = round(part * BAR)
-    return f"[{'#' * done}{'.' * (BAR - done)}] {part:>4.0%}  "
+    filled = round(part * BAR)
+    return f"[{'#' * filled}{'.' * (BAR - filled)}] {part:>4.0%}  "

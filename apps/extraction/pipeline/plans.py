@@ -46,15 +46,15 @@ def lines(service: str, name: str) -> Iterator[str]:
     if not can_move(service):
         yield f"REFUSED {service} has no database of its own (SERVICE_DATABASE_URLS, CONTROL_URLS, REPLICATION_URLS)"
         return
-    shown = show(service, name)
+    planned = show(service, name)
     yield f"{name} of {service}"
-    yield from (f"  {number}. {step.words}" for number, step in enumerate(shown.plan.steps, 1))
-    yield f"  locks: {shown.plan.locks}"
-    yield from (f"  if {danger}" for danger in shown.plan.dangers)
-    if shown.pause:
-        yield f"  expected pause: {shown.pause}"
-    yield f"  now: {shown.stage}"
-    yield from (f"  {line}" for line in checks.lines(shown.plan.checks))
+    yield from (f"  {number}. {step.words}" for number, step in enumerate(planned.plan.steps, 1))
+    yield f"  locks: {planned.plan.locks}"
+    yield from (f"  if {danger}" for danger in planned.plan.dangers)
+    if planned.pause:
+        yield f"  expected pause: {planned.pause}"
+    yield f"  now: {planned.stage}"
+    yield from (f"  {line}" for line in checks.lines(planned.plan.checks))
 
 
 def situation(service: str) -> Iterator[str]:

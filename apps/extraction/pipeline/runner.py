@@ -26,13 +26,13 @@ def run(pipeline: Pipeline) -> str:
 
     Raises: Stopped; AnotherRun; what canaries and actions raise (`controller.CanaryRefused`, `action.FAILURES`).
     """
-    shown: Phase | None = None
+    announced: Phase | None = None
     with alone(pipeline.service, pipeline.initiator.who):
         while True:
             stage = stage_of(pipeline.service)
-            if shown != STAGES[stage].phase:
-                shown = STAGES[stage].phase
-                pipeline.begin(shown)
+            if announced != STAGES[stage].phase:
+                announced = STAGES[stage].phase
+                pipeline.begin(announced)
             closing_words = TURNS[stage](pipeline)
             if closing_words:
                 return closing_words

@@ -131,13 +131,13 @@ def sequences(pair: Pair, observed: Observed) -> Check:
     """Every sequence that numbers the tables' rows is relocated with them."""
     rows = pair.shared.execute(USED_SEQUENCES, {"p": replication.pattern_of(pair.service)}).fetchall()
     own_names = {str(row[0]) for row in pair.own.execute("SELECT relname FROM pg_class WHERE relkind = 'S'").fetchall()}
-    wrong = sorted(str(name) for name, moves in rows if not moves or name not in own_names)
+    unmoved = sorted(str(name) for name, moves in rows if not moves or name not in own_names)
     words = (
-        f"would stay in the shared database, or are missing in the own one: {', '.join(wrong)}"
-        if wrong
+        f"would stay in the shared database, or are missing in the own one: {', '.join(unmoved)}"
+        if unmoved
         else f"{len(rows)} are relocated"
     )
-    return Check("sequences", not wrong, words)
+    return Check("sequences", not unmoved, words)
 
 
 def following(pair: Pair, observed: Observed) -> Check:

@@ -207,7 +207,7 @@ def _url(url: str, database: str) -> str:
 
 def _run(arguments: list[str], environment: dict[str, str]) -> str:
     """Run a management command on the copies; returns its output. Raises: RehearsalFailed."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=settings.BASE_DIR,
         env=environment,
@@ -215,9 +215,9 @@ def _run(arguments: list[str], environment: dict[str, str]) -> str:
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise RehearsalFailed((done.stdout + done.stderr)[-3000:])
-    return done.stdout
+    if process.returncode:
+        raise RehearsalFailed((process.stdout + process.stderr)[-3000:])
+    return process.stdout
 
 
 REHEARSE = Action(

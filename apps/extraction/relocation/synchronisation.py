@@ -96,10 +96,10 @@ def _followed(service: str, sync_id: UUID, initiator: Initiator, *, until_curren
             return sync
         if time.monotonic() - shown_at > 1:
             shown_at = time.monotonic()
-            left = "" if sync.seconds_left is None else f", about {sync.seconds_left} s left"
+            time_left = "" if sync.seconds_left is None else f", about {sync.seconds_left} s left"
             initiator.progress(
                 f"{sync.phase}: {sync.records_processed} of about {sync.records_total} rows,"
-                f" {sync.rows_per_second} rows/s{left}",
+                f" {sync.rows_per_second} rows/s{time_left}",
                 sync.records_processed,
                 sync.records_total,
             )

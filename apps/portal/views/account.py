@@ -33,11 +33,11 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 def destination(request: HttpRequest) -> str:
     """The address to go to after signing in: the requested page, if it is on this site."""
-    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    target = request.POST.get("next") or request.GET.get("next") or ""
     is_ours = url_has_allowed_host_and_scheme(
-        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return wanted if is_ours else resolve_url(settings.LOGIN_REDIRECT_URL)
+    return target if is_ours else resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
 def set_locale(response: HttpResponse, locale: str) -> HttpResponse:
@@ -77,8 +77,8 @@ class SignIn(Page):
         )
 
     def _form(self, form: SignInForm, *, status: int = 200) -> HttpResponse:
-        wanted = self.request.POST.get("next") or self.request.GET.get("next") or ""
-        return self.show("sign_in.html", status=status, form=form, next=wanted)
+        target = self.request.POST.get("next") or self.request.GET.get("next") or ""
+        return self.show("sign_in.html", status=status, form=form, next=target)
 
 
 class SignOut(Page):
@@ -132,8 +132,8 @@ class Register(Page):
         return redirect(destination(request))
 
     def _form(self, form: RegisterForm, *, status: int = 200) -> HttpResponse:
-        wanted = self.request.POST.get("next") or self.request.GET.get("next") or ""
-        return self.show("register.html", status=status, form=form, next=wanted)
+        target = self.request.POST.get("next") or self.request.GET.get("next") or ""
+        return self.show("register.html", status=status, form=form, next=target)
 
 
 class Profile(Page):

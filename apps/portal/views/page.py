@@ -63,10 +63,10 @@ class Page(View):
 
     def names(self, *people: UUID | None) -> dict[UUID, str]:
         """The names of people, in one call; empty when authentication does not answer."""
-        wanted = tuple({person for person in people if person is not None})
-        if not wanted:
+        known = tuple({person for person in people if person is not None})
+        if not known:
             return {}
-        cards = part(lambda: call(AUTHENTICATION).cards(ctx=self.ctx, user_ids=wanted))
+        cards = part(lambda: call(AUTHENTICATION).cards(ctx=self.ctx, user_ids=known))
         return {card.id: card.full_name for card in cards or ()}
 
 

@@ -160,10 +160,10 @@ class _Reader:
         return bool(self._data)
 
     def arm(self) -> None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        seconds_left = self._deadline - time.monotonic()
+        if seconds_left <= 0:
             raise TimeoutError("out of time")
-        self._sock.settimeout(left)
+        self._sock.settimeout(seconds_left)
 
     def head(self) -> tuple[int, dict[str, str]]:
         while (end := self._data.find(b"\r\n\r\n")) < 0:

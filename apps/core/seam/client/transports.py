@@ -62,8 +62,8 @@ class OverHttp:
 
     def allowed_ms(self, operation: Operation, ctx: CallContext) -> int:
         """The milliseconds that one attempt may take: the method's timeout, within what is left of the caller's."""
-        left = ctx.remaining_ms()
-        return min(left // 2 if self._leave_half else left, operation.timeout_ms)
+        left_ms = ctx.remaining_ms()
+        return min(left_ms // 2 if self._leave_half else left_ms, operation.timeout_ms)
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
         return self.exchange(operation, ctx, arguments, max(self.allowed_ms(operation, ctx), 1))

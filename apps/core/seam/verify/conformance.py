@@ -73,8 +73,8 @@ def _of_operation(operation: Operation, address: Address, caller: str) -> Iterat
     yield "arguments of another shape", call.refused(call.body(b"[]"), "invalid_arguments")
     for name in list(operation.parameters)[:1]:
         # Interfaces have no free objects, so that no parameter takes this one.
-        wrong = msgspec.json.encode({name: {"no": ["such", "value"]}})
-        yield "an argument of another type", call.refused(call.body(wrong), "invalid_arguments")
+        mistyped = msgspec.json.encode({name: {"no": ["such", "value"]}})
+        yield "an argument of another type", call.refused(call.body(mistyped), "invalid_arguments")
     yield "a body of more than 1 MiB", call.expect(call.body(b'{"x":"%s"}' % (b"x" * 1024 * 1024)), {413})
     for header in ("Forwarded: for=10.0.0.1", "X-Forwarded-For: 10.0.0.1", "X-Real-IP: 10.0.0.1", "Via: 1.1 gateway"):
         yield f"through a gateway ({header.split(':')[0]})", call.expect(whole, {404}, extra=f"{header}\r\n")

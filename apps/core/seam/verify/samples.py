@@ -93,10 +93,10 @@ def _of(info: inspect.Type) -> Any:
 
 
 def _text(info: inspect.StrType) -> str:
-    wanted = msgspec.Meta(min_length=info.min_length, max_length=info.max_length, pattern=info.pattern)
+    bounds = msgspec.Meta(min_length=info.min_length, max_length=info.max_length, pattern=info.pattern)
     for candidate in TEXTS:
         try:
-            return str(msgspec.convert(candidate, Annotated[str, wanted]))
+            return str(msgspec.convert(candidate, Annotated[str, bounds]))
         except msgspec.ValidationError:
             continue
     raise NoSample(f"a text like {info.pattern}")

@@ -27,8 +27,8 @@ def credentials_revoked(service: str) -> Finding:
             return holds("the old tables are gone")
         parameters = {"p": replication.pattern_of(service), "k": KEEPERS}
         rows = pair.shared.execute(RIGHTS, parameters).fetchall()
-    left = sorted({f"{role} on {table}" for role, table in rows})
-    if left:
+    grants = sorted({f"{role} on {table}" for role, table in rows})
+    if grants:
         roles = sorted({str(role) for role, _ in rows})
-        return fails(f"rights are left: {', '.join(roles)} on {len(left)} tables", left=left[:50])
+        return fails(f"rights are left: {', '.join(roles)} on {len(grants)} tables", left=grants[:50])
     return holds(f"no role has a right on {len(tables)} old tables", tables=len(tables))

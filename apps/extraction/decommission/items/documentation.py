@@ -39,25 +39,25 @@ def documentation_updated(service: str) -> Finding:
         runbooks = list(_runbooks())
     except monitoring.NoRules as error:
         return fails(f"the required runbooks are not known: {error}")
-    wanted = [
+    expected = [
         base / "apps" / service / "README.md",
         *(base / page for page in PAGES),
         *(base / page for page in runbooks),
     ]
-    missing = [str(page.relative_to(base)) for page in wanted if not page.is_file() or not page.read_text().strip()]
-    pages = sorted({*(page for page in wanted if page.is_file()), *(base / PLAYBOOK).rglob("*.md")})
-    wrong = [
+    missing = [str(page.relative_to(base)) for page in expected if not page.is_file() or not page.read_text().strip()]
+    pages = sorted({*(page for page in expected if page.is_file()), *(base / PLAYBOOK).rglob("*.md")})
+    problems = [
         f"{page.relative_to(base)}: {words}" for page in pages for words in wrong_commands(page.read_text(), service)
     ]
     evidence: dict[str, Any] = {
         "pages": len(pages),
         "runbooks": len(runbooks),
         "missing": missing[:50],
-        "wrong": wrong[:50],
+        "wrong": problems[:50],
     }
-    if missing or wrong:
+    if missing or problems:
         words = [f"{len(missing)} pages are missing: {missing[0]}"] if missing else []
-        words += [f"{len(wrong)} commands do not exist: {wrong[0]}"] if wrong else []
+        words += [f"{len(problems)} commands do not exist: {problems[0]}"] if problems else []
         return fails("; ".join(words), **evidence)
     return holds(f"{len(pages)} pages, {len(runbooks)} of them runbooks; every command in them is known", **evidence)
 

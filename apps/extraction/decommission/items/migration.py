@@ -18,9 +18,9 @@ from apps.extraction.state.stages import MIGRATED
 def all_services_migrated(service: str) -> Finding:
     """The stage of this service and its share of calls; the platform's stages as evidence."""
     by_service = platform()
-    done = sorted(name for name, stage in by_service.items() if stage in MIGRATED)
-    evidence: dict[str, Any] = {"stages": by_service, "migrated": len(done), "services": len(by_service)}
-    words = f"{len(done)} of {len(by_service)} services are moved for good"
+    migrated = sorted(name for name, stage in by_service.items() if stage in MIGRATED)
+    evidence: dict[str, Any] = {"stages": by_service, "migrated": len(migrated), "services": len(by_service)}
+    words = f"{len(migrated)} of {len(by_service)} services are moved for good"
     stage = by_service.get(service, "not movable: no database of its own is configured")
     if stage not in MIGRATED:
         return fails(f"the stage of {service} is {stage}; {words}", **evidence)

@@ -55,8 +55,8 @@ def alerts() -> dict[str, dict[str, Any]]:
 @_prometheus_check
 def monitoring_configured(service: str) -> Finding:
     """Every alert is loaded and evaluated, and the service's processes are scraped."""
-    wanted = alerts()
-    if not wanted:
+    expected = alerts()
+    if not expected:
         return fails(f"{RULES} has no alert")
     loaded = {
         rule["name"]: rule["health"]
@@ -65,19 +65,23 @@ def monitoring_configured(service: str) -> Finding:
         if rule["type"] == "alerting"
     }
     problems = []
-    if missing := sorted(wanted.keys() - loaded.keys()):
+    if missing := sorted(expected.keys() - loaded.keys()):
         problems.append(f"not loaded: {', '.join(missing)}")
-    if unhealthy := sorted(name for name in wanted if loaded.get(name, "ok") != "ok"):
+    if unhealthy := sorted(name for name in expected if loaded.get(name, "ok") != "ok"):
         problems.append(f"not evaluated: {', '.join(unhealthy)}")
     targets = {target["scrapeUrl"]: target["health"] for target in _targets(service)}
     if not targets:
         problems.append(f"no target of {service} is scraped")
     if down := sorted(url for url, health in targets.items() if health != "up"):
         problems.append(f"down: {', '.join(down)}")
-    evidence: dict[str, Any] = {"alerts": len(wanted), "loaded": len(wanted.keys() & loaded.keys()), "targets": targets}
+    evidence: dict[str, Any] = {
+        "alerts": len(expected),
+        "loaded": len(expected.keys() & loaded.keys()),
+        "targets": targets,
+    }
     if problems:
         return fails("; ".join(problems), **evidence)
-    return holds(f"{len(wanted)} alerts are loaded, {len(targets)} targets are up", **evidence)
+    return holds(f"{len(expected)} alerts are loaded, {len(targets)} targets are up", **evidence)
 
 
 def _targets(service: str) -> list[dict[str, Any]]:

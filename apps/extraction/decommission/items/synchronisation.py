@@ -35,11 +35,11 @@ def data_sync_completed(service: str) -> Finding:
     """The copy followed until the cutover, was found the same, and no slot or subscription is left."""
     with stages.pair(service) as pair:
         problems, evidence = _copied(service)
-        left = _left(pair)
-        if left:
-            problems.append(f"left behind: {', '.join(left)}")
+        waiting = _left(pair)
+        if waiting:
+            problems.append(f"left behind: {', '.join(waiting)}")
         changes, words = _unchanged(pair)
-        evidence |= {"left": left, "old_home": words}
+        evidence |= {"left": waiting, "old_home": words}
         problems += changes
     if problems:
         return fails("; ".join(problems), **evidence)
@@ -113,11 +113,11 @@ def _cutover(service: str) -> Move | None:
 def _left(pair: Pair) -> list[str]:
     """Slots and subscriptions of this service's relocations, on both servers."""
     pattern = f"^lc_{pair.service}(_|$)"
-    left = []
+    remaining = []
     for place, connection in (("shared", pair.shared), ("own", pair.own)):
         for kind, query in (("slot", SLOTS), ("subscription", SUBSCRIPTIONS)):
-            left += [f"{kind} {name} ({place})" for (name,) in connection.execute(query, [pattern]).fetchall()]
-    return left
+            remaining += [f"{kind} {name} ({place})" for (name,) in connection.execute(query, [pattern]).fetchall()]
+    return remaining
 
 
 def _unchanged(pair: Pair) -> tuple[list[str], str]:

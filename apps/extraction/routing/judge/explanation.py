@@ -67,12 +67,12 @@ SENTENCES: dict[str, Any] = {
 
 def words(reason: str, numbers: Mapping[str, float], evidence: Mapping[str, float]) -> str:
     """The sentence of a reason."""
-    shown = {name: localize(round(value, 1) if value % 1 else int(value)) for name, value in numbers.items()}
-    shown["at_most"] = _percent(numbers.get("at_most", 1))
-    shown["all"] = _odds(evidence.get("all", 0))
+    localized = {name: localize(round(value, 1) if value % 1 else int(value)) for name, value in numbers.items()}
+    localized["at_most"] = _percent(numbers.get("at_most", 1))
+    localized["all"] = _odds(evidence.get("all", 0))
     sentence = SENTENCES.get(reason)
     return (
-        str(sentence % shown)
+        str(sentence % localized)
         if sentence is not None
         else gettext("The reason is not known here: %(reason)s") % {"reason": reason}
     )

@@ -111,10 +111,10 @@ def rule(rules: Rules, observation: Observation) -> Ruling:
     weighed = weigh(rules, observation)
     total = sum(weighed.values())
     numbers = _numbers(rules, observation)
-    shown = {str(name): value for name, value in weighed.items()} | {"all": total}
+    evidence = {str(name): value for name, value in weighed.items()} | {"all": total}
 
     def ruled(verdict: Verdict, reason: Reason) -> Ruling:
-        return Ruling(verdict, reason, shown, numbers)
+        return Ruling(verdict, reason, evidence, numbers)
 
     if not observation.is_flag_ours:
         return ruled(Verdict.NOT_KNOWN, Reason.FLAG_TURNED)
