@@ -30,7 +30,12 @@ TARGETS: dict[str, Target] = {
     "verification_worker": Target(("apps/datasync/logic/verification_worker.py",), ("tests/moves/test_verify.py",)),
     "commands": Target(
         ("apps/core/seam/server/commands.py", "apps/core/seam/server/retries.py"),
-        ("tests/seam/test_commands.py", "tests/seam/test_retries.py"),
+        (
+            "tests/seam/test_command_log.py",
+            "tests/seam/test_retries.py",
+            "tests/seam/test_commands.py",
+            "tests/tracing/test_spans.py",
+        ),
     ),
     "relay": Target(("apps/core/seam/events/relay.py",), ("tests/seam/test_relay.py",)),
     "signing": Target(("apps/core/seam/signing.py",), ("tests/seam/test_signing.py",)),

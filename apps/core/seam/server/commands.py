@@ -110,7 +110,7 @@ class CommandLog:
                 parameters += [new_id(), emitted.id, consumer, emitted.event.TYPE, emitted.aggregate_id]
                 parameters += [emitted.aggregate_id, consumer, offset, emitted.payload, ctx.actor.id]
                 trace = ctx.trace
-                if spans.is_tracing() and (span := spans.of_event(emitted, consumer, trace)):
+                if span := spans.of_event(emitted, consumer, trace):
                     sent.append(span)
                     trace = span.trace
                 parameters += [ctx.request_id, trace]
