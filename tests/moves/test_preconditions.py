@@ -1,6 +1,7 @@
 """Each check before a switch by itself: on which side of its bound it holds, and what it says."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
@@ -227,9 +228,13 @@ def test_the_backlog_is_bounded(both: Pair, observed: Observed, backlog: int, ho
         assert check.seen == "501 changed rows are yet to be compared (at most 500)"
 
 
-@pytest.mark.parametrize(("seconds", "holds"), [(8, True), (12, False), (None, False)])
-def test_the_comparison_is_fresh(both: Pair, observed: Observed, seconds: int | None, holds: bool):
-    at = None if seconds is None else timezone.now() - timedelta(seconds=seconds)
+@pytest.mark.parametrize(("seconds", "holds"), [(10, True), (10.001, False), (None, False)])
+def test_the_comparison_is_fresh(
+    both: Pair, observed: Observed, monkeypatch: pytest.MonkeyPatch, seconds: float | None, holds: bool
+):
+    now = timezone.now()
+    monkeypatch.setattr(preconditions, "timezone", SimpleNamespace(now=lambda: now))
+    at = None if seconds is None else now - timedelta(seconds=seconds)
     verification = replace(observed.verification, checked_at=at, backlog=0)
     check = preconditions.verified(both, observed._replace(verification=verification))
     assert check.holds is holds
