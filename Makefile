@@ -30,7 +30,7 @@ unexport SERVICE
 .PHONY: app bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move format gateway help lint lock manage messages mutants pacts run sample setup setup-dev sim-judge test test-all types wire
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
 
 demo: setup ## Play one whole land sale through the public API and write build/demo.json
 	@$(BIN)/python -m landcontracts.embedded demo
@@ -88,7 +88,7 @@ app: setup-dev ## Make a new bounded app, registered everywhere (NAME=surveys, T
 
 # Of the targets whose tests take seconds, in two processes. The same thirty until a rule changes.
 SAMPLED := "contracts workflow notifications relay" "authentication signatures documents signing"
-sample: setup-dev
+sample: setup-dev ## Thirty mutants, as CI tries them
 	@for targets in $(SAMPLED); do \
 		$(MAKE) --no-print-directory mutants APP="$$targets" ARGS="--sample 15" & jobs="$$jobs $$!"; \
 	done; for job in $$jobs; do wait $$job || failed=1; done; exit $${failed:-0}
@@ -96,16 +96,16 @@ sample: setup-dev
 format: setup-dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-lint: setup-dev
+lint: setup-dev ## Format and rules of the code (ruff)
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
 
-types: setup-dev
+types: setup-dev ## Types (mypy)
 	@$(NOWHERE) $(BIN)/mypy
 
-boundaries: setup-dev
+boundaries: setup-dev ## Which module may import which (import-linter)
 	@$(BIN)/lint-imports --no-cache --no-logo
 
-docs: setup-dev
+docs: setup-dev ## Whether what is drawn from the code is current
 	@$(BIN)/python -m landcontracts.blueprint --check
 	@$(BIN)/python -m landcontracts.wire --check
 	@$(NOWHERE) $(BIN)/python manage.py gateway render kong --check

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 from landcontracts.embedded import gateway
 from landcontracts.embedded.processes import StartFailed
-from landcontracts.embedded.stack import BASE, ENVIRONMENT, Stack
+from landcontracts.embedded.stack import BASE, ENVIRONMENT, Stack, is_running
 from landcontracts.topology import SERVICES
 
 
@@ -84,6 +84,8 @@ def run(port: int, lifted: list[str], *, gateway_port: int | None = None) -> int
     with Stack("run", fresh=False, durable=True) as stack:
         with stack.step("Web server"):
             url = stack.start_web(preferred_port=port)
+        if not url.endswith(f":{port}") and port:
+            print(f"  Port {port} is taken: the pages are at {url}/")
         with stack.step("Worker"):
             worker = stack.start_worker(without=lifted)
         for service in lifted:
@@ -142,7 +144,7 @@ def _temporary(name: str) -> Stack:
 def attach(name: str, command: list[str]) -> int:
     """Run a command with the environment of a running stack. Raises: StartFailed when none is running."""
     file = BASE / "var" / name / ENVIRONMENT
-    if not file.exists():
+    if not is_running(name) or not file.exists():
         raise StartFailed("no stack is running here: `make run` first, in another terminal")
     return subprocess.run(command, env={**os.environ, **json.loads(file.read_text())}, cwd=BASE, check=False).returncode
 

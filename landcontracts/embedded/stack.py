@@ -25,6 +25,21 @@ BUCKET = "landcontracts"
 ENVIRONMENT = "environment.json"
 
 
+def is_running(name: str) -> bool:
+    """Whether a process holds the stack of this name. What a killed one left in its folder does not count."""
+    try:
+        lock = os.open(BASE / "var" / f"{name}.lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 class Stack:
     """A context manager that starts everything on entry and stops it on exit.
 

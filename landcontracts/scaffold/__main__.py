@@ -38,6 +38,8 @@ def main() -> int:
         return 2
     changed = register(app, BASE)
     _render(app, BASE / "apps" / app.name)
+    if not options.title_ru:
+        print(f"  The Russian catalogue says {app.title!r} until it is translated: TITLE_RU=…, or locale/ru")
     print(f"  apps/{app.name}; registered in {', '.join(changed)}")
     return 0
 

@@ -28,8 +28,10 @@ def check(name: str, tree: Path) -> None:
 
     It becomes a Python package, a prefix of tables, a queue, a host name and a path of the public API.
     """
-    if not re.fullmatch(r"[a-z]+", name) or keyword.iskeyword(name):
-        raise NameNotUsable(f"{name!r}: small letters a to z, as in `surveys`")
+    if not re.fullmatch(r"[a-z]+", name):
+        raise NameNotUsable(f"{name!r}: NAME is written in small letters a to z, as in `make app NAME=surveys`")
+    if keyword.iskeyword(name):
+        raise NameNotUsable(f"{name!r}: a keyword of Python")
     if len(name) > LONGEST:
         raise NameNotUsable(f"{name!r}: at most {LONGEST} letters, because the names of indexes are made of it")
     if name in SERVICES or (tree / "apps" / name).exists():

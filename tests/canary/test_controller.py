@@ -4,7 +4,7 @@ import threading
 from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import translation
 
 from apps.core.seam.client import call_observer
@@ -109,10 +109,11 @@ def test_without_any_call_nothing_goes_on_and_a_person_is_asked(rollout):
 def test_without_reports_the_canary_is_not_known(rollout):
     run = rollout(steps=(5, 100))
     run.calls(each=12)
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE extraction_callobserver SET at = at - interval '5 minutes'")
     run.later(400)
-    canary = run.look()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE extraction_callobserver IN EXCLUSIVE MODE")  # processes report each second
+        cursor.execute("UPDATE extraction_callobserver SET at = at - interval '5 minutes'")
+        canary = run.look()
     assert (canary.verdict, canary.judged_because, canary.step) == ("not_known", "not_observed", 0)
 
 

@@ -45,7 +45,7 @@ def test_the_overview_has_every_service_its_stage_and_the_five_figures(admin: Cl
         assert service in shown
     for words in ("0 of 7", "6 can move", "canary phase 3 of 6", "running, step 2 of 4", "of about", "remote / local"):
         assert words in shown.replace("\xa0", " "), words
-    assert "+" in shown[shown.index("A remote call costs, median") :][:60]
+    assert "+" in shown[shown.index("Extra time of a remote call, median") :][:60]
     assert "Nothing is against the canary so far" in shown
 
 

@@ -69,6 +69,17 @@ def test_it_stops_on_sigterm_and_leaves_nothing_behind():
         assert left == []
 
 
+def test_it_ends_when_its_supervisor_is_killed():
+    with lifted("notifications") as (_, process):
+        group = process.pid
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(10)
+        deadline = time.monotonic() + 20
+        while (left := _members(group)) and time.monotonic() < deadline:
+            threading.Event().wait(0.02)
+        assert left == []
+
+
 def _members(group: int) -> list[Path]:
     return [path for path in Path("/proc").glob("[0-9]*/stat") if _group(path) == group]
 

@@ -53,8 +53,8 @@ def of(cards: Sequence[Card], states: Sequence[ServiceState], compared: Sequence
                gettext("%(rows)s of about %(all)s rows are copied or moved") % {"rows": labels.number(rows), "all": labels.number(all_rows)}),
         Figure("error_rate", gettext("Error rate, remote / local"),
                f"{rate(sides.remote.rate)} / {rate(sides.local.rate)}", _period(sides)),
-        Figure("performance_impact_p50", gettext("A remote call costs, median"), _cost(median), _quantiles(sides, 0.5)),
-        Figure("performance_impact_p95", gettext("A remote call costs, p95"), _cost(slow), _quantiles(sides, 0.95)),
+        Figure("performance_impact_p50", gettext("Extra time of a remote call, median"), _cost(median), _quantiles(sides, 0.5)),
+        Figure("performance_impact_p95", gettext("Extra time of a remote call, p95"), _cost(slow), _quantiles(sides, 0.95)),
     )  # fmt: skip
     return Figures(
         services_migrated=migrated,
@@ -112,7 +112,7 @@ def _cost(cost: tuple[float, float] | None) -> str:
 def _quantiles(sides: Sides, share: float) -> str:
     remote, local = sides.remote.quantile(share), sides.local.quantile(share)
     if remote is None or local is None:
-        return gettext("too few calls say so")
+        return gettext("too few calls to tell")
     values = {"away": labels.milliseconds(remote), "home": labels.milliseconds(local)}
     return gettext("%(away)s remote, %(home)s local") % values
 

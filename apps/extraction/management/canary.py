@@ -59,7 +59,7 @@ def _described(canary: CanaryDeployment) -> Iterator[str]:
     numbers = canary.numbers
     yield f"{canary.service}  {state_of(canary)}  {queries.rules_of(canary).steps[canary.step]:g} %"
     if numbers:
-        yield f"  {explanation.words(canary.judged_because, numbers, canary.evidence)}"
+        yield f"  judge     {explanation.words(canary.judged_because, numbers, canary.evidence)}"
         yield "  evidence  " + "  ".join(f"{name} {value:.3g}" for name, value in canary.evidence.items())
     for entry in canary.entries.exclude(action="judge")[:LINES]:
         yield f"  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.action:<10} {entry.share:>6f} %  {entry.who}  {entry.reason}".rstrip()

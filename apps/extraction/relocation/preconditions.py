@@ -82,8 +82,10 @@ def reversible(pair: Pair, observed: Observed) -> Check:
 def guard(pair: Pair, observed: Observed) -> Check:
     """Both databases can refuse DDL during the relocation."""
     missing = [alias for alias in (SHARED, pair.service) if not fences.is_installed(pair.side(alias))]
+    if settings.REHEARSAL:
+        return Check("ddl guard", True, "copies need none")
     words = f"migrations_playbook/sql/guard.sql is missing in {', '.join(missing)}" if missing else "DDL is refused"
-    return Check("ddl guard", not missing or settings.REHEARSAL, words)
+    return Check("ddl guard", not missing, words)
 
 
 def roles(pair: Pair, observed: Observed) -> Check:

@@ -138,14 +138,14 @@ STAGES: dict[Stage, StageFacts] = {
     ),
     Stage.COMMITTED: StageFacts(
         _("relocated for good"),
-        pgettext_lazy("stage", "for good"),
+        pgettext_lazy("stage", "committed"),
         _("The data are in its own database for good; the old tables are still there, closed."),
         ENDING,
         _("Relocated for good: the old tables can be decommissioned."),
     ),
     Stage.DECOMMISSIONED: StageFacts(
         _("old tables decommissioned"),
-        pgettext_lazy("stage", "old one gone"),
+        pgettext_lazy("stage", "old tables dropped"),
         _("The old tables are gone, after a backup of them was restored and compared."),
         ENDING,
     ),

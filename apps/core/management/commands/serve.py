@@ -48,17 +48,21 @@ class Command(BaseCommand):
         if not settings.SEAM_PAIR_SECRETS:
             raise CommandError("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
         commands = {"web": web_command(bind, threads)}
-        if not options["no_worker"]:
-            commands["worker"] = worker_command(service)
         environment = os.environ | {
             "DB_POOL_SIZE": str(threads),
             # Some threads stay free for services that call back.
             "SEAM_MAX_IN_FLIGHT": str(max(threads // 2, 1)),
             "SEAM_MAX_IN_FLIGHT_IN_ALL": str(max(threads * 3 // 4, 1)),
         }
-        with held(bind) as lock, tempfile.TemporaryDirectory(prefix=f"{service}-metrics-") as folder:
+        with (
+            held(bind) as lock,
+            tempfile.TemporaryDirectory(prefix=f"{service}-metrics-") as metrics,
+            tempfile.TemporaryDirectory(prefix=f"{service}-beat-") as schedule,
+        ):
+            if not options["no_worker"]:
+                commands["worker"] = worker_command(service, schedule)
             # The web server exposes the metrics of both.
-            environment |= {"PROMETHEUS_MULTIPROC_DIR": folder, "WORKER_METRICS": ""}
+            environment |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "WORKER_METRICS": ""}
             self._supervise(f"{service} on {bind}", commands, environment, lock)
 
     def _supervise(self, words: str, commands: dict[str, list[str]], environment: dict[str, str], lock: int) -> None:
@@ -128,9 +132,8 @@ def web_command(bind: str, threads: int) -> list[str]:
     ]
 
 
-def worker_command(service: str) -> list[str]:
-    """The worker of the service's own queue, with its own scheduler."""
-    schedule = Path(tempfile.mkdtemp(prefix=f"{service}-")) / "beat"
+def worker_command(service: str, folder: str) -> list[str]:
+    """The worker of the service's own queue, with its own scheduler, which keeps its times in a folder."""
     return [
         *(
             _program("celery"),
@@ -140,7 +143,7 @@ def worker_command(service: str) -> list[str]:
             "worker",
             "-B",
             "-s",
-            str(schedule),
+            str(Path(folder, "beat")),
             "-P",
             "threads",
             "-c",
