@@ -10,11 +10,11 @@ import pytest
 
 from apps.core.database import primaries
 from apps.core.flags.routes import system_context
-from apps.core.postgres import connections
+from apps.core.postgres import connections, replication
 from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, Sync, SyncPhase, SyncStatus, SyncType
-from apps.extraction.relocation import actions, cutover, preconditions
-from apps.extraction.state import stages
+from apps.extraction.relocation import access, actions, cutover, preconditions
+from apps.extraction.state import epochs, stages
 from apps.extraction.state.initiator import Initiator
 
 INITIATOR = Initiator("test", "pytest", "a test")
@@ -103,6 +103,15 @@ def both(service: str) -> Iterator[stages.Pair]:
     """Control connections to both databases."""
     with stages.pair(service) as pair:
         yield pair
+
+
+def left_closed(pair: stages.Pair, alias: str) -> int:
+    """Close a primary as a leader does that dies between the two commits; returns its epoch."""
+    cutover.keep_way_back(pair)
+    replication.beat(pair.own, pair.shared, pair.service, seconds=20)
+    epoch = epochs.take(pair)
+    access.close(access.gate(pair.side(alias), pair.service), epoch)
+    return epoch
 
 
 @contextlib.contextmanager

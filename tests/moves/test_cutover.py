@@ -18,7 +18,7 @@ from apps.extraction.state.metrics import MoveCollector
 from apps.extraction.state.models import Move, Outcome
 from apps.notifications.interface import NOTIFICATIONS
 from tests.alerting.test_asked import collected
-from tests.moves.conftest import INITIATOR, as_app, as_owner, return_to_shared, until
+from tests.moves.conftest import INITIATOR, as_app, as_owner, left_closed, return_to_shared, until
 from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("verified")
@@ -165,12 +165,7 @@ class TestLeftHalfWay:
 
     @pytest.fixture
     def closed(self, service: str, both) -> int:
-        cutover.keep_way_back(both)
-        replication.beat(both.own, both.shared, service, seconds=20)
-        gate = access.gate(both.shared, service)
-        epoch = epochs.take(both)
-        access.close(gate, epoch)
-        return epoch
+        return left_closed(both, "default")
 
     def test_there_is_no_primary_and_the_stage_says_so(self, service: str, closed: int):
         assert stages.observe(service).stage is stages.Stage.CUTTING

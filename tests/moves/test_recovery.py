@@ -11,18 +11,9 @@ from apps.extraction.state import epochs, stages
 from apps.extraction.state.checks import Refused
 from apps.extraction.state.models import Move
 from apps.extraction.state.stages import SHARED, Pair, Stage
-from tests.moves.conftest import INITIATOR, ctx, settle
+from tests.moves.conftest import INITIATOR, ctx, left_closed, settle
 
 pytestmark = pytest.mark.usefixtures("verified")
-
-
-def close(both: Pair, alias: str) -> int:
-    """What a leader leaves that dies between the two commits; returns its epoch."""
-    cutover.keep_way_back(both)
-    replication.beat(both.own, both.shared, both.service, seconds=20)
-    epoch = epochs.take(both)
-    access.close(access.gate(both.side(alias), both.service), epoch)
-    return epoch
 
 
 class TestTheWorker:
@@ -31,14 +22,14 @@ class TestTheWorker:
 
     def test_it_waits_for_the_leader_first(self, service: str, both: Pair, settings):
         settings.CUTOVER_LEFT_SECONDS = 3600
-        close(both, SHARED)
+        left_closed(both, SHARED)
         assert recovery.finish_abandoned() == []
         assert stages.observe(service).stage is Stage.CUTTING
 
     def test_it_finishes_a_rollback(self, service: str, both: Pair, settings):
         settings.CUTOVER_LEFT_SECONDS = 0
         actions.CUTOVER.perform(service, INITIATOR)
-        close(both, service)
+        left_closed(both, service)
         assert recovery.finish_abandoned() == [f"{service}: {{'home': 'default'}}"]
         assert stages.observe(service).primary == SHARED
         move = Move.objects.filter(service=service).latest("started_at")
@@ -49,7 +40,7 @@ class TestTheWorker:
 
     def test_it_says_that_it_cannot(self, service: str, both: Pair, settings, monkeypatch):
         settings.CUTOVER_LEFT_SECONDS = 0
-        close(both, SHARED)
+        left_closed(both, SHARED)
 
         def fail(_: object) -> str:
             raise NotSwitched("not today")
@@ -61,13 +52,13 @@ class TestTheWorker:
         from apps.core.postgres.leadership import leading
 
         settings.CUTOVER_LEFT_SECONDS = 0
-        close(both, SHARED)
+        left_closed(both, SHARED)
         with leading(service, "a process that was stopped"):
             assert recovery.finish_abandoned() == [f"{service}: {{'home': '{service}'}}"]
 
     def test_it_has_nothing_to_do_where_nothing_can_be_relocated(self, both: Pair, settings):
         settings.CUTOVER_LEFT_SECONDS = 0
-        close(both, SHARED)
+        left_closed(both, SHARED)
         settings.CONTROL_URLS = {}
         assert recovery.finish_abandoned() == []
 
@@ -75,7 +66,7 @@ class TestTheWorker:
         settings.CUTOVER_LEFT_SECONDS = 0
         both.shared.execute("INSERT INTO extraction.fence (service, moving) VALUES ('unknown', true)")
         try:
-            close(both, SHARED)
+            left_closed(both, SHARED)
             assert len(recovery.finish_abandoned()) == 1
         finally:
             both.shared.execute("DELETE FROM extraction.fence WHERE service = 'unknown'")
@@ -100,7 +91,7 @@ class TestResume:
         monkeypatch.setattr(cutover, "RESUME_SECONDS", 0.1)
         replication.pause(both.own, stages.forward_name(service), paused=True)
         try:
-            close(both, SHARED)
+            left_closed(both, SHARED)
             move = actions.RESUME.perform(service, INITIATOR)
         finally:
             replication.pause(both.own, stages.forward_name(service), paused=False)
@@ -118,7 +109,7 @@ class Passage:
 class TestAbort:
     def test_a_left_rollback_is_taken_back(self, service: str, both: Pair):
         actions.CUTOVER.perform(service, INITIATOR)
-        close(both, service)
+        left_closed(both, service)
         actions.ABORT.perform(service, INITIATOR)
         assert stages.observe(service).primary == service
         settle(service)
@@ -149,7 +140,7 @@ class TestWhatWasLeft:
 
     def test_the_later_closing_counts(self, service: str, both: Pair):
         actions.CUTOVER.perform(service, INITIATOR)  # the shared database was closed
-        epoch = close(both, service)
+        epoch = left_closed(both, service)
         assert cutover.left_by(both) == service
         with both.own.transaction():
             assert stages.side(both.own, service, service).closed == epoch

@@ -13,7 +13,7 @@ from apps.extraction.state import epochs, stages
 from apps.extraction.state.epochs import StaleEpoch
 from apps.extraction.state.models import Move, Outcome
 from apps.extraction.state.stages import SHARED, Pair, Stage
-from tests.moves.conftest import INITIATOR, as_app, as_owner, settle
+from tests.moves.conftest import INITIATOR, as_app, as_owner, left_closed, settle
 
 pytestmark = pytest.mark.usefixtures("verified")
 
@@ -166,7 +166,7 @@ class TestSequences:
     def test_a_resumed_cutover_takes_the_numbers_from_the_closed_database(self, service: str, both: Pair):
         with as_app("default") as app:
             number(app)
-        close_by_hand(both, both.shared)
+        left_closed(both, SHARED)
         actions.RESUME.perform(service, INITIATOR)
         with as_app(service) as app:
             assert number(app) == 2
@@ -174,15 +174,6 @@ class TestSequences:
 
 def number(connection: psycopg.Connection) -> int:
     return connection.execute("SELECT nextval('notifications_numbers')").fetchone()[0]
-
-
-def close_by_hand(both: Pair, primary: psycopg.Connection) -> int:
-    """What a leader leaves that dies between the two commits; returns its epoch."""
-    cutover.keep_way_back(both)
-    replication.beat(both.own, both.shared, both.service, seconds=20)
-    epoch = epochs.take(both)
-    access.close(access.gate(primary, both.service), epoch)
-    return epoch
 
 
 class TestRights:
@@ -212,7 +203,7 @@ class TestRights:
             fences.set_moving(both.shared, service, moving=True)
 
     def test_an_empty_database_is_not_opened(self, service: str, both: Pair):
-        close_by_hand(both, both.shared)
+        left_closed(both, SHARED)
         filled = both.own.execute("SELECT filled FROM extraction.fence WHERE service = %s", [service]).fetchone()
         set_filled = "UPDATE extraction.fence SET filled = %s WHERE service = %s"
         both.own.execute(set_filled, ["", service])
@@ -233,8 +224,10 @@ class TestRights:
 class TestTheWayBack:
     def test_one_that_runs_is_kept(self, both: Pair, monkeypatch: pytest.MonkeyPatch):
         cutover.keep_way_back(both)
-        monkeypatch.setattr(cutover, "drop_way_back", lambda _: pytest.fail("it is made anew"))
+        dropped: list[Pair] = []
+        monkeypatch.setattr(cutover, "drop_way_back", dropped.append)
         cutover.keep_way_back(both)
+        assert dropped == []
 
     @pytest.mark.parametrize("lost", ["table", "slot", "subscription"])
     def test_one_that_lacks_something_is_made_anew(self, service: str, both: Pair, lost: str):

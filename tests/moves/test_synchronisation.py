@@ -89,7 +89,7 @@ class Datasync:
 class Passage(Run):
     """A passage that does its steps and keeps what a record would."""
 
-    def __init__(self, *, sync: Sync | None = None, anew: bool = False, with_pair: bool = False) -> None:
+    def __init__(self, *, sync: Sync | None = None, anew: bool = False) -> None:
         self.lines: list[str] = []
         self.steps: list[str] = []
         self.facts: dict[str, Any] = {}
@@ -145,8 +145,9 @@ class TestTheCopy:
 
     def test_one_that_is_live_is_not_started_again(self, datasync, monkeypatch):
         monkeypatch.setattr(synchronisation, "_start", lambda _: pytest.fail("a second one is started"))
-        datasync(CURRENT)
+        answers = datasync(CURRENT)
         synchronisation.sync(Passage(sync=COPYING))
+        assert answers.asked == ["advance"] * 2
 
     def test_progress_is_shown_each_second(self, datasync):
         datasync(*[COPYING] * 7, replace(COPYING, seconds_left=6), CURRENT)

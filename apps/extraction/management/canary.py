@@ -30,8 +30,9 @@ def lead(service: str, action: str, assignments: list[str], reason: str) -> Iter
     try:
         if action == "deploy":
             controller.deploy(service, rules(assignments), initiator)
-        elif (perform := canary_actions.ACTIONS[action].perform if action != "status" else None) is not None:
-            perform(service, initiator)
+        for asked in canary_actions.of_people():
+            if asked.perform is not None and asked.name == action:
+                asked.perform(service, initiator)
     except (controller.CanaryRefused, shares.UnknownService, ValidationError) as error:
         raise CommandError(f"{service} canary {action}: {error}") from None
     for canary in history.newest():
