@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from apps.core.seam.client import registry
-from tests.world import SIDES, World
+from tests.world import ELSEWHERE, SIDES, World
 
 VERIFIED = pytest.StashKey[list[tuple[str, list[str], str]]]()
 
@@ -23,9 +23,14 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("the stack is not running: use `make test` (ARGS='-k name' for some tests)")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that take minutes begin first, so that no worker process is left alone with one at the end, and may take a
-    quarter of an hour on a busy machine."""
+    quarter of an hour on a busy machine. Where a service is verified, the tests of this process's own code are left
+    out: they say nothing of that service, and its worker would take what they made."""
+    if ELSEWHERE:
+        own = [item for item in items if "world" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=own)
+        items[:] = [item for item in items if item not in own]
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(900))

@@ -27,7 +27,7 @@ SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 BOUNDED_APPS = tuple(f"apps.{service}" for service in SERVICES)
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # its pages are loaded with the URLs, by a web server
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -7,6 +7,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from apps.core.health import views
 from landcontracts.topology import SERVICES
 
+admin.autodiscover()
+
 API = "api/v1/"
 
 urlpatterns = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
 from django.core.wsgi import get_wsgi_application
@@ -14,9 +15,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "landcontracts.settings")
 multiprocess.join()  # before any metric is created
 django_application = get_wsgi_application()
 
+from django.conf import settings  # noqa: E402 - needs the settings
+
+from apps.core.health import registry  # noqa: E402 - likewise
 from apps.core.interface.operations import PATH  # noqa: E402 - likewise
 from apps.core.observability import seam_metrics  # noqa: E402 - likewise
-from apps.core.seam.server import endpoint  # noqa: E402 - needs the settings
+from apps.core.seam.server import endpoint  # noqa: E402 - likewise
+
+import_module(settings.ROOT_URLCONF)  # pages and probes are loaded before the first request, not by it
+registry.load()
 
 if multiprocess.folder() is not None:
     seam_metrics.keep_fresh()

@@ -13,11 +13,10 @@ class AuthenticationConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the signing key's readiness probe and, where the process holds the key, the metric of its age."""
-        from apps.authentication.gateways import probe
         from apps.authentication.gateways.metrics import SigningKeyCollector
         from apps.core.health import registry
         from apps.core.observability import scrape_registry
 
-        registry.register("signing", probe.signing)
+        registry.register("signing", "apps.authentication.gateways.probe.signing")
         if settings.JWT_SIGNING_KEY:
             scrape_registry.register(SigningKeyCollector())

@@ -13,14 +13,12 @@ class CoreConfig(AppConfig):
     verbose_name = _("Platform")
 
     def ready(self) -> None:
-        from apps.core.health import dependencies
         from apps.core.monitoring import collectors, worker
         from apps.core.observability import otlp
         from apps.core.seam.verify.system_checks import check_services
 
         register(check_services)
         otlp.start()
-        dependencies.register()
         collectors.register()
         worker.connect()
 

@@ -13,6 +13,5 @@ class DocumentsConfig(AppConfig):
     def ready(self) -> None:
         """Register the readiness probe of the bucket."""
         from apps.core.health import registry
-        from apps.documents.gateways import probe
 
-        registry.register("storage", probe.storage)
+        registry.register("storage", "apps.documents.gateways.probe.storage")

@@ -13,6 +13,5 @@ class NotificationsConfig(AppConfig):
     def ready(self) -> None:
         """Register the readiness probe of the mail server."""
         from apps.core.health import registry
-        from apps.notifications.gateways import probe
 
-        registry.register("mail", probe.mail)
+        registry.register("mail", "apps.notifications.gateways.probe.mail")

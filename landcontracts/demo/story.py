@@ -188,7 +188,7 @@ def _furnish_first_time(
     waiting.draw_up("3200000.00")
     waiting.upload_contract()
     waiting.sign(seller, signers[0])
-    draft = Sale(buyer, seller, lawyer)
+    draft = Sale(seller, buyer, lawyer)
     draft.record_plot("77:09:000405:21", "Москва, Тверской проезд, участок 2", "640.25")
     draft.draw_up("18900000.00")
 

@@ -7,7 +7,9 @@
   const drawn = new Map();
 
   const colour = (name) => getComputedStyle(document.querySelector(".dash")).getPropertyValue(`--${name}`).trim();
-  const moments = (options) => new Intl.DateTimeFormat(language, { hourCycle: "h23", ...options });
+  // The zone of the page's own times, not the browser's.
+  const timeZone = document.querySelector(".dash").dataset.zone;
+  const moments = (options) => new Intl.DateTimeFormat(language, { hourCycle: "h23", timeZone, ...options });
   const CLOCK = { hour: "2-digit", minute: "2-digit" };
   const WITH_SECONDS = moments({ ...CLOCK, second: "2-digit" });
   const HOURS = moments(CLOCK);

@@ -7,7 +7,8 @@
   const PATIENCE = 10_000;
   const fresh = document.querySelector("[data-fresh]");
   const stale = document.querySelector("[data-stale]");
-  const clock = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const timeZone = document.querySelector(".dash").dataset.zone;
+  const clock = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone });
   let etag = "";
   let updated = new Date();
   let timer = 0;

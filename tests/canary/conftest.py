@@ -30,7 +30,7 @@ COMMAND = topology.key_of(SERVICE).operations["mark_all_read"]
 
 @pytest.fixture(scope="module")
 def apart() -> Iterator[str]:
-    with lifted(SERVICE) as (url, _):
+    with lifted(SERVICE, "--no-worker") as (url, _):
         yield url
 
 
@@ -51,27 +51,26 @@ class Rollout:
         self.observer._calls_reported_at = 0
         self.observer.work()
 
-    def is_remote(self, person: str) -> bool:
+    def remote(self) -> set[str]:
+        """The people whom the canary's share routes remotely."""
         share = self.rules.steps[self.read().step]
-        return snapshot.bucket(f"{SERVICE}_remote", person) / 100 < share
+        return {person for person in self.people if snapshot.bucket(f"{SERVICE}_remote", person) / 100 < share}
 
     def calls(
         self, *, failing_remote=0.0, failing_local=0.0, slow_remote=0.0, operation=QUERY, each=2, outcome="ok"
     ) -> None:
         """Each person calls once; shares of people fail or are slow, the same people every time."""
         self.report()  # so that this step is known, as it is within half a second
+        remote = self.remote()
         for number, person in enumerate(self.people):
-            remote = self.is_remote(person)
-            fails = (number % 1000) / 1000 < (failing_remote if remote else failing_local)
-            side = "away" if remote else "home"
-            seconds = 0.002 + (slow_remote if remote else 0.0)
+            is_remote = person in remote
+            fails = (number % 1000) / 1000 < (failing_remote if is_remote else failing_local)
+            side = "away" if is_remote else "home"
+            seconds = 0.002 + (slow_remote if is_remote else 0.0)
             for _ in range(each):
-                answered = "home" if fails and remote else side
-                self.observer._calls.append(
-                    ObservedCall(
-                        operation, person, side, answered, "fault" if fails and not remote else outcome, seconds, None
-                    )
-                )
+                answered = "home" if fails and is_remote else side
+                ending = "fault" if fails and not is_remote else outcome
+                self.observer._calls.append(ObservedCall(operation, person, side, answered, ending, seconds, None))
             if len(self.observer._calls) > 10_000:
                 self.observer._count()
         self.report()

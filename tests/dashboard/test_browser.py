@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from apps.extraction.routing.canary import controller
 from apps.extraction.state.initiator import Initiator
@@ -23,7 +25,9 @@ TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clie
 
 @pytest.fixture(params=[1280, 390])
 def page(request: Any, browser: Any) -> Any:  # noqa: F811 - the fixture
-    context = browser.new_context(locale="en-US", viewport={"width": request.param, "height": 900})
+    context = browser.new_context(
+        locale="en-US", timezone_id="Pacific/Auckland", viewport={"width": request.param, "height": 900}
+    )
     page_ = context.new_page()
     page_.complaints = []
     page_.on("pageerror", lambda error: page_.complaints.append(str(error)))
@@ -51,6 +55,9 @@ def test_the_overview_renews_itself_and_says_when_it_cannot(page: Any, watched: 
     says(page, f'{card} [data-field="share_words"]', "50")
     says(page, f'{card} [data-field="canary_words"]', "step 3 of 4")
     assert page.locator(f"{card} .dash-lane li.now").count() == 1
+    updated = datetime.strptime(page.locator("[data-fresh]").text_content().split()[-1], "%H:%M:%S")
+    behind = timezone.localtime().replace(tzinfo=None) - updated  # in the zone of the page, not of the browser
+    assert behind.seconds < 60
     assert page.evaluate(TOO_WIDE) <= 0
     page.route("**/live/", lambda route: route.abort())
     says(page, "[data-stale]", "Not updated since")

@@ -78,6 +78,10 @@ class Drill:
 
     def lift(self, service: str) -> ServiceReport:
         """All steps with one service."""
+        if service == "datasync":
+            from apps.core.postgres.migrate_service import prepare
+
+            prepare(sales.COPIED_SERVICE)  # the administrator's copies go into its own database
         run = Run(self, service)
         result = run.play()
         self.report.add(result)

@@ -34,6 +34,7 @@ class People:
 
     def _register(self, count: int) -> None:
         waiting = list(range(count))
+        problems: list[str] = []
 
         def work() -> None:
             client = DrillClient(self._url, Tally())
@@ -46,7 +47,11 @@ class People:
                 name = f"Участник Номер {number}"
                 roles = [Role.SELLER.value, Role.BUYER.value, Role.LAWYER.value]
                 body = {"email": email, "password": secrets.token_urlsafe(12), "full_name": name, "roles": roles}
-                user = client.post("auth/register", body)
+                try:
+                    user = client.post("auth/register", body)
+                except Exception as error:
+                    problems.append(repr(error))
+                    raise
                 self.members.append(Person(user["id"], email, name, token(user["id"], roles)))
 
         threads = [threading.Thread(target=work, name="registrar") for _ in range(REGISTRARS)]
@@ -55,7 +60,7 @@ class People:
         for thread in threads:
             thread.join()
         if len(self.members) != count:
-            raise RuntimeError(f"{len(self.members)} of {count} people could register")
+            raise RuntimeError(f"{len(self.members)} of {count} people could register: {problems[:3]}")
 
     def between(self, flag: str, low: float, high: float) -> list[Person]:
         """The people whom the flag covers at one share and not at the other."""

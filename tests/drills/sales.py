@@ -16,6 +16,8 @@ from landcontracts.demo.sale import Sale
 from tests.drills.clients import DrillClient, Tally
 
 PAUSE_SECONDS = 0.02
+# What an administrator copies meanwhile: a small table, into its service's own database.
+COPIED_TABLE, COPIED_SERVICE = "contracts_landplot", "contracts"
 
 
 class Person(NamedTuple):
@@ -148,8 +150,8 @@ def administrators_work(url: str, tally: Tally, token: str, stop: threading.Even
     client.authenticate(token, {})
     while not stop.is_set():
         body: dict[str, Any] = {
-            "source_table": "contracts_landplot",
-            "target_service": "contracts",
+            "source_table": COPIED_TABLE,
+            "target_service": COPIED_SERVICE,
             "sync_type": "full",
         }
         try:

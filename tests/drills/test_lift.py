@@ -7,8 +7,13 @@ import sys
 
 import pytest
 
+from apps.core.postgres.migrate_service import prepare
+from apps.core.seam.client.registry import call
+from apps.datasync.interface import DATASYNC, SyncStatus
 from landcontracts.embedded.stack import BASE
 from tests.drills.__main__ import LIGHT_OUTPUT
+from tests.drills.sales import COPIED_SERVICE, COPIED_TABLE
+from tests.world import World
 
 pytestmark = pytest.mark.slow
 
@@ -64,3 +69,11 @@ def test_services_are_lifted_out_and_back_under_load_without_a_failed_request():
         assert result["sales"] > 0, name
         assert {step["step"] for step in result["steps"]} >= STEPS
     assert sum(result["answered_at_home"] for result in services.values()) > 0
+
+
+def test_the_copies_that_an_administrator_makes_meanwhile_can_be_made():
+    """Only the whole drill lifts datasync out; a copy that is refused would fail it after half an hour."""
+    prepare(COPIED_SERVICE)
+    here = World("in_process")
+    sync = call(DATASYNC).start(ctx=here.ctx(), source_table=COPIED_TABLE, target_service=COPIED_SERVICE)
+    assert call(DATASYNC).cancel(ctx=here.ctx(), sync_id=sync.sync_id).status is SyncStatus.CANCELLED

@@ -29,7 +29,7 @@ raw, plot, upload = test_rest.raw, test_rest.plot, test_rest.upload
 
 @pytest.fixture(scope="module")
 def documents():
-    with lifted("documents") as (url, process):
+    with lifted("documents", "--no-worker") as (url, process):
         shares.set_share("documents", "remote", Decimal(100))
         yield url, process
         shares.set_share("documents", "remote", Decimal(0))

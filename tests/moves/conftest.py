@@ -1,6 +1,7 @@
 """Fixtures: a service whose copy follows and is verified; after a test its primary is the shared database again."""
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -47,6 +48,12 @@ def settle(service: str) -> None:
     primaries.forget()
 
 
+@functools.cache
+def prepare_once(service: str) -> None:
+    """Make the tables of a service in its own database. They stay from module to module; making them starts a process."""
+    actions.PREPARE.perform(service, INITIATOR)
+
+
 def ctx():
     return system_context("test", timeout_ms=30_000)
 
@@ -63,6 +70,29 @@ def followed(service: str) -> Sync:
     return until(follows, 60)
 
 
+def stop(service: str) -> None:
+    """Cancel what is synchronised."""
+    for sync in call(DATASYNC).list(ctx=ctx(), limit=200):
+        if sync.target_service == service and sync.status in {SyncStatus.RUNNING, SyncStatus.PAUSED}:
+            call(DATASYNC).cancel(ctx=ctx(), sync_id=sync.sync_id)
+
+
+def slots(both: stages.Pair) -> list[str]:
+    """The names of the slots of synchronisations of notifications."""
+    rows = both.shared.execute(
+        "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'lc\\_notifications%' OR slot_name LIKE 'lc\\_sync%'"
+    )
+    return [str(name) for (name,) in rows.fetchall()]
+
+
+def keys_of(connection: psycopg.Connection) -> list[str]:
+    """The definitions of the keys and indexes of one table."""
+    rows = connection.execute(
+        "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'notifications_command'::regclass ORDER BY 1"
+    )
+    return [str(text) for (text,) in rows.fetchall()]
+
+
 @pytest.fixture(scope="module")
 def service() -> str:
     """The service that these tests relocate."""
@@ -72,7 +102,7 @@ def service() -> str:
 @pytest.fixture(scope="module")
 def prepared(service: str, database: None) -> Iterator[str]:
     """The service's own database has its tables; afterwards the shared one is the primary and nothing follows."""
-    actions.PREPARE.perform(service, INITIATOR)
+    prepare_once(service)
     try:
         yield service
     finally:

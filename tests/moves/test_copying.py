@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 
-import psycopg
 import pytest
 
 from apps.core.postgres import replication
@@ -14,7 +13,7 @@ from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, SyncPhase, SyncStatus, SyncType
 from apps.datasync.models import Sync
 from landcontracts.embedded.stack import BASE
-from tests.moves.conftest import ctx, followed, settle, until
+from tests.moves.conftest import ctx, followed, keys_of, settle, slots, stop, until
 
 ROWS = 60_000
 
@@ -31,26 +30,6 @@ def many(both, prepared: str):
     yield ROWS
     both.shared.execute("DELETE FROM notifications_command WHERE method = 'bulk'")
     both.shared.execute("VACUUM notifications_command")  # dead pages are pages to copy as well
-
-
-def stop(service: str) -> None:
-    for sync in call(DATASYNC).list(ctx=ctx(), limit=200):
-        if sync.target_service == service and sync.status in {SyncStatus.RUNNING, SyncStatus.PAUSED}:
-            call(DATASYNC).cancel(ctx=ctx(), sync_id=sync.sync_id)
-
-
-def slots(both) -> list[str]:
-    rows = both.shared.execute(
-        "SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'lc\\_notifications%' OR slot_name LIKE 'lc\\_sync%'"
-    )
-    return [str(name) for (name,) in rows.fetchall()]
-
-
-def keys_of(connection: psycopg.Connection) -> list[str]:
-    rows = connection.execute(
-        "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'notifications_command'::regclass ORDER BY 1"
-    )
-    return [str(text) for (text,) in rows.fetchall()]
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from apps.extraction.state import epochs, stages
 from apps.extraction.state.checks import Refused
 from apps.extraction.state.models import Move
 from apps.extraction.state.stages import SHARED, Pair, Stage
-from tests.moves.conftest import INITIATOR, ctx, left_closed, settle
+from tests.moves.conftest import INITIATOR, ctx, left_closed, settle, until
 
 pytestmark = pytest.mark.usefixtures("verified")
 
@@ -91,6 +91,9 @@ class TestResume:
         monkeypatch.setattr(cutover, "RESUME_SECONDS", 0.1)
         replication.pause(both.own, stages.forward_name(service), paused=True)
         try:
+            # The worker that applies changes ends a moment after the pause.
+            at_work = "SELECT 1 FROM pg_stat_subscription WHERE subname = %s AND pid IS NOT NULL"
+            until(lambda: not both.own.execute(at_work, [stages.forward_name(service)]).fetchone())
             left_closed(both, SHARED)
             move = actions.RESUME.perform(service, INITIATOR)
         finally:

@@ -26,8 +26,14 @@ TARGETS: dict[str, Target] = {
     **{service: _app(service) for service in SERVICES},
     "authentication": _app("authentication", "tests/flags"),
     "datasync": Target(("apps/datasync/service.py",), ("apps/datasync",)),
-    "sync_worker": Target(("apps/datasync/logic/sync_worker.py",), ("tests/moves/test_copying.py",)),
-    "verification_worker": Target(("apps/datasync/logic/verification_worker.py",), ("tests/moves/test_verify.py",)),
+    "sync_worker": Target(
+        ("apps/datasync/logic/sync_worker.py",),
+        ("tests/moves/test_sync_worker.py", "tests/moves/test_successor.py", "tests/moves/test_copying.py"),
+    ),
+    "verification_worker": Target(
+        ("apps/datasync/logic/verification_worker.py",),
+        ("tests/moves/test_verification_worker.py", "tests/moves/test_verify.py"),
+    ),
     "commands": Target(
         ("apps/core/seam/server/commands.py", "apps/core/seam/server/retries.py"),
         (
@@ -43,7 +49,9 @@ TARGETS: dict[str, Target] = {
         ("apps/extraction/state/action.py", "apps/extraction/state/epochs.py", f"{RELOCATION}/actions.py"),
         ("apps/extraction/tests/test_actions.py", "tests/moves/test_action.py"),
     ),
-    "preconditions": Target((f"{RELOCATION}/preconditions.py",), ("tests/moves/test_preconditions.py",)),
+    "preconditions": Target(
+        (f"{RELOCATION}/preconditions.py",), ("tests/moves/test_preconditions.py", "tests/moves/test_delays.py")
+    ),
     "synchronisation": Target((f"{RELOCATION}/synchronisation.py",), ("tests/moves/test_synchronisation.py",)),
     "switch": Target(
         tuple(f"{RELOCATION}/{module}.py" for module in ("access", "cutover", "procedures", "recovery")),

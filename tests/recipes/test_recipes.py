@@ -24,8 +24,9 @@ RECIPES = recipes((BASE / PAGE).read_text())
 
 
 def run(tree: Path, *command: str, **environment: str | None) -> str:
-    """Run a command in a tree; None takes a variable away."""
-    merged = {name: value for name, value in {**os.environ, **environment}.items() if value is not None}
+    """Run a command in a tree, beside which its compiled files are kept; None takes a variable away."""
+    compiled = {"PYTHONPYCACHEPREFIX": str(tree / "build/pycache")}
+    merged = {name: value for name, value in {**os.environ, **compiled, **environment}.items() if value is not None}
     done = subprocess.run(command, cwd=tree, env=merged, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout[-6000:]}{done.stderr[-4000:]}"
     return done.stdout

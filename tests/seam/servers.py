@@ -103,12 +103,12 @@ def forwarding(url: str, request: bytes) -> bytes:
 
 
 @contextmanager
-def lifted(service: str) -> Iterator[tuple[str, Process]]:
-    """The service alone, as `manage.py serve` runs it, at the address that the whole stack knows."""
+def lifted(service: str, *options: str) -> Iterator[tuple[str, Process]]:
+    """The service alone, as `manage.py serve` runs it, at the address that the whole stack knows; options are its own."""
     url = settings.SEAM_AWAY[service]
     with tempfile.TemporaryDirectory() as folder:
         processes = Processes(Path(folder))
-        command = [sys.executable, "manage.py", "serve", service, "--bind", url.removeprefix("http://")]
+        command = [sys.executable, "manage.py", "serve", service, "--bind", url.removeprefix("http://"), *options]
         environment = {**os.environ, "SEAM_HOME": os.environ["WEB_URL"]}
         process, log = processes.start(service, command, env=environment, cwd=BASE)
         try:

@@ -191,7 +191,7 @@ def test_a_lifted_out_service_honours_the_route_that_the_edge_decided(documents,
     shares.set_share("contracts", "remote", Decimal(100))
     remote(100)
     try:
-        with lifted("contracts") as (contracts_url, _):
+        with lifted("contracts", "--no-worker") as (contracts_url, _):
             until(seller, contract, "documents")
             before = metric(contracts_url, 'seam_served_total{method="rights"')
             seller.get(f"documents?contract_id={contract}")

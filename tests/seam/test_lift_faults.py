@@ -24,7 +24,7 @@ def remote():
 def test_requests_succeed_when_it_hangs_dies_and_comes_back(remote, sale):
     seller, contract = sale
     remote(100)
-    with lifted("documents") as (_, process):
+    with lifted("documents", "--no-worker") as (_, process):
         until(seller, contract, "documents")
         os.killpg(process.pid, signal.SIGSTOP)
         started = time.monotonic()
@@ -36,7 +36,7 @@ def test_requests_succeed_when_it_hangs_dies_and_comes_back(remote, sale):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
         assert [answered_by(seller, contract) for _ in range(10)] == ["monolith"] * 10
-    with lifted("documents"):
+    with lifted("documents", "--no-worker"):
         until(seller, contract, "documents", seconds=10)
 
 

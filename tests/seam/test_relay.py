@@ -179,3 +179,17 @@ def test_the_age_is_that_of_the_oldest_event_that_waits(consumer: Consumer):
     assert abs(relay.measure_age(SERVICE) - age) < 5
     relay.deliver_due(SERVICE)
     assert relay.measure_age(SERVICE) == 0
+
+
+def test_an_outbox_without_due_events_is_asked_once(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    monkeypatch.setattr(relay, "_take", lambda service: asked.append(service) or [])
+    assert relay.deliver_due(SERVICE) == 0
+    assert asked == [SERVICE]
+
+
+def test_a_round_of_the_worker_ends_after_a_hundred_batches(consumer: Consumer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(relay, "BATCH", 1)
+    for _ in range(102):
+        plant()
+    assert [relay.deliver_due(SERVICE), relay.deliver_due(SERVICE)] == [100, 2]

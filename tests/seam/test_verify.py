@@ -1,5 +1,6 @@
 """`manage.py verify_service`: the contract tests against any URL. Our lifted-out services hold; every failure is reported."""
 
+import os
 import re
 import subprocess
 import sys
@@ -37,6 +38,21 @@ def test_a_service_of_ours_that_is_lifted_out_holds_in_every_operation(service: 
     verdicts = rows(done.stdout)
     assert set(verdicts) == set(topology.key_of(service).operations)
     assert all(wire >= 14 and tests >= 1 and verdict == "ok" for wire, tests, verdict in verdicts.values()), verdicts
+
+
+def test_the_tests_of_our_own_code_say_nothing_of_a_service_elsewhere():
+    """They work on this process's tables, from which the service's worker takes e-mails and events."""
+    collected = subprocess.run(
+        [sys.executable, "-m", "pytest", "apps/notifications/tests", "--collect-only", "-q"],
+        cwd=BASE,
+        env={**os.environ, "VERIFY_ELSEWHERE": '{"notifications": "http://127.0.0.1:9"}'},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert collected.returncode == 0, collected.stdout
+    assert "test_contract.py" in collected.stdout
+    assert "test_mail.py" not in collected.stdout
 
 
 def test_a_server_that_refuses_no_call_does_not_hold():

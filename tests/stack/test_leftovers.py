@@ -67,7 +67,7 @@ class Run(NamedTuple):
                 is_ours = is_ours or (folder / "cwd").readlink().is_relative_to(self.tree)
                 state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
                 if is_ours and state != "Z":
-                    alive[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:80]
+                    alive[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         return alive
 
 

@@ -274,9 +274,18 @@ def test_a_family_that_no_app_registers_is_named(settings):
         registry.dependencies()
 
 
+@pytest.mark.parametrize("name", registry._families)
+def test_every_registered_family_is_there(name: str):
+    assert callable(registry._load(name))
+
+
+def weather() -> tuple[Dependency, ...]:
+    return (Dependency("weather.moscow", lambda: {"degrees": 4}),)
+
+
 def test_an_app_registers_a_family_of_its_own(settings, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(registry, "_families", dict(registry._families))
-    registry.register("weather", lambda: (Dependency("weather.moscow", lambda: {"degrees": 4}),))
+    registry.register("weather", f"{__name__}.weather")
     settings.READY_CHECKS = ("weather",)
     status, body, _ = ready()
     assert status == 200

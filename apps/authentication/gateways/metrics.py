@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily
 
 from apps.authentication.models import SigningKey
-from apps.core.rest.keys import keyring
 
 
 class SigningKeyCollector:
@@ -15,6 +14,8 @@ class SigningKeyCollector:
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """`jwt_signing_key_first_used_timestamp_seconds{kid}`, once it has signed anything. Raises: django.db.Error."""
+        from apps.core.rest.keys import keyring  # loads the token library, which a command has no use for
+
         family = GaugeMetricFamily(
             "jwt_signing_key_first_used_timestamp_seconds",
             "When the key that signs access tokens first signed one (unix time)",

@@ -1,4 +1,4 @@
-"""The dependencies that `/readyz` probes, on separate connections, so that a busy pool gives no false result."""
+"""The families that core knows, probed on separate connections, so that a busy pool gives no false result."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from functools import cache, partial
 from typing import Any
 
 import psycopg
-import redis
 from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
+from redis import Redis
 
 from apps.core import topology
 from apps.core.database import primaries
 from apps.core.flags import snapshot
-from apps.core.health import registry
 from apps.core.health.probes import CONNECT_SECONDS, Dependency, Details
 from apps.core.observability import otlp, spans
 from apps.core.rest.keys import keyring
@@ -61,7 +60,7 @@ class NotExported(Exception):
     """The collector did not accept the last batch of spans."""
 
 
-def _databases() -> Iterator[Dependency]:
+def database() -> Iterator[Dependency]:
     """The shared database, and each other one that is the primary of a service answered by this process."""
     relocated = [service for service, primary in primaries.known().items() if primary.alias != primaries.SHARED]
     in_shared = tuple(service for service in topology.loaded() if service not in relocated)
@@ -97,7 +96,8 @@ def _may_read(connection: psycopg.Connection[Any], service: str) -> bool:
     return bool(row and row[0])
 
 
-def _migrations() -> Iterator[Dependency]:
+def migrations() -> Iterator[Dependency]:
+    """Every migration of this build is applied."""
     yield Dependency("migrations", _applied)
 
 
@@ -133,7 +133,8 @@ def _of_this_build() -> frozenset[tuple[str, str]]:
     return frozenset(key for key in loader.disk_migrations if key not in loader.replacements)
 
 
-def _clock() -> Iterator[Dependency]:
+def clock() -> Iterator[Dependency]:
+    """This clock and the shared database's agree."""
     yield Dependency("clock", _skew)
 
 
@@ -149,19 +150,20 @@ def _skew() -> Details:
     return {"skew_ms": skew_ms}
 
 
-def _redis() -> Iterator[Dependency]:
+def redis() -> Iterator[Dependency]:
     """The broker and the cache are one server."""
     yield Dependency("redis", _ping)
 
 
 def _ping() -> None:
-    with redis.Redis.from_url(
+    with Redis.from_url(
         settings.REDIS_URL, socket_timeout=CONNECT_SECONDS, socket_connect_timeout=CONNECT_SECONDS
     ) as client:
         client.ping()
 
 
-def _keys() -> Iterator[Dependency]:
+def keys() -> Iterator[Dependency]:
+    """Access tokens can be verified."""
     yield Dependency("keys", _checks_tokens)
 
 
@@ -171,14 +173,14 @@ def _checks_tokens() -> None:
         raise NoKey
 
 
-def _home() -> Iterator[Dependency]:
+def home() -> Iterator[Dependency]:
     """For a lifted-out service: the monolith answers and accepts our signatures."""
     if settings.SEAM_HOME:
         other = next(name for name in topology.entries() if name != settings.SERVICE)
         yield Dependency("home", partial(_answers, other, settings.SEAM_HOME))
 
 
-def _services() -> Iterator[Dependency]:
+def services() -> Iterator[Dependency]:
     """Lifted-out services in use; optional, as without one the local side answers, or only that service is missing."""
     for service, url in settings.SEAM_AWAY.items():
         if service in settings.SEAM_OWN_DATA or snapshot.may_be_on(f"{service}_remote"):
@@ -191,7 +193,8 @@ def _answers(service: str, url: str) -> None:
         raise SealsRefused if "seals" in problem else Unreachable
 
 
-def _replicas() -> Iterator[Dependency]:
+def replicas() -> Iterator[Dependency]:
+    """The read replicas; optional, because the primary answers in their place."""
     for primary, urls in settings.REPLICA_URLS.items():
         for number in range(len(urls)):
             alias = f"{primary}_replica_{number}"
@@ -205,7 +208,8 @@ def _follows(alias: str) -> None:
         raise NotInRecovery
 
 
-def _traces() -> Iterator[Dependency]:
+def traces() -> Iterator[Dependency]:
+    """The collector of spans; optional."""
     if spans.is_tracing():
         yield Dependency("traces", _exported, optional=True)
 
@@ -213,19 +217,3 @@ def _traces() -> Iterator[Dependency]:
 def _exported() -> None:
     if not otlp.last_export_succeeded():
         raise NotExported
-
-
-def register() -> None:
-    """Register core's own families. Apps register storage, mail and signing."""
-    for name, family in (
-        ("database", _databases),
-        ("migrations", _migrations),
-        ("clock", _clock),
-        ("redis", _redis),
-        ("keys", _keys),
-        ("home", _home),
-        ("services", _services),
-        ("replicas", _replicas),
-        ("traces", _traces),
-    ):
-        registry.register(name, family)

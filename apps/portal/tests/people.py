@@ -109,9 +109,10 @@ def cadastral_number() -> str:
 
 def settle() -> None:
     """Deliver every event."""
-    for _ in range(4):
-        for service in ("contracts", "documents", "signatures", "workflow", "notifications"):
-            deliver_due(service)
+    while sum(
+        deliver_due(service) for service in ("contracts", "documents", "signatures", "workflow", "notifications")
+    ):
+        pass
 
 
 class _Recorder:

@@ -22,6 +22,7 @@ class Command(BaseCommand):
     """Prints each event in order of time: consumer, time and effect, or why it still waits. Contents are never shown."""
 
     help = "Follow one request by its request id, trace id or traceparent through the events that it caused."
+    requires_system_checks = ()  # `migrate` and `serve` run them; here they would load every page
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which request, and how far back to look."""

@@ -15,6 +15,7 @@ class Command(BaseCommand):
     """Prints secrets: for a pipe into a secret store, not for a log."""
 
     help = "Print SEAM_PAIR_SECRETS for one service: of calls to it and of calls by it."
+    requires_system_checks = ()  # `migrate` and `serve` run them; here they would load every page
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which service."""

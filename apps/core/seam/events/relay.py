@@ -46,17 +46,19 @@ class _Delivery(NamedTuple):
 
 # The head of each queue only: a row is taken when no earlier row of its (aggregate, consumer) is undelivered. A second
 # relay waits on the row's lock, sees the lease and passes on.
+# Materialised, as a join could ask the heads once for each row, and more than a batch would be taken.
 TAKE = """
-UPDATE {table} SET leased_until = clock_timestamp() + make_interval(secs => %s), attempts = attempts + 1
-WHERE id IN (
-    SELECT head.id FROM {table} AS head
+WITH heads AS MATERIALIZED (
+    SELECT head.id AS head_id FROM {table} AS head
     WHERE head.delivered_at IS NULL AND (head.leased_until IS NULL OR head.leased_until < clock_timestamp())
       AND NOT EXISTS (
         SELECT 1 FROM {table} AS earlier
         WHERE earlier.delivered_at IS NULL AND earlier.aggregate_id = head.aggregate_id
           AND earlier.consumer = head.consumer AND earlier.sequence < head.sequence)
     ORDER BY head.occurred_at LIMIT %s FOR UPDATE SKIP LOCKED
-) AND delivered_at IS NULL AND (leased_until IS NULL OR leased_until < clock_timestamp())
+)
+UPDATE {table} SET leased_until = clock_timestamp() + make_interval(secs => %s), attempts = attempts + 1
+FROM heads WHERE id = head_id AND delivered_at IS NULL AND (leased_until IS NULL OR leased_until < clock_timestamp())
 RETURNING id, event_id, consumer, type, aggregate_id, sequence, payload, actor_id, request_id, trace, occurred_at, attempts
 """
 AGE = """
@@ -77,7 +79,8 @@ def deliver_due(service: str, *, rounds: int = 100) -> int:
 
 def measure_age(service: str) -> float:
     """Seconds since the oldest undelivered event."""
-    return float(_execute(service, AGE.format(table=f"{service}_outbox"), [])[0][0])
+    ((seconds,),) = _execute(service, AGE.format(table=f"{service}_outbox"), [])
+    return float(seconds)
 
 
 def _execute(service: str, sql: str, parameters: list[Any]) -> list[Any]:
@@ -87,7 +90,7 @@ def _execute(service: str, sql: str, parameters: list[Any]) -> list[Any]:
 
 
 def _take(service: str) -> list[_Delivery]:
-    rows = _execute(service, TAKE.format(table=f"{service}_outbox"), [LEASE_SECONDS, BATCH])
+    rows = _execute(service, TAKE.format(table=f"{service}_outbox"), [BATCH, LEASE_SECONDS])
     return sorted((_Delivery(*row) for row in rows), key=lambda delivery: delivery.occurred_at)
 
 
@@ -142,7 +145,7 @@ def _send(service: str, delivery: _Delivery, trace: str) -> bool:
 
 
 def _postpone(service: str, delivery: _Delivery, error: BaseException) -> None:
-    wait = min(2.0 ** min(delivery.attempts, 12) * 0.25, MAX_BACKOFF_SECONDS)
+    wait = min(2.0 ** min(delivery.attempts, 11) * 0.25, MAX_BACKOFF_SECONDS)
     log.warning("event_not_delivered", app=service, attempt=delivery.attempts, error=repr(error))
     _execute(
         service,

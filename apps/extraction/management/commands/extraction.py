@@ -38,6 +38,7 @@ class Command(BaseCommand):
         f"extraction [SERVICE [status | run | {' SHARE | '.join(shares.KINDS)} SHARE | {' | '.join(ACTIONS)} | "
         f"checklist | override ITEM | canary [{' | '.join(canary.ACTIONS)}]]]"
     )
+    requires_system_checks = ()  # `migrate` and `serve` run them; here they would load every page
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The service, the action, its share and the options."""

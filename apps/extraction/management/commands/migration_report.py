@@ -17,6 +17,7 @@ class Command(BaseCommand):
     """Writes the report that the dashboard shows."""
 
     help = "Write the migration's report of a period (days, both included; the last thirty by default) as PDF or HTML"
+    requires_system_checks = ()  # `migrate` and `serve` run them; here they would load every page
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The period, the file and its language."""
