@@ -12,6 +12,4 @@ RUN SECRET_KEY=build DATABASE_URL=postgres://x/x SEAM_MASTER_SECRETS=x COMMAND_D
     && useradd --system app
 USER app
 EXPOSE 8000
-CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--blocking-threads", "16", "--no-ws", "--http", "1", "--runtime-mode", "mt", \
-     "--log-config", "landcontracts/granian_logs.json", \
-     "landcontracts.wsgi:application"]
+CMD ["python", "-m", "landcontracts.server", "--bind", "0.0.0.0:8000"]

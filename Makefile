@@ -29,7 +29,7 @@ NOWHERE := SECRET_KEY=x SEAM_MASTER_SECRETS=x COMMAND_DIGEST_SECRET=x REFRESH_TO
 # A variable given to make is not the programs': SERVICE would narrow the platform to one.
 unexport SERVICE
 
-.PHONY: app bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move format gateway help lint lock manage messages mutants pacts run sample setup setup-dev sim-judge test test-all types wire
+.PHONY: app bench blueprint boundaries check clean dashboards demo docs drill-canary drill-kill drill-lift drill-move drill-slow format gateway help lint lock manage messages mutants pacts run sample setup setup-dev sim-judge test test-all types wire
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -75,6 +75,9 @@ drill-kill: setup-dev ## Kill every process that takes part in a cutover or roll
 
 drill-canary: setup-dev ## Lead canaries of healthy and broken services under load (SERVICE=contracts, CASES=healthy,errors-5, ARGS="--times 5")
 	@$(BIN)/python -m tests.drills.canary $(SERVICE) $(if $(CASES),--cases $(CASES)) $(ARGS)
+
+drill-slow: setup-dev ## Slow strangers, large verifications and overload, while others are measured
+	@$(BIN)/python -m tests.drills.slow $(ARGS)
 
 sim-judge: setup-dev ## Simulate thousands of rollouts before the canary's judge and its peers, into build/sim-judge.json (ARGS="--seed 2 --count 200")
 	@$(BIN)/python -m benchmarks.judge $(ARGS)

@@ -17,7 +17,7 @@ from benchmarks.servers import THREADS, Servers
 PAGE = 50
 LIST_BATCH = 80
 CREATE_BATCH = 120
-SERVER = f"granian, 1 worker, {THREADS} threads, {load.CONNECTIONS} connections"
+SERVER = f"landcontracts.server, 1 worker, {THREADS} threads, {load.CONNECTIONS} connections"
 
 
 def listing(market: Market, servers: Servers) -> Figure:

@@ -67,7 +67,7 @@ def chosen_places() -> Iterator[Places]:
 
 @contextmanager
 def running(folder: Path, places: Places) -> Iterator[Servers]:
-    """The platform, contracts lifted out twice by `serve` (TCP, unix socket), the tutorial on granian and gunicorn.
+    """The platform, contracts lifted out twice by `serve` (TCP, unix socket), the tutorial on the same server and on gunicorn.
 
     Raises: StartFailed.
     """
@@ -112,7 +112,7 @@ def as_serve_would(port: int, target: str) -> list[str]:
     """The command of `manage.py serve`, for another WSGI application."""
     from apps.core.management.commands.serve import web_command  # needs the settings
 
-    return [*web_command(f"127.0.0.1:{port}", SERVE_THREADS)[:-1], target]
+    return [*web_command(f"127.0.0.1:{port}", SERVE_THREADS), "--application", target]
 
 
 def wait_for_socket(path: Path, process: Process, log: Path, seconds: float = 60) -> None:
@@ -154,7 +154,7 @@ def _start(
     processes: Processes, name: str, target: str, settings: str, *, ready: str = "", gunicorn: bool = False
 ) -> int:
     port = free_port()
-    command = _gunicorn(port, target) if gunicorn else _granian(port, target)
+    command = _gunicorn(port, target) if gunicorn else _ours(port, target)
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": settings, "DEBUG": "false"}
     process, log = processes.start(name, command, env=environment, cwd=BASE)
     if ready:
@@ -164,12 +164,9 @@ def _start(
     return port
 
 
-def _granian(port: int, target: str) -> list[str]:
-    return [
-        *(_program("granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)),
-        *("--workers", "1", "--blocking-threads", str(THREADS), "--no-ws", "--log-level", "warning"),
-        *("--http", "1", "--runtime-mode", "mt", target),
-    ]
+def _ours(port: int, target: str) -> list[str]:
+    command = [sys.executable, "-m", "landcontracts.server", "--bind", f"127.0.0.1:{port}", "--threads", str(THREADS)]
+    return [*command, "--application", target]
 
 
 def _gunicorn(port: int, target: str) -> list[str]:

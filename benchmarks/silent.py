@@ -84,7 +84,7 @@ def of_one_core(folder: Path) -> Figure:
         least=True,
         unit="times the requests/s",
         against=f"the seam's endpoint without a query, {median(peers.first):.0f}/s, beside a WSGI application that "
-        f"answers as many bytes and does nothing, {median(peers.second):.0f}/s; the same granian command as `serve`, "
+        f"answers as many bytes and does nothing, {median(peers.second):.0f}/s; the same server command as `serve`, "
         f"each on the same one core, {load.CONNECTIONS} connections from {'another' if len(cores) > 1 else 'the same'}",
     )
 
@@ -132,5 +132,6 @@ def _answer() -> bytes:
 def _signed(port: int) -> bytes:
     body = _body()
     at, signature = signing.seal(caller=CALLER, callee=quiet.NAME, method="POST", path=OPERATION.path, body=body)
-    headers = {"X-Seam-Caller": CALLER, "X-Seam-Time": at, "X-Seam-Signature": signature}
+    digest = signing.digest_of(body)
+    headers = {"X-Seam-Caller": CALLER, "X-Seam-Time": at, "X-Seam-Body-SHA256": digest, "X-Seam-Signature": signature}
     return load.request("POST", port, OPERATION.path, headers, body)

@@ -1,8 +1,8 @@
 """Draws the architecture from the code: calls and events between services, their operations, and the layers of big
-apps.
+apps. Lists in `landcontracts/calls.py` what a lifted-out service may ask.
 
-`python -m landcontracts.blueprint` writes the generated parts of `docs/architecture.md`; `--check` fails when it is
-stale. It reads source and interfaces only, so it needs no database and no settings.
+`python -m landcontracts.blueprint` writes the generated parts of `docs/architecture.md`, and that list; `--check` fails
+when one is stale. It reads source and interfaces only, so it needs no database and no settings.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from landcontracts.topology import SERVICES
 
 BASE = Path(__file__).resolve().parent.parent
 PAGE = BASE / "docs" / "architecture.md"
+CALLS = BASE / "landcontracts" / "calls.py"
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 LAYERS_BEGIN, LAYERS_END = "<!-- layers: begin -->", "<!-- layers: end -->"
 # Apps of several folders. The arrows point down; an import cycle is an error.
@@ -89,16 +90,38 @@ def current(page: str) -> str:
     return page
 
 
+def call_list() -> str:
+    """The source of `landcontracts/calls.py`."""
+    lines = [
+        '"""What each service asks of the others: written by `make blueprint`, held by `core/seam/server/callers.py`."""',
+        "",
+        "CALLS: dict[str, dict[str, tuple[str, ...]]] = {",
+    ]
+    for service in SERVICES:
+        # Every service reads again the roles that another claims (`landcontracts/roles.py`).
+        asked: dict[str, set[str]] = {} if service == "authentication" else {"authentication": {"cards"}}
+        for other, operation in calls(service):
+            if other != service and other in SERVICES:
+                asked.setdefault(other, set()).add(operation)
+        lines.append(f'    "{service}": {{' + ("" if asked else "},"))
+        for other, operations in sorted(asked.items()):
+            names = ", ".join(f'"{name}"' for name in sorted(operations))
+            lines.append(f'        "{other}": ({names}{"," if len(operations) == 1 else ""}),')
+        lines += ["    },"] if asked else []
+    return "\n".join([*lines, "}", ""])
+
+
 def main(arguments: list[str]) -> int:
-    """Write the page, or check it."""
+    """Write the page and the list, or check them."""
     page = PAGE.read_text()
-    expected = current(page)
+    expected = {PAGE: current(page), CALLS: call_list()}
     if "--check" in arguments:
-        if page != expected:
-            print("docs/architecture.md is stale: run `make blueprint`", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.write_text(expected)
+        stale = [file for file, text in expected.items() if not file.exists() or file.read_text() != text]
+        for file in stale:
+            print(f"{file.relative_to(BASE)} is stale: run `make blueprint`", file=sys.stderr)
+        return 1 if stale else 0
+    for file, text in expected.items():
+        file.write_text(text)
     return 0
 
 

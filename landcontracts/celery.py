@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_postrun, task_prerun
+from celery.signals import beat_embedded_init, setup_logging, task_postrun, task_prerun
 
+from apps.core import parent
 from apps.core.observability import identity, multiprocess
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "landcontracts.settings")
@@ -37,6 +38,12 @@ def _ends(task_id: str, **_: Any) -> None:
         identity.end(token)
 
 
+def _beat_begins(**_: Any) -> None:
+    """The scheduler in a worker is a process of its own: one whose worker was killed would go on beside the next."""
+    parent.end_with(os.getppid())
+
+
 setup_logging.connect(_logs_are_djangos)
+beat_embedded_init.connect(_beat_begins)
 task_prerun.connect(_begins)
 task_postrun.connect(_ends)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -27,7 +25,7 @@ PLAIN = frozenset(
 )
 # Our own lines have the information that these log at INFO each second.
 CHATTY = ("celery", "kombu", "botocore", "boto3", "urllib3", "asyncio", "amqp")
-_process = Path(sys.argv[0]).name or "python"
+_process = identity.process_name()
 
 
 def configure(level: str, *, service: str) -> dict[str, Any]:
@@ -57,7 +55,9 @@ def configure(level: str, *, service: str) -> dict[str, Any]:
             # An unreachable collector is logged when a batch is dropped, not at each attempt.
             "opentelemetry": {"level": level if level.upper() in {"DEBUG", "CRITICAL"} else "ERROR"},
             # The handlers of the web server and of Django would write a second line in another form.
-            **{name: {"handlers": [], "propagate": True} for name in ("_granian", "granian.access")},
+            **{
+                name: {"handlers": [], "propagate": True, "level": "WARNING"} for name in ("waitress", "waitress.queue")
+            },
             **{name: {"handlers": [], "propagate": True, "level": level} for name in ("django", "django.server")},
             # Statements contain people's data as parameters, and names cannot be recognised by their form.
             "django.db.backends": {"level": "WARNING"},

@@ -21,6 +21,8 @@ SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PUBLIC_URL = env.str("PUBLIC_URL", "http://127.0.0.1:8000")
+# The proxies in front of this process that add the client's address to X-Forwarded-For; 0 when there is none.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 
 # The apps that may be lifted out.
@@ -52,11 +54,13 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.core.rest.middleware.RequestIdentity",
+    "apps.core.rest.headers.AnswerHeaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.authentication.device_cookie.DeviceCookie",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.core.rest.csp.PagesPolicy",
@@ -100,7 +104,7 @@ def _database(url: str) -> dict[str, Any]:
     options: dict[str, Any] = database.setdefault("OPTIONS", {})
     if not IS_LONG_COMMAND:
         options["options"] = " ".join(f"-c {name}={value}" for name, value in TIMEOUTS.items())
-        options["pool"] = {"min_size": 1, "max_size": env.int("DB_POOL_SIZE", 16), "timeout": 5}
+        options["pool"] = {"min_size": 1, "max_size": env.int("DB_POOL_SIZE", 28), "timeout": 5}
     database["ENGINE"] = "apps.core.database"
     database["ATOMIC_REQUESTS"] = False
     return database
@@ -138,6 +142,8 @@ MIGRATION_MODULES = {"waffle": None}
 
 # --- The seam --------------------------------------------------------------------------------------------------------
 SEAM_TOPOLOGY = "landcontracts.topology"
+SEAM_CALLS = "landcontracts.calls.CALLS"  # what each service may ask once it is lifted out
+SEAM_ROLES = "landcontracts.roles.of"
 # The one service that this process runs; empty for the whole platform.
 SERVICE = env.str("SERVICE", "")
 SEAM_PROCESS_NAME = env.str("SEAM_PROCESS_NAME", SERVICE or "monolith")
@@ -187,7 +193,6 @@ SESSION_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SECURE = SECURE_COOKIES
 SECURE_CONTENT_TYPE_NOSNIFF = True
-SECURE_HSTS_SECONDS = 31_536_000 if SECURE_COOKIES else 0
 SECURE_SSL_REDIRECT = False
 X_FRAME_OPTIONS = "DENY"
 
@@ -219,6 +224,7 @@ REST_FRAMEWORK = {
         "apps.core.rest.renderers.StructBrowsableRenderer",
     ),
     "DEFAULT_PARSER_CLASSES": ("apps.core.rest.parsers.RawJson",),
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.core.rest.negotiation.Negotiation",
     "DEFAULT_SCHEMA_CLASS": "apps.core.rest.schema.StructSchema",
     "EXCEPTION_HANDLER": "apps.core.rest.problems.handle",
     "UNAUTHENTICATED_USER": "apps.core.rest.authentication.Stranger",
@@ -246,8 +252,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
         "form-action": ["'self'"],
     },
-    # The admin and Swagger's page carry inline scripts of their own.
-    "EXCLUDE_URL_PREFIXES": ["/admin/"],
+    "EXCLUDE_URL_PREFIXES": ["/admin/"],  # its policy is in `core/rest/csp.py`
 }
 
 # --- Files -----------------------------------------------------------------------------------------------------------
@@ -282,10 +287,23 @@ if DEBUG or not STATIC_ROOT.exists():
 # --- Mail, queue, cache -----------------------------------------------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 MAIL_DOMAIN = env.str("MAIL_DOMAIN", "landcontracts.example")
+# E-mails an hour: to one person, by one person's acts, and by one person's acts to one other.
+MAILS_AN_HOUR_TO_ONE = env.int("MAILS_AN_HOUR_TO_ONE", 30)
+MAILS_AN_HOUR_BY_ONE = env.int("MAILS_AN_HOUR_BY_ONE", 60)
+MAILS_AN_HOUR_BY_ONE_TO_ONE = env.int("MAILS_AN_HOUR_BY_ONE_TO_ONE", 10)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "noreply@landcontracts.example")
 REDIS_URL = env.str("REDIS_URL")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"serializer": "apps.core.database.cache.JsonSerializer"},
+    },
+    "none": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+}
+WAFFLE_CACHE_NAME = "none"  # it would store rows as pickles; the snapshot answers for flags
 CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_TRANSPORT = "landcontracts.broker:Transport"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "clock"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -23,6 +23,7 @@ SERVICES: dict[str, Entry] = {
     "signatures": Entry(
         key="apps.signatures.interface.SIGNATURES",
         implementation="apps.signatures.service.Signatures",
+        as_system=("authentication.recipients",),
     ),
     "contracts": Entry(
         key="apps.contracts.interface.CONTRACTS",
@@ -38,6 +39,7 @@ SERVICES: dict[str, Entry] = {
         key="apps.workflow.interface.WORKFLOW",
         implementation="apps.workflow.service.Workflows",
         consumes=("contracts.contract_created", "contracts.status_changed", "documents.document_stored"),
+        as_system=("contracts.participants",),
     ),
     "notifications": Entry(
         key="apps.notifications.interface.NOTIFICATIONS",
@@ -51,6 +53,7 @@ SERVICES: dict[str, Entry] = {
             "workflow.stage_started",
             "workflow.stage_overdue",
         ),
+        as_system=("contracts.participants", "authentication.recipients"),
     ),
     "datasync": Entry(
         key="apps.datasync.interface.DATASYNC",

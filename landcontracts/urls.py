@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from apps.core.health import views
 from landcontracts.topology import SERVICES
@@ -14,7 +14,7 @@ API = "api/v1/"
 urlpatterns = [
     *(path(API, include(f"apps.{service}.rest.urls")) for service in SERVICES),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/v1", views.root),
     path(".well-known/jwks.json", views.key_set),
     path("healthz", views.healthz),

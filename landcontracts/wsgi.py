@@ -21,9 +21,11 @@ from apps.core.health import registry  # noqa: E402 - likewise
 from apps.core.interface.operations import PATH  # noqa: E402 - likewise
 from apps.core.observability import seam_metrics  # noqa: E402 - likewise
 from apps.core.seam.server import endpoint  # noqa: E402 - likewise
+from landcontracts.server.policy import Policy  # noqa: E402 - likewise
 
 import_module(settings.ROOT_URLCONF)  # pages and probes are loaded before the first request, not by it
 registry.load()
+policy = Policy()  # for our web server; another one does without
 
 if multiprocess.folder() is not None:
     seam_metrics.keep_fresh()

@@ -70,7 +70,7 @@ def pdf(words: str = "") -> bytes:
 
 def cadastral_number() -> str:
     """A number that no plot has."""
-    return f"50:20:{secrets.randbelow(10**7):07d}:{secrets.randbelow(10**8)}"
+    return f"50:20:{secrets.randbelow(10**7):07d}:{secrets.randbelow(10**8) + 1}"
 
 
 def envelope(event: Event, **changes: object) -> EventEnvelope:

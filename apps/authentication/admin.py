@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -23,38 +23,61 @@ class UserAdmin(ReadOnly):
     search_fields = ("email", "full_name")
     fields = ("email", "full_name", "phone", "roles", "locale", "is_active", "is_staff", "last_login", "created_at")
     ordering = ("-created_at",)
-    actions = ("block", "unblock", "make_registrar", "unmake_registrar")
+    actions = (
+        "block",
+        "unblock",
+        *("make_registrar", "unmake_registrar", "make_administrator", "unmake_administrator"),
+    )
 
-    @admin.action(description=_("Block the selected people"), permissions=["view"])
+    @admin.action(description=_("Block the selected people"), permissions=["block_user"])
     def block(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._set_active(request, queryset, is_active=False)
 
-    @admin.action(description=_("Unblock the selected people"), permissions=["view"])
+    @admin.action(description=_("Unblock the selected people"), permissions=["block_user"])
     def unblock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._set_active(request, queryset, is_active=True)
 
-    @admin.action(description=_("Make the selected people registrars"), permissions=["view"])
+    @admin.action(description=_("Make the selected people registrars"), permissions=["grant_roles"])
     def make_registrar(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._set_registrar(request, queryset, granted=True)
+        self._set_role(request, queryset, Role.REGISTRAR, granted=True)
 
-    @admin.action(description=_("Take the registrar's role from the selected people"), permissions=["view"])
+    @admin.action(description=_("Take the registrar's role from the selected people"), permissions=["grant_roles"])
     def unmake_registrar(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._set_registrar(request, queryset, granted=False)
+        self._set_role(request, queryset, Role.REGISTRAR, granted=False)
 
-    def _set_registrar(self, request: HttpRequest, queryset: QuerySet[User], *, granted: bool) -> None:
+    @admin.action(description=_("Make the selected people administrators"), permissions=["grant_roles"])
+    def make_administrator(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._set_role(request, queryset, Role.ADMINISTRATOR, granted=True)
+
+    @admin.action(description=_("Take the administrator's role from the selected people"), permissions=["grant_roles"])
+    def unmake_administrator(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._set_role(request, queryset, Role.ADMINISTRATOR, granted=False)
+
+    def has_block_user_permission(self, request: HttpRequest) -> bool:
+        """Whether the reader may block and unblock."""
+        return request.user.has_perm("authentication.block_user")
+
+    def has_grant_roles_permission(self, request: HttpRequest) -> bool:
+        """Whether the reader may grant and take roles."""
+        return request.user.has_perm("authentication.grant_roles")
+
+    def _set_role(self, request: HttpRequest, queryset: QuerySet[User], role: Role, *, granted: bool) -> None:
         ctx = edge.context(request, request.user)
-        for row in queryset:
-            others = [Role(role) for role in row.roles if role != Role.REGISTRAR]
-            roles = (*others, Role.REGISTRAR) if granted else tuple(others)
+
+        def change(row: User) -> None:
+            others = [Role(name) for name in row.roles if name != role]
+            roles = (*others, role) if granted else tuple(others)
             call(AUTHENTICATION).set_roles(ctx=ctx.step(str(row.id)), user_id=row.id, roles=roles)
-        self.message_user(request, _("Changed: %(count)d") % {"count": len(queryset)}, messages.SUCCESS)
+
+        self.change_each(request, queryset, change)
 
     def _set_active(self, request: HttpRequest, queryset: QuerySet[User], *, is_active: bool) -> None:
         ctx = edge.context(request, request.user)
-        people = [row.id for row in queryset if row.id != ctx.actor.id]
-        for user_id in people:
-            call(AUTHENTICATION).set_active(ctx=ctx.step(str(user_id)), user_id=user_id, is_active=is_active)
-        self.message_user(request, _("Changed: %(count)d") % {"count": len(people)}, messages.SUCCESS)
+
+        def change(row: User) -> None:
+            call(AUTHENTICATION).set_active(ctx=ctx.step(str(row.id)), user_id=row.id, is_active=is_active)
+
+        self.change_each(request, [row for row in queryset if row.id != ctx.actor.id], change)
 
 
 @admin.register(RefreshToken)
@@ -69,9 +92,9 @@ class RefreshTokenAdmin(ReadOnly):
 
 @admin.register(LogInFailure)
 class LogInFailureAdmin(ReadOnly):
-    """Failed log-ins of the last quarter of an hour."""
+    """Failed log-ins of the last day."""
 
-    list_display = ("at", "email")
+    list_display = ("at", "email", "source")
     search_fields = ("email",)
     ordering = ("-at",)
 

@@ -8,10 +8,12 @@ import msgspec
 from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 
+from apps.authentication import device_cookie
 from apps.authentication.interface import AUTHENTICATION, Email, Password, SignedIn
 from apps.authentication.models import User
 from apps.core.flags import routes
 from apps.core.interface.context import STRANGER
+from apps.core.rest import network
 from apps.core.seam.client.registry import call
 
 
@@ -28,6 +30,13 @@ class SeamBackend(ModelBackend):
             msgspec.convert(password, Password)
         except msgspec.ValidationError:
             return None
-        ctx = routes.system_context(email, actor=STRANGER)
-        answer = call(AUTHENTICATION).sign_in(ctx=ctx, email=email, password=str(password))
-        return User.objects.filter(id=answer.user.id).first() if isinstance(answer, SignedIn) else None
+        client = "" if request is None else network.of(request)
+        ctx = routes.system_context(email, actor=STRANGER, network=client)
+        answer = call(AUTHENTICATION).sign_in(
+            ctx=ctx, email=email, password=str(password), device_token=device_cookie.token_of(request)
+        )
+        if not isinstance(answer, SignedIn):
+            return None
+        if request is not None:
+            request.device_token = answer.device_token  # type: ignore[attr-defined]  # for `DeviceCookie`
+        return User.objects.filter(id=answer.user.id).first()

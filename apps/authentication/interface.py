@@ -22,6 +22,7 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 EMAIL = rf"^[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+)*@{_LABEL}(?:\.{_LABEL})+$(?!\n)"
 Email = Annotated[str, Meta(min_length=5, max_length=254, pattern=EMAIL)]
 Password = Annotated[str, Meta(min_length=8, max_length=200)]
+DeviceToken = Annotated[str, Meta(max_length=100)]
 Phone = Annotated[str, Meta(max_length=20, pattern=r"^\+?[0-9 ()-]*$(?!\n)")]
 Locale = Annotated[str, Meta(pattern=r"^(ru|en)$(?!\n)")]
 
@@ -72,12 +73,16 @@ class Recipient(Dto):
 
 
 class TokenPair(Dto, tag="tokens"):
-    """An access token (JWT, RFC 7519) and the refresh token that replaces it. `expires_in` is in seconds."""
+    """An access token (JWT, RFC 7519) and the refresh token that replaces it. `expires_in` is in seconds.
+
+    `device_token`, given at a log-in, goes with the next one: then the failures of others do not lock this device out.
+    """
 
     user_id: UUID
     access_token: str
     refresh_token: str
     expires_in: int
+    device_token: str = ""
 
 
 class Refusal(enum.StrEnum):
@@ -112,6 +117,7 @@ class SignedIn(Dto, tag="signed_in"):
     """A person whose password was right, for a browser session."""
 
     user: User
+    device_token: str = ""
 
 
 class EmailTaken(DomainError, code="email_taken", category=Category.CONFLICT):
@@ -125,6 +131,12 @@ class WeakPassword(DomainError, code="weak_password", category=Category.INVALID)
 
     message = gettext_noop("This password is too easy to guess.")
     problems: tuple[str, ...]
+
+
+class LastAdministrator(DomainError, code="last_administrator", category=Category.CONFLICT):
+    """Without this person nobody could administer the platform."""
+
+    message = gettext_noop("This is the last administrator: make somebody else an administrator first.")
 
 
 class UserNotFound(DomainError, code="user_not_found", category=Category.NOT_FOUND):
@@ -158,8 +170,14 @@ class AuthenticationService(Protocol):
         """Open an account. Raises: EmailTaken, WeakPassword, RoleNotDeclarable."""
 
     @command(refused=is_refused)
-    def log_in(self, *, ctx: CallContext, email: Email, password: Password) -> TokenPair | Refused:
-        """Exchange a password for tokens. Five failures in 15 minutes lock the address out for 15 minutes."""
+    def log_in(
+        self, *, ctx: CallContext, email: Email, password: Password, device_token: DeviceToken = ""
+    ) -> TokenPair | Refused:
+        """Exchange a password for tokens.
+
+        Five failures from one network (`ctx.network`) lock the address for it, for a minute, then for twice as long
+        each time, up to an hour. A device that has logged in before is not locked by what others do.
+        """
 
     @command(refused=is_refused)
     def refresh(self, *, ctx: CallContext, refresh_token: Line) -> TokenPair | Refused:
@@ -170,7 +188,9 @@ class AuthenticationService(Protocol):
         """Revoke a refresh token's family. An unknown token is no error: it cannot be used (RFC 7009, section 2.2)."""
 
     @command(refused=is_refused)
-    def sign_in(self, *, ctx: CallContext, email: Email, password: Password) -> SignedIn | Refused:
+    def sign_in(
+        self, *, ctx: CallContext, email: Email, password: Password, device_token: DeviceToken = ""
+    ) -> SignedIn | Refused:
         """Check a password for a browser session; failures count and lock out as those of `log_in`."""
 
     @query
@@ -202,7 +222,10 @@ class AuthenticationService(Protocol):
 
     @command
     def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles) -> User:
-        """Grant exactly these roles; administrators only. Raises: Forbidden, UserNotFound."""
+        """Grant exactly these roles; administrators only. The administrator's role opens the admin, its loss closes it.
+
+        Raises: Forbidden, UserNotFound, LastAdministrator.
+        """
 
     @command(timeout_ms=30_000)
     def forget(self, *, ctx: CallContext) -> ForgetReport:
@@ -213,7 +236,10 @@ class AuthenticationService(Protocol):
 
     @command
     def set_active(self, *, ctx: CallContext, user_id: UUID, is_active: bool) -> User:
-        """Block or unblock an account; a block revokes its refresh tokens. Raises: Forbidden, UserNotFound."""
+        """Block or unblock an account; a block revokes its refresh tokens.
+
+        Raises: Forbidden, UserNotFound, LastAdministrator.
+        """
 
 
 AUTHENTICATION: ServiceKey[AuthenticationService] = ServiceKey("authentication", AuthenticationService)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower, Now
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.ids import new_id
 from apps.core.seam.server.tables import CommandRecord, OutboxRecord
+
+SESSION_SALT = "apps.authentication.session"
 
 
 class UserManager(BaseUserManager["User"]):
@@ -19,7 +23,8 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, email: str, password: str, **fields: Any) -> User:
         """An administrator with access to the admin."""
-        fields = {"is_staff": True, "is_superuser": True, "roles": ["administrator"], **fields}
+        fields = {"is_staff": True, "is_superuser": True, **fields}
+        fields.setdefault("roles", ["administrator"] if fields["is_superuser"] else [])
         user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
@@ -42,6 +47,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("may open the admin"), default=False)
     created_at = models.DateTimeField(_("registered"), db_default=Now(), editable=False)
+    # Set by a trigger, which also revokes the person's refresh tokens: a password may be changed by any way.
+    password_changed_at = models.DateTimeField(_("password changed"), db_default=Now(), editable=False)
 
     objects = UserManager()
     USERNAME_FIELD = "email"
@@ -52,10 +59,30 @@ class User(AbstractBaseUser, PermissionsMixin):
         verbose_name_plural = _("people")
         constraints = (
             models.CheckConstraint(condition=models.Q(email=Lower("email")), name="authentication_user_email_lower"),
+            # The role and Django's flags are one truth.
+            models.CheckConstraint(
+                condition=models.Q(is_superuser=True, is_staff=True, roles__contains=["administrator"])
+                | (models.Q(is_superuser=False) & ~models.Q(roles__contains=["administrator"])),
+                name="authentication_user_administrator",
+            ),
+        )
+        permissions = (
+            ("block_user", _("May block and unblock people")),
+            ("grant_roles", _("May grant and take roles")),
         )
 
     def __str__(self) -> str:
         return str(self.email)
+
+    def get_session_auth_hash(self) -> str:
+        """What a session was opened with: it ends with the password, and not with a new hash of the same one."""
+        return salted_hmac(
+            SESSION_SALT, f"{self.pk}{self.password_changed_at.isoformat()}", algorithm="sha256"
+        ).hexdigest()
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        """Those of sessions that an earlier release opened."""
+        yield super().get_session_auth_hash()
 
 
 class RefreshToken(models.Model):
@@ -79,10 +106,11 @@ class RefreshToken(models.Model):
 
 
 class LogInFailure(models.Model):
-    """One failed log-in, by normalised e-mail; counted for the lock-out."""
+    """One failed log-in, by normalised e-mail and source (a network, or a known device); counted for the lock-out."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     email = models.CharField(_("e-mail"), max_length=254)
+    source = models.CharField(_("source"), max_length=64, default="", db_default="", blank=True)
     at = models.DateTimeField(_("at"), db_default=Now())
 
     class Meta:

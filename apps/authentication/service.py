@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
 from uuid import UUID
 
+from django.db import connections
 from django.db.utils import IntegrityError
 from django.utils import timezone
 
 from apps.authentication import mapping
 from apps.authentication.interface import (
     DECLARED_ROLES,
+    DeviceToken,
     Email,
     EmailTaken,
     ForgetReport,
@@ -28,13 +31,29 @@ from apps.authentication.interface import (
     User,
     UserNotFound,
 )
-from apps.authentication.logic import directory, lockout, passwords, rotation, tokens
+from apps.authentication.logic import administrators, devices, directory, lockout, passwords, rotation, tokens
 from apps.authentication.models import User as UserRow
 from apps.core.database.primaries import database_of
+from apps.core.ids import new_id
 from apps.core.interface.context import CallContext
-from apps.core.interface.dto import Line
+from apps.core.interface.dto import Dto, Line
 from apps.core.interface.errors import Forbidden
 from apps.core.seam.server.commands import answers_from, command
+
+
+class _SignedInRecord(Dto, tag="signed_in"):
+    """The stored record of a sign-in, without the device's token."""
+
+    user: User
+    device_id: UUID | None = None
+
+
+def _signed_in(stored: _SignedInRecord | Refused) -> SignedIn | Refused:
+    """The answer for a stored record."""
+    if isinstance(stored, Refused):
+        return stored
+    row = UserRow.objects.filter(id=stored.user.id).first() if stored.device_id else None
+    return SignedIn(user=stored.user, device_token=devices.token(row, stored.device_id) if row else "")
 
 
 class Authentication:
@@ -56,9 +75,8 @@ class Authentication:
             if role not in DECLARED_ROLES and not ctx.actor.has("system", Role.ADMINISTRATOR):
                 raise RoleNotDeclarable(role=role)
         password_hash = passwords.hashed(password, email=address, full_name=full_name)
-        row = UserRow(
-            email=address, full_name=full_name.strip(), phone=phone, roles=list(dict.fromkeys(roles)), locale=locale
-        )
+        row = UserRow(email=address, full_name=_name(full_name), phone=phone, locale=locale)
+        administrators.assign(row, roles)
         row.password = password_hash
         try:
             with command(ctx) as work:
@@ -68,21 +86,29 @@ class Authentication:
             raise EmailTaken from error
 
     @answers_from(tokens.Issued | Refused, tokens.again)
-    def log_in(self, *, ctx: CallContext, email: Email, password: Password) -> TokenPair | Refused:
-        attempt = _Attempt(email, password)
+    def log_in(
+        self, *, ctx: CallContext, email: Email, password: Password, device_token: DeviceToken = ""
+    ) -> TokenPair | Refused:
+        attempt = _Attempt(ctx, email, password, device_token)
         with command(ctx) as work:
             refusal = attempt.refusal()
             row = attempt.row
-            stored = tokens.issue(row, rotation.start_family(row, attempt.now)) if row and not refusal else refusal
-            return tokens.outcome(work.finish(stored or Refused(reason=Refusal.BAD_CREDENTIALS)))
+            if refusal is not None or row is None:
+                return tokens.outcome(work.finish(refusal or Refused(reason=Refusal.BAD_CREDENTIALS)))
+            issued = tokens.issue(row, rotation.start_family(row, attempt.now), device_id=attempt.device or new_id())
+            return tokens.outcome(work.finish(issued))
 
-    def sign_in(self, *, ctx: CallContext, email: Email, password: Password) -> SignedIn | Refused:
-        attempt = _Attempt(email, password)
+    @answers_from(_SignedInRecord | Refused, _signed_in)
+    def sign_in(
+        self, *, ctx: CallContext, email: Email, password: Password, device_token: DeviceToken = ""
+    ) -> SignedIn | Refused:
+        attempt = _Attempt(ctx, email, password, device_token)
         with command(ctx) as work:
             refusal = attempt.refusal()
             if refusal is not None or attempt.row is None:
-                return work.finish(refusal or Refused(reason=Refusal.BAD_CREDENTIALS))
-            return work.finish(SignedIn(user=mapping.user(attempt.row)))
+                return _signed_in(work.finish(refusal or Refused(reason=Refusal.BAD_CREDENTIALS)))
+            record = _SignedInRecord(user=mapping.user(attempt.row), device_id=attempt.device or new_id())
+            return _signed_in(work.finish(record))
 
     @answers_from(tokens.Issued | Refused, tokens.again)
     def refresh(self, *, ctx: CallContext, refresh_token: Line) -> TokenPair | Refused:
@@ -126,7 +152,7 @@ class Authentication:
         phone: Phone | None = None,
         locale: Locale | None = None,
     ) -> User:
-        fields = {"full_name": full_name, "phone": phone, "locale": locale}
+        fields = {"full_name": None if full_name is None else _name(full_name), "phone": phone, "locale": locale}
         changes = {name: value for name, value in fields.items() if value is not None}
         with command(ctx) as work:
             row = _locked(ctx.actor.person)
@@ -139,9 +165,12 @@ class Authentication:
     def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles) -> User:
         _administrators_only(ctx)
         with command(ctx) as work:
+            administrators.take_turns()
             row = _locked(user_id)
-            row.roles = list(dict.fromkeys(roles))
-            row.save(update_fields=["roles"])
+            if Role.ADMINISTRATOR not in roles:
+                administrators.require_another(row)
+            administrators.assign(row, roles)
+            row.save(update_fields=["roles", "is_staff", "is_superuser"])
             return work.finish(mapping.user(row))
 
     def forget(self, *, ctx: CallContext) -> ForgetReport:
@@ -154,7 +183,10 @@ class Authentication:
     def set_active(self, *, ctx: CallContext, user_id: UUID, is_active: bool) -> User:
         _administrators_only(ctx)
         with command(ctx) as work:
+            administrators.take_turns()
             row = _locked(user_id)
+            if not is_active:
+                administrators.require_another(row)
             row.is_active = is_active
             row.save(update_fields=["is_active"])
             if not is_active:
@@ -165,27 +197,50 @@ class Authentication:
 class _Attempt:
     """One attempt at a password. The constructor hashes, before the transaction; `refusal` counts, within it."""
 
-    def __init__(self, email: str, password: str) -> None:
+    def __init__(self, ctx: CallContext, email: str, password: str, device_token: str) -> None:
         self.now = timezone.now()
         self._address = _normalised(email)
-        self._locked_seconds = lockout.seconds_left(self._address, self.now)
         self.row = UserRow.objects.filter(email=self._address).first()
+        self.device = devices.device_of(device_token, self.row)
+        self._source = lockout.source_of(ctx.network, self.device)
+        self._locked_seconds = lockout.seconds_left(self._address, self._source, self.now)
+        self._stored = self.row.password if self.row else ""
         self._matches = not self._locked_seconds and passwords.matches(self.row, password)
 
     def refusal(self) -> Refused | None:
         # Concurrent attempts may have failed meanwhile: read the count again, one attempt at a time.
-        self._locked_seconds = self._locked_seconds or lockout.seconds_left_exclusively(self._address, self.now)
+        self._locked_seconds = self._locked_seconds or lockout.seconds_left_exclusively(
+            self._address, self._source, self.now
+        )
         if self._locked_seconds:
             return Refused(reason=Refusal.LOCKED_OUT, retry_after_seconds=self._locked_seconds)
         if not self._matches:
-            lockout.record_failure(self._address, self.now)
+            lockout.record_failure(self._address, self._source, self.now)
             return Refused(reason=Refusal.BAD_CREDENTIALS)
-        lockout.forget(self._address)
+        lockout.forget(self._address, self._source)
+        if self.row is not None and self.row.password != self._stored:
+            _store_renewed_hash(self.row, self._stored)
         return None
+
+
+def _store_renewed_hash(row: UserRow, before: str) -> None:
+    """Store the hash of the same password in its present form, unless the password was changed meanwhile.
+
+    The database's trigger takes a new hash for a new password, and ends what was issued for the old one; not this one.
+    """
+    with connections[database_of("authentication")].cursor() as cursor:
+        cursor.execute("SELECT set_config('landcontracts.same_password', 'on', true)")
+    UserRow.objects.filter(id=row.id, password=before).update(password=row.password)
+    with connections[database_of("authentication")].cursor() as cursor:
+        cursor.execute("SELECT set_config('landcontracts.same_password', '', true)")
 
 
 def _normalised(email: str) -> str:
     return email.strip().lower()
+
+
+def _name(text: str) -> str:
+    return unicodedata.normalize("NFC", text.strip())
 
 
 def _administrators_only(ctx: CallContext) -> None:

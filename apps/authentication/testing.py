@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -9,9 +10,11 @@ import msgspec
 
 from apps.authentication.interface import (
     DECLARED_ROLES,
+    DeviceToken,
     Email,
     EmailTaken,
     ForgetReport,
+    LastAdministrator,
     Locale,
     Password,
     PersonCard,
@@ -34,6 +37,7 @@ from apps.core.interface.dto import Line
 from apps.core.interface.errors import Forbidden
 
 LIMIT = 5
+DEVICE_LIMIT = 20
 
 
 class FakeAuthentication:
@@ -42,7 +46,8 @@ class FakeAuthentication:
     def __init__(self) -> None:
         self._users: dict[UUID, User] = {}
         self._passwords: dict[UUID, str] = {}
-        self._failures: dict[str, int] = {}
+        self._failures: dict[tuple[str, str], int] = {}
+        self._devices: dict[str, UUID] = {}
         self._families: dict[str, tuple[UUID, str | None]] = {}  # token -> (owner, successor)
         self._revoked: set[UUID] = set()
 
@@ -68,7 +73,7 @@ class FakeAuthentication:
         user = User(
             id=new_id(),
             email=address,
-            full_name=full_name.strip(),
+            full_name=unicodedata.normalize("NFC", full_name.strip()),
             phone=phone,
             roles=tuple(dict.fromkeys(roles)),
             locale=locale,
@@ -78,13 +83,21 @@ class FakeAuthentication:
         self._users[user.id], self._passwords[user.id] = user, password
         return user
 
-    def log_in(self, *, ctx: CallContext, email: Email, password: Password) -> TokenPair | Refused:
-        user = self._checked(email, password)
-        return user if isinstance(user, Refused) else self._pair(user)
+    def log_in(
+        self, *, ctx: CallContext, email: Email, password: Password, device_token: DeviceToken = ""
+    ) -> TokenPair | Refused:
+        user = self._checked(ctx, email, password, device_token)
+        if isinstance(user, Refused):
+            return user
+        return msgspec.structs.replace(self._pair(user), device_token=self._device(user, device_token))
 
-    def sign_in(self, *, ctx: CallContext, email: Email, password: Password) -> SignedIn | Refused:
-        user = self._checked(email, password)
-        return user if isinstance(user, Refused) else SignedIn(user=user)
+    def sign_in(
+        self, *, ctx: CallContext, email: Email, password: Password, device_token: DeviceToken = ""
+    ) -> SignedIn | Refused:
+        user = self._checked(ctx, email, password, device_token)
+        if isinstance(user, Refused):
+            return user
+        return SignedIn(user=user, device_token=self._device(user, device_token))
 
     def refresh(self, *, ctx: CallContext, refresh_token: Line) -> TokenPair | Refused:
         owner, successor = self._families.get(refresh_token, (None, None))
@@ -133,11 +146,14 @@ class FakeAuthentication:
         phone: Phone | None = None,
         locale: Locale | None = None,
     ) -> User:
-        fields = {"full_name": full_name, "phone": phone, "locale": locale}
+        name = None if full_name is None else unicodedata.normalize("NFC", full_name.strip())
+        fields = {"full_name": name, "phone": phone, "locale": locale}
         return self._change(ctx.actor.id, **{name: value for name, value in fields.items() if value is not None})
 
     def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles) -> User:
         _administrators_only(ctx)
+        if Role.ADMINISTRATOR not in roles:
+            self._require_another_administrator(user_id)
         return self._change(user_id, roles=tuple(dict.fromkeys(roles)))
 
     def forget(self, *, ctx: CallContext) -> ForgetReport:
@@ -148,8 +164,14 @@ class FakeAuthentication:
     def set_active(self, *, ctx: CallContext, user_id: UUID, is_active: bool) -> User:
         _administrators_only(ctx)
         if not is_active:
+            self._require_another_administrator(user_id)
             self._revoked.add(user_id)
         return self._change(user_id, is_active=is_active)
+
+    def _require_another_administrator(self, user_id: UUID) -> None:
+        active = {user.id for user in self._users.values() if user.is_active and Role.ADMINISTRATOR in user.roles}
+        if active == {user_id}:
+            raise LastAdministrator
 
     def _by_email(self, address: str) -> User | None:
         return next((user for user in self._users.values() if user.email == address), None)
@@ -165,16 +187,23 @@ class FakeAuthentication:
         self._users[user.id] = user
         return user
 
-    def _checked(self, email: str, password: str) -> User | Refused:
+    def _checked(self, ctx: CallContext, email: str, password: str, device: str) -> User | Refused:
         address = email.strip().lower()
-        if self._failures.get(address, 0) >= LIMIT:
-            return Refused(reason=Refusal.LOCKED_OUT, retry_after_seconds=900)
         user = self._by_email(address)
-        if user is None or not user.is_active or self._passwords[user.id] != password:
-            self._failures[address] = self._failures.get(address, 0) + 1
+        is_known = user is not None and self._devices.get(device) == user.id
+        source = (address, device if is_known else ctx.network)
+        if self._failures.get(source, 0) >= (DEVICE_LIMIT if is_known else LIMIT):
+            return Refused(reason=Refusal.LOCKED_OUT, retry_after_seconds=60)
+        if user is None or not user.is_active or not _same(self._passwords[user.id], password):
+            self._failures[source] = self._failures.get(source, 0) + 1
             return Refused(reason=Refusal.BAD_CREDENTIALS)
-        self._failures.pop(address, None)
+        self._failures.pop(source, None)
         return user
+
+    def _device(self, user: User, known: str) -> str:
+        token = known if self._devices.get(known) == user.id else f"device-{new_id()}"
+        self._devices[token] = user.id
+        return token
 
     def _pair(self, user: User) -> TokenPair:
         token = f"refresh-{new_id()}"
@@ -183,6 +212,10 @@ class FakeAuthentication:
 
     def _tokens(self, user_id: UUID, token: str) -> TokenPair:
         return TokenPair(user_id=user_id, access_token=f"access-{user_id}", refresh_token=token, expires_in=300)
+
+
+def _same(stored: str, typed: str) -> bool:
+    return unicodedata.normalize("NFC", stored) == unicodedata.normalize("NFC", typed)
 
 
 def _card(user: User) -> PersonCard:

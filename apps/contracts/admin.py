@@ -13,7 +13,7 @@ class LandPlotAdmin(ReadOnly):
     """Plots."""
 
     list_display = ("cadastral_number", "address", "area_m2", "category", "created_at")
-    list_filter = ("category",)
+    list_filter = ("category", "number_collides")
     search_fields = ("cadastral_number", "address")
     ordering = ("-created_at",)
 
@@ -44,7 +44,7 @@ class ContractAdmin(ReadOnly):
     """Contracts."""
 
     list_display = ("number", "status", "cadastral_number", "price", "currency", "created_at")
-    list_filter = ("status", "currency")
+    list_filter = ("status", "currency", "number_collides")
     search_fields = ("number", "cadastral_number")
     inlines = (Parties, History, Signatures)
     ordering = ("-created_at",)

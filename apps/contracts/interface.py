@@ -161,8 +161,8 @@ class BadCadastralNumber(DomainError, code="bad_cadastral_number", category=Cate
     """The number breaks the rule of the state cadastre (district:region:quarter:plot)."""
 
     message = gettext_noop(
-        "A cadastral number is two digits, two digits, six or seven digits and one or more digits, separated by colons, "
-        "for example 50:20:0010203:1187."
+        "A cadastral number is two digits, two digits, six or seven digits and a number other than zero, separated by "
+        "colons, for example 50:20:0010203:1187."
     )
     given: str
 

@@ -24,6 +24,8 @@ class LandPlot(models.Model):
     address = models.CharField(_("address"), max_length=300)
     area_m2 = models.DecimalField(_("area, m²"), max_digits=12, decimal_places=2)
     category = models.CharField(_("category"), max_length=20, choices=named(LandCategory))
+    # Set by a migration where the owner had recorded one plot in several spellings of its number.
+    number_collides = models.BooleanField(_("number in several spellings"), default=False, db_default=False)
     owner_id = models.UUIDField(_("owner"))
     created_at = models.DateTimeField(_("recorded"), db_default=Now(), editable=False)
 
@@ -55,6 +57,8 @@ class Contract(models.Model):
     lawyer_id = models.UUIDField(_("lawyer"), null=True)
     land_plot = models.ForeignKey(LandPlot, on_delete=models.PROTECT, verbose_name=_("land plot"))
     cadastral_number = models.CharField(_("cadastral number"), max_length=40)
+    # Set by a migration where contracts for one plot, in several spellings of its number, were under way at once.
+    number_collides = models.BooleanField(_("number in several spellings"), default=False, db_default=False)
     price = models.DecimalField(_("price"), max_digits=17, decimal_places=2)
     currency = models.CharField(_("currency"), max_length=3, default="RUB")
     terms = models.TextField(_("terms"), blank=True)

@@ -198,6 +198,8 @@ class Contracts(ReceivesEvents):
                 raise Forbidden
             if row.status != ContractStatus.DRAFT:
                 raise TermsFrozen
+            if amount in {None, row.price} and terms in {None, row.terms}:
+                return work.finish(mapping.contract(row))  # a change of nothing voids nothing
             row.price = row.price if amount is None else amount
             row.terms = row.terms if terms is None else terms
             row.updated_at = timezone.now()

@@ -188,6 +188,8 @@ class FakeContracts:
             raise Forbidden
         if row.status != ContractStatus.DRAFT:
             raise TermsFrozen
+        if amount in {None, row.price} and terms in {None, row.terms}:
+            return mapping.contract(row)
         row.price = row.price if amount is None else amount
         row.terms = row.terms if terms is None else terms
         row.updated_at = datetime.now(UTC)

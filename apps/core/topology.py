@@ -23,7 +23,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     `also` are the labels of other Django apps whose tables are relocated with the service, `tables` the prefixes of all
     its table names, by default the service's own. `objects` names a `StoredObjects`, where its rows name objects in a
     bucket. `variables` are those of the environment that no other service needs, such as its secrets. A service that
-    `copies` knows every service's database; its own tables are control data and are not relocated.
+    `copies` knows every service's database; its own tables are control data and are not relocated. `as_system` are the
+    operations of others that it asks for the system and not for a person.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     objects: str = ""
     variables: tuple[str, ...] = ()
     copies: bool = False
+    as_system: tuple[str, ...] = ()
 
 
 @cache

@@ -11,14 +11,16 @@ from uuid import UUID
 from msgspec import Meta
 
 from apps.core.interface.context import CallContext
-from apps.core.interface.dto import Dto, Instant, Line
+from apps.core.interface.dto import Dto, Instant
 from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.interface.events import Event
 from apps.core.interface.labels import LabelledEnum
 from apps.core.interface.operations import ServiceKey, command, query
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", min_length=64, max_length=64)]
-FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\u0000-\u001f\u007f/\\]+$(?!\n)")]
+# Any name: it is shown as one harmless line of at most 255 characters (`Document.original_filename`).
+FileName = Annotated[str, Meta(max_length=4_096)]
+MimeType = Annotated[str, Meta(max_length=300)]
 FileSize = Annotated[int, Meta(ge=0, le=2**40)]
 
 
@@ -41,8 +43,23 @@ class DocumentStatus(LabelledEnum):
     UPLOADED = "uploaded", gettext_noop("Uploaded")
 
 
+class ActiveContent(LabelledEnum):
+    """What a document may do when it is opened, beside being shown (ISO 32000-2, sections 12.6.4 and 7.11)."""
+
+    JAVASCRIPT = "javascript", gettext_noop("JavaScript")
+    LAUNCH = "launch", gettext_noop("starts a program")
+    SUBMIT_FORM = "submit_form", gettext_noop("sends or loads data")
+    REMOTE_GOTO = "remote_goto", gettext_noop("opens another document")
+    EMBEDDED_PROGRAM = "embedded_program", gettext_noop("contains a program")
+    XFA = "xfa", gettext_noop("XFA form")
+
+
 class Document(Dto):
-    """One version of one file. `file_size` is in bytes."""
+    """One version of one file. `file_size` is in bytes.
+
+    `mime_type` is the declared one until the bytes have come, then that of the content. `active_content` lists what the
+    file may do when it is opened; it is accepted, and its readers are warned.
+    """
 
     id: UUID
     contract_id: UUID
@@ -56,6 +73,7 @@ class Document(Dto):
     sha256: str
     uploaded_by: UUID
     created_at: Instant
+    active_content: tuple[ActiveContent, ...] = ()
 
 
 class Header(Dto):
@@ -134,6 +152,18 @@ class FileDamaged(DomainError, code="file_damaged", category=Category.INVALID):
     message = gettext_noop("The file is damaged, incomplete, or has something else appended to it.")
 
 
+class FileEncrypted(DomainError, code="file_encrypted", category=Category.INVALID):
+    """A PDF that opens only with a password."""
+
+    message = gettext_noop("The file is encrypted: save it without a password and upload it again.")
+
+
+class FileTooComplex(DomainError, code="file_too_complex", category=Category.INVALID):
+    """Opening the file takes more than five seconds of a processor or 256 MiB of memory."""
+
+    message = gettext_noop("The file is too complex to be checked. Save it in a simpler form and upload it again.")
+
+
 class FileNotUploaded(DomainError, code="file_not_uploaded", category=Category.CONFLICT):
     """No bytes were put under the ticket yet."""
 
@@ -197,12 +227,12 @@ class DocumentsService(Protocol):
         contract_id: UUID,
         document_type: DocumentType,
         original_filename: FileName,
-        mime_type: Line,
+        mime_type: MimeType,
         file_size: FileSize,
         sha256: Sha256,
         supersedes: UUID | None = None,
     ) -> UploadTicket:
-        """Announce a file and get a ticket for its bytes.
+        """Announce a file and get a ticket for its bytes. An empty type, or `application/octet-stream`, is unknown yet.
 
         Raises: FileTypeNotAllowed, FileTooLarge, FileEmpty, contracts' ContractNotFound, ContractClosedForDocuments,
         DocumentNotFound, SignedVersion, NotNewestVersion, StorageUnavailable.
@@ -213,7 +243,7 @@ class DocumentsService(Protocol):
         """Check the stored bytes (size, SHA-256, real type) and accept them.
 
         Raises: DocumentNotFound, contracts' ContractNotFound, ContractClosedForDocuments, FileNotUploaded, FileDiffers,
-        FileTypeMismatch, FileDamaged, StorageUnavailable.
+        FileTypeMismatch, FileTypeNotAllowed, FileDamaged, FileEncrypted, FileTooComplex, StorageUnavailable.
         """
 
     @query

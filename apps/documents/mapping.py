@@ -18,4 +18,5 @@ def document(row: models.Document) -> interface.Document:
         sha256=row.sha256,
         uploaded_by=row.uploaded_by,
         created_at=row.created_at,
+        active_content=tuple(interface.ActiveContent(name) for name in row.active_content.split()),
     )

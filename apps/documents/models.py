@@ -26,6 +26,7 @@ class Document(models.Model):
     mime_type = models.CharField(_("content type"), max_length=100)
     file_size = models.BigIntegerField(_("size, bytes"))
     sha256 = models.CharField(_("SHA-256"), max_length=64)
+    active_content = models.CharField(_("active content"), max_length=100, default="", db_default="", blank=True)
     uploaded_by = models.UUIDField(_("uploaded by"))
     created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
 

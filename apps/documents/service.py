@@ -11,7 +11,6 @@ from django.utils import timezone
 from apps.contracts.interface import CONTRACTS, ContractNotFound, ContractRights
 from apps.core.ids import new_id
 from apps.core.interface.context import CallContext
-from apps.core.interface.dto import Line
 from apps.core.interface.errors import Forbidden
 from apps.core.seam.client.registry import call
 from apps.core.seam.server.commands import answers_from, command
@@ -30,14 +29,14 @@ from apps.documents.interface import (
     FileName,
     FileSize,
     FileTooLarge,
-    FileTypeNotAllowed,
+    MimeType,
     NotNewestVersion,
     Sha256,
     SignedVersion,
     SweepReport,
     UploadTicket,
 )
-from apps.documents.logic import content
+from apps.documents.logic import content, filenames
 from apps.documents.models import Document as DocumentRow
 from apps.signatures.interface import SIGNATURES
 
@@ -70,12 +69,13 @@ class Documents:
         contract_id: UUID,
         document_type: DocumentType,
         original_filename: FileName,
-        mime_type: Line,
+        mime_type: MimeType,
         file_size: FileSize,
         sha256: Sha256,
         supersedes: UUID | None = None,
     ) -> UploadTicket:
-        _require_acceptable(mime_type, file_size)
+        _require_acceptable(file_size)
+        declared = content.declared_type(mime_type)
         if not _rights(ctx, contract_id).may_upload or ctx.actor.id is None:
             raise ContractClosedForDocuments
         earlier = None if supersedes is None else _superseded(ctx, supersedes, contract_id, document_type)
@@ -85,8 +85,8 @@ class Documents:
             document_type=document_type,
             status=DocumentStatus.PENDING,
             version=1 if earlier is None else earlier.version + 1,
-            original_filename=original_filename,
-            mime_type=mime_type,
+            original_filename=filenames.displayed(original_filename),
+            mime_type=declared,
             file_size=file_size,
             sha256=sha256,
             uploaded_by=ctx.actor.id,
@@ -108,12 +108,13 @@ class Documents:
         if row.status == DocumentStatus.PENDING:
             if row.created_at < timezone.now() - ABANDONED_AFTER:
                 raise DocumentNotFound  # a sweep may remove it at any time
-            _accept_bytes(row)
+            finding = _accept_bytes(row)
         with command(ctx) as work:
             row = _locked(document_id)
             if row.status == DocumentStatus.PENDING:
-                row.status = DocumentStatus.UPLOADED
-                row.save(update_fields=["status"])
+                row.status, row.mime_type = DocumentStatus.UPLOADED, finding.mime_type
+                row.active_content = " ".join(finding.active)
+                row.save(update_fields=["status", "mime_type", "active_content"])
                 work.emit(_stored(row), aggregate_id=row.id)
             return work.finish(mapping.document(row))
 
@@ -151,9 +152,7 @@ class Documents:
             return work.finish(SweepReport(removed=removed))
 
 
-def _require_acceptable(mime_type: str, file_size: int) -> None:
-    if mime_type not in content.ALLOWED:
-        raise FileTypeNotAllowed(mime_type=mime_type, allowed=content.ALLOWED)
+def _require_acceptable(file_size: int) -> None:
     if file_size > settings.DOCUMENT_MAX_BYTES:
         raise FileTooLarge(limit=settings.DOCUMENT_MAX_BYTES)
     if file_size == 0:
@@ -192,8 +191,8 @@ def _superseded(ctx: CallContext, document_id: UUID, contract_id: UUID, kind: Do
     return row
 
 
-def _accept_bytes(row: DocumentRow) -> None:
-    """Check the uploaded bytes and store a copy of exactly the checked bytes.
+def _accept_bytes(row: DocumentRow) -> content.Finding:
+    """Check the uploaded bytes and store a copy of exactly the checked bytes; returns what they are.
 
     The ticket's URL still works for a while; bytes put there later are never read.
     """
@@ -204,8 +203,9 @@ def _accept_bytes(row: DocumentRow) -> None:
     with content.Received(object_storage.read(key)) as received:
         if received.sha256 != row.sha256:
             raise _differs(row, received.sha256, received.size)
-        content.require_type(received, row.mime_type)
-        object_storage.put(row.storage_key, received.rewound(), mime_type=row.mime_type)
+        finding = content.examine(received, row.mime_type)
+        object_storage.put(row.storage_key, received.rewound(), mime_type=finding.mime_type)
+        return finding
 
 
 def _differs(row: DocumentRow, found_sha256: str, found_size: int) -> FileDiffers:

@@ -10,7 +10,6 @@ import msgspec
 from apps.contracts.interface import CONTRACTS, ContractNotFound, ContractRights
 from apps.core.ids import new_id
 from apps.core.interface.context import CallContext
-from apps.core.interface.dto import Line
 from apps.core.interface.errors import Forbidden
 from apps.core.seam.client.registry import call
 from apps.documents.interface import (
@@ -26,14 +25,14 @@ from apps.documents.interface import (
     FileNotUploaded,
     FileSize,
     FileTooLarge,
-    FileTypeNotAllowed,
     Header,
+    MimeType,
     NotNewestVersion,
     Sha256,
     SweepReport,
     UploadTicket,
 )
-from apps.documents.logic import content
+from apps.documents.logic import content, filenames
 
 LIMIT = 50 * 1024 * 1024
 
@@ -56,13 +55,12 @@ class FakeDocuments:
         contract_id: UUID,
         document_type: DocumentType,
         original_filename: FileName,
-        mime_type: Line,
+        mime_type: MimeType,
         file_size: FileSize,
         sha256: Sha256,
         supersedes: UUID | None = None,
     ) -> UploadTicket:
-        if mime_type not in content.ALLOWED:
-            raise FileTypeNotAllowed(mime_type=mime_type, allowed=content.ALLOWED)
+        declared = content.declared_type(mime_type)
         if file_size > LIMIT:
             raise FileTooLarge(limit=LIMIT)
         if file_size == 0:
@@ -79,22 +77,24 @@ class FakeDocuments:
             status=DocumentStatus.PENDING,
             version=1 if earlier is None else earlier.version + 1,
             supersedes=supersedes,
-            original_filename=original_filename,
-            mime_type=mime_type,
+            original_filename=filenames.displayed(original_filename),
+            mime_type=declared,
             file_size=file_size,
             sha256=sha256,
             uploaded_by=ctx.actor.id,
             created_at=datetime.now(UTC),
         )
         self._documents[document.id] = document
-        headers = (Header(name="Content-Type", value=mime_type),)
+        headers = (Header(name="Content-Type", value=declared),)
         return UploadTicket(document=document, url=_url(document), headers=headers, expires_at=_soon())
 
     def complete_upload(self, *, ctx: CallContext, document_id: UUID) -> Document:
         document = self._visible(ctx, document_id)
         if document.status == DocumentStatus.PENDING:
-            self._check(document)
-            document = msgspec.structs.replace(document, status=DocumentStatus.UPLOADED)
+            found = self._check(document)
+            document = msgspec.structs.replace(
+                document, status=DocumentStatus.UPLOADED, mime_type=found.mime_type, active_content=found.active
+            )
             self._documents[document.id] = document
         return document
 
@@ -120,7 +120,7 @@ class FakeDocuments:
             raise Forbidden
         return SweepReport(removed=0)
 
-    def _check(self, document: Document) -> None:
+    def _check(self, document: Document) -> content.Finding:
         body = self.stored.get(_url(document))
         if body is None:
             raise FileNotUploaded
@@ -132,7 +132,7 @@ class FakeDocuments:
                     expected_size=document.file_size,
                     found_size=received.size,
                 )
-            content.require_type(received, document.mime_type)
+            return content.examine(received, document.mime_type)
 
     def _rights(self, ctx: CallContext, contract_id: UUID) -> ContractRights:
         rights = call(CONTRACTS).rights(ctx=ctx, contract_ids=(contract_id,))

@@ -90,6 +90,7 @@ def _notify(
             kind=kind,
             contract_id=contract_id,
             parameters=parameters,
+            sender=envelope.actor_id,
         )
         return work.finish(EventReceipt(event_id=envelope.event_id, effect=f"told {count}"))
 

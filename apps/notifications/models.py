@@ -14,11 +14,15 @@ from apps.notifications.interface import NotificationKind
 
 
 class Notification(models.Model):
-    """One message to one person: a kind and its parameters; the text is composed when it is read."""
+    """One message to one person: a kind and its parameters; the text is composed when it is read.
+
+    `sender_id` is the person whose act the message is about, where it is about one's.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     event_id = models.UUIDField()
     recipient_id = models.UUIDField(_("recipient"))
+    sender_id = models.UUIDField(_("sender"), null=True)
     kind = models.CharField(_("kind"), max_length=24, choices=named(NotificationKind))
     contract_id = models.UUIDField(_("contract"))
     parameters = models.JSONField(_("parameters"), default=dict)
@@ -32,6 +36,9 @@ class Notification(models.Model):
         indexes = (
             models.Index(fields=("recipient_id", "-created_at", "-id"), name="notifications_page"),
             models.Index(fields=("recipient_id",), condition=Q(read_at=None), name="notifications_unread"),
+            models.Index(
+                fields=("sender_id", "-created_at"), condition=Q(sender_id__isnull=False), name="notifications_sent"
+            ),
         )
 
     def __str__(self) -> str:
@@ -39,7 +46,7 @@ class Notification(models.Model):
 
 
 class Mail(models.Model):
-    """An e-mail about a message: waiting, sent, or given up."""
+    """An e-mail about a message: waiting, sent, or given up. One past the hour's limits is not made (`logic/limits.py`)."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     notification = models.OneToOneField(Notification, on_delete=models.CASCADE)

@@ -54,12 +54,12 @@ class Signatures:
         chain = certificates.read_chain(certificate)
         signer = call(AUTHENTICATION).get(ctx=ctx, user_id=ctx.actor.id)
         link = call(DOCUMENTS).download(ctx=ctx, document_id=document_id)
-        body = document_bytes.fetch(link.url)
         now = timezone.now()
         submission = validation.Submission(
             signer_id=signer.id, signer_email=signer.email, expected_sha256=document.sha256, value=signature_data
         )
-        finding = validation.validate(submission, chain, body, now)
+        with document_bytes.fetched(link.url) as file:
+            finding = validation.validate(submission, chain, file, now)
         with command(ctx) as work:
             finding = _bind(chain, signer.id, finding)
             row = SignatureRow.objects.create(
@@ -95,7 +95,7 @@ class Signatures:
         row = _visible(ctx, signature_id)
         document = call(DOCUMENTS).get(ctx=ctx, document_id=row.document_id)
         signers = call(AUTHENTICATION).recipients(ctx=ctx.as_actor(SYSTEM), user_ids=(row.signer_id,))
-        body = document_bytes.fetch(call(DOCUMENTS).download(ctx=ctx, document_id=row.document_id).url)
+        link = call(DOCUMENTS).download(ctx=ctx, document_id=row.document_id)
         submission = validation.Submission(
             signer_id=row.signer_id,
             signer_email=signers[0].email if signers else "",
@@ -103,7 +103,8 @@ class Signatures:
             value=bytes(row.value),
         )
         now = timezone.now()
-        finding = validation.validate(submission, certificates.read_chain(row.certificate.chain), body, now)
+        with document_bytes.fetched(link.url) as file:
+            finding = validation.validate(submission, certificates.read_chain(row.certificate.chain), file, now)
         result = VerificationResult(
             verdict=finding.verdict, sub_indication=finding.sub_indication, reason=finding.reason, checked_at=now
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
@@ -119,7 +120,7 @@ class FakeSignatures:
         body = self._fetch(call(DOCUMENTS).download(ctx=ctx, document_id=document_id).url)
         now = datetime.now(UTC)
         try:
-            algorithm = crypto.verify(submitted[0], value, crypto.Content(body))
+            algorithm = crypto.verify(submitted[0], value, crypto.Content(io.BytesIO(body)))
         except crypto.WeakKey:
             return Algorithm.UNKNOWN, _failed(SubIndication.CRYPTO_CONSTRAINTS_FAILURE, now)
         if algorithm is None:

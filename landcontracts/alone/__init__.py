@@ -25,6 +25,7 @@ KERNEL = (
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "apps.core.rest.middleware.RequestIdentity",
+    "apps.core.rest.headers.AnswerHeaders",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
 ]

@@ -9,12 +9,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack
 
 from landcontracts.embedded import gateway
 from landcontracts.embedded.processes import StartFailed
 from landcontracts.embedded.stack import BASE, ENVIRONMENT, Stack, is_running
 from landcontracts.topology import SERVICES
+
+ENGINES = ("postgres", "postgres-homes", "valkey", "s3")
+# A process that ends so often in so short a time cannot run.
+MAX_ENDS, ENDS_WITHIN_SECONDS = 5, 60
 
 
 def main() -> int:
@@ -109,21 +114,27 @@ def run(port: int, lifted: list[str], *, gateway_port: int | None = None) -> int
         for words, email in people:
             print(f"    {words:<14} {email}")
         print("\n  Demo signing keys and certificates: var/run/certificates/\n  Ctrl-C stops everything.", flush=True)
-        _watch(stack, lifted)
+        _watch(stack)
     return 0
 
 
-def _watch(stack: Stack, lifted: list[str]) -> None:
-    """Wait until Ctrl-C. When a lifted-out service ends, the platform answers; any other end stops the stack."""
+def _watch(stack: Stack) -> None:
+    """Wait until Ctrl-C. A process of the platform that ends is started again; an engine's end stops the stack.
+
+    Raises: StartFailed.
+    """
     stopped = threading.Event()
-    reported: set[str] = set()
+    ends: dict[str, list[float]] = {}
     while not stopped.wait(1):
         for name in stack.processes.ended():
-            if name not in lifted:
-                raise StartFailed(f"{name} has ended; see var/run/logs/{name}.log")
-            if name not in reported:
-                print(f"  {name} has ended; its calls are answered locally (var/run/logs/{name}.log)", flush=True)
-                reported.add(name)
+            log = f"var/run/logs/{name}.log"
+            now = time.monotonic()
+            ends[name] = [at for at in ends.get(name, []) if now - at < ENDS_WITHIN_SECONDS] + [now]
+            if name in ENGINES or len(ends[name]) >= MAX_ENDS:
+                raise StartFailed(f"{name} has ended; see {log}")
+            locally = "; meanwhile its calls are answered locally" if name in SERVICES else ""
+            print(f"  {name} has ended and is started again{locally} ({log})", flush=True)
+            stack.processes.start_again(name)
 
 
 def execute(name: str, command: list[str], *, web: bool, port: int, stacks: int) -> int:

@@ -10,13 +10,14 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from landcontracts.embedded import guard
 from landcontracts.embedded.guard import Guard
 
 STOP_SECONDS = 15
+SAY_EACH_SECONDS = 20
 Process = subprocess.Popen[bytes]
 
 
@@ -50,10 +51,20 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, second
     raise StartFailed(f"{log.name}: {_tail(log)}")
 
 
-def wait_for_url(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
-    """Wait until a URL answers 200. Raises: StartFailed."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
+def wait_for_url(
+    url: str,
+    process: subprocess.Popen[bytes],
+    log: Path,
+    seconds: float = 60,
+    *,
+    say: Callable[[str], None] | None = None,
+) -> None:
+    """Wait until a URL answers 200, and `say` so now and then where it takes long. Raises: StartFailed."""
+    started = said = time.monotonic()
+    while time.monotonic() < started + seconds and process.poll() is None:
+        if say is not None and time.monotonic() - said > SAY_EACH_SECONDS:
+            said = time.monotonic()
+            say(f"still starting after {said - started:.0f} s ({log}) … ")
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
             if answer.status == 200:
                 return
@@ -72,6 +83,7 @@ class Processes:
         self._folder = folder
         self._record = folder / "pids.json"
         self._running: list[tuple[str, subprocess.Popen[bytes], signal.Signals]] = []
+        self._begin: dict[str, Callable[[], object]] = {}
         # Of a run whose guard was killed as well.
         guard.finish(guard.stop(guard.recorded(self._record)), grace_seconds=STOP_SECONDS)
         self._record.unlink(missing_ok=True)
@@ -90,7 +102,9 @@ class Processes:
         """Start a process in its own session; its output goes into a log of its name."""
         log = self._folder / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
+        again = name in self._begin
+        self._begin[name] = lambda: self.start(name, command, env=env, cwd=cwd, user=user, stop=stop)
+        with log.open("ab" if again else "wb") as output:
             process = subprocess.Popen(
                 command,
                 env={**(os.environ if env is None else env), guard.MARK: self._guard.mark},
@@ -113,6 +127,11 @@ class Processes:
     def ended(self) -> list[str]:
         """The names of processes that have ended by themselves."""
         return [name for name, process, _ in self._running if process.poll() is not None]
+
+    def start_again(self, name: str) -> None:
+        """Start a process that has ended, as it was started; its log goes on."""
+        self._running = [entry for entry in self._running if entry[0] != name]
+        self._begin[name]()
 
     def forget(self, process: Process) -> None:
         """Stop tracking a process that has ended, or was ended on purpose."""

@@ -23,6 +23,7 @@ from landcontracts.topology import MOVABLE, SERVICES
 BASE = Path(__file__).resolve().parent.parent.parent
 BUCKET = "landcontracts"
 ENVIRONMENT = "environment.json"
+START_SECONDS = 600  # for a process of the platform on a busy machine; one that ends is not waited for
 
 
 def is_running(name: str) -> bool:
@@ -92,6 +93,10 @@ class Stack:
         yield
         if not self._quiet:
             print(f"{time.monotonic() - started:.1f} s", flush=True)
+
+    def _say(self, words: str) -> None:
+        if not self._quiet:
+            print(words, end="", flush=True)
 
     def _start_engines(self) -> None:
         self.secrets = values = secrets.load(self.folder)
@@ -175,19 +180,13 @@ class Stack:
         """Start a web server; returns its URL."""
         port = free_port(preferred_port)
         url = f"http://127.0.0.1:{port}"
-        command = [
-            *(str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--host", "127.0.0.1"),
-            *("--port", str(port), "--workers", "1", "--blocking-threads", "16", "--no-ws", "--log-level", "warning"),
-            # HTTP/1 on a multi-threaded runtime answers in 90 us where the defaults take 150.
-            *("--http", "1", "--runtime-mode", "mt", "--log-config", "landcontracts/granian_logs.json"),
-            "landcontracts.wsgi:application",
-        ]
+        command = [sys.executable, "-m", "landcontracts.server", "--bind", f"127.0.0.1:{port}"]
         self.env.setdefault("PUBLIC_URL", url)
         self.env.setdefault("WEB_URL", url)
         self.env.setdefault("SEAM_HOME", url)  # for a service started by hand beside this stack
         self._remember()
         process, log = self.processes.start(name, command, env={**self.env, **environment}, cwd=BASE)
-        wait_for_url(f"{url}/readyz", process, log)
+        wait_for_url(f"{url}/readyz", process, log, START_SECONDS, say=self._say)
         return url
 
     def start_lifted(self, service: str, monolith: str) -> Process:
@@ -201,7 +200,7 @@ class Stack:
                 postgres.SERVICE, self.secrets["DB_SERVICE_PASSWORD"]
             )
         process, log = self.processes.start(service, command, env=environment, cwd=BASE)
-        wait_for_url(f"{url}/readyz", process, log)
+        wait_for_url(f"{url}/readyz", process, log, START_SECONDS, say=self._say)
         return process
 
     def start_worker(self, *, without: Iterable[str] = ()) -> str:

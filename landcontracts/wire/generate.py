@@ -35,6 +35,7 @@ REFUSAL = "refusal."
 FAULTS = {
     400: "Not a call.",
     401: "Not authentic, or signed too long ago.",
+    403: "The caller's code does not ask this, or not for the system.",
     404: "No such service in this process, or no such operation.",
     413: "The call is too large.",
     500: "It failed inside and may have been executed.",
@@ -50,6 +51,7 @@ SEAL = {
     "X-Seam-Time": (
         f"When the call was signed: Unix milliseconds, within {signing.MAX_AGE_MS // 1000} seconds of the service's clock."
     ),
+    "X-Seam-Body-SHA256": "The hex SHA-256 of the body, so that a call can be refused before its body is received.",
     "X-Seam-Signature": (
         f"`{signing.VERSION}=` and the hex HMAC-SHA-256, under the secret of caller and service, of five lines: "
         f"{signing.VERSION}, POST, the path, X-Seam-Time, the hex SHA-256 of the body."

@@ -55,7 +55,7 @@ def test_every_app_has_the_same_files_under_the_same_names(app: str):
     allowed = {
         "README.md", "apps.py", "interface.py", "service.py", "mapping.py", "logic", "models.py", "gateways", "rest",
         "handlers.py", "tasks.py", "admin.py", "management", "testing.py", "migrations", "tests", "__init__.py",
-        "__pycache__", "backends.py", "hashers.py", "sessions.py",
+        "__pycache__", "backends.py", "device_cookie.py", "hashers.py", "sessions.py",
     }  # fmt: skip
     present = {path.name for path in (APPS / app).iterdir()}
     assert present <= allowed, present - allowed

@@ -81,9 +81,10 @@ def test_the_wires_example_is_signed_as_the_page_says():
     page = (BASE / "docs" / "wire.md").read_text()
     body = (BASE / "docs" / "wire-example.json").read_bytes()
     secret = signing._pair_secret("correct horse", "monolith", "documents")
-    seal = signing._seal(secret, "POST", "/internal/seam/documents/sweep", 1767225600000, body)
+    seal = signing._seal(secret, "POST", "/internal/seam/documents/sweep", 1767225600000, signing.digest_of(body))
     assert f"    {secret.hex()}\n" in page
     assert f"X-Seam-Signature: {seal}\n" in page
+    assert f"X-Seam-Body-SHA256: {signing.digest_of(body)}\n" in page
     assert f"{len(body)} bytes" in page
 
 

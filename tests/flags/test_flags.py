@@ -226,7 +226,7 @@ def test_a_deleted_flag_leaves_its_history():
 @pytest.fixture
 def administrator(here: World):
     person = here.person()
-    User.objects.filter(id=person.id).update(is_staff=True, is_superuser=True)
+    User.objects.filter(id=person.id).update(is_staff=True, is_superuser=True, roles=["administrator"])
     client = Client()
     client.force_login(User.objects.get(id=person.id), backend="apps.authentication.backends.SeamBackend")
     return client, person

@@ -40,7 +40,7 @@ def plot(person: Person) -> dict:
 def test_tokens_are_checked_with_the_published_key_alone(person: Person):
     tokens = person.post("auth/login", {"email": person.email, "password": person.password})
     assert (tokens["token_type"], tokens["expires_in"]) == ("bearer", 300)
-    assert set(tokens) == {"access_token", "refresh_token", "token_type", "expires_in"}
+    assert set(tokens) == {"access_token", "refresh_token", "token_type", "expires_in", "device_token"}
     keys = json.loads(raw("GET", "/.well-known/jwks.json").data)["keys"]
     header = jwt.get_unverified_header(tokens["access_token"])
     (key,) = [key for key in keys if key["kid"] == header["kid"]]

@@ -111,7 +111,7 @@ def web_process(pid: int) -> int:
     """The process of the service's web server, a child of its supervisor."""
     for entry in Path("/proc").glob("[0-9]*"):
         status = (entry / "stat").read_text().rpartition(")")[2].split()
-        if int(status[1]) == pid and b"granian" in (entry / "cmdline").read_bytes():
+        if int(status[1]) == pid and b"landcontracts.server" in (entry / "cmdline").read_bytes():
             return int(entry.name)
     raise AssertionError("no web server")
 
@@ -163,7 +163,7 @@ def call_status(url: str, *, caller: str, callee: str = "documents", method: str
 def test_it_answers_those_it_shares_a_secret_with_and_serves_only_itself(documents):
     url, _ = documents
     assert call_status(url, caller="monolith") == 200
-    assert call_status(url, caller="contracts") == 200
+    assert call_status(url, caller="contracts") == 403, "authentic, and contracts asks no such thing"
     assert (
         call_status(url, caller="test") == 401
     )  # the master secret would derive the pair's secret; this process does not have it

@@ -113,7 +113,7 @@ def start(tree: Path, tmp_path: Path) -> Iterator[Callable[[str], Run]]:
         )
         run = Run(make, tree, token)
         started.append(run)
-        wanted = ("celery", "granian") if target == "run" else ("sleep 600", "sleep 600")
+        wanted = ("celery", "landcontracts.server") if target == "run" else ("sleep 600", "sleep 600")
         deadline = time.monotonic() + START_SECONDS
         while not _has(run, target, wanted, tmp_path):
             assert make.poll() is None, "it has ended"

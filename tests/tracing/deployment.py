@@ -36,11 +36,7 @@ class Deployment(NamedTuple):
 
 
 def web_command(port: int) -> list[str]:
-    return [
-        *(str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)),
-        *("--workers", "1", "--blocking-threads", "8", "--no-ws", "--http", "1", "--log-level", "warning"),
-        *("--log-config", "landcontracts/granian_logs.json", "landcontracts.wsgi:application"),
-    ]
+    return [sys.executable, "-m", "landcontracts.server", "--bind", f"127.0.0.1:{port}", "--threads", "8"]
 
 
 @contextmanager

@@ -26,7 +26,7 @@ NAME = "Следопытова Прасковья"
 FILE = "Паспорт продавца Следопытовой.pdf"
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 CALLER_SPAN = "00f067aa0ba902b7"
-PROCESSES = {("monolith", "granian"), ("monolith", "celery"), (LIFTED, "granian"), (LIFTED, "celery")}
+PROCESSES = {("monolith", "server"), ("monolith", "celery"), (LIFTED, "server"), (LIFTED, "celery")}
 
 
 class Followed(NamedTuple):
@@ -120,21 +120,21 @@ def test_the_path_from_the_api_to_the_last_event_can_be_read_off(followed: Follo
     spans = followed.spans
     paths = [path_to(spans, span) for span in spans if span.name == "notifications/receive" and span.kind == "client"]
     expected = [
-        "server POST /api/v1/documents/upload monolith granian",
-        "client documents/complete_upload monolith granian",
-        "server documents/complete_upload documents granian",
-        "producer send documents.document_stored documents granian",
+        "server POST /api/v1/documents/upload monolith server",
+        "client documents/complete_upload monolith server",
+        "server documents/complete_upload documents server",
+        "producer send documents.document_stored documents server",
         "consumer process documents.document_stored documents celery",
         "client workflow/receive documents celery",
-        "server workflow/receive monolith granian",
-        "producer send workflow.stage_started monolith granian",
+        "server workflow/receive monolith server",
+        "producer send workflow.stage_started monolith server",
         "consumer process workflow.stage_started monolith celery",
         "client notifications/receive monolith celery",
     ]
     assert expected in paths
     rights = [span for span in spans if span.name == "contracts/rights" and span.kind == "server"]
     assert rights
-    assert all(path_to(spans, span)[-2] == "client contracts/rights documents granian" for span in rights)
+    assert all(path_to(spans, span)[-2] == "client contracts/rights documents server" for span in rights)
 
 
 def test_spans_carry_the_outcome_in_standard_attributes(followed: Followed):

@@ -1,8 +1,15 @@
-"""Lock-out against password guessing: 5 failures in 15 minutes lock an address for 15 (NIST SP 800-63B, 5.2.2)."""
+"""Lock-out against password guessing, by address and source (ADR 0029; NIST SP 800-63B, 5.2.2).
+
+A source is the client's network, or a device from which the person has logged in before. Five failures of one source
+lock the address for that source, for a minute, and each further one for twice as long, up to an hour. Guesses from many
+networks together lock it for all of them; a known device is never locked by what others do.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
 
 from django.db import connections
 
@@ -11,33 +18,69 @@ from apps.core.database.primaries import database_of
 from apps.core.postgres import advisory_locks
 from apps.core.postgres.advisory_locks import Space
 
+WINDOW = timedelta(hours=24)
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(hours=1)
 LIMIT = 5
-WINDOW = timedelta(minutes=15)
+DEVICE_LIMIT = 20  # of a known device, whose owner mistypes
+# Of all networks together: guesses by many machines.
+OVERALL_LIMIT = 100
+OVERALL_WINDOW = timedelta(hours=1)
+DEVICE = "device:"
 
 
-def seconds_left(email: str, now: datetime) -> int:
-    """How many seconds the address stays locked; 0 when it is not locked."""
-    recent = list(
-        LogInFailure.objects.filter(email=email, at__gt=now - WINDOW)
-        .order_by("-at")
-        .values_list("at", flat=True)[:LIMIT]
-    )
-    if len(recent) < LIMIT:
-        return 0
-    return max(int((recent[-1] + WINDOW - now).total_seconds()), 1)
+class Source(NamedTuple):
+    """Where an attempt comes from, as it is stored with a failure, and how many failures it may have."""
+
+    name: str
+    limit: int
+
+    @property
+    def is_device(self) -> bool:
+        """Whether it is a device from which the person has logged in before."""
+        return self.name.startswith(DEVICE)
 
 
-def seconds_left_exclusively(email: str, now: datetime) -> int:
+def source_of(network: str, device: UUID | None) -> Source:
+    """The source of an attempt."""
+    return Source(f"{DEVICE}{device}", DEVICE_LIMIT) if device else Source(network, LIMIT)
+
+
+def seconds_left(email: str, source: Source, now: datetime) -> int:
+    """How many seconds the address stays locked for the source; 0 when it is not locked."""
+    left = _left_for(email, source, now)
+    if not source.is_device:
+        left = max(left, _left_for_all(email, now))
+    return max(int(left.total_seconds()), 1) if left > timedelta() else 0
+
+
+def _left_for(email: str, source: Source, now: datetime) -> timedelta:
+    failures = LogInFailure.objects.filter(email=email, source=source.name, at__gt=now - WINDOW)
+    moments = list(failures.order_by("-at").values_list("at", flat=True)[: source.limit + 10])
+    if len(moments) < source.limit:
+        return timedelta()
+    wait = min(FIRST_WAIT * 2 ** (len(moments) - source.limit), LONGEST_WAIT)
+    left: timedelta = moments[0] + wait - now
+    return left
+
+
+def _left_for_all(email: str, now: datetime) -> timedelta:
+    failures = LogInFailure.objects.filter(email=email, at__gt=now - OVERALL_WINDOW).exclude(source__startswith=DEVICE)
+    moments = list(failures.order_by("-at").values_list("at", flat=True)[:OVERALL_LIMIT])
+    return moments[-1] + OVERALL_WINDOW - now if len(moments) == OVERALL_LIMIT else timedelta()
+
+
+def seconds_left_exclusively(email: str, source: Source, now: datetime) -> int:
     """`seconds_left` inside the command's transaction, excluding concurrent attempts at this address."""
     with connections[database_of("authentication")].cursor() as cursor:
         advisory_locks.acquire_until_commit(cursor, Space.WORK, f"log-in {email}")
-    return seconds_left(email, now)
+    return seconds_left(email, source, now)
 
 
-def record_failure(email: str, now: datetime) -> None:
+def record_failure(email: str, source: Source, now: datetime) -> None:
     """Record a failure, and delete those of the address that no longer count."""
     LogInFailure.objects.filter(email=email, at__lte=now - WINDOW).delete()
-    LogInFailure.objects.create(email=email)
+    LogInFailure.objects.create(email=email, source=source.name)
 
 
 def forget_old(now: datetime) -> int:
@@ -45,6 +88,6 @@ def forget_old(now: datetime) -> int:
     return LogInFailure.objects.filter(at__lte=now - WINDOW).delete()[0]
 
 
-def forget(email: str) -> None:
-    """Reset the count after a success."""
-    LogInFailure.objects.filter(email=email).delete()
+def forget(email: str, source: Source) -> None:
+    """Reset the count of a source after its success."""
+    LogInFailure.objects.filter(email=email, source=source.name).delete()

@@ -1,6 +1,11 @@
-"""Hashing and checking passwords, outside any transaction: a hash takes tens of milliseconds on purpose."""
+"""Hashing and checking passwords, outside any transaction: a hash takes tens of milliseconds on purpose.
+
+A password is hashed in NFC (RFC 8265, section 4.2.2): the same letters are the same password on every keyboard.
+"""
 
 from __future__ import annotations
+
+import unicodedata
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.password_validation import validate_password
@@ -12,16 +17,34 @@ from apps.authentication.models import User
 
 def hashed(password: str, *, email: str, full_name: str) -> str:
     """The hash to store. Raises: WeakPassword."""
+    normalised = _nfc(password)
     try:
-        validate_password(password, user=User(email=email, full_name=full_name))
+        validate_password(normalised, user=User(email=email, full_name=full_name))
     except ValidationError as error:
         raise WeakPassword(problems=tuple(str(message) for message in error.messages)) from None
-    return make_password(password)
+    return make_password(normalised)
 
 
 def matches(user: User | None, password: str) -> bool:
-    """Whether the password is this active person's. Takes equally long for an unknown person."""
+    """Whether the password is this active person's. Takes equally long for an unknown person.
+
+    Where the hash is of an older form (not of NFC, or at another cost), `user.password` is the new one, not saved yet.
+    """
     if user is None:
         make_password(password)
         return False
-    return check_password(password, user.password) and user.is_active
+    normalised = _nfc(password)
+    renewed: list[str] = []
+    is_right = check_password(normalised, user.password, setter=lambda raw: renewed.append(make_password(raw)))
+    # Hashes of before are of the form that was typed, which then is checked too: NFD, as some keyboards send it.
+    for typed in {password, unicodedata.normalize("NFD", password)} - {normalised}:
+        if not is_right and check_password(typed, user.password):
+            is_right = True
+            renewed = [make_password(normalised)]
+    if is_right and renewed:
+        user.password = renewed[-1]
+    return is_right and user.is_active
+
+
+def _nfc(password: str) -> str:
+    return unicodedata.normalize("NFC", password)

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.authentication import interface, models
+from apps.authentication.logic import devices
 from apps.core.interface.dto import Dto, Instant
 from apps.core.rest.keys import AccessToken, keyring
 
@@ -30,6 +31,7 @@ class Issued(Dto, tag="issued"):
     locale: str
     refresh_id: uuid.UUID
     issued_at: Instant
+    device_id: uuid.UUID | None = None
 
 
 def pair(issued: Issued) -> interface.TokenPair:
@@ -47,7 +49,13 @@ def pair(issued: Issued) -> interface.TokenPair:
         access_token=str(token),
         refresh_token=refresh_token(issued.refresh_id),
         expires_in=int(lifetime.total_seconds()),
+        device_token=_device_token(issued),
     )
+
+
+def _device_token(issued: Issued) -> str:
+    user = models.User.objects.filter(id=issued.user_id).first() if issued.device_id else None
+    return devices.token(user, issued.device_id) if user else ""
 
 
 def outcome(stored: Issued | interface.Refused) -> interface.TokenPair | interface.Refused:
@@ -65,12 +73,17 @@ def again(stored: Issued | interface.Refused) -> interface.TokenPair | interface
     return outcome(stored)
 
 
-def issue(user: models.User, refresh_id: uuid.UUID) -> Issued:
-    """A record of tokens issued now; a signing key used for the first time is recorded too."""
+def issue(user: models.User, refresh_id: uuid.UUID, *, device_id: uuid.UUID | None = None) -> Issued:
+    """A record of tokens issued now, with a device's where it logs in; a signing key's first use is recorded too."""
     models.SigningKey.objects.bulk_create([models.SigningKey(kid=keyring.kid)], ignore_conflicts=True)
     issued_at = timezone.now().replace(microsecond=0)
     return Issued(
-        user_id=user.id, roles=tuple(user.roles), locale=user.locale, refresh_id=refresh_id, issued_at=issued_at
+        user_id=user.id,
+        roles=tuple(user.roles),
+        locale=user.locale,
+        refresh_id=refresh_id,
+        issued_at=issued_at,
+        device_id=device_id,
     )
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from apps.authentication.interface import (
     AUTHENTICATION,
+    DeviceToken,
     Email,
     Locale,
     Password,
@@ -42,6 +43,7 @@ class Credentials(RequestBody):
 
     email: Email
     password: Password
+    device_token: DeviceToken = ""
 
 
 class RefreshBody(RequestBody):
@@ -66,12 +68,17 @@ class AccessChange(RequestBody):
 
 
 class Tokens(Dto):
-    """Tokens (RFC 6749, section 5.1). `expires_in` is the access token's life in seconds."""
+    """Tokens (RFC 6749, section 5.1). `expires_in` is the access token's life in seconds.
+
+    `device_token`, sent with the next log-in, keeps this device from being locked out by what others do; only a log-in
+    gives one.
+    """
 
     access_token: str
     refresh_token: str
     token_type: str
     expires_in: int
+    device_token: str = ""
 
 
 class BadCredentials(DomainError, code="bad_credentials", category=Category.UNAUTHENTICATED):
@@ -81,7 +88,7 @@ class BadCredentials(DomainError, code="bad_credentials", category=Category.UNAU
 
 
 class LockedOut(DomainError, code="locked_out", category=Category.TOO_MANY):
-    """Too many failures for this address."""
+    """Too many failures for this address from this network or device."""
 
     message = gettext_noop("Too many failed attempts. Try again in {retry_after_seconds} seconds.")
     retry_after_seconds: int
@@ -106,6 +113,7 @@ def _tokens(answer: TokenPair | Refused) -> Tokens:
             refresh_token=answer.refresh_token,
             token_type="bearer",
             expires_in=answer.expires_in,
+            device_token=answer.device_token,
         )
     match answer.reason:
         case Refusal.LOCKED_OUT:
@@ -131,10 +139,11 @@ class LogIn(View):
 
     authentication_classes = ()
 
-    @endpoint(public=True, route_by="email")
+    # Another password under a used key is another attempt, and counts.
+    @endpoint(public=True, route_by="email", key_namespace=("email", "password"))
     def post(self, ctx: CallContext, body: Credentials) -> Tokens:
         """Exchange a password for tokens."""
-        return _tokens(call(AUTHENTICATION).log_in(ctx=ctx, email=body.email, password=body.password))
+        return _tokens(call(AUTHENTICATION).log_in(ctx=ctx, **fields_of(body)))
 
 
 class Refresh(View):
@@ -142,7 +151,7 @@ class Refresh(View):
 
     authentication_classes = ()
 
-    @endpoint(public=True, key_namespace="refresh_token")
+    @endpoint(public=True, key_namespace=("refresh_token",))
     def post(self, ctx: CallContext, body: RefreshBody) -> Tokens:
         """Exchange a refresh token for the next pair."""
         return _tokens(call(AUTHENTICATION).refresh(ctx=ctx, refresh_token=body.refresh_token))
@@ -153,7 +162,7 @@ class LogOut(View):
 
     authentication_classes = ()
 
-    @endpoint(status=204, public=True, key_namespace="refresh_token")
+    @endpoint(status=204, public=True, key_namespace=("refresh_token",))
     def post(self, ctx: CallContext, body: RefreshBody) -> None:
         """Revoke a refresh token and all tokens of the same sign-in."""
         call(AUTHENTICATION).log_out(ctx=ctx, refresh_token=body.refresh_token)

@@ -1,4 +1,4 @@
-"""The lock-out against guessing by the clock, in this process: five failures in fifteen minutes, for fifteen minutes."""
+"""The lock-out against guessing by the clock, in this process: by address and source, longer each time."""
 
 import secrets
 import threading
@@ -6,29 +6,40 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 from django.db import connections
 from django.utils import timezone
 
 from apps.authentication.interface import AUTHENTICATION, Refusal, Refused, SignedIn, TokenPair
 from apps.authentication.logic import lockout
-from apps.authentication.models import LogInFailure
+from apps.authentication.models import LogInFailure, User
 from apps.core.database.primaries import database_of
 from apps.core.seam.client import registry
 from apps.core.seam.client.registry import call
 from tests.world import PASSWORD, World
 
 BAD = Refused(reason=Refusal.BAD_CREDENTIALS)
-QUARTER = timedelta(minutes=15)
+HERE, THERE = "192.0.2.1", "198.51.100.7"
+NETWORK = lockout.source_of(HERE, None)
 
 
-def guess(here: World, email: str, password: str = "wrong-password", *, by: str = "log_in"):
-    return getattr(call(AUTHENTICATION), by)(ctx=here.ctx(), email=email, password=password)
+def guess(
+    here: World,
+    email: str,
+    password: str = "wrong-password",
+    *,
+    by: str = "log_in",
+    network: str = HERE,
+    device: str = "",
+):
+    ctx = msgspec.structs.replace(here.ctx(), network=network)
+    return getattr(call(AUTHENTICATION), by)(ctx=ctx, email=email, password=password, device_token=device)
 
 
-def failures(email: str, *at: datetime) -> None:
+def failures(email: str, *at: datetime, source: str = HERE) -> None:
     for moment in at:
-        LogInFailure.objects.create(email=email, at=moment)
+        LogInFailure.objects.create(email=email, at=moment, source=source)
 
 
 def address() -> str:
@@ -41,8 +52,56 @@ def test_the_fifth_failure_locks_and_a_locked_address_counts_no_further(here: Wo
     assert [guess(here, person.email, by=by) for _ in range(5)] == [BAD] * 5
     for _ in range(3):
         answer = guess(here, person.email, PASSWORD, by=by)
-        assert (answer.reason, 890 <= answer.retry_after_seconds <= 900) == (Refusal.LOCKED_OUT, True)
+        assert (answer.reason, 50 <= answer.retry_after_seconds <= 60) == (Refusal.LOCKED_OUT, True)
     assert LogInFailure.objects.filter(email=person.email).count() == 5
+
+
+@pytest.mark.parametrize("by", ["log_in", "sign_in"])
+def test_a_lock_of_one_network_keeps_nobody_else_out(here: World, by: str):
+    person = here.person()
+    for _ in range(6):
+        guess(here, person.email, by=by, network=THERE)
+    assert guess(here, person.email, PASSWORD, by=by, network=THERE).reason is Refusal.LOCKED_OUT
+    assert not isinstance(guess(here, person.email, PASSWORD, by=by), Refused)
+    assert guess(here, person.email, PASSWORD, by=by, network=THERE).reason is Refusal.LOCKED_OUT, "nor does it open"
+
+
+@pytest.mark.parametrize(("first", "then"), [("log_in", "sign_in"), ("sign_in", "log_in")])
+def test_a_device_that_has_logged_in_is_not_locked_by_others(here: World, first: str, then: str):
+    person, other = here.person(), here.person()
+    device = guess(here, person.email, PASSWORD, by=first).device_token
+    others = guess(here, other.email, PASSWORD, by=first).device_token
+    now = timezone.now()
+    for number in range(lockout.OVERALL_LIMIT):
+        failures(person.email, now, source=f"203.0.113.{number}")
+    failures(person.email, *[now] * 5)
+    for token in ("", others, device[:-2], "x", device + "AA", "\x00"):
+        assert guess(here, person.email, PASSWORD, by=then, device=token).reason is Refusal.LOCKED_OUT
+    answer = guess(here, person.email, PASSWORD, by=then, device=device)
+    assert answer.device_token == device, "it stays the same device"
+    for _ in range(lockout.DEVICE_LIMIT):
+        assert guess(here, person.email, by=then, device=device) == BAD
+    assert guess(here, person.email, PASSWORD, by=then, device=device).reason is Refusal.LOCKED_OUT, (
+        "by its own failures"
+    )
+
+
+def test_a_devices_token_ends_with_the_password(here: World):
+    person = here.person()
+    device = guess(here, person.email, PASSWORD).device_token
+    row = User.objects.get(id=person.id)
+    row.set_password("another-horse-battery")
+    row.save()
+    failures(person.email, *[timezone.now()] * 5)
+    assert guess(here, person.email, "another-horse-battery", device=device).reason is Refusal.LOCKED_OUT
+
+
+def test_a_repeated_log_in_gives_the_same_device(here: World):
+    person, ctx = here.person(), here.ctx(key=secrets.token_hex(8))
+    for by in (call(AUTHENTICATION).log_in, call(AUTHENTICATION).sign_in):
+        first, again = (by(ctx=ctx, email=person.email, password=PASSWORD) for _ in range(2))
+        assert first == again
+        assert first.device_token
 
 
 def test_guesses_at_the_same_time_are_counted_one_by_one(here: World):
@@ -76,34 +135,45 @@ def test_an_address_of_no_account_is_counted_alike(here: World):
     assert guess(here, email).reason is Refusal.LOCKED_OUT
 
 
-def test_the_lock_ends_fifteen_minutes_after_the_oldest_of_the_last_five_failures():
-    email, begin = address(), timezone.now()
-    moments = [begin + timedelta(minutes=minute) for minute in (0, 1, 2, 3, 4, 5)]
-    failures(email, *moments[:5])
-    assert lockout.seconds_left(email, begin + timedelta(minutes=5)) == 600
-    assert lockout.seconds_left(email, begin + QUARTER - timedelta(seconds=0.5)) == 1
-    assert lockout.seconds_left(email, begin + QUARTER) == 0
-    failures(email, moments[5])
-    assert lockout.seconds_left(email, begin + timedelta(minutes=6)) == 600
+@pytest.mark.parametrize(("count", "minutes"), [(5, 1), (6, 2), (7, 4), (10, 32), (11, 60), (40, 60)])
+def test_each_failure_more_locks_twice_as_long_up_to_an_hour(count: int, minutes: int):
+    email, last = address(), timezone.now()
+    failures(email, *[last - timedelta(seconds=number) for number in range(count)])
+    assert lockout.seconds_left(email, NETWORK, last) == minutes * 60
+    assert lockout.seconds_left(email, NETWORK, last + timedelta(minutes=minutes, seconds=-0.5)) == 1
+    assert lockout.seconds_left(email, NETWORK, last + timedelta(minutes=minutes)) == 0
+
+
+def test_guesses_of_many_networks_lock_all_of_them_for_an_hour():
+    email, first = address(), timezone.now()
+    for number in range(lockout.OVERALL_LIMIT - 1):
+        failures(email, first + timedelta(seconds=number), source=f"203.0.113.{number}")
+    last = first + timedelta(minutes=2)
+    assert lockout.seconds_left(email, NETWORK, last) == 0
+    failures(email, last, source=THERE)
+    assert lockout.seconds_left(email, NETWORK, last) == 3600 - 120
+    assert lockout.seconds_left(email, NETWORK, first + timedelta(hours=1)) == 0
+    assert lockout.seconds_left(address(), NETWORK, last) == 0
 
 
 def test_four_failures_lock_nothing():
     email, now = address(), timezone.now()
     failures(email, *[now] * 4)
-    assert lockout.seconds_left(email, now) == 0
+    failures(email, *[now] * 4, source=THERE)
+    assert lockout.seconds_left(email, NETWORK, now) == 0
 
 
 def test_a_failure_removes_those_of_the_address_that_no_longer_count(here: World):
     person, now = here.person(), timezone.now()
-    failures(person.email, now - QUARTER, *[now - timedelta(minutes=14)] * 3)
+    failures(person.email, now - lockout.WINDOW, *[now - timedelta(hours=23)] * 3)
     assert guess(here, person.email) == BAD
     assert LogInFailure.objects.filter(email=person.email).count() == 4
 
 
 def test_old_failures_of_any_address_are_forgotten(here: World):
     old, recent, now = address(), address(), timezone.now()
-    failures(old, now - QUARTER - timedelta(seconds=1))
-    failures(recent, now - QUARTER + timedelta(minutes=1))
+    failures(old, now - lockout.WINDOW - timedelta(seconds=1))
+    failures(recent, now - lockout.WINDOW + timedelta(minutes=1))
     assert call(AUTHENTICATION).forget(ctx=here.ctx()).failures >= 1
     assert not LogInFailure.objects.filter(email=old).exists()
     assert LogInFailure.objects.filter(email=recent).exists()

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import re
 
+from django.db.models import Q
+
 from apps.contracts.interface import BadCadastralNumber
 
-_NUMBER = re.compile(r"[0-9]{2}:[0-9]{2}:[0-9]{6,7}:[0-9]{1,20}", re.ASCII)
+_NUMBER = re.compile(r"([0-9]{2}:[0-9]{2}:[0-9]{6,7}):0*([1-9][0-9]{0,19})", re.ASCII)
 _SPACE = re.compile(r"[ \t\u00a0\u2009\u202f]+")
 
 
 def normalised(text: str) -> str:
-    """The number without spaces. Raises: BadCadastralNumber."""
-    number = _SPACE.sub("", text)
-    if _NUMBER.fullmatch(number) is None:
+    """The number without spaces, and without zeros before the plot's own part: one plot has one number.
+
+    Raises: BadCadastralNumber.
+    """
+    match = _NUMBER.fullmatch(_SPACE.sub("", text))
+    if match is None:
         raise BadCadastralNumber(given=text[:60])
-    return number
+    return f"{match[1]}:{match[2]}"
+
+
+def same_plot(number: str) -> Q:
+    """The rows of a plot, by its number in any spelling: also those that an earlier release stored with more zeros."""
+    quarter, _, plot = number.rpartition(":")
+    plot = plot.lstrip("0")
+    return Q(cadastral_number=f"{quarter}:{plot}") | Q(
+        number_collides=True, cadastral_number__regex=f"^{re.escape(quarter)}:0*{re.escape(plot)}$"
+    )

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connections
+from django.utils import timezone
 
 from apps.contracts.interface import ContractStatus, Participant, PartyRole, SamePerson
 from apps.contracts.models import Contract
@@ -64,7 +65,8 @@ def insert(contract: Contract, *, by: object, at: datetime, alias: str) -> None:
     contract.status = ContractStatus.DRAFT
     parameters: dict[str, Any] = {
         "id": contract.id,
-        "prefix": f"LC-{at:%Y}-",
+        # The year where the platform is, and not in Greenwich.
+        "prefix": f"LC-{timezone.localtime(at, timezone.get_default_timezone()):%Y}-",
         "status": contract.status,
         "seller_id": contract.seller_id,
         "buyer_id": contract.buyer_id,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.contracts.interface import ContractStatus, ContractStatusChanged, PlotUnderContract
+from apps.contracts.logic import cadastral
 from apps.contracts.logic.creation import participants
 from apps.contracts.logic.signing import is_signed
 from apps.contracts.logic.visibility import SIGNABLE
@@ -22,8 +24,12 @@ def locked(contract_id: UUID) -> Contract | None:
 
 def plot_is_taken(contract: Contract) -> bool:
     """Whether another contract for the same plot is signed or in registration."""
-    others = Contract.objects.filter(cadastral_number=contract.cadastral_number, status__in=UNDER_WAY)
+    others = Contract.objects.filter(_of_plot(contract), status__in=UNDER_WAY)
     return others.exclude(id=contract.id).exists()
+
+
+def _of_plot(contract: Contract) -> Q:
+    return cadastral.same_plot(contract.cadastral_number)
 
 
 def move(work: Work, contract: Contract, status: ContractStatus, *, by: UUID | None, comment: str = "") -> None:
@@ -71,7 +77,7 @@ def advance_by_signatures(work: Work, contract: Contract) -> str:
 def release_plot(work: Work, cancelled: Contract) -> None:
     """After a contract under way is cancelled, advance the oldest contract for its plot that both parties signed."""
     waiting = Contract.objects.select_for_update().filter(
-        cadastral_number=cancelled.cadastral_number,
+        _of_plot(cancelled),
         status__in=SIGNABLE,
         signed_by_seller=True,
         signed_by_buyer=True,

@@ -46,6 +46,27 @@ def test_a_plot_is_recorded_once_by_its_owner_with_a_normalised_number(world: Wo
     assert refusal.value.land_plot_id == plot.id
 
 
+def test_zeros_before_the_last_part_make_no_other_plot(world: World):
+    owner, number = world.person(), cadastral_number()
+    quarter, _, last = number.rpartition(":")
+    record = lambda text: call(CONTRACTS).record_plot(
+        ctx=world.ctx(owner), cadastral_number=text, address="Поле", area_m2=Decimal(1)
+    )
+    plot = record(f"{quarter}:000{last}")
+    assert plot.cadastral_number == number
+    with pytest.raises(LandPlotTaken):
+        record(number)
+
+
+def test_a_change_of_nothing_has_no_effect(world: World):
+    seller, buyer = world.person(), world.person()
+    contract = world.contract(seller, buyer)
+    for change in ({}, {"price": contract.price}, {"terms": contract.terms}, {"price": Decimal(1500000), "terms": ""}):
+        assert call(CONTRACTS).change_terms(ctx=world.ctx(seller), contract_id=contract.id, **change) == contract
+    changed = call(CONTRACTS).change_terms(ctx=world.ctx(seller), contract_id=contract.id, terms="Другие")
+    assert changed.updated_at > contract.updated_at
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -54,6 +75,8 @@ def test_a_plot_is_recorded_once_by_its_owner_with_a_normalised_number(world: Wo
         "50:20:00102031:1",
         "5:20:0010203:1",
         "50:20:0010203:",
+        "50:20:0010203:0",
+        "50:20:0010203:0000",
         "50:20:0010203:1x",
         "٥0:20:0010203:1",
         "50:20:0010203:1187\n50",

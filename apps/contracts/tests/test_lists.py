@@ -1,13 +1,17 @@
 """Lists page by page, and the bounds of numbers, in this process."""
 
+import importlib
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import msgspec
 import pytest
+from django.db import connections
 
+from apps.contracts import service
 from apps.contracts.interface import (
     CONTRACTS,
     BadArea,
@@ -16,8 +20,9 @@ from apps.contracts.interface import (
     LandCategory,
     LandPlotNotFound,
 )
-from apps.contracts.logic import amounts, cadastral, keyset
-from apps.contracts.models import LandPlot
+from apps.contracts.logic import amounts, cadastral, keyset, transitions
+from apps.contracts.models import Contract, LandPlot
+from apps.core.database.primaries import database_of
 from apps.core.ids import new_id
 from apps.core.interface.context import STRANGER
 from apps.core.seam.client.registry import call
@@ -130,6 +135,66 @@ def test_contracts_are_numbered_by_year_in_their_order(here: World):
     assert all(re.fullmatch(rf"LC-{datetime.now(UTC).year}-[0-9]{{6,}}", number) for number in numbers)
     first, second = (int(number.rpartition("-")[2]) for number in numbers)
     assert second > first
+
+
+@pytest.mark.parametrize(
+    ("at", "year"),
+    [("2026-12-31T20:59:59+00:00", 2026), ("2026-12-31T21:00:00+00:00", 2027), ("2027-01-01T00:00:00+00:00", 2027)],
+)
+def test_the_year_of_a_number_is_that_of_the_platforms_place(
+    here: World, monkeypatch: pytest.MonkeyPatch, at: str, year: int
+):
+    monkeypatch.setattr(service.timezone, "now", lambda: datetime.fromisoformat(at))
+    assert here.contract(here.person(), here.person()).number.startswith(f"LC-{year}-")
+
+
+def stored(table: str, owner: uuid.UUID, number: str, **fields: object):
+    """A row as an earlier release stored it."""
+    plot = LandPlot.objects.create(
+        cadastral_number=number, address="Поле", area_m2=1, category="settlement", owner_id=owner
+    )
+    if table == "plot":
+        return plot
+    number_of_contract = f"OLD-{uuid.uuid4().hex[:20]}"
+    now = datetime.now(UTC)
+    return Contract.objects.create(
+        number=number_of_contract, land_plot=plot, cadastral_number=number, price=1, seller_id=owner, buyer_id=new_id(),
+        created_at=now, updated_at=now, **fields,
+    )  # fmt: skip
+
+
+def migrated(*rows) -> list[tuple[str, bool]]:
+    migration = importlib.import_module("apps.contracts.migrations.0004_one_number")
+    migration.normalise(None, SimpleNamespace(connection=connections[database_of("contracts")]))
+    for row in rows:
+        row.refresh_from_db()
+    return [(row.cadastral_number, row.number_collides) for row in rows]
+
+
+def test_numbers_of_an_earlier_release_get_one_form_and_those_that_collide_are_listed(capsys):
+    number, owner, other = cadastral_number(), new_id(), new_id()
+    quarter, _, last = number.rpartition(":")
+    odd, odder = f"{quarter}:0{last}", f"{quarter}:00{last}"
+    alone, first, second = stored("plot", other, odd), stored("plot", owner, odd), stored("plot", owner, odder)
+    assert migrated(alone, first, second) == [(number, False), (odd, True), (odder, True)]
+    printed = capsys.readouterr().out
+    assert f"contracts_landplot {first.id}: {odd} is the number of another row in another spelling" in printed
+    assert str(alone.id) not in printed
+
+
+def test_contracts_under_way_for_one_plot_in_two_spellings_are_marked_and_take_it(here: World, capsys):
+    number = cadastral_number()
+    quarter, _, last = number.rpartition(":")
+    odd = f"{quarter}:0{last}"
+    first = stored("contract", new_id(), odd, status="signed")
+    second = stored("contract", new_id(), number, status="in_registration")
+    draft = stored("contract", new_id(), odd, status="draft")
+    assert migrated(first, second, draft) == [(odd, True), (number, True), (number, False)]
+    assert f"contracts_contract {first.id}: {odd}" in capsys.readouterr().out
+    Contract.objects.filter(id=second.id).update(status="cancelled")
+    assert transitions.plot_is_taken(draft), "by the one whose number is spelt otherwise"
+    Contract.objects.filter(id=first.id).update(status="completed")
+    assert not transitions.plot_is_taken(draft)
 
 
 @pytest.mark.parametrize("microsecond", [0, 1, 123456])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
 
@@ -20,13 +20,16 @@ from django.db.backends.postgresql import base
 from django.db.backends.utils import CursorWrapper
 from psycopg import Connection
 from psycopg.abc import Buffer
-from psycopg.adapt import AdaptersMap
+from psycopg.adapt import AdaptersMap, Loader
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg_pool import ConnectionPool
 
 from apps.core.database import primaries
 
 RESTED_SECONDS = 1.0
+# For times and dates beyond Python's: one such row must not keep all others from being listed. A day from the very ends,
+# which no time zone then passes.
+FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _thread = threading.local()
 
 
@@ -40,14 +43,31 @@ class UtcLoader(TimestamptzLoader):
         text = bytes(data).decode()
         try:
             return datetime.fromisoformat(text).astimezone(UTC)
-        except ValueError:  # years before 1 or after 9999, infinity: psycopg raises the precise error
-            return super().load(data)
+        except ValueError:  # years before 1 or after 9999, and infinity, which Python's time does not have
+            return FIRST if _is_before_all(text) else LAST
+
+
+class DayLoader(Loader):
+    """Loads dates, those too that Python's date does not have."""
+
+    def load(self, data: Buffer) -> date:
+        """The date."""
+        text = bytes(data).decode()
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            return FIRST.date() if _is_before_all(text) else LAST.date()
+
+
+def _is_before_all(text: str) -> bool:
+    return text.startswith("-") or text.endswith("BC")
 
 
 @cache
 def _with_loader(template: AdaptersMap) -> AdaptersMap:
     adapters = AdaptersMap(template)
     adapters.register_loader("timestamptz", UtcLoader)
+    adapters.register_loader("date", DayLoader)
     return adapters
 
 

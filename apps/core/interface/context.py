@@ -48,7 +48,8 @@ class CallContext(Dto):
 
     `away` lists the services that this call chain reaches remotely, decided once at the edge. `shadow` lists those
     whose other side gets the queries as well, and `unit` is the key of the route's decision; both stay in the process
-    that decided, because it compares the sides.
+    that decided, because it compares the sides. `network` is the client's, where the edge knows it: an IPv4 address, or
+    the first 64 bits of an IPv6 address.
     """
 
     actor: Actor
@@ -60,6 +61,7 @@ class CallContext(Dto):
     away: tuple[str, ...] = ()
     shadow: tuple[str, ...] = ()
     unit: str = ""
+    network: str = ""
 
     def remaining_ms(self) -> int:
         """Milliseconds until the caller gives up; negative when it already has."""
@@ -95,6 +97,7 @@ class WireContext(Dto):
     remaining_ms: int
     command_key: str | None = None
     away: tuple[str, ...] = ()
+    network: str = ""
 
 
 def new_trace() -> str:
@@ -127,6 +130,7 @@ def new_context(
     away: tuple[str, ...] = (),
     shadow: tuple[str, ...] = (),
     unit: str = "",
+    network: str = "",
 ) -> CallContext:
     """A context created at an edge: a web request, a task, a command. A missing command key is generated.
 
@@ -149,6 +153,7 @@ def new_context(
         away=away,
         shadow=shadow,
         unit=unit,
+        network=network,
     )
 
 
@@ -162,6 +167,7 @@ def to_wire(ctx: CallContext, remaining_ms: int) -> WireContext:
         remaining_ms=remaining_ms,
         command_key=ctx.command_key,
         away=ctx.away,
+        network=ctx.network,
     )
 
 
@@ -175,4 +181,5 @@ def from_wire(wire: WireContext) -> CallContext:
         expires_at=time.monotonic_ns() + wire.remaining_ms * 1_000_000,
         command_key=wire.command_key,
         away=wire.away,
+        network=wire.network,
     )

@@ -7,6 +7,7 @@ again as the same class on the caller's side. One table maps a category to an HT
 from __future__ import annotations
 
 import enum
+import errno
 from typing import Any, ClassVar, dataclass_transform, get_type_hints
 
 import msgspec
@@ -166,6 +167,18 @@ class Forbidden(DomainError, code="forbidden", category=Category.FORBIDDEN):
     """The actor may see this and may not do it."""
 
     message = gettext_noop("Your role does not allow this.")
+
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def is_no_space(error: BaseException | None) -> bool:
+    """Whether an error, or its cause, is that of a full disk: no fault of the program, and over when there is room."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class SeamError(Exception):

@@ -6,9 +6,11 @@ outlives its request. An actor is an opaque id, never a name or an address.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from pathlib import Path
 from uuid import UUID
 
 
@@ -81,3 +83,14 @@ def trace() -> str:
     """The traceparent of the work under way; empty for none."""
     current = _current.get()
     return "" if current is None else current.trace
+
+
+def process_name() -> str:
+    """The name of this process's program in lines and spans: `server`, `celery`, `manage.py`."""
+    program = Path(sys.argv[0])
+    # `python -m` has no name of its own while the package is imported, and the module's path afterwards.
+    if program.name in {"-m", "__main__.py"}:
+        arguments = sys.orig_argv
+        module = arguments[arguments.index("-m") + 1] if "-m" in arguments else program.parent.name
+        return module.rpartition(".")[2]
+    return program.name or "python"

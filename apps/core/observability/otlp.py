@@ -12,17 +12,15 @@ import atexit
 import multiprocessing.util
 import os
 import secrets
-import sys
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import structlog
 from django.conf import settings
 from prometheus_client import Counter
 
-from apps.core.observability import spans
+from apps.core.observability import identity, spans
 from apps.core.observability.spans import Kind, Value
 
 FLUSH_SECONDS = 3.0
@@ -112,7 +110,7 @@ class _Sdk:
                 "service.name": os.environ.get("OTEL_SERVICE_NAME") or settings.SEAM_PROCESS_NAME,
                 # Web server and workers of one service share its name; this id distinguishes them.
                 "service.instance.id": f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}",
-                "process.command": Path(sys.argv[0]).name,
+                "process.command": identity.process_name(),
             }
         )
         # The sampler decides only where a trace begins; after that the trace's own flag is honoured, with any sampler.

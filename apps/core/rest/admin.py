@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import structlog
+from django.contrib import messages
 from django.contrib.admin import EmptyFieldListFilter
 from django.db import models
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin, TabularInline
+
+from apps.core.interface.errors import DomainError, RemoteCallFailed, ServiceBusy
+from apps.core.rest.problems import in_words
+
+log = structlog.get_logger(__name__)
 
 
 class ReadOnly(ModelAdmin):
@@ -24,6 +33,22 @@ class ReadOnly(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
+
+    def change_each(self, request: HttpRequest, rows: Iterable[Any], change: Callable[[Any], object]) -> None:
+        """Call a service for each record, and say how many were changed, and why one was not."""
+        changed = 0
+        for row in rows:
+            try:
+                change(row)
+            except DomainError as error:
+                self.message_user(request, f"{row}: {in_words(error)}", messages.ERROR)
+            except RemoteCallFailed as error:
+                log.warning("action_without_answer", exc_info=error)
+                self.message_user(request, f"{row}: {in_words(ServiceBusy())}", messages.ERROR)
+            else:
+                changed += 1
+        if changed:
+            self.message_user(request, _("Changed: %(count)d") % {"count": changed}, messages.SUCCESS)
 
 
 class ReadOnlyInline(TabularInline):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import re
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import get_language
 
@@ -13,6 +14,7 @@ from apps.core.flags import routes
 from apps.core.interface.context import CallContext, new_context
 from apps.core.interface.errors import Category, DomainError, gettext_noop
 from apps.core.observability import identity
+from apps.core.rest import network
 from apps.core.rest.authentication import actor_of
 
 _KEY = re.compile(r'"?([\x21\x23-\x7e]{1,200})"?')
@@ -27,7 +29,8 @@ class BadIdempotencyKey(DomainError, code="bad_idempotency_key", category=Catego
 def context(request: HttpRequest, user: Any, *, aggregate: str = "", namespace: str = "") -> CallContext:
     """The context of a request. `aggregate` decides the route where there is no actor yet: the normalised e-mail.
 
-    `namespace` separates the idempotency keys of anonymous callers: a key belongs to its actor, and they have none.
+    `namespace` separates the idempotency keys of anonymous callers: a key belongs to its actor, and they have none. It
+    may hold a secret: what is stored is its MAC.
 
     Raises: BadIdempotencyKey.
     """
@@ -45,6 +48,7 @@ def context(request: HttpRequest, user: Any, *, aggregate: str = "", namespace: 
         away=route.away,
         shadow=route.shadow,
         unit=unit,
+        network=network.of(request),
     )
 
 
@@ -56,4 +60,5 @@ def _idempotency_key(request: HttpRequest, namespace: str) -> str | None:
     if match is None:
         raise BadIdempotencyKey
     key = match.group(1)
-    return hashlib.sha256(f"{namespace}\0{key}".encode()).hexdigest() if namespace else key
+    secret: str = settings.COMMAND_DIGEST_SECRET
+    return hmac.digest(secret.encode(), f"{namespace}\0{key}".encode(), "sha256").hex() if namespace else key

@@ -44,12 +44,12 @@ def endpoint(
     public: bool = False,
     multipart: type[msgspec.Struct] | None = None,
     route_by: str = "",
-    key_namespace: str = "",
+    key_namespace: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Make a view method an endpoint. Anonymous callers may call `public` ones.
 
-    For an anonymous request the body's field `route_by`, lower-cased and stripped, decides the route; `key_namespace`,
-    else `route_by`, separates callers' idempotency keys. `multipart`: fields of a form that the method itself reads.
+    For an anonymous request the body's field `route_by`, lower-cased and stripped, decides the route; the fields
+    `key_namespace`, else `route_by`, separate callers' idempotency keys. `multipart`: fields of a form that the method itself reads.
     """
 
     def decorate(function: F) -> F:
@@ -65,7 +65,7 @@ def endpoint(
                 arguments["query"] = _read_query(request, contract.query)
             body = arguments.get("body")
             aggregate = str(getattr(body, route_by)).strip().lower() if route_by else ""
-            namespace = str(getattr(body, key_namespace)) if key_namespace else ""
+            namespace = "\0".join(str(getattr(body, name)) for name in key_namespace)
             ctx = edge.context(request._request, request.user, aggregate=aggregate, namespace=namespace)
             result = function(self, ctx=ctx, **arguments)
             return result if isinstance(result, Response) else Response(result, status=status)
@@ -86,10 +86,12 @@ def endpoint(
 
 
 def read_body(request: Request, body_type: type[msgspec.Struct]) -> Any:
-    """Decode a JSON body. Raises: Unfit."""
-    raw = request.data if isinstance(request.data, bytes) else b"{}"
+    """Decode a JSON body. Raises: Unfit, for a missing one too: a request whose body got lost changes nothing."""
+    raw = request.data if isinstance(request.data, bytes) else b""
+    if not raw:
+        raise Unfit((FieldProblem(pointer="", detail="a JSON body is required"),))
     try:
-        body = msgspec.json.decode(raw or b"{}", type=body_type)
+        body = msgspec.json.decode(raw, type=body_type)
         _require_plain_decimals(raw, body_type)
         return body
     except msgspec.ValidationError as error:

@@ -12,6 +12,7 @@ from prometheus_client import Counter, Histogram
 
 from apps.core.interface.context import new_trace
 from apps.core.observability import identity, spans
+from apps.core.rest import paths
 from apps.core.seam.client import answered_by
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -31,8 +32,7 @@ class RequestIdentity:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
-        if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
-            request.path_info = request.path_info.rstrip("/")
+        request.path_info = paths.usual(request.path_info)
         trace, span = _trace_of(request)
         header = request.headers.get("X-Request-ID", "")
         request_id = header if _SAFE_ID.fullmatch(header) else trace[3:19]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, Any, NamedTuple
 
 import msgspec
 from django.conf import settings
 from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
 from django.http import HttpRequest
-from rest_framework.parsers import MultiPartParser
+from django.http.multipartparser import MultiPartParser as DjangoParser
+from django.http.multipartparser import MultiPartParserError
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser, DataAndFiles
 from rest_framework.request import Request
 
 from apps.core.interface.errors import Category, DomainError, gettext_noop
@@ -40,14 +44,44 @@ class ReceivedUpload(NamedTuple):
     fields: Any
 
 
+class _RawNames(DjangoParser):
+    """Django's parser, which leaves a file's name as it came: `documents` has one rule for every way."""
+
+    def sanitize_file_name(self, file_name: str) -> str:
+        """The name, with what browsers and curl escape (WHATWG HTML, multipart/form-data encoding algorithm)."""
+        for code, character in (("%22", '"'), ("%0D", "\r"), ("%0A", "\n")):
+            file_name = file_name.replace(code, character)
+        return file_name or "file"
+
+
+def _parsed(request: HttpRequest, meta: Any, body: Any) -> Any:
+    return _RawNames(meta, body, request.upload_handlers, "utf-8").parse()
+
+
+class _Form(BaseParser):
+    media_type = "multipart/form-data"
+
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> DataAndFiles[Any, Any]:
+        """The fields and files. Raises: ParseError."""
+        request = (parser_context or {})["request"]
+        try:
+            data, files = _parsed(request, {**request.META, "CONTENT_TYPE": media_type}, stream)
+        except MultiPartParserError as error:
+            raise ParseError(str(error)) from None
+        return DataAndFiles(data, files)
+
+
 class UploadView(View):
     """A view that takes one file. The upload handler is set first, because a session's CSRF check reads the form."""
 
-    parser_classes = (MultiPartParser,)
+    parser_classes = (_Form,)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         """Install the upload handler that hashes the file."""
         request.upload_handlers = [_Hashing(settings.DOCUMENT_MAX_BYTES)]
+        request.parse_file_upload = partial(_parsed, request)  # type: ignore[method-assign]  # for that check
         return super().initialize_request(request, *args, **kwargs)
 
 
@@ -60,6 +94,12 @@ class _Hashing(TemporaryFileUploadHandler):
         self.digest = hashlib.sha256()
         self.received_bytes = 0
         self.too_large = False
+        self.filename = ""
+
+    def new_file(self, field_name: str, file_name: str, *arguments: Any, **named: Any) -> None:
+        """Remember the name as it came; Django's file would keep only its last part, and refuse some."""
+        self.filename = file_name
+        super().new_file(field_name, "file", *arguments, **named)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         self.received_bytes += len(raw_data)
@@ -88,8 +128,7 @@ def read_upload(request: Request, fields_type: type[msgspec.Struct]) -> Iterator
             raise Unfit((FieldProblem(pointer="/file", detail="one file is required"),))
         file = files[0]
         yield ReceivedUpload(
-            # Browsers and curl write a quotation mark as %22 (WHATWG HTML, multipart/form-data encoding algorithm).
-            filename=(file.name or "").replace("%22", '"'),
+            filename=handler.filename,
             mime_type=file.content_type or "",
             size=file.size or 0,
             sha256=handler.digest.hexdigest(),

@@ -13,7 +13,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from apps.core.interface.dto import Dto
-from apps.core.interface.errors import HTTP_STATUS, Category, DomainError, RemoteCallFailed, ServiceBusy
+from apps.core.interface.errors import HTTP_STATUS, Category, DomainError, RemoteCallFailed, ServiceBusy, is_no_space
 from apps.core.rest.authentication import BearerAuthentication
 
 MEDIA_TYPE = "application/problem+json"
@@ -98,11 +98,13 @@ def _describe(error: Exception, path: str) -> tuple[Problem, dict[str, str], dic
             status = HTTP_STATUS[error.category]
             if status == 401:
                 headers["WWW-Authenticate"] = BearerAuthentication().authenticate_header(None)  # type: ignore[arg-type]  # it ignores the request
-            if status == 503:
-                headers["Retry-After"] = "1"
+            if status == 503 or hasattr(error, "retry_after_seconds"):
+                headers["Retry-After"] = str(getattr(error, "retry_after_seconds", 1))
             extra = msgspec.to_builtins(error.fields)
             return _problem(status, error.code, in_words(error), path), headers, extra
         case RemoteCallFailed():
+            return _describe(ServiceBusy(), path)
+        case OSError() if is_no_space(error):
             return _describe(ServiceBusy(), path)
         case Http404():
             return _problem(404, "not_found", gettext("There is nothing here."), path), headers, {}

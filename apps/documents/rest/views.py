@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
+
 from apps.core.interface.context import PATIENT_TIMEOUT_MS, CallContext
-from apps.core.interface.dto import Dto, Line, RequestBody
+from apps.core.interface.dto import Dto, RequestBody
 from apps.core.rest.endpoint import View, endpoint, fields_of
+from apps.core.rest.heavy import heavy
 from apps.core.rest.multipart import UploadView, read_upload
 from apps.core.seam.client.registry import call
 from apps.documents.interface import (
@@ -16,6 +19,7 @@ from apps.documents.interface import (
     DownloadLink,
     FileName,
     FileSize,
+    MimeType,
     Sha256,
     UploadTicket,
 )
@@ -28,9 +32,9 @@ class NewUpload(RequestBody):
     contract_id: UUID
     document_type: DocumentType
     original_filename: FileName
-    mime_type: Line
     file_size: FileSize
     sha256: Sha256
+    mime_type: MimeType = ""
     supersedes: UUID | None = None
 
 
@@ -59,6 +63,7 @@ class Uploaded(Dto):
 class Upload(UploadView):
     """POST documents/upload."""
 
+    @heavy(body_bytes=settings.DOCUMENT_MAX_BYTES)
     @endpoint(status=201, multipart=UploadFields)
     def post(self, ctx: CallContext) -> Uploaded:
         """Upload a file through the server, which forwards its bytes to storage in chunks."""
@@ -90,6 +95,7 @@ class Uploads(View):
 class Complete(View):
     """POST documents/{id}/complete."""
 
+    @heavy()
     @endpoint()
     def post(self, ctx: CallContext, document_id: UUID) -> Document:
         """Check the stored bytes and accept them."""

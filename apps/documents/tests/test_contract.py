@@ -5,13 +5,16 @@ import resource
 import zlib
 from uuid import uuid4
 
+import pikepdf
 import pytest
+from pikepdf import Name, String
 
 from apps.contracts.interface import CONTRACTS, ContractNotFound, ContractStatus
 from apps.core.interface.errors import Forbidden, InvalidArguments
 from apps.core.seam.client.registry import call
 from apps.documents.interface import (
     DOCUMENTS,
+    ActiveContent,
     ContractClosedForDocuments,
     DocumentNotFound,
     DocumentStatus,
@@ -19,12 +22,14 @@ from apps.documents.interface import (
     FileDamaged,
     FileDiffers,
     FileEmpty,
+    FileEncrypted,
     FileNotUploaded,
     FileTooLarge,
     FileTypeMismatch,
     FileTypeNotAllowed,
     NotNewestVersion,
 )
+from apps.documents.tests.files import made, on_open
 from tests.world import World, pdf
 
 
@@ -121,9 +126,36 @@ def test_an_unacceptable_file_gets_no_ticket(world: World, sale):
     with pytest.raises(FileTooLarge) as refusal:
         world.ticket(seller, contract, b"x", file_size=2**33)
     assert refusal.value.limit == 50 * 1024 * 1024
-    for name in ("../../etc/passwd", "a\0b.pdf", "a\nb.pdf", ""):
-        with pytest.raises(InvalidArguments):
-            world.ticket(seller, contract, b"x", original_filename=name)
+    with pytest.raises(InvalidArguments):
+        world.ticket(seller, contract, b"x", original_filename="x" * 4_097)
+
+
+def test_any_name_is_kept_as_one_harmless_line(world: World, sale):
+    seller, _, contract = sale
+    for name, shown in (("../../etc/passwd", ".._.._etc_passwd"), ("a\0\nb.pdf", "a__b.pdf"), ("", "file")):
+        assert world.ticket(seller, contract, b"x", original_filename=name).document.original_filename == shown
+
+
+@pytest.mark.parametrize("declared", ["", "application/octet-stream", "Application/PDF; charset=binary"])
+def test_the_content_decides_what_a_file_is(world: World, sale, declared: str):
+    seller, _, contract = sale
+    document = world.document(seller, contract, pdf(), mime_type=declared)
+    assert (document.mime_type, document.active_content) == ("application/pdf", ())
+    with pytest.raises(FileTypeNotAllowed):
+        world.document(seller, contract, b"PK\x03\x04", mime_type="")
+
+
+def test_active_content_is_marked(world: World, sale):
+    seller, _, contract = sale
+    document = world.document(seller, contract, made(on_open(S=Name.JavaScript, JS=String("app.alert(1)"))))
+    assert document.active_content == (ActiveContent.JAVASCRIPT,)
+    assert call(DOCUMENTS).get(ctx=world.ctx(seller), document_id=document.id) == document
+
+
+def test_an_encrypted_file_is_refused(world: World, sale):
+    seller, _, contract = sale
+    with pytest.raises(FileEncrypted):
+        world.document(seller, contract, made(encryption=pikepdf.Encryption(owner="o", user="u")))
 
 
 def test_a_stranger_sees_neither_contract_nor_document(world: World, sale):

@@ -99,7 +99,7 @@ def _shown(value: Any) -> str:
 
 @admin.register(Dashboard)
 class DashboardAdmin(DashboardPages, ReadOnly):
-    """Has pages and no records; the view permission lets people read them, and superusers act."""
+    """Has pages and no records; the view permission lets people read them, `act_move` lets them act."""
 
 
 @admin.register(Move)

@@ -21,10 +21,11 @@ from apps.extraction.decommission.checklist import ITEMS
 from apps.extraction.decommission.items import sign_offs
 from apps.extraction.decommission.models import ChecklistResult, ItemState, Override, SignOff
 from apps.extraction.decommission.results import run, standing
+from apps.extraction.state.models import ACT
 
 
 class ChecklistPages:
-    """Mixin of the admin of `Move`: a page per service. Superusers only."""
+    """Mixin of the admin of `Move`: a page per service, for those who may act."""
 
     admin_site: admin.AdminSite
 
@@ -37,7 +38,7 @@ class ChecklistPages:
 
     def checklist_page(self, request: HttpRequest, service: str) -> HttpResponse:
         """Show the checklist; with a POST request a check by the worker, sign, or take a step of an override."""
-        if not request.user.is_superuser:
+        if not request.user.has_perm(ACT):
             raise PermissionDenied
         if service not in topology.entries():
             raise Http404

@@ -21,6 +21,7 @@ from django.utils.translation import get_language, gettext
 
 from apps.core import topology
 from apps.core.flags import snapshot
+from apps.core.rest.heavy import heavy
 from apps.extraction.dashboard import (
     board,
     charts,
@@ -40,7 +41,7 @@ from apps.extraction.dashboard.charts import Chart
 from apps.extraction.dashboard.submission import Refused, act
 from apps.extraction.routing.canary import controller
 from apps.extraction.routing.shadow import mismatches
-from apps.extraction.state.models import Move
+from apps.extraction.state.models import ACT, Move
 from apps.extraction.state.phases import STAGES
 from apps.extraction.state.stages import Stage
 
@@ -133,7 +134,7 @@ class DashboardPages:
 
     def act(self, request: HttpRequest, service: str, action: str) -> HttpResponse:
         """An action: its plan before, and with a POST the action itself."""
-        if not request.user.is_superuser:
+        if not request.user.has_perm(ACT):
             raise PermissionDenied
         if request.method not in {"GET", "HEAD", "POST"}:
             return HttpResponseNotAllowed(["GET", "POST"])
@@ -169,6 +170,7 @@ class DashboardPages:
             will_refuse=plan is not None and not all(check.holds for check in plan.plan.checks),
         )
 
+    @heavy()
     def report(self, request: HttpRequest) -> HttpResponse:
         """The report of a period, to be read or printed."""
         self._require_view(request)
@@ -180,6 +182,7 @@ class DashboardPages:
         gathered = report.gather(begin, end)
         return self._page(request, "report", gettext("Migration report"), form=form, report=gathered, query=query)
 
+    @heavy()
     def report_pdf(self, request: HttpRequest) -> HttpResponse:
         """The same as a PDF."""
         self._require_view(request)
@@ -208,7 +211,7 @@ class DashboardPages:
             **self.admin_site.each_context(request),
             "title": title,
             "opts": self.opts,
-            "may_act": request.user.is_superuser,
+            "may_act": request.user.has_perm(ACT),
             "now": timezone.now(),
             **context,
         }

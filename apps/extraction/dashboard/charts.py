@@ -87,13 +87,13 @@ def _points(canary: CanaryDeployment) -> list[Point]:
     key = f"extraction.dashboard.curve.{canary.id}.{width}"
     settled: list[Point] = []
     with contextlib.suppress(redis.RedisError, msgspec.MsgspecError):
-        settled = msgspec.json.decode(cache.get(key) or b"[]", type=list[Point])
+        settled = msgspec.json.decode(cache.get(key) or "[]", type=list[Point])
     since = settled[-1].at + timedelta(seconds=width) if settled else None
     newer = history.curve(canary.id, seconds=width, since=since)
     edge = timezone.now() - timedelta(seconds=SETTLED_SECONDS + width)
     if newly_settled := [point for point in newer if point.at < edge]:
         with contextlib.suppress(redis.RedisError):
-            cache.set(key, msgspec.json.encode(settled + newly_settled), CURVE_KEPT_SECONDS)
+            cache.set(key, msgspec.json.encode(settled + newly_settled).decode(), CURVE_KEPT_SECONDS)
     return settled + newer
 
 
@@ -210,14 +210,14 @@ def _sampled(sync: Sync) -> list[tuple[float, Number, float, float]]:
     key = f"extraction.dashboard.sync.{sync.sync_id}"
     samples: list[tuple[float, Number, float, float]] = []
     with contextlib.suppress(redis.RedisError, msgspec.MsgspecError):
-        samples = msgspec.json.decode(cache.get(key) or b"[]", type=list[tuple[float, float | None, float, float]])
+        samples = msgspec.json.decode(cache.get(key) or "[]", type=list[tuple[float, float | None, float, float]])
     now = time.time()
     if not samples or now - samples[-1][0] >= 1:
         lag = None if sync.lag_seconds is None else float(sync.lag_seconds)
         total = max(sync.records_total, sync.records_processed)
         samples = [*samples[1 - SAMPLES :], (now, lag, float(sync.records_processed), float(total))]
         with contextlib.suppress(redis.RedisError):
-            cache.set(key, msgspec.json.encode(samples), SAMPLES_KEPT_SECONDS)
+            cache.set(key, msgspec.json.encode(samples).decode(), SAMPLES_KEPT_SECONDS)
     return samples
 
 

@@ -80,7 +80,7 @@ def latest() -> Observation:
         return stored
     observation = observe()
     with contextlib.suppress(redis.RedisError):
-        cache.set(OBSERVATION_KEY, msgspec.json.encode(observation), STORED_SECONDS)
+        cache.set(OBSERVATION_KEY, msgspec.json.encode(observation).decode(), STORED_SECONDS)
         cache.delete(OBSERVING_KEY)
     return observation
 

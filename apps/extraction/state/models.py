@@ -46,10 +46,14 @@ class Move(models.Model):
         verbose_name = _("action on a service's data")
         verbose_name_plural = _("actions on services' data")
         ordering = ("-started_at",)
+        permissions = (("act_move", _("May act on services' data and migrations")),)
         indexes = (models.Index(fields=("service", "-started_at"), name="extraction_move_recent"),)
 
     def __str__(self) -> str:
         return f"{self.verb} {self.service}"
+
+
+ACT = "extraction.act_move"  # the permission to act, of `Move`
 
 
 class Dashboard(Move):

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from apps.notifications.interface import NotificationKind
+from apps.notifications.logic import limits
 from apps.notifications.models import Mail, Notification
 
 
@@ -18,9 +19,12 @@ def create_messages(
     kind: NotificationKind,
     contract_id: UUID,
     parameters: Mapping[str, str],
+    sender: UUID | None,
 ) -> int:
-    """Store a message and an e-mail for each recipient; returns the number of messages."""
+    """Store a message for each recipient, and an e-mail within the limits; returns the number of messages."""
     now = timezone.now()
+    people = list(dict.fromkeys(recipients))
+    mailable = limits.mailable(people, sender=sender, now=now)
     rows = [
         Notification(
             event_id=event_id,
@@ -28,10 +32,12 @@ def create_messages(
             kind=kind,
             contract_id=contract_id,
             parameters=dict(parameters),
+            sender_id=sender,
             created_at=now,
         )
-        for recipient in dict.fromkeys(recipients)
+        for recipient in people
     ]
     Notification.objects.bulk_create(rows)
-    Mail.objects.bulk_create([Mail(notification=row, next_attempt_at=now) for row in rows])
+    due = [Mail(notification=row, next_attempt_at=now) for row in rows if row.recipient_id in mailable]
+    Mail.objects.bulk_create(due)
     return len(rows)

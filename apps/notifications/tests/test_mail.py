@@ -14,18 +14,20 @@ from apps.notifications.gateways import mail as gateway
 from apps.notifications.interface import NOTIFICATIONS, NotificationKind
 from apps.notifications.logic import mail as logic
 from apps.notifications.logic.creation import create_messages
-from apps.notifications.models import Mail
+from apps.notifications.models import Mail, Notification
 from tests.world import World
 
 NUMBER = "LC-2026-000007"
 
 
-def message(*people, kind: NotificationKind = NotificationKind.CONTRACT_CREATED) -> list[Mail]:
+def message(*people, kind: NotificationKind = NotificationKind.CONTRACT_CREATED, sender=None) -> list[Mail]:
     """An e-mail to each of these, due at once."""
     event = new_id()
     recipients = [person.id for person in people]
     parameters = {"number": NUMBER}
-    create_messages(event_id=event, recipients=recipients, kind=kind, contract_id=new_id(), parameters=parameters)
+    create_messages(
+        event_id=event, recipients=recipients, kind=kind, contract_id=new_id(), parameters=parameters, sender=sender
+    )
     return list(Mail.objects.filter(notification__event_id=event).order_by("created_at", "id"))
 
 
@@ -108,7 +110,8 @@ def test_an_outcome_that_comes_after_another_rounds_success_changes_nothing(here
     assert (stored.sent_at, stored.attempts, stored.last_error) == (sent_at, 1, "")
 
 
-def test_a_round_takes_fifty_that_no_other_takes_for_five_minutes(here: World):
+def test_a_round_takes_fifty_that_no_other_takes_for_five_minutes(here: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(settings, "MAILS_AN_HOUR_TO_ONE", 100)
     person = here.person()
     while logic.take(database_of("notifications")):  # what other tests left is taken first
         pass
@@ -131,3 +134,52 @@ def test_a_mail_has_a_subject_of_one_line_and_an_id_that_stays(mailoutbox: list)
     assert [sent.subject for sent in mailoutbox] == ["Договор подписан"] * 2
     assert {sent.extra_headers["Message-ID"] for sent in mailoutbox} == {f"<{mail_id}@{settings.MAIL_DOMAIN}>"}
     assert mailoutbox[0].to == ["a@test.example"]
+
+
+def mails(*people, sender=None, times: int = 1) -> int:
+    return sum(len(message(*people, sender=sender and sender.id)) for _ in range(times))
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("TO_ONE", 5), ("BY_ONE", 6), ("BY_ONE_TO_ONE", 3)):
+        monkeypatch.setattr(settings, f"MAILS_AN_HOUR_{name}", value)
+
+
+@pytest.mark.usefixtures("limits")
+def test_one_persons_acts_write_to_one_other_few_times_an_hour(here: World):
+    sender, stranger, other = here.person(), here.person(), here.person()
+    assert mails(stranger, sender=sender, times=10) == 3
+    assert Notification.objects.filter(recipient_id=stranger.id).count() == 10, "the messages are there"
+    assert mails(other, sender=sender) == 1
+    assert mails(stranger, sender=other) == 1
+
+
+@pytest.mark.usefixtures("limits")
+def test_one_persons_acts_write_to_all_others_few_times_an_hour(here: World):
+    sender, people = here.person(), [here.person() for _ in range(8)]
+    assert mails(*people[:4], sender=sender) == 4
+    assert mails(*people[4:], sender=sender) == 2
+    assert mails(here.person(), sender=sender) == 0
+    assert mails(sender, sender=sender) == 1, "of one's own acts one is told"
+    assert mails(people[-1]) == 1
+
+
+@pytest.mark.usefixtures("limits")
+def test_one_person_is_written_to_few_times_an_hour(here: World):
+    stranger = here.person()
+    assert sum(mails(stranger, sender=here.person()) for _ in range(7)) == 5
+    assert mails(stranger) == 0
+    Notification.objects.filter(recipient_id=stranger.id).update(created_at=timezone.now() - timedelta(minutes=61))
+    assert mails(stranger) == 1
+
+
+@pytest.mark.usefixtures("limits")
+def test_a_hundred_contracts_that_name_a_stranger_write_to_him_a_few_times(here: World):
+    seller, stranger = here.person(), here.person()
+    plot = here.plot(seller)
+    for _ in range(12):
+        here.contract(seller, stranger, plot=plot)
+    here.settle()
+    assert Notification.objects.filter(recipient_id=stranger.id).count() >= 12
+    assert 3 <= Mail.objects.filter(notification__recipient_id=stranger.id).count() <= 5

@@ -29,6 +29,12 @@ def words(value: enum.Enum) -> str:
 
 
 @register.filter
+def words_of(values: tuple[enum.Enum, ...]) -> str:
+    """The words for several codes, as a list."""
+    return ", ".join(portal_words.of(value) for value in values)
+
+
+@register.filter
 def stage_words(name: str) -> str:
     """The word for a stage's name."""
     return portal_words.of_stage(name)

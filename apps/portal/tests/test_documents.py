@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.test import Client
 from django.urls import reverse
+from pikepdf import Name, String
 
+from apps.documents.tests.files import made, on_open
 from apps.portal.tests.people import Person, document_of, pdf, text
 
 
@@ -45,8 +47,21 @@ def test_a_refused_document_is_a_problem_in_words():
     assert seller.upload(contract, b"not a pdf").json()["code"] == "file_type_mismatch"
     assert seller.upload(contract, b"").status_code == 422
     assert seller.upload(contract, type="poem").json()["detail"] == "Choose a file and say what it is."
-    assert seller.upload(contract, name="a/b.pdf").status_code == 422
+    assert seller.upload(contract, name="a/b%00.pdf").status_code == 201
+    assert document_of(seller, contract).original_filename == "a_b_.pdf"
     assert other.upload(contract).json()["code"] == "contract_not_found"
     url = reverse("portal:upload", args=[contract.id])
     stranger = Client().post(url, b"%PDF-", content_type="application/pdf")
     assert stranger.status_code == 302
+
+
+def test_a_file_that_does_more_than_show_is_marked_for_its_readers():
+    seller, buyer = Person(), Person()
+    contract = seller.sells_to(buyer)
+    seller.upload(contract, made(on_open(S=Name.JavaScript, JS=String("app.alert(1)"))), name="a.pdf")
+    document = document_of(seller, contract)
+    warning = "This file does more than show text when it is opened: JavaScript."
+    assert warning in text(buyer.get("contract", contract.id))
+    assert warning in text(buyer.get("sign", contract.id, document.id))
+    seller.upload(contract, pdf(), name="plain.pdf", supersedes=str(document.id))
+    assert warning not in text(buyer.get("contract", contract.id))

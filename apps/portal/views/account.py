@@ -26,7 +26,7 @@ from apps.portal.forms import ProfileForm, RegisterForm, SignInForm
 from apps.portal.views.page import Page, status_of
 
 NOT_SIGNED_IN = gettext_noop(
-    "The e-mail or the password is wrong, or there were too many attempts. Check both, or wait 15 minutes and try again."
+    "The e-mail or the password is wrong, or there were too many attempts. Check both, or wait a few minutes and try again."
 )
 YEAR_SECONDS = 365 * 24 * 3600
 
@@ -37,7 +37,7 @@ def destination(request: HttpRequest) -> str:
     is_ours = url_has_allowed_host_and_scheme(
         target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return target if is_ours else resolve_url(settings.LOGIN_REDIRECT_URL)
+    return target if is_ours and target.startswith("/") else resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
 def set_locale(response: HttpResponse, locale: str) -> HttpResponse:

@@ -12,6 +12,7 @@ import urllib3
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 from urllib3.exceptions import HTTPError
 
+from apps.core.rest.heavy import heavy
 from apps.core.seam.client.registry import call
 from apps.documents.interface import DOCUMENTS, Document, StorageUnavailable
 from apps.portal.views.page import Page
@@ -44,6 +45,7 @@ class Download(DocumentPage):
 class Content(DocumentPage):
     """The exact bytes from our own origin: a script may not read from storage, which has another origin."""
 
+    @heavy()
     def get(self, request: HttpRequest, contract_id: UUID, document_id: UUID) -> HttpResponseBase:
         """Stream the bytes, never held whole. Always a download: an uploaded file must not appear as a page of ours."""
         document = self.document(contract_id, document_id)

@@ -18,7 +18,7 @@ from django.views.generic import View
 
 from apps.authentication.interface import AUTHENTICATION
 from apps.core.interface.context import CallContext
-from apps.core.interface.errors import HTTP_STATUS, Category, DomainError, RemoteCallFailed, ServiceBusy
+from apps.core.interface.errors import HTTP_STATUS, Category, DomainError, RemoteCallFailed, ServiceBusy, is_no_space
 from apps.core.rest import edge
 from apps.core.seam.client.registry import call
 from apps.notifications.interface import NOTIFICATIONS
@@ -48,7 +48,9 @@ class Page(View):
             response = super().dispatch(request, *args, **kwargs)
         except DomainError as error:
             response = refused(request, error)
-        except RemoteCallFailed as error:
+        except (RemoteCallFailed, OSError) as error:
+            if isinstance(error, OSError) and not is_no_space(error):
+                raise
             log.warning("page_without_answer", path=request.path, exc_info=error)
             response = refused(request, ServiceBusy())
         # A page is for its reader only; after signing out the back button must not show it.

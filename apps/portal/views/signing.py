@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 
 from apps.contracts.interface import CONTRACTS
 from apps.core.interface.context import PATIENT_TIMEOUT_MS
+from apps.core.rest.heavy import heavy
 from apps.core.seam.client.registry import call
 from apps.documents.interface import DocumentStatus
 from apps.portal import words
@@ -50,6 +51,7 @@ class Verify(Page):
 
     http_method_names = ["post", "options"]
 
+    @heavy()
     def post(self, request: HttpRequest, contract_id: UUID, signature_id: UUID) -> HttpResponseBase:
         """Check the signature and show the verdict."""
         result = call(SIGNATURES).verify(ctx=self.ctx.renewed(timeout_ms=PATIENT_TIMEOUT_MS), signature_id=signature_id)

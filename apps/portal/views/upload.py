@@ -13,20 +13,23 @@ from uuid import UUID
 
 import msgspec
 import urllib3
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.utils.translation import gettext
 from urllib3.exceptions import HTTPError
 
 from apps.core.interface.context import PATIENT_TIMEOUT_MS
-from apps.core.interface.dto import Dto, Line
+from apps.core.interface.dto import Dto
 from apps.core.interface.errors import HTTP_STATUS, DomainError
 from apps.core.rest import edge, problems
+from apps.core.rest.heavy import heavy
 from apps.core.seam.client.registry import call
 from apps.documents.interface import (
     DOCUMENTS,
     DocumentType,
     FileName,
     FileSize,
+    MimeType,
     Sha256,
     StorageUnavailable,
     UploadTicket,
@@ -43,9 +46,9 @@ class Announced(Dto):
 
     document_type: DocumentType
     original_filename: FileName
-    mime_type: Line
     file_size: FileSize
     sha256: Sha256
+    mime_type: MimeType = ""
     supersedes: UUID | None = None
 
 
@@ -54,6 +57,7 @@ class Upload(Page):
 
     http_method_names = ["post", "options"]
 
+    @heavy(body_bytes=settings.DOCUMENT_MAX_BYTES)
     def post(self, request: HttpRequest, contract_id: UUID) -> HttpResponseBase:
         """Store the file. Refusals are problem details (RFC 9457), because the client is a script."""
         try:

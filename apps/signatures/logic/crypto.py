@@ -5,7 +5,12 @@ SHA-1 and short keys are never accepted. The algorithm is determined by trying t
 
 from __future__ import annotations
 
+import hashlib
+import io
+import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -15,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 from apps.signatures.interface import Algorithm
 
 MIN_RSA_BITS = 2048
+CHUNK_BYTES = 256 * 1024
 A = Algorithm
 _HASHES: tuple[type[hashes.HashAlgorithm], ...] = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _PKCS1 = (A.RSA_PKCS1_SHA256, A.RSA_PKCS1_SHA384, A.RSA_PKCS1_SHA512)
@@ -27,18 +33,33 @@ class WeakKey(Exception):
 
 
 class Content:
-    """The document's bytes and their digests, computed once."""
+    """The document as a file, and its digests, each computed once and in chunks: it is never held whole."""
 
-    def __init__(self, body: bytes) -> None:
-        self.body = body
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         self._digests: dict[str, bytes] = {}
 
     def digest(self, algorithm: hashes.HashAlgorithm) -> bytes:
+        """The digest by an algorithm."""
         if algorithm.name not in self._digests:
-            hasher = hashes.Hash(algorithm)
-            hasher.update(self.body)
-            self._digests[algorithm.name] = hasher.finalize()
+            self._file.seek(0)
+            digest = hashlib.new(algorithm.name)
+            while chunk := self._file.read(CHUNK_BYTES):
+                digest.update(chunk)
+            self._digests[algorithm.name] = digest.digest()
         return self._digests[algorithm.name]
+
+    @contextmanager
+    def whole(self) -> Iterator[bytes | memoryview]:
+        """All bytes, for a signature over the message itself; those on disk are mapped, not read."""
+        try:
+            mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (io.UnsupportedOperation, ValueError):  # in memory, or empty
+            self._file.seek(0)
+            yield self._file.read()
+        else:
+            with mapped, memoryview(mapped) as body:
+                yield body
 
 
 def verify(certificate: x509.Certificate, value: bytes, content: Content) -> Algorithm | None:
@@ -55,7 +76,9 @@ def verify(certificate: x509.Certificate, value: bytes, content: Content) -> Alg
 
 def _verifying_algorithms(key: object, value: bytes, content: Content) -> Iterator[Algorithm]:
     if isinstance(key, ed25519.Ed25519PublicKey):
-        if _verifies_ed25519(key, value, content.body):
+        with content.whole() as body:
+            verifies = _verifies_ed25519(key, value, body)
+        if verifies:
             yield A.ED25519
     elif isinstance(key, rsa.RSAPublicKey):
         if key.key_size < MIN_RSA_BITS:
@@ -76,7 +99,7 @@ def _verifying_algorithms(key: object, value: bytes, content: Content) -> Iterat
         raise WeakKey(type(key).__name__)
 
 
-def _verifies_ed25519(key: ed25519.Ed25519PublicKey, value: bytes, body: bytes) -> bool:
+def _verifies_ed25519(key: ed25519.Ed25519PublicKey, value: bytes, body: bytes | memoryview) -> bool:
     try:
         key.verify(value, body)
     except InvalidSignature:

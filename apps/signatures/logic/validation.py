@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
+from typing import IO
 from uuid import UUID
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from apps.core.interface.dto import Dto
 from apps.signatures.interface import Algorithm, SubIndication, Verdict
@@ -35,12 +36,13 @@ class Submission(Dto):
     value: bytes
 
 
-def validate(submission: Submission, chain: list[x509.Certificate], body: bytes, at: datetime) -> Finding:
+def validate(submission: Submission, chain: list[x509.Certificate], file: IO[bytes], at: datetime) -> Finding:
     """Validate a signature as of `at`. The value comes first: a forged one says nothing about a certificate."""
-    if hashlib.sha256(body).hexdigest() != submission.expected_sha256:
+    content = crypto.Content(file)
+    if content.digest(hashes.SHA256()).hex() != submission.expected_sha256:
         return _failed(S.HASH_FAILURE, "the stored bytes are not those that were uploaded")
     try:
-        algorithm = crypto.verify(chain[0], submission.value, crypto.Content(body))
+        algorithm = crypto.verify(chain[0], submission.value, content)
     except crypto.WeakKey as error:
         return _failed(S.CRYPTO_CONSTRAINTS_FAILURE, f"not accepted: {error}")
     if algorithm is None:

@@ -16,6 +16,7 @@ from apps.core.interface.context import PATIENT_TIMEOUT_MS, CallContext
 from apps.core.interface.dto import Dto, RequestBody
 from apps.core.interface.errors import HTTP_STATUS, Category, gettext_noop
 from apps.core.rest.endpoint import View, endpoint
+from apps.core.rest.heavy import heavy
 from apps.core.rest.problems import MEDIA_TYPE, FieldProblem, Unfit
 from apps.core.seam.client.registry import call
 from apps.signatures.interface import (
@@ -58,6 +59,7 @@ class OfDocument(Dto):
 class Sign(View):
     """POST signatures/sign."""
 
+    @heavy()
     @endpoint(status=201)
     def post(self, ctx: CallContext, body: NewSignature) -> SignatureAnswer:
         """Sign a document. A signature that does not pass is stored as evidence and answered with 422."""
@@ -129,6 +131,7 @@ class Verify(View):
         """The verdict of the submission."""
         return call(SIGNATURES).get(ctx=ctx, signature_id=signature_id).verification_result
 
+    @heavy()
     @endpoint()
     def post(self, ctx: CallContext, signature_id: UUID) -> VerificationResult:
         """Check the signature again, now."""
@@ -172,6 +175,7 @@ class RevocationCount(Dto):
 class RevocationLists(View):
     """revocation-lists."""
 
+    @heavy()
     @endpoint(status=201)
     def post(self, ctx: CallContext, body: NewRevocationList) -> RevocationCount:
         """Publish an authority's list; administrators only."""

@@ -1,5 +1,7 @@
 """Signature values by kind of key, padding and digest; weak keys and old digests."""
 
+import io
+import tempfile
 from functools import partial
 
 import pytest
@@ -21,7 +23,7 @@ EC = ec.generate_private_key(ec.SECP256R1())
 
 def algorithm(key, value: bytes, body: bytes = BODY) -> Algorithm | None:
     certificate = issue(name("Signer"), ISSUER, key=key).certificate
-    return crypto.verify(certificate, value, crypto.Content(body))
+    return crypto.verify(certificate, value, crypto.Content(io.BytesIO(body)))
 
 
 def pss(digest: hashes.HashAlgorithm, salt: object) -> padding.PSS:
@@ -90,4 +92,20 @@ def test_a_key_that_no_library_reads_is_weak(at: str):
     old, new = (oid, oid[:-1] + b"\x7f") if at == "the kind of key" else (point, point[:-1] + bytes([point[-1] ^ 1]))
     assert der.count(old) == 1
     with pytest.raises(crypto.WeakKey):
-        crypto.verify(x509.load_der_x509_certificate(der.replace(old, new)), b"x", crypto.Content(BODY))
+        crypto.verify(x509.load_der_x509_certificate(der.replace(old, new)), b"x", crypto.Content(io.BytesIO(BODY)))
+
+
+def test_a_document_on_disk_is_verified_as_one_in_memory():
+    key = ed25519.Ed25519PrivateKey.generate()
+    body = BODY * 5_000
+    with tempfile.SpooledTemporaryFile(max_size=10) as file:
+        file.write(body)
+        for signer, value in (
+            (key, key.sign(body)),
+            (EC, EC.sign(body, ec.ECDSA(hashes.SHA384()))),
+            (key, key.sign(body[:-1])),
+        ):
+            certificate = issue(name("Signer"), ISSUER, key=signer).certificate
+            expected = algorithm(signer, value, body)
+            assert crypto.verify(certificate, value, crypto.Content(file)) is expected
+            assert (expected is None) == (value == key.sign(body[:-1]))

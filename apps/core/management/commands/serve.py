@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -12,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,15 +19,18 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.core import topology
+from apps.core import parent, topology
 from apps.core.seam.client.http import Address
 
 STOP_SECONDS = 15
-PR_SET_PDEATHSIG = 1
+# Of the web server, beside those that answer calls: health, calls of the release before, comparisons.
+OTHER_THREADS = 8
+# A process that ends so often in so short a time cannot run.
+MAX_ENDS, ENDS_WITHIN_SECONDS = 5, 60
 
 
 class Command(BaseCommand):
-    """Runs until it is stopped, or until one of its two processes ends."""
+    """Runs until it is stopped. Of its two processes one that ends is started again."""
 
     help = "Run one service alone: seam endpoint, public REST, event queue, health and metrics."
 
@@ -39,7 +42,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-worker", action="store_true", help="leave its events to other workers")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Start both, wait, end both. Raises: CommandError when one ended by itself, or when the address is taken."""
+        """Start both, wait, end both. Raises: CommandError when one cannot run, or when the address is taken."""
         service, bind, threads = options["service"], options["bind"], options["threads"]
         if service != settings.SERVICE:
             raise CommandError("this process has loaded more than one service: start it by manage.py")
@@ -49,7 +52,7 @@ class Command(BaseCommand):
             raise CommandError("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
         commands = {"web": web_command(bind, threads)}
         environment = os.environ | {
-            "DB_POOL_SIZE": str(threads),
+            "DB_POOL_SIZE": str(threads + heavy_threads(threads) + OTHER_THREADS),  # a thread keeps its connection
             # Some threads stay free for services that call back.
             "SEAM_MAX_IN_FLIGHT": str(max(threads // 2, 1)),
             "SEAM_MAX_IN_FLIGHT_IN_ALL": str(max(threads * 3 // 4, 1)),
@@ -66,21 +69,38 @@ class Command(BaseCommand):
             self._supervise(f"{service} on {bind}", commands, environment, lock)
 
     def _supervise(self, words: str, commands: dict[str, list[str]], environment: dict[str, str], lock: int) -> None:
+        """Run both until SIGTERM or SIGINT; one that ends is started again. Raises: CommandError for one that cannot."""
         signal.signal(signal.SIGTERM, _interrupt)
-        running = {
-            name: subprocess.Popen(command, env=environment, pass_fds=(lock,), preexec_fn=_die_with_parent)  # noqa: PLW1509 - one thread
-            for name, command in commands.items()
-        }
+        begin = partial(_begin, environment=environment, lock=lock)
+        running = {name: begin(command) for name, command in commands.items()}
+        ends: dict[str, list[float]] = {name: [] for name in commands}
         self.stdout.write(f"{words}, {' and '.join(running)}")
         self.stdout.flush()
         try:
-            while all(process.poll() is None for process in running.values()):
+            while True:
+                for name, process in running.items():
+                    if process.poll() is None:
+                        continue
+                    now = time.monotonic()
+                    ends[name] = [at for at in ends[name] if now - at < ENDS_WITHIN_SECONDS] + [now]
+                    if len(ends[name]) >= MAX_ENDS:
+                        raise CommandError(f"{name} has ended {MAX_ENDS} times in {ENDS_WITHIN_SECONDS} seconds")
+                    self.stderr.write(f"{name} has ended (status {process.returncode}) and is started again")
+                    running[name] = begin(commands[name])
                 time.sleep(0.2)
         except KeyboardInterrupt:
             return
         finally:
             _end(list(running.values()))
-        raise CommandError(f"{', '.join(name for name, process in running.items() if process.returncode)} has ended")
+
+
+def _begin(command: list[str], *, environment: dict[str, str], lock: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        env=environment,
+        pass_fds=(lock,),
+        preexec_fn=partial(parent.end_with, os.getpid()),  # noqa: PLW1509 - one thread
+    )
 
 
 @contextmanager
@@ -116,20 +136,24 @@ def _refuse_taken_port(bind: str) -> None:
 
 
 def web_command(bind: str, threads: int) -> list[str]:
-    """Granian with the monolith's options. Raises: CommandError for a malformed address."""
+    """The web server of one service. Raises: CommandError for a malformed address."""
     try:
         address = Address(bind if "://" in bind else f"http://{bind}")
     except ValueError as error:
         raise CommandError(str(error)) from None
     if not address.is_unix and ":" not in bind:
         raise CommandError(f"--bind takes host:port, such as 127.0.0.1:8101, and not {bind}")
-    where = ["--uds", address.path] if address.is_unix else ["--host", address.host, "--port", str(address.port)]
     return [
-        *(_program("granian"), "--interface", "wsgi", *where, "--workers", "1", "--no-ws"),
-        *("--blocking-threads", str(threads), "--http", "1", "--runtime-mode", "mt", "--log-level", "warning"),
-        *("--log-config", str(settings.BASE_DIR / "landcontracts" / "granian_logs.json")),
-        "landcontracts.wsgi:application",
+        sys.executable,
+        *("-m", "landcontracts.server"),
+        *("--bind", bind, "--threads", str(threads)),
+        *("--heavy-threads", str(heavy_threads(threads))),
     ]
+
+
+def heavy_threads(threads: int) -> int:
+    """The expensive requests answered at a time, beside so many others."""
+    return max(threads // 4, 1)
 
 
 def worker_command(service: str, folder: str) -> list[str]:
@@ -160,15 +184,6 @@ def _program(name: str) -> str:
 
 def _interrupt(*_: int | FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _die_with_parent() -> None:
-    """End a child whose supervisor was killed (on Linux; elsewhere the service manager must do it).
-
-    By SIGTERM, because both processes have children of their own to end.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:

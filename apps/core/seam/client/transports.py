@@ -72,8 +72,14 @@ class OverHttp:
         """One request and its whole, decoded answer. Raises: RemoteCallFailed."""
         body = b'{"context":%b,"arguments":%b}' % (self._encode(context.to_wire(ctx, allowed_ms)), arguments)
         path = operation.path
-        at, signature = signing.seal(caller=self._caller, callee=operation.service, method="POST", path=path, body=body)
-        headers = f"X-Seam-Caller: {self._caller}\r\nX-Seam-Time: {at}\r\nX-Seam-Signature: {signature}\r\n"
+        digest = signing.digest_of(body)
+        at, signature = signing.seal_digest(
+            caller=self._caller, callee=operation.service, method="POST", path=path, digest=digest
+        )
+        headers = (
+            f"X-Seam-Caller: {self._caller}\r\nX-Seam-Time: {at}\r\n"
+            f"X-Seam-Body-SHA256: {digest}\r\nX-Seam-Signature: {signature}\r\n"
+        )
         status, answer = http.post(self._address, path, headers, body, allowed_ms / 1000)
         if status != OK:
             return Answer(answer, _refusal(status, answer))

@@ -46,6 +46,10 @@ class Binding:
             return Answer(commands.run_command(self.command_log, operation, method, ctx, decoded))
         except errors.DomainError as refusal:
             return Answer(errors.to_wire(refusal), refusal)
+        except OSError as error:
+            if not errors.is_no_space(error):
+                raise
+            return Answer(errors.to_wire(errors.ServiceBusy()), errors.ServiceBusy())
 
     def _query(
         self, operation: Operation, method: Callable[..., Any], ctx: CallContext, arguments: dict[str, Any]

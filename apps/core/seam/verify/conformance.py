@@ -141,7 +141,8 @@ class _Caller:
                 at_ms=time.time_ns() // 1_000_000 - (MAX_AGE_MS + 1_000 if aged else 0),
             )
             lines += (
-                f"X-Seam-Caller: {caller or self._caller}\r\nX-Seam-Time: {at}\r\nX-Seam-Signature: {signature}\r\n"
+                f"X-Seam-Caller: {caller or self._caller}\r\nX-Seam-Time: {at}\r\n"
+                f"X-Seam-Body-SHA256: {signing.digest_of(seal or body)}\r\nX-Seam-Signature: {signature}\r\n"
             )
         return post(self._address, self._operation.path, lines, body, timeout_seconds)
 

@@ -1,0 +1,36 @@
+"""The administrator's role and Django's flags are one truth, and there is always somebody who has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import connections
+
+from apps.authentication.interface import LastAdministrator, Role
+from apps.authentication.models import User
+from apps.core.database.primaries import database_of
+from apps.core.postgres import advisory_locks
+from apps.core.postgres.advisory_locks import Space
+
+
+def assign(user: User, roles: Iterable[Role]) -> None:
+    """Give a person exactly these roles; the administrator's opens the admin, and its loss closes it. Not saved."""
+    was_administrator = user.is_superuser
+    user.roles = [role.value for role in dict.fromkeys(roles)]
+    user.is_superuser = Role.ADMINISTRATOR in user.roles
+    if user.is_superuser or was_administrator:
+        user.is_staff = user.is_superuser
+
+
+def take_turns() -> None:
+    """Until the end of the transaction, no other one changes who is an administrator."""
+    with connections[database_of("authentication")].cursor() as cursor:
+        advisory_locks.acquire_until_commit(cursor, Space.WORK, "administrators")
+
+
+def require_another(user: User) -> None:
+    """Refuse to lose the last active administrator. Raises: LastAdministrator."""
+    if not (user.is_superuser and user.is_active):
+        return
+    if not User.objects.filter(is_superuser=True, is_active=True).exclude(id=user.id).exists():
+        raise LastAdministrator

@@ -1,0 +1,284 @@
+"""Opens files in processes of their own, each with little memory and time. Run as a program by `probes.py`.
+
+A file of a few kilobytes can unfold to gigabytes while it is opened, so the kernel bounds each process. The libraries
+are loaded once, here; each file gets a fork of this process, which costs milliseconds. Imports nothing of the platform.
+
+Standard input is a socket of packets: one byte for the type, with two descriptors: the file, and a socket for the
+answer. The answer is JSON, `{"problem": "", "active": []}`, and then `{"ended": signal}` when the fork is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+MEMORY_BYTES = 256 * 1024 * 1024
+CPU_SECONDS = 5
+MAX_PIXELS = 250_000_000
+MIB = 1024 * 1024
+# What is appended to a file and is a program or an archive of its own; images of phones carry harmless trailers.
+FOREIGN = (
+    *(b"PK\x03\x04", b"PK\x05\x06", b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"Rar!\x1a\x07"),
+    *(b"7z\xbc\xaf\x27\x1c", b"%PDF-", b"#!", b"\x1f\x8b\x08", b"\xd0\xcf\x11\xe0"),
+)
+ARCHIVE_END = b"PK\x05\x06"  # APPNOTE.TXT, section 4.3.16
+ARCHIVE_END_BYTES = 22
+ACTIONS = {"/JavaScript": "javascript", "/Launch": "launch", "/SubmitForm": "submit_form", "/ImportData": "submit_form"}
+ACTIONS |= {"/GoToR": "remote_goto", "/GoToE": "remote_goto"}
+PROGRAM_NAME = re.compile(
+    r"\.(exe|com|scr|pif|bat|cmd|ps1|vbs?|vbe|jse?|wsf?|wsh|hta|msi|msp|jar|sh|app|dll|lnk|reg|cpl|apk|py|docm|xlsm|pptm)$",
+    re.IGNORECASE,
+)
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+
+
+class Refused(Exception):
+    """The file is not what it has to be: `damaged`, `appended`, `encrypted` or `too_complex`."""
+
+
+def main() -> int:
+    """Serve until the other end closes."""
+    import pikepdf  # noqa: F401 - loaded before the first fork
+    from PIL import Image, JpegImagePlugin, PngImagePlugin  # noqa: F401 - likewise
+
+    orders = socket.socket(fileno=0)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    waiting: dict[int, socket.socket] = {}
+    while True:
+        readable, _, _ = select.select([orders.fileno(), woken], [], [])
+        if woken in readable:
+            os.read(woken, 4096)
+            _report_ended(waiting)
+        if orders.fileno() in readable:
+            kind, descriptors, _, _ = socket.recv_fds(orders, 1, 2)
+            if not kind:
+                return 0
+            file, answer = descriptors
+            pid = os.fork()
+            if not pid:
+                orders.close()
+                _examine(kind, file, socket.socket(fileno=answer))
+            os.close(file)
+            waiting[pid] = socket.socket(fileno=answer)
+
+
+def _report_ended(waiting: dict[int, socket.socket]) -> None:
+    for pid in list(waiting):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            with waiting.pop(pid) as answer, contextlib.suppress(OSError):
+                answer.send(json.dumps({"ended": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0}).encode())
+
+
+def _examine(kind: bytes, descriptor: int, answer: socket.socket) -> None:
+    """Examine one file, in a fork, and end."""
+    said: dict[str, Any] = {"problem": "damaged", "active": []}
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        memory = _size_of_this_process() + MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with os.fdopen(descriptor, "rb") as file:
+            file.seek(0)
+            said["active"] = EXAMINED[kind](file)
+            said["problem"] = ""
+    except Refused as refusal:
+        said["problem"] = str(refusal)
+    except MemoryError:
+        said["problem"] = "too_complex"
+    except Exception as error:  # noqa: BLE001 - a file that its library cannot read is damaged
+        said["problem"] = "too_complex" if "alloc" in str(error) else "damaged"
+    finally:
+        with contextlib.suppress(BaseException):
+            answer.send(json.dumps(said).encode())
+        os._exit(0)
+
+
+def _size_of_this_process() -> int:
+    with open("/proc/self/statm", "rb") as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
+
+
+def examine_pdf(file: Any) -> list[str]:
+    """The kinds of active content of a whole PDF (ISO 32000-2). Raises: Refused, pikepdf.PdfError."""
+    import pikepdf
+
+    _require_nothing_foreign(file, _after_last_end(file))
+    file.seek(0)
+    try:
+        pdf = pikepdf.open(file)
+    except pikepdf.PasswordError:
+        raise Refused("encrypted") from None
+    with pdf:
+        if not len(pdf.pages):
+            raise Refused("damaged")
+        active: set[str] = set()
+        for item in pdf.objects:
+            _note(item, active, depth=0)
+        form = pdf.Root.get("/AcroForm")
+        if isinstance(form, pikepdf.Dictionary) and "/XFA" in form:
+            active.add("xfa")
+        return sorted(active)
+
+
+def _note(item: Any, active: set[str], depth: int) -> None:
+    """Note the active content of one object and of the direct objects within it."""
+    import pikepdf
+
+    if isinstance(item, pikepdf.Array):
+        for entry in item:
+            if isinstance(entry, pikepdf.Dictionary | pikepdf.Array) and not entry.is_indirect and depth < 20:
+                _note(entry, active, depth + 1)
+        return
+    if not isinstance(item, pikepdf.Dictionary | pikepdf.Stream):
+        return
+    entries = item.stream_dict if isinstance(item, pikepdf.Stream) else item
+    kind = entries.get("/S")
+    if isinstance(kind, pikepdf.Name) and str(kind) in ACTIONS:
+        active.add(ACTIONS[str(kind)])
+    if "/JS" in entries:
+        active.add("javascript")
+    if "/XFA" in entries:
+        active.add("xfa")
+    if "/EF" in entries and _is_program(entries):
+        active.add("embedded_program")
+    for entry in entries.values():
+        if isinstance(entry, pikepdf.Dictionary | pikepdf.Array) and not entry.is_indirect and depth < 20:
+            _note(entry, active, depth + 1)
+
+
+def _is_program(specification: Any) -> bool:
+    """Whether an embedded file is a program, by its name or its first bytes (ISO 32000-2, section 7.11.3)."""
+    import pikepdf
+
+    names = [str(specification[key]) for key in ("/UF", "/F") if isinstance(specification.get(key), pikepdf.String)]
+    if any(PROGRAM_NAME.search(name.strip()) for name in names):
+        return True
+    for stream in specification["/EF"].values():
+        if isinstance(stream, pikepdf.Stream):
+            try:
+                head = stream.read_bytes()[:4]
+            except pikepdf.PdfError:
+                continue
+            if head.startswith((b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"#!")):
+                return True
+    return False
+
+
+def _after_last_end(file: Any) -> int:
+    """Where a PDF's last end-of-file mark ends. Raises: Refused where the last kibibyte has none."""
+    size = file.seek(0, os.SEEK_END)
+    begin = max(size - 1024, 0)
+    file.seek(begin)
+    tail = file.read()
+    mark = tail.rfind(b"%%EOF")
+    if mark < 0:
+        raise Refused("damaged")
+    return int(begin + mark + len(b"%%EOF"))
+
+
+def examine_png(file: Any) -> list[str]:
+    """Nothing is active in a PNG. Raises: Refused, OSError of Pillow."""
+    _decode(file, "PNG")
+    position = 8
+    size = file.seek(0, os.SEEK_END)
+    while position + 12 <= size:  # chunks: PNG, section 5.3
+        file.seek(position)
+        header = file.read(8)
+        position += 12 + int.from_bytes(header[:4])
+        if header[4:] == b"IEND":
+            _require_nothing_foreign(file, position)
+            return []
+    raise Refused("damaged")
+
+
+def examine_jpeg(file: Any) -> list[str]:
+    """Nothing is active in a JPEG. Raises: Refused, OSError of Pillow."""
+    _decode(file, "JPEG")
+    _require_nothing_foreign(file, _end_of_jpegs(file))
+    return []
+
+
+def _decode(file: Any, kind: str) -> None:
+    """Decode every pixel; a JPEG at an eighth of its size, which reads all of its data."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+    with Image.open(file, formats=[kind]) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Refused("too_complex")
+        image.draft("L", (1, 1))
+        image.load()
+
+
+def _end_of_jpegs(file: Any) -> int:
+    """Where the image ends, and further whole images right behind it, as phones write them (ITU-T T.81, annex B)."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        end = 0
+        while data[end : end + 3] == b"\xff\xd8\xff":
+            end = _end_of_jpeg(data, end + 2)
+        return end
+
+
+def _end_of_jpeg(data: Any, position: int) -> int:
+    while True:
+        if data[position : position + 1] != b"\xff" or position + 2 > len(data):
+            raise Refused("damaged")
+        marker = data[position + 1]
+        position += 2
+        if marker == 0xD9:
+            return position
+        if marker == 0xFF:
+            position -= 1
+        elif marker != 0x01 and not 0xD0 <= marker <= 0xD7:
+            position += int.from_bytes(data[position : position + 2])
+            if marker == 0xDA:  # coded data follow, up to the next marker
+                found = _MARKER.search(data, position)
+                if found is None:
+                    raise Refused("damaged")
+                position = found.start()
+
+
+def _require_nothing_foreign(file: Any, end: int) -> None:
+    """Refuse a file with a program or an archive behind its end, or one that is an archive to its readers."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(end)
+    rest = file.read(MIB).lstrip(b"\0\t\n\f\r ")
+    if rest.startswith(FOREIGN):
+        raise Refused("appended")
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for mark in _positions(data, ARCHIVE_END, max(size - ARCHIVE_END_BYTES - 65_535, 0)):
+            ended = mark + ARCHIVE_END_BYTES + int.from_bytes(data[mark + 20 : mark + 22], "little")
+            before = data.rfind(b"%%EOF", 0, mark)
+            # Between two ends of a PDF stand objects, and an archive attached to it stands in one of them.
+            is_between = before >= 0 and data.find(b"obj", before, mark) < 0
+            if mark >= end or ended == size or is_between:
+                raise Refused("appended")
+
+
+def _positions(data: mmap.mmap, part: bytes, begin: int) -> Iterator[int]:
+    position = data.find(part, begin)
+    while position >= 0:
+        yield position
+        position = data.find(part, position + 1)
+
+
+EXAMINED = {b"f": examine_pdf, b"p": examine_png, b"j": examine_jpeg}
+
+if __name__ == "__main__":
+    sys.exit(main())

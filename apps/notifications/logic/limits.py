@@ -1,0 +1,42 @@
+"""How many e-mails a person gets and causes in an hour. Past that a message is stored, and read on the pages, unmailed.
+
+A person may name strangers in contracts, and each act of his writes to them: without limits he could flood a mailbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Count, Q
+
+from apps.notifications.models import Mail
+
+HOUR = timedelta(hours=1)
+
+
+def mailable(recipients: Iterable[UUID], *, sender: UUID | None, now: datetime) -> set[UUID]:
+    """The recipients to whom one more e-mail may be sent. Counts are those of e-mails made within the last hour."""
+    people = list(recipients)
+    recent = Mail.objects.filter(notification__created_at__gt=now - HOUR)
+    received = _counts(recent.filter(notification__recipient_id__in=people))
+    allowed = {person for person in people if received.get(person, 0) < settings.MAILS_AN_HOUR_TO_ONE}
+    others = [person for person in people if person in allowed and person != sender]
+    if sender is None or not others:
+        return allowed
+    by_sender = recent.filter(Q(notification__sender_id=sender) & ~Q(notification__recipient_id=sender))
+    to_each = _counts(by_sender.filter(notification__recipient_id__in=others))
+    left = settings.MAILS_AN_HOUR_BY_ONE - by_sender.count()
+    for person in others:
+        if to_each.get(person, 0) >= settings.MAILS_AN_HOUR_BY_ONE_TO_ONE or left <= 0:
+            allowed.discard(person)
+        else:
+            left -= 1
+    return allowed
+
+
+def _counts(mails: Any) -> dict[UUID, int]:
+    return dict(mails.values_list("notification__recipient_id").annotate(number=Count("id")))

@@ -1,0 +1,12 @@
+"""The server's own metrics: refused requests, and connections.
+
+They are created when a process has joined its directory of metrics, so after `landcontracts.wsgi` has been loaded.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+shed = Counter("web_shed", "Requests refused because they would have waited too long for a thread", ("lane",))
+refused = Counter("web_refused", "Requests that the web server refused before the application", ("status",))
+connections = Gauge("web_connections", "Open connections", multiprocess_mode="livesum")

@@ -1,0 +1,130 @@
+"""Lanes of threads: a full lane makes the others wait for nothing, and a request that would wait too long is refused.
+
+Here: queues, their bounds and threads. Not here: connections (`channel.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Protocol
+
+from landcontracts.server import figures
+from landcontracts.server.options import HEAVY_MAX_WAIT_SECONDS, MAX_WAIT_SECONDS
+from landcontracts.server.routes import Kind
+
+log = logging.getLogger(__name__)
+# The part of the newest request in the mean time of an answer.
+NEWEST = 0.1
+
+
+class Task(Protocol):
+    """A piece of work for a thread."""
+
+    def run(self) -> None:
+        """Do it."""
+
+    def shed(self) -> None:
+        """Refuse it: it would wait, or has waited, for too long."""
+
+
+class Lane:
+    """One queue and its threads, daemons, so that a hanging answer does not keep the process from ending."""
+
+    def __init__(self, kind: Kind, threads: int, max_wait_seconds: float) -> None:
+        self.kind = kind
+        self._threads = threads
+        self._max_wait = max_wait_seconds
+        self._queue: deque[tuple[float, Task]] = deque()
+        self._arrived = threading.Condition(threading.Lock())
+        self._mean_seconds = 0.0
+        self.running = 0
+        for number in range(threads):
+            threading.Thread(target=self._work, name=f"{kind}-{number}", daemon=True).start()
+
+    def put(self, task: Task) -> None:
+        """Queue a task. One that would wait too long is refused here and now, in the calling thread."""
+        with self._arrived:
+            is_full = len(self._queue) * self._mean_seconds / self._threads > self._max_wait
+            if not is_full:
+                self._queue.append((time.monotonic(), task))
+                self._arrived.notify()
+        if is_full:
+            figures.shed.labels(self.kind).inc()
+            task.shed()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is queued or running."""
+        return not self._queue and not self.running
+
+    def _work(self) -> None:
+        while True:
+            with self._arrived:
+                while not self._queue:
+                    self._arrived.wait()
+                queued_at, task = self._queue.popleft()
+                self.running += 1
+            started = time.monotonic()
+            try:
+                if started - queued_at > self._max_wait:
+                    figures.shed.labels(self.kind).inc()
+                    task.shed()
+                else:
+                    task.run()
+                    self._mean_seconds += NEWEST * (time.monotonic() - started - self._mean_seconds)
+            except Exception:
+                log.exception("request_lost")
+            finally:
+                with self._arrived:
+                    self.running -= 1
+
+
+class Lanes:
+    """Every lane of one process."""
+
+    def __init__(self, threads: int, heavy_threads: int) -> None:
+        self._by_kind = {
+            Kind.EXPRESS: Lane(Kind.EXPRESS, 2, MAX_WAIT_SECONDS * 5),
+            Kind.USUAL: Lane(Kind.USUAL, threads, MAX_WAIT_SECONDS),
+            Kind.HEAVY: Lane(Kind.HEAVY, heavy_threads, HEAVY_MAX_WAIT_SECONDS),
+            Kind.UNSEALED: Lane(Kind.UNSEALED, 2, MAX_WAIT_SECONDS),
+        }
+
+    def put(self, kind: Kind, task: Task) -> None:
+        """Queue a task in a lane."""
+        self._by_kind[kind].put(task)
+
+    @property
+    def are_idle(self) -> bool:
+        """Whether nothing is queued or running."""
+        return all(lane.is_idle for lane in self._by_kind.values())
+
+
+class Bulkhead:
+    """Bounds the expensive requests of one person, and of all, from the first byte of the body to the answer."""
+
+    def __init__(self, per_person: int, in_all: int) -> None:
+        self._per_person = per_person
+        self._in_all = in_all
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def enter(self, person: str) -> Callable[[], None] | None:
+        """Take a place; returns the function that gives it back, however often it is called. None when full."""
+        with self._lock:
+            if self._held[person] >= self._per_person or self._held.total() >= self._in_all:
+                return None
+            self._held[person] += 1
+        open_once = [person]
+
+        def leave() -> None:
+            with self._lock:
+                if open_once:
+                    self._held[open_once.pop()] -= 1
+                    self._held += Counter()  # forgets people without a place
+
+        return leave

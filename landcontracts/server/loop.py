@@ -1,0 +1,185 @@
+"""The loop of one process: accepts, receives and sends for every connection, and hands whole requests to the lanes."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.server import BaseWSGIServer, TcpWSGIServer, UnixWSGIServer
+
+from landcontracts.server import figures
+from landcontracts.server.admission import Sorting
+from landcontracts.server.channel import Channel
+from landcontracts.server.lanes import Bulkhead, Lanes
+from landcontracts.server.options import (
+    HEAVY_IN_ALL,
+    HEAVY_PER_PERSON,
+    IN_MEMORY,
+    MAX_CONNECTIONS,
+    MAX_HEADER,
+    STOP_SECONDS,
+    Options,
+)
+from landcontracts.server.routes import Kind, NoPolicy, Policy
+
+log = logging.getLogger(__name__)
+ACCEPTED_AT_A_TIME = 64
+UNBOUNDED = 1 << 60
+
+
+class _Listening(BaseWSGIServer):
+    """A listening socket and its connections."""
+
+    channel_class = Channel
+    policy: Policy
+    lanes: Lanes
+    bulkhead: Bulkhead
+    is_inner = False
+    is_stopping = False
+
+    def pull_trigger(self, thunk: Callable[[], Any] | None = None) -> None:
+        """Wake the loop, which runs the function."""
+        self.trigger.pull_trigger(thunk)
+
+    def add_task(self, channel: Channel) -> None:
+        """Answer a whole request: a refused one here, others in their lanes."""
+        request = channel.requests[0]
+        if request.error is not None:
+            channel.run()
+        elif request.is_unasked:
+            self.lanes.put(Kind.USUAL, Sorting(channel))
+        else:
+            self.lanes.put(request.route.kind, channel)
+
+    def readable(self) -> bool:
+        """Whether connections are accepted."""
+        return bool(self.accepting)
+
+    def handle_accept(self) -> None:
+        """Accept what has come. Past the limit, the connection that has waited longest for its client is given up."""
+        for _ in range(ACCEPTED_AT_A_TIME):
+            before = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == before:
+                return
+            if before >= MAX_CONNECTIONS:
+                self._give_up_one()
+
+    def _give_up_one(self) -> None:
+        waiting = [channel for channel in self.active_channels.values() if channel.is_waiting]
+        if waiting:
+            min(waiting, key=lambda channel: channel.last_activity).handle_close()
+
+    def check(self, now: float) -> None:
+        """End what takes too long."""
+        for channel in list(self.active_channels.values()):
+            channel.check(now)
+
+    def stop(self) -> None:
+        """Accept no more; connections end with their answer, idle ones at once."""
+        self.is_stopping, self.accepting = True, False
+        self.del_channel()
+        self.socket.close()
+        for channel in list(self.active_channels.values()):
+            if channel.is_waiting:
+                channel.handle_close()
+
+
+class _Tcp(_Listening, TcpWSGIServer):
+    pass
+
+
+class _Unix(_Listening, UnixWSGIServer):
+    pass
+
+
+def serve(options: Options, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:
+    """Load the application and answer until SIGTERM. `sockets`: the public one, and the operator's, if any."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the supervisor as well, which sends SIGTERM
+    _raise_limit_of_files()
+    module, _, name = options.application.partition(":")
+    loaded = import_module(module)
+    policy: Policy = getattr(loaded, "policy", None) or NoPolicy()
+    lanes = Lanes(options.threads, options.heavy_threads)
+    bulkhead = Bulkhead(HEAVY_PER_PERSON, HEAVY_IN_ALL)
+    connections: dict[int, Any] = {}
+    servers = []
+    for number, sock in enumerate(sockets):
+        server = _listen(getattr(loaded, name), connections, sock)
+        server.policy, server.lanes, server.bulkhead, server.is_inner = policy, lanes, bulkhead, number > 0
+        servers.append(server)
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        servers[0].pull_trigger()
+
+    signal.signal(signal.SIGTERM, stop)
+    ready()
+    _run(servers, connections, stopped)
+    _finish(servers, connections, lanes)
+
+
+def _listen(application: Any, connections: dict[int, Any], sock: socket.socket) -> _Listening:
+    adjustments = Adjustments(
+        sockets=[sock],
+        ident="",
+        send_bytes=1,  # an answer is sent by its thread
+        recv_bytes=64 * 1024,
+        outbuf_high_watermark=UNBOUNDED,  # no thread waits for a slow reader: past outbuf_overflow answers are on disk
+        inbuf_overflow=IN_MEMORY,
+        max_request_header_size=MAX_HEADER,
+        max_request_body_size=UNBOUNDED,  # each route has its own
+        expose_tracebacks=False,
+        log_socket_errors=False,
+        clear_untrusted_proxy_headers=False,
+    )
+    kind = _Unix if sock.family == socket.AF_UNIX else _Tcp
+    information = (sock.family, sock.type, sock.proto, sock.getsockname())
+    server: _Listening = kind(
+        application, connections, True, sock, dispatcher=object(), adj=adjustments, sockinfo=information,
+        bind_socket=False,
+    )  # fmt: skip
+    return server
+
+
+def _run(servers: Sequence[_Listening], connections: dict[int, Any], stopped: threading.Event) -> None:
+    checked = time.monotonic()
+    while not stopped.is_set():
+        wasyncore.poll2(1.0, connections)
+        now = time.monotonic()
+        if now - checked >= 1.0:
+            checked = now
+            for server in servers:
+                server.check(now)
+            figures.connections.set(sum(len(server.active_channels) for server in servers))
+
+
+def _finish(servers: Sequence[_Listening], connections: dict[int, Any], lanes: Lanes) -> None:
+    """Answer what was received, for a bounded time."""
+    deadline = time.monotonic() + STOP_SECONDS
+    for server in servers:
+        server.stop()
+    while time.monotonic() < deadline:
+        wasyncore.poll2(0.05, connections)
+        for server in servers:
+            for channel in list(server.active_channels.values()):
+                if channel.is_waiting and not channel.close_when_flushed:
+                    channel.handle_close()
+        if lanes.are_idle and not any(server.active_channels for server in servers):
+            return
+
+
+def _raise_limit_of_files() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * MAX_CONNECTIONS if most == resource.RLIM_INFINITY else min(4 * MAX_CONNECTIONS, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

@@ -1,0 +1,38 @@
+"""The server's options, limits and times: those of the command line, and those of the environment."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+KIB, MIB = 1024, 1024 * 1024
+# A request's line and headers arrive within this time, and a connection sends its first byte.
+HEADER_SECONDS = float(os.environ.get("WEB_HEADER_SECONDS", "10"))
+# After this time a body, or a client that reads an answer, must have had this many bytes a second from the beginning.
+GRACE_SECONDS = float(os.environ.get("WEB_GRACE_SECONDS", "10"))
+MIN_BYTES_PER_SECOND = 8 * KIB
+IDLE_SECONDS = float(os.environ.get("WEB_IDLE_SECONDS", "75"))  # a kept connection without a request
+LINGER_SECONDS = 3.0  # after a refusal, what the client still sends is read and dropped, so that it reads the refusal
+MAX_CONNECTIONS = int(os.environ.get("WEB_MAX_CONNECTIONS", "2000"))
+MAX_HEADER = 64 * KIB
+IN_MEMORY = 64 * KIB  # of one body; the rest is on disk
+# A body past this size is received only once it is known who sends it.
+UNASKED_BYTES = 64 * KIB
+# A request that would wait longer for a thread is refused at once (503).
+MAX_WAIT_SECONDS = float(os.environ.get("WEB_MAX_WAIT_SECONDS", "2"))
+HEAVY_MAX_WAIT_SECONDS = 30.0
+# Expensive requests of one person, and of all, that are received, waiting or answered (429 past it).
+HEAVY_PER_PERSON = int(os.environ.get("WEB_HEAVY_PER_PERSON", "6"))
+HEAVY_IN_ALL = int(os.environ.get("WEB_HEAVY_IN_ALL", "48"))
+STOP_SECONDS = 12.0  # for the answers under way, after SIGTERM
+
+
+class Options(NamedTuple):
+    """The command line (`__main__.py`)."""
+
+    bind: str
+    inner: str
+    workers: int
+    threads: int
+    heavy_threads: int
+    application: str

@@ -1,0 +1,54 @@
+"""A WSGI application without Django for the server's tests: echoes, waits for a file, fails, sends much."""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from landcontracts.server.routes import EXPRESS, PROBES, Form, Kind, Route
+
+
+class Policy:
+    """`/heavy` is expensive, `/file` too and takes files; a person names itself in a header."""
+
+    def route(self, method, path, headers):
+        if path in PROBES:
+            return EXPRESS
+        if path == "/heavy":
+            return Route(Kind.HEAVY, form=Form.PROBLEM)
+        if path == "/file":
+            return Route(Kind.HEAVY, limit=50 * 2**20, form=Form.PROBLEM)
+        return Route(limit=2**20, form=Form.FAULT if path.startswith("/seam") else Form.PROBLEM)
+
+    def is_sealed(self, method, path, headers):
+        return not path.startswith("/seam") or headers.get("X_SEAL") == "good"
+
+    def translated(self, headers, text):
+        return text
+
+    def person(self, environ):
+        if environ.get("HTTP_X_PERSON") == "broken":
+            raise RuntimeError("no answer")
+        return environ.get("HTTP_X_PERSON", "")
+
+
+policy = Policy()
+
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    body = environ["wsgi.input"].read()
+    if path == "/fails":
+        raise RuntimeError("it fails")
+    if path == "/big":
+        content = os.urandom(1) * int(environ["QUERY_STRING"])
+    elif path == "/pid":
+        content = str(os.getpid()).encode()
+    else:
+        content = f"{environ['REQUEST_METHOD']} {path} {len(body)} {hashlib.sha256(body).hexdigest()}".encode()
+    if folder := environ.get("HTTP_X_WAIT"):  # until the test lets it go on
+        (Path(folder) / f"began-{time.monotonic_ns()}").touch()
+        while not (Path(folder) / "go").exists():
+            time.sleep(0.01)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(content)))])
+    return [content]

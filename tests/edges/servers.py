@@ -1,0 +1,101 @@
+"""The web server with a small application, and raw connections to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from landcontracts.embedded.processes import Process, Processes, free_port, wait_for_url
+from landcontracts.embedded.stack import BASE
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, port: int, process: Process, log: Path) -> None:
+        self.port, self.process, self.log = port, process, log
+
+    def connect(self) -> socket.socket:
+        """A connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def ask(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
+        """One request on a connection of its own."""
+        with self.connect() as connection:
+            connection.sendall(request)
+            return answer(connection)
+
+    def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        """One GET."""
+        return self.ask(request_of("GET", path, **headers))
+
+
+def request_of(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
+    """A request's bytes."""
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: x",
+        *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
+    ]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def answer(connection: socket.socket, *, head: bool = False) -> tuple[int, dict[str, str], bytes]:
+    """One whole answer: status, headers in lower case, body. An empty one where the connection was closed: status 0."""
+    file = connection.makefile("rb", buffering=0)
+    first = _line(file)
+    if not first:
+        return 0, {}, b""
+    headers: dict[str, str] = {}
+    while line := _line(file).strip():
+        name, _, value = line.decode().partition(":")
+        headers[name.lower()] = value.strip()
+    status = int(first.split()[1])
+    size = 0 if head or status == 100 else int(headers.get("content-length", 0))
+    body = b""
+    while len(body) < size and (part := file.read(size - len(body))):
+        body += part
+    return status, headers, body
+
+
+def _line(file) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        try:
+            byte = file.read(1)
+        except ConnectionResetError:
+            return b""
+        if not byte:
+            return line
+        line += byte
+    return line
+
+
+@contextmanager
+def running(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
+    """The server, until the block ends."""
+    processes = Processes(folder)
+    port = free_port()
+    command = [sys.executable, "-m", "landcontracts.server", "--bind", f"127.0.0.1:{port}"]
+    command += ["--application", "tests.edges.application:application", *options]
+    try:
+        process, log = processes.start("server", command, env={**os.environ, **environment}, cwd=BASE)
+        wait_for_url(f"http://127.0.0.1:{port}/healthz", process, log)
+        yield Server(port, process, log)
+    finally:
+        processes.stop_all()
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.01)

@@ -1,0 +1,417 @@
+"""The web server: what arrives slowly takes no thread, what waits too long is refused, and nothing under way is lost."""
+
+import hashlib
+import json
+import os
+import resource
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.edges.servers import Server, answer, request_of, running, until
+
+QUICK = {"WEB_HEADER_SECONDS": "1", "WEB_GRACE_SECONDS": "1", "WEB_IDLE_SECONDS": "2", "WEB_MAX_WAIT_SECONDS": "0.5"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("server"), "--threads", "2", "--heavy-threads", "1") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """A server of short times."""
+    with running(tmp_path_factory.mktemp("quick"), "--threads", "2", "--heavy-threads", "1", **QUICK) as started:
+        yield started
+
+
+def echo(method: str, path: str, body: bytes) -> bytes:
+    return f"{method} {path} {len(body)} {hashlib.sha256(body).hexdigest()}".encode()
+
+
+def code(body: bytes) -> str:
+    return json.loads(body)["code"]
+
+
+class Waiting:
+    """Requests that their application holds until `go`."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        self.answers: list[tuple[int, dict[str, str], bytes]] = []
+        self._threads: list[threading.Thread] = []
+
+    def begin(self, path: str, count: int = 1, **headers: str) -> None:
+        for _ in range(count):
+            thread = threading.Thread(
+                target=lambda: self.answers.append(self.server.get(path, X_Wait=str(self.folder), **headers))
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def began(self) -> int:
+        return len(list(self.folder.glob("began-*")))
+
+    def go(self) -> None:
+        (self.folder / "go").touch()
+        for thread in self._threads:
+            thread.join(20)
+
+
+@pytest.fixture
+def waiting(server: Server, tmp_path: Path):
+    held = Waiting(server, tmp_path)
+    yield held
+    held.go()
+
+
+# --- Framing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, 2**20])
+def test_a_body_is_received_whole_in_either_framing(server: Server, size: int):
+    body = os.urandom(size)
+    assert server.ask(request_of("POST", "/x", body, **({} if body else {"Content_Length": "0"})))[2] == echo(
+        "POST", "/x", body
+    )
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:]) if part)
+    request = request_of("POST", "/x", Transfer_Encoding="chunked") + chunks + b"0\r\n\r\n"
+    assert server.ask(request)[2] == echo("POST", "/x", body)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1_0\r\n\r\n",
+        b"POST /x HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\n folded: 1\r\nContent-Length : 3\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"GET /x HTTP/1.1\nHost: x\r\n\r\n",
+    ],
+)
+def test_a_request_of_two_meanings_is_refused_and_the_connection_closed(server: Server, head: bytes):
+    with server.connect() as connection:
+        connection.sendall(head + b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, headers, body = answer(connection)
+        assert (status, headers["connection"]) == (400, "close")
+        assert code(body) == "malformed_request" or b"malformed" in body
+        assert answer(connection)[0] == 0
+
+
+def test_a_coding_that_is_not_supported(server: Server):
+    assert server.ask(request_of("POST", "/x", Transfer_Encoding="gzip, chunked"))[0] == 501
+
+
+def test_requests_in_one_packet_are_answered_in_their_order(server: Server):
+    bodies = [b"one", b"", b"three" * 1000]
+    with server.connect() as connection:
+        connection.sendall(b"".join(request_of("POST", f"/{number}", body) for number, body in enumerate(bodies)))
+        assert [answer(connection)[2] for _ in bodies] == [
+            echo("POST", f"/{number}", body) for number, body in enumerate(bodies)
+        ]
+
+
+def test_a_head_request_gets_the_header_alone(server: Server):
+    with server.connect() as connection:
+        connection.sendall(request_of("HEAD", "/x") + request_of("GET", "/x"))
+        status, headers, body = answer(connection, head=True)
+        assert (status, int(headers["content-length"]) > 0, body) == (200, True, b"")
+        assert answer(connection)[2] == echo("GET", "/x", b"")
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(server: Server):
+    with server.connect() as connection:
+        connection.sendall(request_of("POST", "/x", Content_Length="3", Expect="100-continue"))
+        assert answer(connection)[0] == 100
+        connection.sendall(b"abc")
+        assert answer(connection)[2] == echo("POST", "/x", b"abc")
+
+
+def test_a_body_that_is_too_large_is_refused_in_words_although_it_is_still_sent(server: Server):
+    with server.connect() as connection:
+        connection.sendall(request_of("POST", "/x", Content_Length=str(2**20 + 1)))
+        sender = threading.Thread(target=lambda: _send(connection, b"x" * 2**20))
+        sender.start()
+        status, headers, body = answer(connection)
+        sender.join(20)
+    assert (status, code(body), headers["content-type"]) == (413, "body_too_large", "application/problem+json")
+    chunks = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    assert server.ask(request_of("POST", "/x", Transfer_Encoding="chunked") + chunks * 17)[0] == 413
+
+
+def _send(connection: socket.socket, data: bytes) -> None:
+    try:
+        connection.sendall(data)
+    except OSError:
+        return
+
+
+def test_headers_that_are_too_large(server: Server):
+    assert server.get("/x", Long="x" * 70_000)[0] == 431
+
+
+def test_an_application_that_fails_is_an_internal_error(server: Server):
+    status, _, body = server.get("/fails")
+    assert (status, code(body)) == (500, "internal_error")
+    assert b"it fails" not in body
+
+
+# --- Slow clients ----------------------------------------------------------------------------------------------------
+
+
+def test_bodies_that_do_not_come_take_no_thread(server: Server):
+    connections = [server.connect() for _ in range(60)]
+    try:
+        for number, connection in enumerate(connections):
+            path = ("/x", "/file", "/seam/x")[number % 3]
+            connection.sendall(request_of("POST", path, Content_Length="500", X_Person="p", X_Seal="good") + b"x")
+        for path in ("/healthz", "/x"):
+            started = time.monotonic()
+            assert server.get(path)[0] == 200
+            assert time.monotonic() - started < 1
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n", request_of("POST", "/x", Content_Length="500") + b"x"],
+    ids=["line", "header", "body"],
+)
+def test_what_arrives_too_slowly_ends_in_words(quick: Server, sent: bytes):
+    with quick.connect() as connection:
+        connection.sendall(sent)
+        started = time.monotonic()
+        status, headers, _ = answer(connection)
+        assert (status, headers["connection"]) == (408, "close")
+        assert 0.9 < time.monotonic() - started < 5
+
+
+def test_a_trickle_ends_as_well_and_a_steady_stream_does_not(quick: Server):
+    with quick.connect() as trickle, quick.connect() as steady:
+        trickle.sendall(request_of("POST", "/x", Content_Length="500000"))
+        body = os.urandom(500_000)
+        steady.sendall(request_of("POST", "/x", Content_Length="500000"))
+        for start in range(0, len(body), 20_000):  # 100 kB a second for five seconds
+            steady.sendall(body[start : start + 20_000])
+            _send(trickle, b"x")
+            steady.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                steady.recv(1) if start + 20_000 < len(body) else _timed_out()
+        steady.settimeout(20)
+        assert answer(steady)[2] == echo("POST", "/x", body)
+        assert answer(trickle)[0] == 408
+
+
+def _timed_out() -> None:
+    raise TimeoutError
+
+
+def test_an_idle_connection_and_a_silent_one_are_closed(quick: Server):
+    with quick.connect() as idle, quick.connect() as silent:
+        idle.sendall(request_of("GET", "/x"))
+        assert answer(idle)[0] == 200
+        assert (answer(silent)[0], answer(idle)[0]) == (0, 0)
+
+
+def test_a_client_that_does_not_read_holds_no_thread(quick: Server):
+    connections = []
+    try:
+        for _ in range(4):  # more than there are threads
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", quick.port))
+            connection.sendall(request_of("GET", f"/big?{8 * 2**20}"))
+            connections.append(connection)
+        assert quick.get("/x")[0] == 200
+        for _ in range(20):  # a byte now and then is not reading
+            for connection in connections:
+                connection.recv(1)
+            time.sleep(0.2)
+        for connection in connections:
+            assert _read_all(connection) < 8 * 2**20, "it was closed before its end"
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def _read_all(connection: socket.socket) -> int:
+    size = 0
+    try:
+        while part := connection.recv(65_536):
+            size += len(part)
+    except ConnectionResetError:
+        pass
+    return size
+
+
+def test_past_the_limit_the_longest_waiting_connection_is_given_up(tmp_path: Path):
+    with running(tmp_path, WEB_MAX_CONNECTIONS="20") as server:
+        held = [server.connect() for _ in range(40)]
+        try:
+            assert [server.get("/x")[0] for _ in range(5)] == [200] * 5
+            assert held[0].recv(1) == b"", "the first one was closed"
+        finally:
+            for connection in held:
+                connection.close()
+
+
+def test_a_full_disk_is_no_fault_of_the_client(tmp_path: Path):
+    with running(tmp_path) as server:
+        pid = int(server.get("/pid")[2])
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
+        status, headers, body = server.ask(request_of("POST", "/x", b"x" * 500_000))
+        assert (status, code(body), headers["retry-after"]) == (503, "storage_full", "30")
+        assert server.get("/x")[0] == 200
+
+
+# --- Who sends -------------------------------------------------------------------------------------------------------
+
+
+def test_a_stranger_is_refused_before_a_long_body_is_sent(server: Server):
+    with server.connect() as connection:
+        connection.sendall(request_of("POST", "/file", Content_Length="10000000", Expect="100-continue"))
+        status, headers, body = answer(connection)
+    assert (status, code(body)) == (401, "not_authenticated")
+    assert headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_persons_long_body_is_received(server: Server):
+    body = os.urandom(3 * 2**20)
+    assert server.ask(request_of("POST", "/file", body, X_Person="p"))[2] == echo("POST", "/file", body)
+    with server.connect() as connection:
+        connection.sendall(request_of("POST", "/file", Content_Length="100000", Expect="100-continue", X_Person="p"))
+        assert answer(connection)[0] == 100
+        connection.sendall(body[:100_000])
+        assert answer(connection)[2] == echo("POST", "/file", body[:100_000])
+
+
+def test_where_it_cannot_be_known_who_sends_the_answer_is_busy(server: Server):
+    with server.connect() as connection:
+        connection.sendall(request_of("POST", "/file", Content_Length="10000000", X_Person="broken"))
+        assert answer(connection)[0] == 503
+
+
+def test_a_call_with_a_wrong_seal_is_refused_before_its_body(server: Server):
+    with server.connect() as connection:
+        connection.sendall(request_of("POST", "/seam/x", Content_Length="1000000", X_Seal="forged"))
+        status, _, body = answer(connection)
+    assert (status, json.loads(body)) == (401, {"fault": "not authentic"})
+
+
+def test_one_person_has_few_expensive_requests_and_others_are_not_kept_from_theirs(server: Server, waiting: Waiting):
+    waiting.begin("/heavy", 9, X_Person="many")
+    until(lambda: waiting.began() == 1 and len(waiting.answers) == 3)  # there is one heavy thread; five wait
+    for status, headers, body in waiting.answers:
+        assert (status, code(body), headers["retry-after"]) == (429, "too_many_at_once", "5")
+        assert headers.get("connection") != "close", "the request was received whole"
+    waiting.begin("/heavy", 1, X_Person="other")
+    assert server.get("/x")[0] == server.get("/healthz")[0] == 200
+    waiting.go()
+    assert sorted(status for status, *_ in waiting.answers) == [200] * 7 + [429] * 3
+    assert server.get("/heavy", X_Person="many")[0] == 200, "the places were given back"
+
+
+def test_a_place_is_given_back_by_a_client_that_goes_away(server: Server):
+    for _ in range(3):
+        connections = [server.connect() for _ in range(6)]
+        for connection in connections:
+            head = request_of("POST", "/file", Content_Length="10000000", X_Person="fickle", Expect="100-continue")
+            connection.sendall(head)
+            assert answer(connection)[0] == 100
+        with server.connect() as seventh:
+            seventh.sendall(head)
+            assert answer(seventh)[0] == 429
+        for connection in connections:
+            connection.close()
+        until(lambda: server.get("/heavy", X_Person="fickle")[0] == 200)
+
+
+# --- Overload --------------------------------------------------------------------------------------------------------
+
+
+def test_what_would_wait_too_long_is_refused_and_health_answers(quick: Server, tmp_path: Path):
+    held = Waiting(quick, tmp_path)
+    held.begin("/x", 2)
+    until(lambda: held.began() == 2)  # all threads
+    late = Waiting(quick, tmp_path)
+    late.begin("/x", 5)
+    late.begin("/seam/x", 1, X_Seal="good")
+    assert quick.get("/healthz")[0] == 200
+    time.sleep(0.6)  # past the longest wait
+    held.go()
+    late.go()
+    assert [status for status, *_ in held.answers] == [200, 200]
+    assert [(status, headers["retry-after"]) for status, headers, _ in late.answers] == [(503, "1")] * 6
+    assert {json.loads(body).get("code") for *_, body in late.answers} == {"service_busy"}
+    seam = [json.loads(body) for *_, body in late.answers if "category" in json.loads(body)]
+    assert seam == [{"code": "service_busy", "category": "unavailable", "fields": {}}]
+
+
+# --- Ends ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_is_killed_is_started_again(tmp_path: Path):
+    with running(tmp_path, "--workers", "2") as server:
+        pids = set()
+        until(lambda: pids.add(int(server.get("/pid")[2])) or len(pids) == 2)
+        killed = pids.pop()
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: (pid := _pid(server)) and pid not in {killed, *pids})
+        assert server.process.poll() is None
+
+
+def _pid(server: Server) -> int:
+    try:
+        return int(server.get("/pid")[2])
+    except (OSError, ValueError):
+        return 0
+
+
+def test_a_stopped_server_answers_what_it_received(tmp_path: Path):
+    with running(tmp_path) as server, server.connect() as idle:
+        idle.sendall(request_of("GET", "/x"))
+        answer(idle)
+        held = Waiting(server, tmp_path)
+        held.begin("/x", 3)
+        until(lambda: held.began() == 3)
+        server.process.send_signal(signal.SIGTERM)
+        assert answer(idle)[0] == 0, "an idle connection is closed"
+        with pytest.raises(OSError):
+            until(lambda: server.connect().close())
+        held.go()
+        assert [(status, headers["connection"]) for status, headers, _ in held.answers] == [(200, "close")] * 3
+        assert server.process.wait(20) == 0
+
+
+def test_a_server_whose_supervisor_was_killed_ends(tmp_path: Path):
+    with running(tmp_path) as server:
+        pid = int(server.get("/pid")[2])
+        server.process.kill()
+        until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_an_application_that_cannot_be_loaded_ends_the_server(tmp_path: Path):
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "landcontracts.server", "--bind", "127.0.0.1:0"]
+    ended = subprocess.run(
+        [*command, "--application", "tests.nothing:app"], capture_output=True, check=False, timeout=60
+    )
+    assert ended.returncode == 1
+    assert b"does not start" in ended.stderr
+    taken = socket.create_server(("127.0.0.1", 0))
+    address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with taken:
+        ended = subprocess.run([*command[:-1], address], capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, b"in use" in ended.stderr) == (1, True)
