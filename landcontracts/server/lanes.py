@@ -1,4 +1,4 @@
-"""Lanes of threads: a full lane makes the others wait for nothing, and a request that would wait too long is refused.
+"""Lanes of threads: a full lane makes the others wait for nothing, and what is too much is refused.
 
 Here: queues, their bounds and threads. Not here: connections (`channel.py`).
 """
@@ -13,12 +13,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from landcontracts.server import figures
-from landcontracts.server.options import HEAVY_MAX_WAIT_SECONDS, MAX_WAIT_SECONDS
+from landcontracts.server.options import HEAVY_MAX_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_WAITING
 from landcontracts.server.routes import Kind
 
 log = logging.getLogger(__name__)
-# The part of the newest request in the mean time of an answer.
-NEWEST = 0.1
 
 
 class Task(Protocol):
@@ -28,7 +26,7 @@ class Task(Protocol):
         """Do it."""
 
     def shed(self) -> None:
-        """Refuse it: it would wait, or has waited, for too long."""
+        """Refuse it: too many wait, or it has waited for too long."""
 
 
 class Lane:
@@ -36,19 +34,17 @@ class Lane:
 
     def __init__(self, kind: Kind, threads: int, max_wait_seconds: float) -> None:
         self.kind = kind
-        self._threads = threads
         self._max_wait = max_wait_seconds
         self._queue: deque[tuple[float, Task]] = deque()
         self._arrived = threading.Condition(threading.Lock())
-        self._mean_seconds = 0.0
         self.running = 0
         for number in range(threads):
             threading.Thread(target=self._work, name=f"{kind}-{number}", daemon=True).start()
 
     def put(self, task: Task) -> None:
-        """Queue a task. One that would wait too long is refused here and now, in the calling thread."""
+        """Queue a task. Where too many wait it is refused here and now, in the calling thread."""
         with self._arrived:
-            is_full = len(self._queue) * self._mean_seconds / self._threads > self._max_wait
+            is_full = len(self._queue) >= MAX_WAITING
             if not is_full:
                 self._queue.append((time.monotonic(), task))
                 self._arrived.notify()
@@ -68,14 +64,12 @@ class Lane:
                     self._arrived.wait()
                 queued_at, task = self._queue.popleft()
                 self.running += 1
-            started = time.monotonic()
             try:
-                if started - queued_at > self._max_wait:
+                if time.monotonic() - queued_at > self._max_wait:
                     figures.shed.labels(self.kind).inc()
                     task.shed()
                 else:
                     task.run()
-                    self._mean_seconds += NEWEST * (time.monotonic() - started - self._mean_seconds)
             except Exception:
                 log.exception("request_lost")
             finally:

@@ -6,6 +6,7 @@ import logging
 import resource
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +34,9 @@ from landcontracts.server.routes import Kind, NoPolicy, Policy
 
 log = logging.getLogger(__name__)
 ACCEPTED_AT_A_TIME = 64
+# How long a thread may compute before another gets its turn. The loop gives its own turn up at each read and each write;
+# with Python's five milliseconds it would wait long for each beside busy threads.
+SWITCH_SECONDS = 0.001
 UNBOUNDED = 1 << 60
 
 
@@ -107,6 +111,7 @@ def serve(options: Options, sockets: Sequence[socket.socket], ready: Callable[[]
     stopped = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the supervisor as well, which sends SIGTERM
     _raise_limit_of_files()
+    sys.setswitchinterval(SWITCH_SECONDS)
     module, _, name = options.application.partition(":")
     loaded = import_module(module)
     policy: Policy = getattr(loaded, "policy", None) or NoPolicy()

@@ -18,8 +18,10 @@ MAX_HEADER = 64 * KIB
 IN_MEMORY = 64 * KIB  # of one body; the rest is on disk
 # A body past this size is received only once it is known who sends it.
 UNASKED_BYTES = 64 * KIB
-# A request that would wait longer for a thread is refused at once (503).
-MAX_WAIT_SECONDS = float(os.environ.get("WEB_MAX_WAIT_SECONDS", "2"))
+# So many requests wait for a thread; one more is refused at once (503), and one that has waited longer than this too.
+# The first bound is for too many clients, the second for answers that take too long: then their callers have gone.
+MAX_WAITING = int(os.environ.get("WEB_MAX_WAITING", "128"))
+MAX_WAIT_SECONDS = float(os.environ.get("WEB_MAX_WAIT_SECONDS", "5"))
 HEAVY_MAX_WAIT_SECONDS = 30.0
 # Expensive requests of one person, and of all, that are received, waiting or answered (429 past it).
 HEAVY_PER_PERSON = int(os.environ.get("WEB_HEAVY_PER_PERSON", "6"))

@@ -109,7 +109,7 @@ def test_no_message_ends_a_worker(valkey: Redis, tmp_path: Path):
     command += ["-c", "1", "-Q", queue, "-n", "edges@%h", "-l", "info", "--without-gossip", "--without-mingle"]
     try:
         valkey.delete(queue)
-        process, log = processes.start("worker", command, env={**os.environ, "LOG_LEVEL": "INFO"}, cwd=BASE)
+        process, log = processes.start("worker", command, env={**os.environ, "LOG_LEVEL": "DEBUG"}, cwd=BASE)
         for number, message in enumerate(BAD):
             valkey.lpush(queue, message)
             until(lambda: valkey.llen(queue) == 0, 60)
