@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack
 
 from landcontracts.embedded import gateway
-from landcontracts.embedded.processes import StartFailed
+from landcontracts.embedded.processes import StartFailed, inner_url
 from landcontracts.embedded.stack import BASE, ENVIRONMENT, Stack, is_running
 from landcontracts.topology import SERVICES
 
@@ -107,7 +107,7 @@ def run(port: int, lifted: list[str], *, gateway_port: int | None = None) -> int
                 gateway_url, _ = gateway.start(stack.processes, stack.folder, url, port=gateway_port)
             print(f"\n  Gateway   {gateway_url}/")
         print(f"\n  Pages     {url}/\n  API docs  {url}/api/v1/docs\n  Admin     {url}/admin/")
-        print(f"  Metrics   {url}/metrics and {worker}\n")
+        print(f"  Metrics   {inner_url(url)}/metrics and {worker}\n")
         for service in lifted:
             print(f"  {service:<9} {stack.away[service]}/api/v1/schema")
         print(f"  The password of all people is {account.password}")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from landcontracts.embedded import guard
 from landcontracts.embedded.guard import Guard
+from landcontracts.server.options import inner_of
 
 STOP_SECONDS = 15
 SAY_EACH_SECONDS = 20
@@ -26,17 +27,22 @@ class StartFailed(Exception):
 
 
 def free_port(preferred: int = 0) -> int:
-    """The preferred port on loopback if it is free, else any free one. Raises: StartFailed.
+    """The preferred port on loopback if it is free, and the next one too, else any such. Raises: StartFailed.
 
-    Below the ports that the system gives to connections (Linux: from 32768), so that no connection takes it meanwhile.
+    The next one is a web server's for its operator. Below the ports that the system gives to connections (Linux: from 32768), so that no connection takes it meanwhile.
     """
     for port in (*((preferred,) if preferred else ()), *random.sample(range(12_000, 32_000), 100)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return int(probe.getsockname()[1])
+        with socket.socket() as probe, socket.socket() as next_probe, contextlib.suppress(OSError):
+            for offset, sock in enumerate((probe, next_probe)):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind(("127.0.0.1", port + offset))
+            return int(port)
     raise StartFailed("no free port")
+
+
+def inner_url(url: str) -> str:
+    """The operator's address of a web server of ours on this machine, by its public one."""
+    return f"http://{inner_of(url.removeprefix('http://'))}"
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:

@@ -38,3 +38,9 @@ class Options(NamedTuple):
     threads: int
     heavy_threads: int
     application: str
+
+
+def inner_of(bind: str) -> str:
+    """The operator's address beside a public one, unless another is given: the next port, on loopback. None of a socket."""
+    port = bind.rpartition(":")[2]
+    return "" if bind.startswith("unix://") or not port.isdigit() else f"127.0.0.1:{int(port) + 1}"

@@ -20,7 +20,7 @@ from apps.core.observability.scrape_registry import ScrapeRegistry
 from apps.core.postgres import connections as control_connections
 from apps.extraction.state import stages
 from apps.extraction.state.metrics import MoveCollector
-from landcontracts.embedded.processes import free_port
+from landcontracts.embedded.processes import free_port, inner_url
 from tests.moves.conftest import until
 
 
@@ -175,7 +175,7 @@ def test_a_connection_that_was_ended_is_made_anew(server):
 
 
 def test_a_scrape_of_the_stack_with_everything_in_it_is_quick():
-    url = f"{os.environ['WEB_URL']}/metrics"
+    url = f"{inner_url(os.environ['WEB_URL'])}/metrics"
 
     def seconds() -> float:
         started = time.perf_counter()

@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings
 
 from apps.extraction.routing import shares
-from landcontracts.embedded.processes import Process, Processes, free_port, wait_for_url
+from landcontracts.embedded.processes import Process, Processes, free_port, inner_url, wait_for_url
 from landcontracts.monitoring.renderer import Overrides, render
 from tests.alerting.playbook import BASE, rules
 from tests.journeys.people import Person
@@ -78,8 +78,8 @@ def prometheus(webhook: Webhook, tmp_path: Path) -> Iterator[str]:
     port, alerting = free_port(), free_port()
     addresses = {
         "prometheus": f"127.0.0.1:{port}",
-        "web": urlsplit(os.environ["WEB_URL"]).netloc,
-        f"lifted/{SERVICE}": urlsplit(settings.SEAM_AWAY[SERVICE]).netloc,
+        "web": urlsplit(inner_url(os.environ["WEB_URL"])).netloc,
+        f"lifted/{SERVICE}": urlsplit(inner_url(settings.SEAM_AWAY[SERVICE])).netloc,
     }
     render(tmp_path / "etc", Overrides(addresses, f"127.0.0.1:{alerting}", webhook.url, "1s", "1s"))
     processes = Processes(tmp_path)

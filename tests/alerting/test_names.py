@@ -15,7 +15,7 @@ from django.core.management.base import CommandError
 from django.urls import resolve
 
 from apps.core.monitoring import worker  # noqa: F401 - what a worker measures is exported by every process that knows it
-from landcontracts.embedded.processes import Processes, free_port, wait_for_url
+from landcontracts.embedded.processes import Processes, free_port, inner_url, wait_for_url
 from tests.alerting.playbook import BASE, RUNBOOKS, metrics_in, panels, rules
 from tests.moves.conftest import until
 
@@ -49,7 +49,7 @@ def exported(text: str) -> set[str]:
 
 def complete_exposition() -> str:
     """The exposition once every source has answered in time, or '': at first none has a connection yet."""
-    text = urllib.request.urlopen(f"{os.environ['WEB_URL']}/metrics").read().decode()
+    text = urllib.request.urlopen(f"{inner_url(os.environ['WEB_URL'])}/metrics").read().decode()
     return "" if re.search(r"^metrics_source_up\{.*\} 0", text, re.MULTILINE) else text
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from landcontracts.embedded.processes import Processes, free_port, wait_for_url
+from landcontracts.embedded.processes import Processes, free_port, inner_url, wait_for_url
 from tests.alerting.playbook import BASE
 from tests.alerting.test_asked import values
 from tests.moves.conftest import until
@@ -177,7 +177,7 @@ def test_two_workers_of_a_web_server_are_scraped_as_one(tmp_path: Path):
     running = Processes(tmp_path)
 
     def scrape() -> str:
-        with urllib.request.urlopen(f"{url}/metrics") as answer:
+        with urllib.request.urlopen(f"{inner_url(url)}/metrics") as answer:
             return answer.read().decode()
 
     def missed(times: int) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from landcontracts.embedded.processes import Process, free_port
+from landcontracts.embedded.processes import Process, free_port, inner_url
 from landcontracts.embedded.stack import Stack
 from tests.drills import kill_faults
 from tests.drills.canary_load import Load
@@ -45,7 +45,7 @@ class Stage:
     def fell_back(self) -> Counter[str]:
         """Calls that the platform answered in place of the lifted-out service, by reason, as the web server counts them."""
         fallbacks: Counter[str] = Counter()
-        metrics = urllib3.request("GET", f"{self.url}/metrics", timeout=10).data.decode()
+        metrics = urllib3.request("GET", f"{inner_url(self.url)}/metrics", timeout=10).data.decode()
         for kind, service, value in FELL_BACK.findall(metrics):
             if service == self.service:
                 fallbacks[kind] += int(float(value))

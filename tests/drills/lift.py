@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import urllib3
 
 from landcontracts.demo.client import Refused
-from landcontracts.embedded.processes import Process
+from landcontracts.embedded.processes import Process, inner_url
 from landcontracts.embedded.stack import Stack
 from tests.drills import audit, sales
 from tests.drills.clients import DrillClient, Tally
@@ -275,7 +275,7 @@ class Run:
 
     def _answered_locally(self) -> float:
         """Calls that the platform answered because the lifted-out process did not, as the web server counts them."""
-        metrics = urllib3.request("GET", f"{self.drill.url}/metrics").data.decode().splitlines()
+        metrics = urllib3.request("GET", f"{inner_url(self.drill.url)}/metrics").data.decode().splitlines()
         ours = (
             line for line in metrics if line.startswith("seam_fallbacks_total{") and f'service="{self.service}"' in line
         )

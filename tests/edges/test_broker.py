@@ -75,8 +75,14 @@ GOOD = {
     "body": "W1tdLCB7fSwge31d",
     "content-encoding": "utf-8",
     "content-type": "application/json",
-    "headers": {"task": "core.nothing", "id": "1", "lang": "py"},
-    "properties": {"delivery_tag": "t", "delivery_info": {}, "body_encoding": "base64"},
+    "headers": {"task": "core.purge", "id": "1", "lang": "py"},
+    "properties": {
+        "delivery_tag": "t",
+        "delivery_info": {"exchange": "", "routing_key": "edges"},
+        "delivery_mode": 2,
+        "priority": 0,
+        "body_encoding": "base64",
+    },
 }
 BAD = [
     b"",
@@ -96,6 +102,7 @@ BAD = [
     json.dumps({**GOOD, "body": "!"}).encode(),
     json.dumps({**GOOD, "content-type": "application/x-python-serialize"}).encode(),
     json.dumps({**GOOD, "headers": {**GOOD["headers"], "task": ["x"]}}).encode(),
+    json.dumps({**GOOD, "headers": {**GOOD["headers"], "task": "core.nothing"}}).encode(),
     b"[" * 50_000,
     pickle.dumps(Bomb()),
 ]

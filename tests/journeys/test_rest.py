@@ -10,6 +10,7 @@ import pytest
 import urllib3
 
 from landcontracts.demo.client import Refused
+from landcontracts.embedded.processes import inner_url
 from tests.journeys.people import Person
 from tests.world import cadastral_number, pdf
 
@@ -263,10 +264,13 @@ def test_the_schema_is_valid_without_a_warning(tmp_path):
 
 def test_health_readiness_metrics_and_docs():
     assert raw("GET", "/healthz").status == 200
-    ready = json.loads(raw("GET", "/readyz").data)
+    assert json.loads(raw("GET", "/readyz").data) == {"status": "ready"}, "yes or no, where anybody may ask"
+    assert raw("GET", "/metrics").status == 404
+    inner = inner_url(os.environ["WEB_URL"])
+    ready = json.loads(urllib3.request("GET", f"{inner}/readyz").data)
     assert ready["status"] == "ready"
     assert set(ready["checks"]) == {"database", "migrations", "clock", "redis", "storage", "keys", "signing"}
-    text = raw("GET", "/metrics").data.decode()
+    text = urllib3.request("GET", f"{inner}/metrics").data.decode()
     for name in ("http_requests_total", "seam_call_seconds_bucket", "seam_served_total"):
         assert name in text
     assert raw("GET", "/api/v1/docs").status == 200

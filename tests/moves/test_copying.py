@@ -12,6 +12,7 @@ from apps.core.postgres import replication
 from apps.core.seam.client.registry import call
 from apps.datasync.interface import DATASYNC, SyncPhase, SyncStatus, SyncType
 from apps.datasync.models import Sync
+from landcontracts.embedded.processes import inner_url
 from landcontracts.embedded.stack import BASE
 from tests.moves.conftest import ctx, followed, keys_of, settle, slots, stop, until
 
@@ -183,7 +184,7 @@ def test_the_progress_of_a_sync_is_a_metric(service: str):
 
     def exported() -> str:
         """Once every source has answered in time: at first none has a connection yet."""
-        text = urllib.request.urlopen(f"{os.environ['WEB_URL']}/metrics").read().decode()
+        text = urllib.request.urlopen(f"{inner_url(os.environ['WEB_URL'])}/metrics").read().decode()
         return "" if re.search(r"^metrics_source_up\{.*\} 0", text, re.MULTILINE) else text
 
     text = until(exported)

@@ -18,6 +18,7 @@ from apps.core.seam import signing
 from apps.core.seam.client import http as http_client
 from apps.extraction.routing import shares
 from apps.extraction.routing.shadow.models import ShadowComparison
+from landcontracts.embedded.processes import inner_url
 from landcontracts.embedded.stack import BASE
 from tests.journeys.people import Person
 from tests.seam.sales import answered_by, until
@@ -36,6 +37,7 @@ import landcontracts.wsgi, landcontracts.celery
 landcontracts.celery.app.loader.import_default_modules()
 from apps.core import topology
 from apps.core.seam.server.dispatch import local_binding
+from landcontracts.embedded.processes import inner_url
 [local_binding(service) for service in topology.loaded()]
 print(json.dumps(sorted(name for name in sys.modules if name.startswith("apps."))))
 """
@@ -87,10 +89,12 @@ def get(url: str, **headers: str) -> urllib3.BaseHTTPResponse:
 def test_it_has_health_metrics_and_the_document_of_its_own_paths(documents):
     url, _ = documents
     assert get(f"{url}/healthz").status == 200
-    ready = get(f"{url}/readyz").json()
+    assert get(f"{url}/readyz").json() == {"status": "ready"}, "yes or no, where anybody may ask"
+    assert get(f"{url}/metrics").status == 404
+    ready = get(f"{inner_url(url)}/readyz").json()
     assert ready["status"] == "ready"
     assert set(ready["checks"]) == {"database", "migrations", "clock", "redis", "storage", "keys", "home"}
-    assert b'http_requests_total{service="core",status="200"}' in get(f"{url}/metrics").data
+    assert b'http_requests_total{service="core",status="200"}' in get(f"{inner_url(url)}/metrics").data
     schema = get(f"{url}/api/v1/schema", Accept="application/json").data.decode()
     assert "/api/v1/documents" in schema
     assert "/api/v1/contracts" not in schema
@@ -202,7 +206,7 @@ def test_a_lifted_out_service_honours_the_route_that_the_edge_decided(documents,
 
 
 def metric(url: str, start: str) -> float:
-    lines = get(f"{url}/metrics").data.decode().splitlines()
+    lines = get(f"{inner_url(url)}/metrics").data.decode().splitlines()
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(start))
 
 

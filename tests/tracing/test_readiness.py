@@ -27,10 +27,11 @@ from apps.core.database import primaries
 from apps.core.flags import snapshot
 from apps.core.health import dependencies, probes, registry
 from apps.core.health.probes import Dependency
+from apps.core.health.views import INNER
 from apps.core.observability import otlp, spans
 from apps.core.rest.keys import keyring
 from landcontracts.embedded import engines, postgres
-from landcontracts.embedded.processes import Processes
+from landcontracts.embedded.processes import Processes, inner_url
 from tests.seam.servers import Behaving
 from tests.tracing.deployment import web
 from tests.tracing.test_spans import SpanRecorder
@@ -107,7 +108,7 @@ def relocated(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Servers:
 def ready() -> tuple[int, dict, float]:
     """Status, body and seconds of `/readyz`."""
     started = time.monotonic()
-    answer = Client().get("/readyz")
+    answer = Client().get("/readyz", **{INNER: True})
     return answer.status_code, answer.json(), time.monotonic() - started
 
 
@@ -202,12 +203,12 @@ def test_a_stopped_broker_of_a_real_web_server_and_a_collector_that_hangs(server
         assert sorted(spent)[30] < 0.1, spent
         until(lambda: dropped(deployment.url, "queue") > 0)
         until(lambda: dropped(deployment.url, "collector") > 0)
-        answer = http.request("GET", f"{deployment.url}/readyz")
+        answer = http.request("GET", f"{inner_url(deployment.url)}/readyz")
         assert (answer.status, bad(answer.json())) == (200, {"traces": "NotExported"})
         assert (answer.json()["degraded"], answer.json()["checks"]["traces"]["optional"]) == (True, True)
         with servers.stopped("valkey"):
             started = time.monotonic()
-            answer = http.request("GET", f"{deployment.url}/readyz")
+            answer = http.request("GET", f"{inner_url(deployment.url)}/readyz")
             assert time.monotonic() - started < 2
             assert answer.status == 503
             assert "redis" in bad(answer.json())
@@ -219,7 +220,7 @@ def test_a_stopped_broker_of_a_real_web_server_and_a_collector_that_hangs(server
 
 
 def dropped(url: str, reason: str) -> float:
-    lines = http.request("GET", f"{url}/metrics").data.decode().splitlines()
+    lines = http.request("GET", f"{inner_url(url)}/metrics").data.decode().splitlines()
     start = f'trace_spans_dropped_total{{reason="{reason}"}}'
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(start))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext
 from django_prometheus.exports import ExportToDjangoView
@@ -20,21 +20,29 @@ def healthz(request: HttpRequest) -> HttpResponse:
     return HttpResponse(b'{"status":"ok"}', content_type="application/json")
 
 
+# Set by our web server for requests at the operator's address (INNER_BIND).
+INNER = "landcontracts.inner"
+
+
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Probe each dependency within two seconds: 200 when all required ones answer, else 503. Failures are named."""
+    """Probe each dependency within two seconds: 200 when all required ones answer, else 503.
+
+    The operator's address names each dependency and its failure; elsewhere the answer is yes or no.
+    """
     report = probes.report(registry.dependencies())
-    status = "ready" if report.ready else "not ready"
-    body = {
-        "status": status,
-        "degraded": report.degraded,
-        "service": settings.SEAM_PROCESS_NAME,
-        "checks": report.checks,
-    }
+    body: dict[str, object] = {"status": "ready" if report.ready else "not ready"}
+    if request.META.get(INNER):
+        body |= {"degraded": report.degraded, "service": settings.SEAM_PROCESS_NAME, "checks": report.checks}
     return HttpResponse(msgspec.json.encode(body), status=200 if report.ready else 503, content_type="application/json")
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The metrics of this process, or of all when PROMETHEUS_MULTIPROC_DIR is set, and those of the collectors."""
+    """The metrics of this process, or of all when PROMETHEUS_MULTIPROC_DIR is set, and those of the collectors.
+
+    Only at the operator's address. Raises: Http404.
+    """
+    if not request.META.get(INNER):
+        raise Http404
     seam_metrics.flush()
     with multiprocess.settled():
         exported: HttpResponse = ExportToDjangoView(request)
