@@ -18,12 +18,13 @@ SERVICES: dict[str, Entry] = {
         key="apps.documents.interface.DOCUMENTS",
         implementation="apps.documents.service.Documents",
         objects="apps.documents.gateways.stored_objects.OBJECTS",
+        as_system=("contracts.rights",),
         variables=("S3_SECRET_KEY",),
     ),
     "signatures": Entry(
         key="apps.signatures.interface.SIGNATURES",
         implementation="apps.signatures.service.Signatures",
-        as_system=("authentication.recipients",),
+        as_system=("authentication.recipients", "contracts.rights"),
     ),
     "contracts": Entry(
         key="apps.contracts.interface.CONTRACTS",
@@ -39,7 +40,7 @@ SERVICES: dict[str, Entry] = {
         key="apps.workflow.interface.WORKFLOW",
         implementation="apps.workflow.service.Workflows",
         consumes=("contracts.contract_created", "contracts.status_changed", "documents.document_stored"),
-        as_system=("contracts.participants",),
+        as_system=("contracts.participants", "contracts.rights"),
     ),
     "notifications": Entry(
         key="apps.notifications.interface.NOTIFICATIONS",

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -94,11 +95,17 @@ class World:
         self.side = side
         self.trace = new_trace()
         self.exercised: dict[str, None] = {}  # operations, the last one called at the end
+        self._granted: dict[uuid.UUID, set[Role]] = {}
         self._fake_documents = FakeDocuments()
         self.resolve = self._resolver()
 
     def ctx(self, person: User | None = None, *roles: str, key: str | None = None) -> CallContext:
         """A context of a person, or of the system."""
+        if roles and person is not None and self.side == "elsewhere":
+            # Who answers that service reads such roles again, and takes nobody's word.
+            granted = self._granted.setdefault(person.id, set(person.roles))
+            granted |= {Role(role) for role in roles}
+            call(AUTHENTICATION).set_roles(ctx=self.ctx(), user_id=person.id, roles=tuple(granted))
         actor = SYSTEM if person is None else Actor(id=person.id, roles=(*person.roles, *roles))
         return new_context(actor=actor, trace=self.trace, command_key=key, locale="en", timeout_ms=20_000)
 

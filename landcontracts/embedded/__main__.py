@@ -1,4 +1,4 @@
-"""`python -m landcontracts.embedded run | demo | exec -- COMMAND | attach -- COMMAND`: the stack of the Makefile."""
+"""`python -m landcontracts.embedded run | demo | exec -- COMMAND | attach -- COMMAND | names SERVICE`: the Makefile's stack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import ExitStack
 
-from landcontracts.embedded import gateway
+from landcontracts.embedded import gateway, names
 from landcontracts.embedded.processes import StartFailed, inner_url
 from landcontracts.embedded.stack import BASE, ENVIRONMENT, Stack, is_running
 from landcontracts.topology import SERVICES
@@ -42,6 +42,9 @@ def main() -> int:
     attaching = actions.add_parser("attach", help="run a command with a stack that is already running")
     attaching.add_argument("--name", default="run")
     attaching.add_argument("command", nargs=argparse.REMAINDER)
+    naming = actions.add_parser("names", help='what the playbook\'s pages name, for a shell: eval "$(… names SERVICE)"')
+    naming.add_argument("--name", default=os.environ.get("STACK_NAME", "run"))
+    naming.add_argument("service", choices=tuple(SERVICES))
     arguments = parser.parse_args()
     # SIGTERM stops the servers as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -52,6 +55,9 @@ def main() -> int:
             return run(arguments.port, lifted, gateway_port=arguments.gateway)
         if arguments.verb == "demo":
             return demo()
+        if arguments.verb == "names":
+            print(names.assignments(arguments.service, _environment_of(arguments.name), BASE / "var" / arguments.name))
+            return 0
         command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
         if arguments.verb == "attach":
             return attach(arguments.name, command)
@@ -139,9 +145,9 @@ def _watch(stack: Stack) -> None:
 
 def execute(name: str, command: list[str], *, web: bool, port: int, stacks: int) -> int:
     """Run a command with the engines of a temporary stack; `attach` gives access to further stacks."""
-    names = [name, *(f"{name}-{number}" for number in range(2, stacks + 1))]
+    all_names = [name, *(f"{name}-{number}" for number in range(2, stacks + 1))]
     with ExitStack() as started:
-        running = [started.enter_context(_temporary(stack_name)) for stack_name in names]
+        running = [started.enter_context(_temporary(stack_name)) for stack_name in all_names]
         if web:
             for stack in running:
                 stack.env["WEB_URL"] = stack.start_web(preferred_port=port if stack is running[0] else 0)
@@ -154,10 +160,17 @@ def _temporary(name: str) -> Stack:
 
 def attach(name: str, command: list[str]) -> int:
     """Run a command with the environment of a running stack. Raises: StartFailed when none is running."""
+    environment = {**os.environ, **_environment_of(name), "STACK_NAME": name}
+    return subprocess.run(command, env=environment, cwd=BASE, check=False).returncode
+
+
+def _environment_of(name: str) -> dict[str, str]:
+    """The environment that a running stack's commands have. Raises: StartFailed when none is running."""
     file = BASE / "var" / name / ENVIRONMENT
     if not is_running(name) or not file.exists():
         raise StartFailed("no stack is running here: `make run` first, in another terminal")
-    return subprocess.run(command, env={**os.environ, **json.loads(file.read_text())}, cwd=BASE, check=False).returncode
+    environment: dict[str, str] = json.loads(file.read_text())
+    return environment
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from unittest import mock
 import urllib3
 
 from landcontracts.demo.client import Client, Refused
-from landcontracts.embedded import postgres
 from landcontracts.embedded.stack import BASE, Stack
 from tests.drills.test_lift import ENGINES
 
@@ -120,20 +119,7 @@ class BusyStack:
 
     def environment(self) -> dict[str, str]:
         """The platform's settings, as a shell on the same machine has them."""
-        return self.stack.env | {"PATH": f"{BIN}:{os.environ['PATH']}"}
-
-    def names(self, service: str) -> dict[str, str]:
-        """The values of a page's names. They are shell variables, not exported: `SERVICE` would narrow the platform to that service."""
-        return {
-            "SERVICE": service,
-            "ADDRESS": self.stack.away[service],
-            "BIND": self.stack.away[service].removeprefix("http://"),
-            "PLATFORM": self.url,
-            "LIFTED_DATABASE_URLS": self.stack._service_urls_as(
-                postgres.SERVICE, self.stack.secrets["DB_SERVICE_PASSWORD"]
-            ),
-            "LOGS": str(self.stack.folder / "logs"),
-        }
+        return self.stack.env | {"PATH": f"{BIN}:{os.environ['PATH']}", "STACK_NAME": self.stack.folder.name}
 
     def manage(self, service: str, *arguments: str) -> subprocess.Popen[str]:
         """`manage.py extraction SERVICE …`, under way."""

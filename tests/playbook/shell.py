@@ -10,10 +10,13 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 
+from landcontracts.embedded.names import DECIDED
 from landcontracts.embedded.stack import BASE
 from tests.playbook.pages import FOLDER, commands, missing
 
 SECONDS = 90
+# What a page's first command sets.
+NAMES = ("SERVICE", "ADDRESS", "BIND", "PLATFORM", "LIFTED_DATABASE_URLS", "LOGS", *DECIDED)
 OUTPUT = BASE / "build" / "playbook.json"
 
 
@@ -22,15 +25,16 @@ class WrongPage(AssertionError):
 
 
 class Shell:
-    """One environment and the names that are set in it; each command in a shell of its own."""
+    """One environment. Each command has a shell of its own, with the names that earlier commands of its page have set."""
 
-    def __init__(self, environment: dict[str, str], names: dict[str, str]) -> None:
-        self.environment, self.names = environment, names
-        self._set = "".join(f"{name}={shlex.quote(value)}\n" for name, value in names.items())
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
+        self.names: dict[str, str] = {}
         self.took: dict[str, dict[str, float]] = {}
 
     def page(self, name: str, after: Mapping[str, Callable[[], None]]) -> None:
         """Type every command of a page, in order; after one with the words of `after`, do the step outside the shell. Raises: WrongPage."""
+        self.names = {}  # a page sets what it names
         took = self.took.setdefault(name, {})
         for command in commands(FOLDER / f"{name}.md"):
             began = time.monotonic()
@@ -44,8 +48,11 @@ class Shell:
 
     def type(self, text: str, *, where: str = "") -> str:
         """Type one command; its output. Raises: WrongPage where it fails or does not end."""
+        if text.startswith("eval "):
+            text += f"; for name in {' '.join(NAMES)}; do printf '%s=%s\\0' $name \"${{!name}}\"; done"
+        known = "".join(f"{name}={shlex.quote(value)}\n" for name, value in self.names.items())
         process = subprocess.Popen(
-            ["bash", "-c", self._set + text],
+            ["bash", "-uc", known + text],
             cwd=BASE,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -62,6 +69,9 @@ class Shell:
             raise WrongPage(f"{where}: {text}\n  does not end; it printed\n{output[-3000:]}") from None
         if process.returncode:
             raise WrongPage(f"{where}: {text}\n  ends with {process.returncode}:\n{output[-3000:]}")
+        if text.startswith("eval "):
+            self.names |= dict(pair.split("=", 1) for pair in output.split("\0") if pair)
+            return ""
         return output
 
     def write(self) -> None:

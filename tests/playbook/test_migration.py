@@ -37,7 +37,7 @@ ROWS = 100_000
 
 def test_every_page_works_from_the_first_to_the_last(busy_stack: BusyStack):
     first, second = Administrator(busy_stack, "first@admin.example"), Administrator(busy_stack, "second@admin.example")
-    shell = Shell(busy_stack.environment(), busy_stack.names(TYPED_SERVICE) | RULES | {"ADMINISTRATOR": first.email})
+    shell = Shell(busy_stack.environment() | RULES | {"ADMINISTRATOR": first.email})
     for page in PAGES:
         shell.page(page, {" override ": lambda: second.confirm_override(TYPED_SERVICE)})
     shell.write()

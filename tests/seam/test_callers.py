@@ -66,7 +66,8 @@ def test_every_operation_that_the_code_does_not_ask_is_refused(caller: str):
 def test_the_system_speaks_for_listed_pairs_only(here: World):
     person = here.person()
     assert ask("signatures", "authentication", "get", SYSTEM, user_id=person.id)[0] == 403
-    assert ask("documents", "contracts", "rights", SYSTEM, contract_ids=[])[0] == 403
+    assert ask("signatures", "documents", "get", SYSTEM, document_id=uuid.uuid4())[0] == 403
+    assert ask("documents", "contracts", "rights", SYSTEM, contract_ids=[])[0] == 200
     assert ask("signatures", "authentication", "recipients", SYSTEM, user_ids=[person.id])[0] == 200
     assert ask("signatures", "authentication", "get", Actor(id=person.id), user_id=person.id)[0] == 200
     both = Actor(id=person.id, roles=("seller", "system"))
@@ -120,6 +121,16 @@ def test_roles_are_read_once_in_ten_seconds(here: World, monkeypatch: pytest.Mon
         now[0] = at
         assert callers.checked("signatures", operation, ctx, msgspec.Raw(b"{}")).actor == ctx.actor
         assert len(asked) == times
+
+
+def test_a_role_that_was_granted_counts_at_once(monkeypatch: pytest.MonkeyPatch):
+    granted: list[str] = []
+    monkeypatch.setattr(callers, "_reader", lambda: lambda *_: granted)
+    operation = topology.key_of("authentication").operations["get"]
+    ctx = new_context(actor=Actor(id=uuid.uuid4(), roles=("registrar",)))
+    assert callers.checked("signatures", operation, ctx, msgspec.Raw(b"{}")).actor.roles == ()
+    granted.append("registrar")
+    assert callers.checked("signatures", operation, ctx, msgspec.Raw(b"{}")).actor.roles == ("registrar",)
 
 
 def test_the_monolith_asks_everything(here: World):

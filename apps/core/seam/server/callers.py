@@ -76,16 +76,16 @@ def _with_own_roles(ctx: CallContext) -> CallContext:
     claimed = GRANTED.intersection(ctx.actor.roles)
     if not claimed or ctx.actor.id is None:
         return ctx
-    taken = claimed - _roles_of(ctx.actor.id, ctx)
+    taken = claimed - _roles_of(ctx.actor.id, ctx, claimed)
     roles = tuple(role for role in ctx.actor.roles if role not in taken)
     return ctx.as_actor(msgspec.structs.replace(ctx.actor, roles=roles)) if taken else ctx
 
 
-def _roles_of(person: UUID, ctx: CallContext) -> frozenset[str]:
-    """A person's roles, at most ten seconds old; none where they cannot be read."""
+def _roles_of(person: UUID, ctx: CallContext, claimed: frozenset[str]) -> frozenset[str]:
+    """A person's roles, at most ten seconds old; none where they cannot be read. A role that is new counts at once."""
     known = _known.get(person)
     now = time.monotonic()
-    if known is not None and now - known[0] < KNOWN_SECONDS:
+    if known is not None and now - known[0] < KNOWN_SECONDS and claimed <= known[1]:
         return known[1]
     try:
         roles = frozenset(_reader()(person, ctx))
