@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import logging
 import os
 import select
@@ -121,10 +122,22 @@ def _bound(address: str) -> socket.socket:
         if not host or not port.isdigit():
             raise ValueError(f"{address} is no address: host:port or unix:///path")
         host = host.strip("[]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
+        sock = _listening(host, int(port))
     sock.setblocking(False)  # several processes accept from it
     return sock
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A listening socket. Waits for the process of a supervisor that was killed, which is ending. Raises: OSError."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while True:
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _stop(*_: object) -> None:

@@ -136,6 +136,25 @@ def test_a_table_without_identity_in_its_own_database(both: Pair, observed: Obse
     assert check == Check("replica identity", False, "without replica identity: notifications_mail")
 
 
+@pytest.mark.parametrize(
+    ("phase", "holds"), [(SyncPhase.WAITING, False), (SyncPhase.COPYING, True), (SyncPhase.BUILDING_KEYS, True)]
+)
+def test_a_target_whose_rows_are_being_copied_has_its_keys_later(
+    both: Pair, observed: Observed, phase: SyncPhase, holds: bool
+):
+    changed = observed._replace(sync=replace(observed.sync, phase=phase))
+    both.own.execute("ALTER TABLE notifications_mail REPLICA IDENTITY NOTHING")
+    try:
+        assert preconditions.identity(both, changed).holds is holds
+    finally:
+        both.own.execute("ALTER TABLE notifications_mail REPLICA IDENTITY DEFAULT")
+    both.shared.execute("ALTER TABLE notifications_mail REPLICA IDENTITY NOTHING")
+    try:
+        assert preconditions.identity(both, changed).holds is False
+    finally:
+        both.shared.execute("ALTER TABLE notifications_mail REPLICA IDENTITY DEFAULT")
+
+
 def test_a_sequence_that_its_own_database_lacks(both: Pair, observed: Observed):
     both.shared.execute("CREATE SEQUENCE notifications_counts")
     numbered = "ALTER TABLE notifications_mail ALTER COLUMN attempts SET DEFAULT"

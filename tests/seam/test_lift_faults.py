@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from apps.extraction.routing import shares
 from landcontracts.demo.paper import sale_contract
@@ -89,3 +90,54 @@ def _group(path: Path) -> int:
         return int(path.read_text().rpartition(")")[2].split()[2])
     except OSError:
         return 0
+
+
+def _children(pid: int) -> dict[int, str]:
+    """The live children of a process: their command lines by pid."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if parent == pid and line:
+            found[int(path.name)] = line
+    return found
+
+
+def _child(pid: int, words: str, *, but: int = 0, seconds: float = 30) -> int:
+    """A child with these words in its command, other than `but`; waits for it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := [child for child, line in _children(pid).items() if words in line and child != but]:
+            return found[0]
+        threading.Event().wait(0.05)
+    raise AssertionError(f"no {words} below {pid}: {_children(pid)}")
+
+
+def test_a_process_of_its_that_dies_is_started_again_and_no_scheduler_outlives_its_worker():
+    with lifted("notifications") as (url, process):
+        web, worker = _child(process.pid, "landcontracts.server"), _child(process.pid, "celery")
+        scheduler = _child(worker, "celery")
+        os.kill(worker, signal.SIGKILL)
+        _child(process.pid, "celery", but=worker)
+        deadline = time.monotonic() + 20
+        while Path(f"/proc/{scheduler}").exists() and time.monotonic() < deadline:
+            threading.Event().wait(0.05)
+        assert not Path(f"/proc/{scheduler}").exists(), "it would go on beside the next one"
+        for victim in (_child(web, "landcontracts.server"), web):  # the process that serves, and its supervisor
+            os.kill(victim, signal.SIGKILL)
+            _child(web if victim != web else process.pid, "landcontracts.server", but=victim)
+            deadline = time.monotonic() + 30
+            while not _is_ready(url) and time.monotonic() < deadline:
+                threading.Event().wait(0.05)
+            assert _is_ready(url)
+        assert process.poll() is None
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return urllib3.request("GET", f"{url}/readyz", timeout=5, retries=False).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False

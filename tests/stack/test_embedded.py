@@ -11,7 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from landcontracts.embedded import __main__ as embedded
 from landcontracts.embedded import guard, ownership, secrets
+from landcontracts.embedded import processes as processes_module
 from landcontracts.embedded.processes import Processes, StartFailed
 from landcontracts.embedded.stack import Stack
 
@@ -89,3 +91,73 @@ def test_a_record_that_is_damaged_or_of_another_run_ends_nothing(tmp_path: Path)
     assert guard.recorded(record, "another") == []
     record.write_text("{")
     assert guard.recorded(record) == []
+
+
+def test_a_process_that_ended_is_started_again_and_its_log_goes_on(tmp_path: Path):
+    processes = Processes(tmp_path)
+    try:
+        first, log = processes.start("brief", [sys.executable, "-c", "import os; print(os.getpid())"], cwd=tmp_path)
+        first.wait(20)
+        assert processes.ended() == ["brief"]
+        processes.start_again("brief")
+        (second,) = [process for name, process, _ in processes._running if name == "brief"]
+        second.wait(20)
+        assert log.read_text().split() == [str(first.pid), str(second.pid)]
+    finally:
+        processes.stop_all()
+
+
+class RunningStack:
+    """A stack of which processes end, one after another."""
+
+    def __init__(self, *ends: str) -> None:
+        self.ends, self.started = list(ends), []
+        self.processes = self
+
+    def ended(self) -> list[str]:
+        if not self.ends:
+            raise KeyboardInterrupt
+        return [self.ends.pop(0)]
+
+    def start_again(self, name: str) -> None:
+        self.started.append(name)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded.threading.Event, "wait", lambda *_: False)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_run_starts_again_what_is_no_engine(capsys: pytest.CaptureFixture[str]):
+    stack = RunningStack("web", "worker", "documents", "web")
+    with pytest.raises(KeyboardInterrupt):
+        embedded._watch(stack)
+    assert stack.started == ["web", "worker", "documents", "web"]
+    printed = capsys.readouterr().out
+    assert "web has ended and is started again (var/run/logs/web.log)" in printed
+    assert "documents has ended and is started again; meanwhile its calls are answered locally" in printed
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("ends", [("postgres",), ("valkey",), ("web",) * 5])
+def test_a_run_ends_with_an_engine_and_with_what_cannot_run(ends: tuple[str, ...]):
+    stack = RunningStack(*ends)
+    with pytest.raises(StartFailed, match=f"{ends[0]} has ended; see var/run/logs/{ends[0]}.log"):
+        embedded._watch(stack)
+    assert len(stack.started) == len(ends) - 1
+
+
+def test_a_process_that_takes_long_to_start_is_waited_for_with_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes_module, "SAY_EACH_SECONDS", 0.2)
+    processes, said = Processes(tmp_path), []
+    port = processes_module.free_port()
+    late = f"import time, http.server as s; time.sleep(1); s.test(s.SimpleHTTPRequestHandler, port={port}, bind='127.0.0.1')"
+    try:
+        process, log = processes.start("late", [sys.executable, "-c", late], cwd=tmp_path)
+        processes_module.wait_for_url(f"http://127.0.0.1:{port}/", process, log, say=said.append)
+    finally:
+        processes.stop_all()
+    assert said
+    assert said[0].startswith("still starting after")
+    assert str(log) in said[0]
