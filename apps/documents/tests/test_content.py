@@ -84,6 +84,18 @@ def test_a_part_of_a_file_or_one_with_something_behind_it_is_damaged(declared: s
         check(body, declared)
 
 
+def test_an_archive_inside_a_pdf_whose_comment_reaches_to_the_end_is_one_to_its_readers():
+    def attach_archive(opened: pikepdf.Pdf) -> None:
+        opened.Root["/Filler"] = opened.make_stream(ZIP)
+
+    body = bytearray(made(attach_archive, compress_streams=False))
+    assert check(bytes(body), "application/pdf").mime_type == "application/pdf", "an attachment is none"
+    mark = body.find(b"PK\x05\x06")
+    body[mark + 20 : mark + 22] = (len(body) - mark - 22).to_bytes(2, "little")
+    with pytest.raises(FileDamaged):
+        check(bytes(body), "application/pdf")
+
+
 @pytest.mark.parametrize(
     ("declared", "body", "found"),
     [
