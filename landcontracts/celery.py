@@ -22,6 +22,7 @@ app = Celery("landcontracts")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 _running: dict[str, Token[identity.Identity | None]] = {}
+_imported_by = os.getpid()  # the worker, whose children are forked: a scheduler asks too late who started it
 
 
 def _logs_are_djangos(**_: Any) -> None:
@@ -40,7 +41,7 @@ def _ends(task_id: str, **_: Any) -> None:
 
 def _beat_begins(**_: Any) -> None:
     """The scheduler in a worker is a process of its own: one whose worker was killed would go on beside the next."""
-    parent.end_with(os.getppid())
+    parent.end_with(os.getppid() if _imported_by == os.getpid() else _imported_by)
 
 
 setup_logging.connect(_logs_are_djangos)

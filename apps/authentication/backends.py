@@ -31,12 +31,14 @@ class SeamBackend(ModelBackend):
         except msgspec.ValidationError:
             return None
         client = "" if request is None else network.of(request)
+        # Read before the check: a password that changes after it ends the session, which is stamped with this row's time.
+        user = User.objects.filter(email=email).first()
         ctx = routes.system_context(email, actor=STRANGER, network=client)
         answer = call(AUTHENTICATION).sign_in(
             ctx=ctx, email=email, password=str(password), device_token=device_cookie.token_of(request)
         )
-        if not isinstance(answer, SignedIn):
+        if not isinstance(answer, SignedIn) or user is None or user.id != answer.user.id:
             return None
         if request is not None:
             request.device_token = answer.device_token  # type: ignore[attr-defined]  # for `DeviceCookie`
-        return User.objects.filter(id=answer.user.id).first()
+        return user

@@ -217,10 +217,22 @@ class _Attempt:
         if not self._matches:
             lockout.record_failure(self._address, self._source, self.now)
             return Refused(reason=Refusal.BAD_CREDENTIALS)
+        if not self._is_current():
+            return Refused(reason=Refusal.BAD_CREDENTIALS)
         lockout.forget(self._address, self._source)
         if self.row is not None and self.row.password != self._stored:
             _store_renewed_hash(self.row, self._stored)
         return None
+
+    def _is_current(self) -> bool:
+        """Whether the password is still the one that was checked, and the account still open; both stay so until the end.
+
+        The check ran before the transaction. A change or a block in between ends what was issued before; what this
+        attempt issues it would not see.
+        """
+        rows = UserRow.objects.select_for_update(no_key=True)
+        present = rows.filter(id=self.row.id, is_active=True).first() if self.row else None
+        return present is not None and present.password == self._stored
 
 
 def _store_renewed_hash(row: UserRow, before: str) -> None:

@@ -80,7 +80,12 @@ class Contract(models.Model):
                 fields=("cadastral_number",), condition=Q(status__in=UNDER_WAY), name="contracts_plot_sold_once"
             ),
         )
-        indexes = (models.Index(fields=("-created_at", "-id"), name="contracts_contract_page"),)
+        indexes = (
+            models.Index(fields=("-created_at", "-id"), name="contracts_contract_page"),
+            models.Index(
+                fields=("cadastral_number",), condition=Q(number_collides=True), name="contracts_in_several_spellings"
+            ),
+        )
 
     def __str__(self) -> str:
         return str(self.number)

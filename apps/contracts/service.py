@@ -256,7 +256,7 @@ def _plot_of(ctx: CallContext, seller: UUID, land_plot_id: UUID) -> str:
         if owner != ctx.actor.id and not ctx.actor.has(*visibility.SEES_ALL):
             raise LandPlotNotFound
         raise NotYourPlot
-    return str(number)
+    return cadastral.one_spelling(number)
 
 
 def _require_active_people(row: ContractRow, cards: builtins.tuple[PersonCard, ...]) -> None:

@@ -69,10 +69,15 @@ class Channel(HTTPChannel):
         return True
 
     def parse(self) -> None:
-        """Read requests from what was received, until one of them has to be answered first."""
+        """Read requests from what was received, until one of them has to be answered first, and the answer sent."""
         with self.requests_lock:
-            while self._rest and not (self.requests or self.will_close or self.close_when_flushed):
+            while self._rest and not (
+                self.requests or self.total_outbufs_len or self.will_close or self.close_when_flushed
+            ):
                 if self.request is None:
+                    self._rest = self._rest.lstrip(b"\r\n")  # RFC 9112, section 2.2
+                    if not self._rest:
+                        return
                     self.request = self.parser_class(self.adj)
                 if self.request.is_asking:
                     return
@@ -193,11 +198,13 @@ class Channel(HTTPChannel):
         """Send; after a refusal the connection is half closed, and what still comes is dropped for a while."""
         if not (self.close_when_flushed and self.lingers) or self.will_close:
             super().handle_write()
+            if self._rest and self.connected and not self.total_outbufs_len:
+                self.parse()
             return
         self._flush_exception(self._flush_some)
         if self.will_close:
             self.handle_close()
-        elif not self.total_outbufs_len:
+        elif self.connected and not self.total_outbufs_len:
             self.close_when_flushed = False
             self._drained_until = time.monotonic() + LINGER_SECONDS
             with contextlib.suppress(OSError):

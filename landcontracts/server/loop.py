@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import resource
 import signal
 import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -37,6 +40,7 @@ ACCEPTED_AT_A_TIME = 64
 # How long a thread may compute before another gets its turn. The loop gives its own turn up at each read and each write;
 # with Python's five milliseconds it would wait long for each beside busy threads.
 SWITCH_SECONDS = 0.001
+FILES_PER_CONNECTION = 4  # its socket, its body, its answer, and a share of the process's own
 UNBOUNDED = 1 << 60
 
 
@@ -49,10 +53,31 @@ class _Listening(BaseWSGIServer):
     bulkhead: Bulkhead
     is_inner = False
     is_stopping = False
+    max_connections = MAX_CONNECTIONS
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._thunks: deque[Callable[[], Any]] = deque()
+        super().__init__(*arguments, **named)
+        # A full pipe wakes the loop as well as one byte more would; the loop itself must not wait for it.
+        os.set_blocking(self.trigger.trigger, False)
 
     def pull_trigger(self, thunk: Callable[[], Any] | None = None) -> None:
-        """Wake the loop, which runs the function."""
-        self.trigger.pull_trigger(thunk)
+        """Wake the loop, which runs the function at its next turn.
+
+        Waitress's own trigger runs functions under the lock that adding one takes: a function that adds another hangs.
+        """
+        if thunk is not None:
+            self._thunks.append(thunk)
+        with contextlib.suppress(BlockingIOError):
+            self.trigger.pull_trigger()
+
+    def turn(self) -> None:
+        """Run the functions that wait; one that such a function adds waits for the next turn."""
+        for _ in range(len(self._thunks)):
+            try:
+                self._thunks.popleft()()
+            except Exception:
+                log.exception("request_lost")
 
     def add_task(self, channel: Channel) -> None:
         """Answer a whole request: a refused one here, others in their lanes."""
@@ -75,7 +100,7 @@ class _Listening(BaseWSGIServer):
             super().handle_accept()
             if len(self.active_channels) == before:
                 return
-            if before >= MAX_CONNECTIONS:
+            if before >= self.max_connections:
                 self._give_up_one()
 
     def _give_up_one(self) -> None:
@@ -110,7 +135,7 @@ def serve(options: Options, sockets: Sequence[socket.socket], ready: Callable[[]
     """Load the application and answer until SIGTERM. `sockets`: the public one, and the operator's, if any."""
     stopped = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the supervisor as well, which sends SIGTERM
-    _raise_limit_of_files()
+    max_connections = min(MAX_CONNECTIONS, _raised_limit_of_files() // FILES_PER_CONNECTION)
     sys.setswitchinterval(SWITCH_SECONDS)
     module, _, name = options.application.partition(":")
     loaded = import_module(module)
@@ -122,6 +147,7 @@ def serve(options: Options, sockets: Sequence[socket.socket], ready: Callable[[]
     for number, sock in enumerate(sockets):
         server = _listen(getattr(loaded, name), connections, sock)
         server.policy, server.lanes, server.bulkhead, server.is_inner = policy, lanes, bulkhead, number > 0
+        server.max_connections = max_connections
         servers.append(server)
 
     def stop(*_: object) -> None:
@@ -161,6 +187,8 @@ def _run(servers: Sequence[_Listening], connections: dict[int, Any], stopped: th
     checked = time.monotonic()
     while not stopped.is_set():
         wasyncore.poll2(1.0, connections)
+        for server in servers:
+            server.turn()
         now = time.monotonic()
         if now - checked >= 1.0:
             checked = now
@@ -177,6 +205,7 @@ def _finish(servers: Sequence[_Listening], connections: dict[int, Any], lanes: L
     while time.monotonic() < deadline:
         wasyncore.poll2(0.05, connections)
         for server in servers:
+            server.turn()
             for channel in list(server.active_channels.values()):
                 if channel.is_waiting and not channel.close_when_flushed:
                     channel.handle_close()
@@ -184,7 +213,10 @@ def _finish(servers: Sequence[_Listening], connections: dict[int, Any], lanes: L
             return
 
 
-def _raise_limit_of_files() -> None:
+def _raised_limit_of_files() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 4 * MAX_CONNECTIONS if most == resource.RLIM_INFINITY else min(4 * MAX_CONNECTIONS, most)
+    wanted = FILES_PER_CONNECTION * MAX_CONNECTIONS
+    if most != resource.RLIM_INFINITY:
+        wanted = min(wanted, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    return wanted

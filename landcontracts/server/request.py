@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 from waitress.parser import HTTPRequestParser, ParsingError
 
 from landcontracts.server import refusals
-from landcontracts.server.options import GRACE_SECONDS, HEADER_SECONDS, MIN_BYTES_PER_SECOND
+from landcontracts.server.options import GRACE_SECONDS, HEADER_SECONDS, MAX_HEADER, MIN_BYTES_PER_SECOND
 from landcontracts.server.refusals import Refusal
 from landcontracts.server.routes import Form, Kind, Policy, Route
+
+log = logging.getLogger(__name__)
 
 
 class Request(HTTPRequestParser):
@@ -37,10 +40,15 @@ class Request(HTTPRequestParser):
         except OSError:
             self.refuse(refusals.NO_SPACE)
             return len(data)
+        except ValueError:  # an address or a length that Python does not read
+            self.refuse(refusals.MALFORMED)
+            return len(data)
         if self.error is not None and not isinstance(self.error, Refusal):
             self.error = refusals.BY_STATUS.get(self.error.code, refusals.MALFORMED)
         if self.error is None and self._length() > self.route.limit:
             self.refuse(refusals.TOO_LARGE)
+        if self.error is None and self.chunked and self.body_bytes_received > 2 * self._length() + MAX_HEADER:
+            self.refuse(refusals.MALFORMED)  # more framing, extensions and trailers than body
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -77,9 +85,13 @@ class Request(HTTPRequestParser):
 
     def close(self) -> None:
         """Free what it holds: its body, and its place among expensive requests."""
-        super().close()
-        if self.leave is not None:
-            self.leave()
+        try:
+            super().close()
+        except OSError as error:  # a full disk: what the file still held is lost with it
+            log.warning("body_not_closed: %s", error)
+        finally:
+            if self.leave is not None:
+                self.leave()
 
     @property
     def is_unasked(self) -> bool:

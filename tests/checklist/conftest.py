@@ -17,7 +17,7 @@ import yaml
 
 from apps.extraction.decommission import prometheus
 from apps.extraction.decommission.items import monitoring
-from landcontracts.embedded.processes import free_port
+from landcontracts.embedded.processes import free_port, inner_url
 from tests.moves.conftest import until
 
 PROGRAMS = ("prometheus", "promtool")
@@ -88,7 +88,7 @@ def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     )
     rules = folder / "rules.yml"
     rules.write_text(yaml.safe_dump(RULES))
-    port, web = free_port(), urlsplit(os.environ["WEB_URL"]).netloc
+    port, web = free_port(), urlsplit(inner_url(os.environ["WEB_URL"])).netloc
     # Calls of other tests do not concern these.
     mute = [{"source_labels": ["__name__"], "regex": "seam_.*|certificate_.*", "action": "drop"}]
     scrapes = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,12 +79,41 @@ def _line(file) -> bytes:
     return line
 
 
+class Waiting:
+    """Requests that their application holds until `go`."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        self.answers: list[tuple[int, dict[str, str], bytes]] = []
+        self._threads: list[threading.Thread] = []
+
+    def begin(self, path: str, count: int = 1, **headers: str) -> None:
+        """Send requests, each on a connection of its own."""
+        for _ in range(count):
+            thread = threading.Thread(
+                target=lambda: self.answers.append(self.server.get(path, X_Wait=str(self.folder), **headers))
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def began(self) -> int:
+        """How many the application has begun."""
+        return len(list(self.folder.glob("began-*")))
+
+    def go(self) -> None:
+        """Let them go on, and read their answers."""
+        (self.folder / "go").touch()
+        for thread in self._threads:
+            thread.join(20)
+
+
 @contextmanager
-def running(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
-    """The server, until the block ends."""
+def running(folder: Path, *options: str, files: int = 0, **environment: str) -> Iterator[Server]:
+    """The server, until the block ends. `files`: how many the system lets it open."""
     processes = Processes(folder)
     port = free_port()
-    command = [sys.executable, "-m", "landcontracts.server", "--bind", f"127.0.0.1:{port}"]
+    limit = ["prlimit", f"--nofile={files}:{files}"] if files else []
+    command = [*limit, sys.executable, "-m", "landcontracts.server", "--bind", f"127.0.0.1:{port}"]
     command += ["--application", "tests.edges.application:application", *options]
     try:
         process, log = processes.start("server", command, env={**os.environ, **environment}, cwd=BASE)

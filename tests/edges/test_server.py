@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import resource
 import signal
 import socket
 import threading
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.edges.servers import Server, answer, request_of, running, until
+from tests.edges.servers import Server, Waiting, answer, request_of, running, until
 
 QUICK = {"WEB_HEADER_SECONDS": "1", "WEB_GRACE_SECONDS": "1", "WEB_IDLE_SECONDS": "2", "WEB_MAX_WAIT_SECONDS": "0.5"}
 
@@ -36,31 +35,6 @@ def echo(method: str, path: str, body: bytes) -> bytes:
 
 def code(body: bytes) -> str:
     return json.loads(body)["code"]
-
-
-class Waiting:
-    """Requests that their application holds until `go`."""
-
-    def __init__(self, server: Server, folder: Path) -> None:
-        self.server, self.folder = server, folder
-        self.answers: list[tuple[int, dict[str, str], bytes]] = []
-        self._threads: list[threading.Thread] = []
-
-    def begin(self, path: str, count: int = 1, **headers: str) -> None:
-        for _ in range(count):
-            thread = threading.Thread(
-                target=lambda: self.answers.append(self.server.get(path, X_Wait=str(self.folder), **headers))
-            )
-            thread.start()
-            self._threads.append(thread)
-
-    def began(self) -> int:
-        return len(list(self.folder.glob("began-*")))
-
-    def go(self) -> None:
-        (self.folder / "go").touch()
-        for thread in self._threads:
-            thread.join(20)
 
 
 @pytest.fixture
@@ -263,15 +237,6 @@ def test_past_the_limit_the_longest_waiting_connection_is_given_up(tmp_path: Pat
         finally:
             for connection in held:
                 connection.close()
-
-
-def test_a_full_disk_is_no_fault_of_the_client(tmp_path: Path):
-    with running(tmp_path) as server:
-        pid = int(server.get("/pid")[2])
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
-        status, headers, body = server.ask(request_of("POST", "/x", b"x" * 500_000))
-        assert (status, code(body), headers["retry-after"]) == (503, "storage_full", "30")
-        assert server.get("/x")[0] == 200
 
 
 # --- Who sends -------------------------------------------------------------------------------------------------------

@@ -30,14 +30,16 @@ def matches(user: User | None, password: str) -> bool:
 
     Where the hash is of an older form (not of NFC, or at another cost), `user.password` is the new one, not saved yet.
     """
-    if user is None:
-        make_password(password)
-        return False
     normalised = _nfc(password)
+    # Hashes of before are of the form that was typed, which then is checked too: NFD, as some keyboards send it.
+    older = {password, unicodedata.normalize("NFD", password)} - {normalised}
+    if user is None:
+        for typed in (normalised, *older):
+            make_password(typed)
+        return False
     renewed: list[str] = []
     is_right = check_password(normalised, user.password, setter=lambda raw: renewed.append(make_password(raw)))
-    # Hashes of before are of the form that was typed, which then is checked too: NFD, as some keyboards send it.
-    for typed in {password, unicodedata.normalize("NFD", password)} - {normalised}:
+    for typed in older:
         if not is_right and check_password(typed, user.password):
             is_right = True
             renewed = [make_password(normalised)]

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import unicodedata
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,11 +12,12 @@ from functools import partial
 import jwt
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.db import connections, transaction
 from django.utils import timezone
 
 from apps.authentication.interface import AUTHENTICATION, Refusal, Refused, Role, TokenPair
-from apps.authentication.logic import rotation, tokens
+from apps.authentication.logic import passwords, rotation, tokens
 from apps.authentication.models import RefreshToken, User
 from apps.core.database.primaries import database_of
 from apps.core.rest.keys import keyring
@@ -31,6 +33,40 @@ def log_in(here: World, person, **context: str) -> TokenPair:
     pair = call(AUTHENTICATION).log_in(ctx=here.ctx(**context), email=person.email, password=PASSWORD)
     assert isinstance(pair, TokenPair)
     return pair
+
+
+@pytest.mark.parametrize("by", ["log_in", "sign_in"])
+@pytest.mark.parametrize(
+    "change", [{"password": make_password("new-horse")}, {"is_active": False}], ids=["new", "blocked"]
+)
+def test_a_log_in_overtaken_by_a_change_opens_nothing(
+    here: World, monkeypatch: pytest.MonkeyPatch, by: str, change: dict
+):
+    person = here.person()
+    check = passwords.matches
+
+    def overtaken(user: User | None, password: str) -> bool:
+        is_right = check(user, password)
+        User.objects.filter(id=person.id).update(**change)
+        return is_right
+
+    monkeypatch.setattr(passwords, "matches", overtaken)
+    answer = getattr(call(AUTHENTICATION), by)(ctx=here.ctx(), email=person.email, password=PASSWORD)
+    assert answer == Refused(reason=Refusal.BAD_CREDENTIALS)
+    assert not RefreshToken.objects.filter(user_id=person.id).exists()
+
+
+@pytest.mark.parametrize(
+    "typed", ["plain-horse", "ёж-и-йод", unicodedata.normalize("NFD", "ёж-и-йод"), "ё" + "е\u0308"]
+)
+def test_a_stranger_costs_as_many_hashes_as_a_person(here: World, monkeypatch: pytest.MonkeyPatch, typed: str):
+    hashes: list[str] = []
+    for name in ("make_password", "check_password"):
+        monkeypatch.setattr(passwords, name, lambda text, *_, **__: hashes.append(text))
+    passwords.matches(User(password="x"), typed)
+    person, hashes[:] = sorted(hashes), []
+    passwords.matches(None, typed)
+    assert sorted(hashes) == person
 
 
 def refresh(here: World, token: str):

@@ -23,10 +23,15 @@ def normalised(text: str) -> str:
     return f"{match[1]}:{match[2]}"
 
 
+def one_spelling(stored: str) -> str:
+    """A stored number as `normalised` spells it. An earlier release stored more zeros, and a plot with number zero."""
+    quarter, _, plot = stored.rpartition(":")
+    return f"{quarter}:{plot.lstrip('0') or '0'}"
+
+
 def same_plot(number: str) -> Q:
     """The rows of a plot, by its number in any spelling: also those that an earlier release stored with more zeros."""
-    quarter, _, plot = number.rpartition(":")
-    plot = plot.lstrip("0")
-    return Q(cadastral_number=f"{quarter}:{plot}") | Q(
+    quarter, _, plot = one_spelling(number).rpartition(":")
+    return Q(cadastral_number__in={number, f"{quarter}:{plot}"}) | Q(
         number_collides=True, cadastral_number__regex=f"^{re.escape(quarter)}:0*{re.escape(plot)}$"
     )

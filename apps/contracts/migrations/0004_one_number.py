@@ -47,5 +47,9 @@ class Migration(migrations.Migration):
             name='number_collides',
             field=models.BooleanField(db_default=False, default=False, verbose_name='number in several spellings'),
         ),
+        migrations.AddIndex(
+            model_name='contract',
+            index=models.Index(condition=models.Q(('number_collides', True)), fields=['cadastral_number'], name='contracts_in_several_spellings'),
+        ),
         migrations.RunPython(normalise, migrations.RunPython.noop),
     ]

@@ -39,7 +39,8 @@ def weight_of(method: str, path: str) -> int | None:
         found = resolve(path).func
     except Resolver404:
         return None
-    handler = getattr(_class_of(found), method.lower(), None) if _class_of(found) else found
+    name = "get" if method == "HEAD" else method.lower()  # a view answers HEAD by its GET
+    handler = getattr(_class_of(found), name, None) if _class_of(found) else found
     weight: int | None = getattr(handler, MARK, None)
     return weight
 

@@ -74,9 +74,9 @@ def _is_system(ctx: CallContext) -> bool:
 
 def _with_own_roles(ctx: CallContext) -> CallContext:
     claimed = GRANTED.intersection(ctx.actor.roles)
-    if not claimed or ctx.actor.id is None:
+    if not claimed:
         return ctx
-    taken = claimed - _roles_of(ctx.actor.id, ctx, claimed)
+    taken = claimed if ctx.actor.id is None else claimed - _roles_of(ctx.actor.id, ctx, claimed)
     roles = tuple(role for role in ctx.actor.roles if role not in taken)
     return ctx.as_actor(msgspec.structs.replace(ctx.actor, roles=roles)) if taken else ctx
 

@@ -86,13 +86,19 @@ def monitoring_configured(service: str) -> Finding:
 
 def _targets(service: str) -> list[dict[str, Any]]:
     """The scrape targets that are named after the service, or have its address."""
-    remote = urlsplit(settings.SEAM_AWAY.get(service, "")).netloc
+    remote = _addresses(settings.SEAM_AWAY.get(service, ""))
     return [
         target
         for target in prometheus.ask("targets", state="active")["activeTargets"]
         if service in {target["labels"].get(name) for name in ("lifted", "service", "job")}
-        or (remote and urlsplit(target["scrapeUrl"]).netloc == remote)
+        or urlsplit(target["scrapeUrl"]).netloc in remote
     ]
+
+
+def _addresses(url: str) -> set[str]:
+    """The address of a service, and the operator's one, which is the next port unless it was set otherwise."""
+    parts = urlsplit(url)
+    return {parts.netloc, f"{parts.hostname}:{(parts.port or 80) + 1}"} if parts.hostname else set()
 
 
 @_prometheus_check

@@ -1,0 +1,131 @@
+"""The web server and clients that mean harm: pipelines, endless framing, answers that are not read, a full disk."""
+
+from __future__ import annotations
+
+import json
+import resource
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.edges.servers import Server, Waiting, answer, request_of, running, until
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("pressure"), "--threads", "1", "--heavy-threads", "1") as started:
+        yield started
+
+
+def memory_of(pid: int) -> int:
+    """Resident memory, in KiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_a_pipeline_that_is_refused_does_not_hold_the_loop(tmp_path: Path):
+    with running(tmp_path, "--threads", "1", "--heavy-threads", "1", WEB_MAX_WAITING="1") as server:
+        held = Waiting(server, tmp_path)
+        held.begin("/x", 3)  # one is in its thread, one waits, and one is refused: the lane is full
+        until(lambda: held.began() == 1 and len(held.answers) == 1)
+        with server.connect() as connection:
+            # The first is answered by a thread of its own, which tells the loop to go on with the others.
+            connection.sendall(request_of("GET", "/healthz") + request_of("GET", "/x") * 40)
+            assert [answer(connection)[0] for _ in range(41)] == [200] + [503] * 40
+        assert server.get("/healthz")[0] == 200
+        held.go()
+        assert [status for status, *_ in held.answers] == [503, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("first", "endless"),
+    [(b"0\r\n", b"a: b\r\n"), (b"", b"5;aaaaaaaa"), (b"", b"1\r\nx\r\n"), (b"", b"1;extension=long\r\nx\r\n")],
+    ids=["trailer", "control-line", "one-byte", "extension"],
+)
+def test_framing_without_end_is_refused(server: Server, first: bytes, endless: bytes):
+    with server.connect() as connection:
+        connection.sendall(request_of("POST", "/x", Transfer_Encoding="chunked") + first)
+        connection.settimeout(0.0)
+        sent, piece = 0, endless * (8192 // len(endless))
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and sent < 50_000_000:
+            try:
+                sent += connection.send(piece[sent % len(piece) :])
+            except BlockingIOError:
+                pass
+            except OSError:
+                break
+            try:
+                if connection.recv(1, socket.MSG_PEEK):
+                    break
+            except BlockingIOError:
+                pass
+        connection.settimeout(20)
+        status, _, body = answer(connection)
+    assert (status, json.loads(body)["code"]) == (400, "malformed_request")
+    assert sent < 10_000_000
+    assert server.get("/healthz")[0] == 200
+
+
+def test_answers_that_are_not_read_do_not_pile_up(server: Server):
+    pid = int(server.get("/pid")[2])
+    files, memory = open_files(pid), memory_of(pid)
+    with server.connect() as connection:
+        connection.sendall(request_of("GET", "/big?9000000") * 30)
+        assert server.get("/x")[0] == 200
+        assert open_files(pid) < files + 10
+        assert memory_of(pid) < memory + 40_000
+        assert [len(answer(connection)[2]) for _ in range(30)] == [9_000_000] * 30
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n" * 20_000 + b"GE T / HTTP/1.1\r\n\r\n"]
+)
+def test_what_the_parser_cannot_read_is_refused_in_words(server: Server, head: bytes):
+    status, _, body = server.ask(head)
+    assert (status, json.loads(body)["code"]) == (400, "malformed_request")
+
+
+def test_a_length_of_many_digits(server: Server):
+    assert server.ask(request_of("POST", "/x", Content_Length="9" * 5000))[0] in {400, 413}
+
+
+def test_connections_stay_below_the_limit_of_open_files(tmp_path: Path):
+    with running(tmp_path, files=400) as server:
+        pid = int(server.get("/pid")[2])
+        held = [server.connect() for _ in range(300)]
+        try:
+            assert [server.get("/x")[0] for _ in range(5)] == [200] * 5
+            assert open_files(pid) < 300
+        finally:
+            for connection in held:
+                connection.close()
+
+
+def test_a_full_disk_is_no_fault_of_the_client_and_costs_no_place(tmp_path: Path):
+    with running(tmp_path) as server:
+        pid = int(server.get("/pid")[2])
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
+        for size in (500_000, *[1400] * 8):
+            with server.connect() as connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.sendall(request_of("POST", "/file", Content_Length="500000", X_Person="p"))
+                reader = threading.Thread(target=lambda: outcome.append(answer(connection)))
+                outcome: list[tuple[int, dict[str, str], bytes]] = []
+                reader.start()
+                for _ in range(0, 500_000, size):
+                    try:
+                        connection.sendall(b"x" * size)
+                    except OSError:
+                        break
+                reader.join(20)
+            status, headers, body = outcome[0]
+            assert (status, json.loads(body)["code"], headers["retry-after"]) == (503, "storage_full", "30")
+        assert server.get("/x")[0] == 200
