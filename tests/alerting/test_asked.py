@@ -174,7 +174,7 @@ def test_a_connection_that_was_ended_is_made_anew(server):
     assert list(collector.collect())
 
 
-def test_a_scrape_of_the_stack_with_everything_in_it_waits_for_nothing():
+def test_a_scrape_of_the_stack_with_everything_in_it_is_quick():
     url = f"{inner_url(os.environ['WEB_URL'])}/metrics"
 
     def seconds() -> float:
@@ -190,8 +190,7 @@ def test_a_scrape_of_the_stack_with_everything_in_it_waits_for_nothing():
             not in b"".join(line for line in urllib.request.urlopen(url) if line.startswith(b"metrics_source_up"))
         )
     )
-    # Far above what it takes (some tens of milliseconds), below the patience with a source that hangs.
-    assert min(seconds() for _ in range(10)) < 0.5
+    assert until(lambda: seconds() < 0.1)  # asked again while the machine is busy with something else
 
 
 def test_waiting_events_are_counted_where_no_relay_runs():
