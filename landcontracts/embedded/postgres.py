@@ -1,4 +1,4 @@
-"""Starts PostgreSQL 17 or newer, from a wheel or the machine, and creates five roles and the services' databases."""
+"""Starts PostgreSQL 17 or newer, from a wheel or the machine, and creates the roles and the services' databases."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from psycopg import sql
 
 from landcontracts.embedded import ownership
 from landcontracts.embedded.processes import Processes, StartFailed, free_port, wait_for_port
+from landcontracts.embedded.secrets import service_passwords
 
 MIN_VERSION = 17
 SUPERUSER = "postgres"
-OWNER, APP, SERVICE, REPLICATOR, CONTROL = "lc_owner", "lc_app", "lc_service", "lc_replicator", "lc_control"
+OWNER, APP, REPLICATOR, CONTROL = "lc_owner", "lc_app", "lc_replicator", "lc_control"
+# The role that all lifted-out services had in earlier versions.
+RETIRED = "lc_service"
 DATABASE = "landcontracts"
 PRIMARY_SQL = Path(__file__).resolve().parent.parent.parent / "migrations_playbook" / "sql"
 # The server's user may not be able to enter the data's parent folders, so it inherits the folder as working directory.
@@ -211,13 +214,13 @@ def _initialise(program: Program, data: Path, password: str) -> None:
 
 
 def _create_roles(server: Server, secrets: dict[str, str]) -> None:
-    """Owner migrates, app and service access rows, replicator copies, control relocates; none is a superuser."""
+    """Owner migrates, app and each service's role access rows, replicator copies, control relocates; none is a superuser."""
     passwords = {
         OWNER: secrets["DB_OWNER_PASSWORD"],
         APP: secrets["DB_APP_PASSWORD"],
-        SERVICE: secrets["DB_SERVICE_PASSWORD"],
         REPLICATOR: secrets["DB_REPLICATOR_PASSWORD"],
         CONTROL: secrets["DB_CONTROL_PASSWORD"],
+        **{f"lc_{service}": password for service, password in service_passwords(secrets, "DB").items()},
     }
     options = {REPLICATOR: "LOGIN REPLICATION", CONTROL: "LOGIN CREATEDB"}
     with psycopg.connect(server.url(SUPERUSER, secrets["DB_SUPERUSER_PASSWORD"], SUPERUSER), autocommit=True) as admin:
@@ -234,6 +237,18 @@ def _create_roles(server: Server, secrets: dict[str, str]) -> None:
         # relocation.
         admin.execute(f"GRANT {OWNER}, {REPLICATOR} TO {CONTROL}")
         admin.execute(f"GRANT pg_create_subscription, pg_monitor, pg_checkpoint, pg_signal_backend TO {CONTROL}")
+
+
+def has_retired_role(server: Server, secrets: dict[str, str]) -> bool:
+    """Whether the data are of a version that had one role for all lifted-out services."""
+    with psycopg.connect(server.url(SUPERUSER, secrets["DB_SUPERUSER_PASSWORD"], SUPERUSER)) as admin:
+        return bool(admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s AND rolcanlogin", [RETIRED]).fetchone())
+
+
+def close_retired_role(server: Server, secrets: dict[str, str]) -> None:
+    """End the log-in of a role that has lost its rights."""
+    with psycopg.connect(server.url(SUPERUSER, secrets["DB_SUPERUSER_PASSWORD"], SUPERUSER)) as admin:
+        admin.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(RETIRED)))
 
 
 def create_database(server: Server, secrets: dict[str, str], name: str, *, shared: bool) -> None:

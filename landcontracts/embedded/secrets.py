@@ -10,6 +10,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from landcontracts import valkey
+from landcontracts.topology import SERVICES
+
 NAMES = (
     "SECRET_KEY",
     "SEAM_MASTER_SECRETS",
@@ -21,10 +24,11 @@ NAMES = (
     "DB_SUPERUSER_PASSWORD",
     "DB_OWNER_PASSWORD",
     "DB_APP_PASSWORD",
-    "DB_SERVICE_PASSWORD",
     "DB_REPLICATOR_PASSWORD",
     "DB_CONTROL_PASSWORD",
     "DEMO_PASSWORD",
+    *(f"DB_{service.upper()}_PASSWORD" for service in SERVICES),
+    *(f"REDIS_{kind.upper()}_PASSWORD" for kind in valkey.KINDS),
 )
 
 
@@ -44,3 +48,8 @@ def load(folder: Path) -> dict[str, str]:
     with os.fdopen(descriptor, "w") as output:
         json.dump(values, output)
     return values
+
+
+def service_passwords(values: dict[str, str], engine: str) -> dict[str, str]:
+    """The password of each service's own role or user in an engine."""
+    return {service: values[f"{engine}_{service.upper()}_PASSWORD"] for service in SERVICES}

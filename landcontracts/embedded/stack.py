@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from landcontracts import valkey
 from landcontracts.embedded import engines, postgres, secrets
 from landcontracts.embedded.processes import Process, Processes, StartFailed, free_port, wait_for_url
 from landcontracts.topology import MOVABLE, SERVICES
@@ -56,7 +57,10 @@ class Stack:
         self.env: dict[str, str] = {}
         self.secrets: dict[str, str] = {}
         self.away: dict[str, str] = {}
-        self._has_own_postgres = False
+        self._servers: tuple[postgres.Server, ...] = ()
+        self._as_kind: dict[
+            str, dict[str, str]
+        ] = {}  # where the engine is this stack's: the variables of web and worker
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -113,24 +117,26 @@ class Stack:
                 self._start_postgres(values)
         if "REDIS_URL" not in os.environ:
             with self.step("Valkey"):
-                self.env["REDIS_URL"] = engines.start_valkey(self.processes, self.folder, values["REDIS_PASSWORD"])
+                self._start_valkey(values)
         if "S3_ACCESS_KEY" not in os.environ:
             with self.step("S3"):
                 self._start_s3(values)
         with self.step("Tables"):
             self.manage("migrate", "--verbosity=0", DATABASE_URL=self.owner_url)
+            self._upgrade_roles()
 
     def _start_postgres(self, values: dict[str, str]) -> None:
         """Start two servers: the shared database, and one with a database for each relocatable service."""
-        self._has_own_postgres = True
         start = partial(postgres.start, self.processes, self.folder, values, durable=self._durable)
         self.shared = start()
         self.primaries = start(name="postgres-homes", databases=MOVABLE)
+        self._servers = self.shared, self.primaries
         self.env["PG_BIN"] = str(postgres.find_program().bin)
         self.env["BACKUP_ROOT"] = str(self.folder / "backups")
         self.env["DATABASE_URL"] = self.shared.url(postgres.APP, values["DB_APP_PASSWORD"])
         self.env["DATABASE_OWNER_URL"] = self.shared.url(postgres.OWNER, values["DB_OWNER_PASSWORD"])
         self.env["SERVICE_DATABASE_URLS"] = self._service_urls_as(postgres.APP, values["DB_APP_PASSWORD"])
+        self.env["SERVICE_DATABASE_PASSWORDS"] = json.dumps(secrets.service_passwords(values, "DB"))
         for variable, role, password in (
             ("CONTROL_URLS", postgres.CONTROL, values["DB_CONTROL_PASSWORD"]),
             ("REPLICATION_URLS", postgres.REPLICATOR, values["DB_REPLICATOR_PASSWORD"]),
@@ -138,8 +144,27 @@ class Stack:
             urls = {"default": self.shared.url(role, password), **json.loads(self._service_urls_as(role, password))}
             self.env[variable] = json.dumps(urls)
 
+    def _upgrade_roles(self) -> None:
+        """Give each service's role its rights in data of a version that had one role for all, and close that one."""
+        old = [server for server in self._servers if postgres.has_retired_role(server, self.secrets)]
+        if old:
+            self.manage("database_roles", "--retire", postgres.RETIRED)
+        for server in old:
+            postgres.close_retired_role(server, self.secrets)
+
     def _service_urls_as(self, role: str, password: str) -> str:
         return json.dumps({service: self.primaries.url(role, password, service) for service in MOVABLE})
+
+    def _start_valkey(self, values: dict[str, str]) -> None:
+        """Start Valkey. The administrator's address is for commands; each kind of process gets its own user's."""
+        passwords = {kind: values[f"REDIS_{kind.upper()}_PASSWORD"] for kind in valkey.KINDS}
+        url = engines.start_valkey(self.processes, self.folder, values["REDIS_PASSWORD"], valkey.users(passwords))
+        self.env["REDIS_URL"] = url
+        self.env["SERVICE_VALKEY_PASSWORDS"] = json.dumps(secrets.service_passwords(values, "REDIS"))
+        self._as_kind = {
+            kind: {"REDIS_URL": url.replace(f"//:{values['REDIS_PASSWORD']}@", f"//{kind}:{passwords[kind]}@")}
+            for kind in (valkey.WEB, valkey.WORKER)
+        }
 
     def _start_s3(self, values: dict[str, str]) -> None:
         self.env["S3_BUCKET"] = BUCKET
@@ -185,7 +210,9 @@ class Stack:
         self.env.setdefault("WEB_URL", url)
         self.env.setdefault("SEAM_HOME", url)  # for a service started by hand beside this stack
         self._remember()
-        process, log = self.processes.start(name, command, env={**self.env, **environment}, cwd=BASE)
+        process, log = self.processes.start(
+            name, command, env={**self.env, **self._as_kind.get(valkey.WEB, {}), **environment}, cwd=BASE
+        )
         wait_for_url(f"{url}/readyz", process, log, START_SECONDS, say=self._say)
         return url
 
@@ -194,11 +221,6 @@ class Stack:
         url = self.away[service]
         command = [sys.executable, "manage.py", "serve", service, "--bind", url.removeprefix("http://")]
         environment = {**self.env, "SEAM_HOME": monolith}
-        if self._has_own_postgres:
-            # A separate role: after the final step of the migration, the platform's role may only read there.
-            environment["SERVICE_DATABASE_URLS"] = self._service_urls_as(
-                postgres.SERVICE, self.secrets["DB_SERVICE_PASSWORD"]
-            )
         process, log = self.processes.start(service, command, env=environment, cwd=BASE)
         wait_for_url(f"{url}/readyz", process, log, START_SECONDS, say=self._say)
         return process
@@ -213,5 +235,6 @@ class Stack:
             *("-l", "warning"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ]
-        self.processes.start("worker", command, env={**self.env, "WORKER_METRICS": f"127.0.0.1:{port}"}, cwd=BASE)
+        own = {"WORKER_METRICS": f"127.0.0.1:{port}", **self._as_kind.get(valkey.WORKER, {})}
+        self.processes.start("worker", command, env={**self.env, **own}, cwd=BASE)
         return f"http://127.0.0.1:{port}/metrics"

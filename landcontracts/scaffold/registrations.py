@@ -74,7 +74,7 @@ def _translated(catalogue: str, words: dict[str, str]) -> str:
     return catalogue
 
 
-ROLES = ("app", "service", "control", "replicator")
+ROLES = ("app", "control", "replicator")
 CONTRACT = """[[tool.importlinter.contracts]]
 name = "Only NAME sees behind its interface"
 type = "protected"
@@ -146,6 +146,10 @@ REGISTRATIONS = (
             f'\\g<1>,\n     "NAME": "postgres://lc_{role}:${{{role.upper()}_PASSWORD}}@homes:5432/NAME"}}',
         )
         for role in ROLES
+    ),
+    *(
+        Registration(".env.example", rf"(SERVICE_{engine}_PASSWORDS=.*)\}}", '\\g<1>, "NAME": "…"}')
+        for engine in ("DATABASE", "VALKEY")
     ),
     Registration(
         "migrations_playbook/docker-compose.migration.yml", r"(?:  \w+: \*lifted\n)+", "\\g<0>  NAME: *lifted\n"

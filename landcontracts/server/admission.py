@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from landcontracts.server import refusals
 from landcontracts.server.answers import ApplicationAnswer
+from landcontracts.server.lanes import Crowded
 from landcontracts.server.refusals import Refusal
 from landcontracts.server.request import Request
 from landcontracts.server.routes import Kind
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def identify(channel: Channel, request: Request) -> Refusal | None:
+def identify(channel: Channel, request: Request, *, is_receiving: bool) -> Refusal | None:
     """Ask the application who sends a request, and take a place for that person; returns the refusal, if any.
 
     A stranger takes no place: the application refuses a stranger without any expense.
@@ -29,9 +30,10 @@ def identify(channel: Channel, request: Request) -> Refusal | None:
         log.exception("sender_unknown")
         return refusals.BUSY
     if request.person:
-        request.leave = channel.server.bulkhead.enter(request.person)
-        if request.leave is None:
-            return refusals.TOO_MANY
+        try:
+            request.place = channel.server.bulkhead.enter(request.person, is_receiving=is_receiving)
+        except Crowded as crowded:
+            return refusals.TOO_MANY if crowded.is_person else refusals.BUSY
     return None
 
 
@@ -44,7 +46,7 @@ class Question:
 
     def run(self) -> None:
         """Ask, in a usual thread, and let the loop go on. A stranger's long body is not received."""
-        refusal = identify(self._channel, self._request)
+        refusal = identify(self._channel, self._request, is_receiving=True)
         if refusal is None and not self._request.person:
             refusal = refusals.NOT_SIGNED_IN
         self._go_on(refusal)
@@ -65,7 +67,7 @@ class Sorting:
 
     def run(self) -> None:
         """Ask, in a usual thread. Strangers get the application's own refusal here."""
-        refusal = identify(self._channel, self._channel.requests[0])
+        refusal = identify(self._channel, self._channel.requests[0], is_receiving=False)
         if refusal is not None:
             self._channel.refuse(refusal)
         elif self._channel.requests[0].person:

@@ -64,4 +64,9 @@ class Refused(Task):
         self.content_length = len(body)
         head = self.build_response_header()
         self.wrote_header = True
-        self.channel.write_soon(head if getattr(self.request, "command", "") == "HEAD" else head + body)
+        self.channel.write_soon(head if self._is_head() else head + body)
+
+    def _is_head(self) -> bool:
+        """Whether the client asked for a header alone. waitress refuses in the name of a new request, without a method."""
+        asked = self.channel.requests[0] if self.channel.requests else self.request
+        return getattr(asked, "command", "") == "HEAD"

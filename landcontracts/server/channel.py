@@ -14,6 +14,7 @@ from waitress.channel import HTTPChannel
 from landcontracts.server import refusals
 from landcontracts.server.admission import Question
 from landcontracts.server.answers import ApplicationAnswer, Refused
+from landcontracts.server.lanes import Place
 from landcontracts.server.options import (
     GRACE_SECONDS,
     HEADER_SECONDS,
@@ -40,6 +41,7 @@ class Channel(HTTPChannel):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.requests_lock = threading.RLock()  # a refusal is answered while it is held
+        self._place: Place | None = None  # of the request that is being answered, or whose answer is being sent
         self.lingers = False  # the client may still be sending what was refused
         self._rest = b""  # received after the request under way
         self._drained_until = 0.0
@@ -122,16 +124,33 @@ class Channel(HTTPChannel):
             return
         if request.error is not None:
             self.lingers, self._rest = True, b""
+        if request.place is not None:
+            request.place.received()
         self.requests.append(request)
         self.server.add_task(self)
 
     # --- Answering ---------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Answer the request, in a lane's thread, and go on with what came after it."""
-        self.service()
+        """Answer the request, in a lane's thread, and go on with what came after it.
+
+        A place among expensive requests is held until the answer is sent: a client that reads slowly holds it on disk.
+        """
+        self._leave()
+        request = self.requests[0]
+        self._place, request.place = request.place, None
+        try:
+            self.service()
+        finally:
+            if not self.total_outbufs_len or not self.connected:
+                self._leave()
         if self._rest:
             self.server.pull_trigger(self.parse)
+
+    def _leave(self) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            place.leave()
 
     def shed(self) -> None:
         """Refuse the request, because it would wait too long."""
@@ -152,6 +171,8 @@ class Channel(HTTPChannel):
 
     def check(self, now: float) -> None:
         """End what takes too long; called by the loop once a second. `now` is of the monotonic clock."""
+        if not self.requests and not self.total_outbufs_len:
+            self._leave()
         if self._drained_until:
             if now > self._drained_until:
                 self.handle_close()
@@ -198,6 +219,8 @@ class Channel(HTTPChannel):
         """Send; after a refusal the connection is half closed, and what still comes is dropped for a while."""
         if not (self.close_when_flushed and self.lingers) or self.will_close:
             super().handle_write()
+            if not self.requests and not self.total_outbufs_len:
+                self._leave()
             if self._rest and self.connected and not self.total_outbufs_len:
                 self.parse()
             return
@@ -211,8 +234,10 @@ class Channel(HTTPChannel):
                 self.socket.shutdown(socket.SHUT_WR)
 
     def handle_close(self) -> None:
-        """Close, and free what a request under way holds."""
+        """Close, and free what a request or an answer under way holds."""
         request, self.request = self.request, None
         if request is not None and not request.is_asking:
             request.close()
         super().handle_close()
+        if not self.requests:
+            self._leave()

@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from typing import Protocol
 
 from landcontracts.server import figures
@@ -82,6 +81,7 @@ class Lanes:
 
     def __init__(self, threads: int, heavy_threads: int) -> None:
         self._by_kind = {
+            Kind.HEALTH: Lane(Kind.HEALTH, 1, MAX_WAIT_SECONDS * 5),
             Kind.EXPRESS: Lane(Kind.EXPRESS, 2, MAX_WAIT_SECONDS * 5),
             Kind.USUAL: Lane(Kind.USUAL, threads, MAX_WAIT_SECONDS),
             Kind.HEAVY: Lane(Kind.HEAVY, heavy_threads, HEAVY_MAX_WAIT_SECONDS),
@@ -98,27 +98,66 @@ class Lanes:
         return all(lane.is_idle for lane in self._by_kind.values())
 
 
+class Crowded(Exception):
+    """There is no place: `is_person` has them all, or everyone together has."""
+
+    def __init__(self, *, is_person: bool) -> None:
+        super().__init__(is_person)
+        self.is_person = is_person
+
+
+class Place:
+    """A place among expensive requests, held from the first byte of the body until the answer is sent."""
+
+    def __init__(self, bulkhead: Bulkhead, person: str, *, is_receiving: bool) -> None:
+        self._bulkhead = bulkhead
+        self.person = person
+        self.is_receiving = is_receiving
+        self.is_held = True
+
+    def received(self) -> None:
+        """The body has come."""
+        self._bulkhead.received(self)
+
+    def leave(self) -> None:
+        """Give it back, however often this is called."""
+        self._bulkhead.leave(self)
+
+
 class Bulkhead:
-    """Bounds the expensive requests of one person, and of all, from the first byte of the body to the answer."""
+    """Bounds the expensive requests of one person, of all, and those of all whose bodies are still being received."""
 
     def __init__(self, per_person: int, in_all: int) -> None:
         self._per_person = per_person
         self._in_all = in_all
+        # Slow senders leave a third of the places to requests that have come.
+        self._receiving_in_all = max(in_all * 2 // 3, 1)
         self._held: Counter[str] = Counter()
+        self._receiving = 0
         self._lock = threading.Lock()
 
-    def enter(self, person: str) -> Callable[[], None] | None:
-        """Take a place; returns the function that gives it back, however often it is called. None when full."""
+    def enter(self, person: str, *, is_receiving: bool) -> Place:
+        """Take a place. Raises: Crowded."""
         with self._lock:
-            if self._held[person] >= self._per_person or self._held.total() >= self._in_all:
-                return None
+            if self._held[person] >= self._per_person:
+                raise Crowded(is_person=True)
+            if self._held.total() >= self._in_all or (is_receiving and self._receiving >= self._receiving_in_all):
+                raise Crowded(is_person=False)
             self._held[person] += 1
-        open_once = [person]
+            self._receiving += is_receiving
+            return Place(self, person, is_receiving=is_receiving)
 
-        def leave() -> None:
-            with self._lock:
-                if open_once:
-                    self._held[open_once.pop()] -= 1
-                    self._held += Counter()  # forgets people without a place
+    def received(self, place: Place) -> None:
+        """Count a place no longer among those whose bodies are being received."""
+        with self._lock:
+            self._receiving -= place.is_receiving
+            place.is_receiving = False
 
-        return leave
+    def leave(self, place: Place) -> None:
+        """Take a place back."""
+        with self._lock:
+            if place.is_held:
+                place.is_held = False
+                self._receiving -= place.is_receiving
+                self._held[place.person] -= 1
+                self._held += Counter()  # forgets people without a place

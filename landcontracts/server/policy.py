@@ -21,7 +21,7 @@ from apps.core.rest import heavy
 from apps.core.rest.authentication import BearerAuthentication
 from apps.core.rest.multipart import OVERHEAD
 from apps.core.seam.server import endpoint
-from landcontracts.server.routes import EXPRESS, PROBES, Form, Kind, Route
+from landcontracts.server.routes import PROBES, Form, Kind, Route
 
 API = "/api/"
 
@@ -37,8 +37,8 @@ class Policy:
 
     def route(self, method: str, path: str, headers: Mapping[str, str]) -> Route:
         """The route of a request."""
-        if path in PROBES:
-            return EXPRESS
+        if (probe := PROBES.get(path)) is not None:
+            return probe
         if path.startswith(f"{PATH}/"):
             return self._sealed if endpoint.DIGEST_HEADER in headers else self._unsealed
         form = Form.PAGE if "text/html" in headers.get("ACCEPT", "") and not path.startswith(API) else Form.PROBLEM

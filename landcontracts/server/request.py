@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError
 
 from landcontracts.server import refusals
+from landcontracts.server.lanes import Place
 from landcontracts.server.options import GRACE_SECONDS, HEADER_SECONDS, MAX_HEADER, MIN_BYTES_PER_SECOND
 from landcontracts.server.refusals import Refusal
 from landcontracts.server.routes import Form, Kind, Policy, Route
@@ -28,7 +28,7 @@ class Request(HTTPRequestParser):
         self.began = time.monotonic()
         self.route = Route(form=Form.PROBLEM)
         self.person: str | None = None  # None while nothing has asked
-        self.leave: Callable[[], None] | None = None  # gives back the place among expensive requests
+        self.place: Place | None = None  # among expensive requests
         self.is_asking = False
         self.is_admitted = False
         self._policy = policy
@@ -90,8 +90,8 @@ class Request(HTTPRequestParser):
         except OSError as error:  # a full disk: what the file still held is lost with it
             log.warning("body_not_closed: %s", error)
         finally:
-            if self.leave is not None:
-                self.leave()
+            if self.place is not None:
+                self.place.leave()
 
     @property
     def is_unasked(self) -> bool:

@@ -12,7 +12,8 @@ from landcontracts.server.options import MIB
 class Kind(enum.StrEnum):
     """A lane of threads; a metric label."""
 
-    EXPRESS = "express"  # liveness, readiness, metrics
+    HEALTH = "health"  # liveness, which waits for nothing and no one
+    EXPRESS = "express"  # readiness and metrics, which ask others
     USUAL = "usual"
     HEAVY = "heavy"  # known to be expensive: files, signatures, reports
     UNSEALED = "unsealed"  # seam calls in the form of the release before
@@ -34,8 +35,10 @@ class Route(NamedTuple):
     form: Form = Form.PAGE
 
 
-EXPRESS = Route(Kind.EXPRESS, limit=0, form=Form.PROBLEM)
-PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+PROBES = {
+    "/healthz": Route(Kind.HEALTH, limit=0, form=Form.PROBLEM),
+    **dict.fromkeys(("/readyz", "/metrics"), Route(Kind.EXPRESS, limit=0, form=Form.PROBLEM)),
+}
 
 
 class Policy(Protocol):
@@ -59,7 +62,7 @@ class NoPolicy:
 
     def route(self, method: str, path: str, headers: Mapping[str, str]) -> Route:
         """One lane for everything but probes."""
-        return EXPRESS if path in PROBES else Route()
+        return PROBES.get(path, Route())
 
     def is_sealed(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
         """There is no seam."""

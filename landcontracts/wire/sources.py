@@ -50,8 +50,8 @@ def _calls() -> frozenset[tuple[str, str]]:
 
 
 def _scheduled() -> Iterator[str]:
-    """The periodic commands: ("service", "operation", seconds) in the settings' schedule."""
-    for node in ast.walk(ast.parse((BASE / "landcontracts" / "settings.py").read_text())):
+    """The periodic commands: ("service", "operation", seconds) in the clock's schedule."""
+    for node in ast.walk(ast.parse((BASE / "landcontracts" / "schedule.py").read_text())):
         if isinstance(node, ast.Tuple):
             match node.elts:
                 case [ast.Constant(value=str(service)), ast.Constant(value=str(name)), ast.Constant(value=int())]:

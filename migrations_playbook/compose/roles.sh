@@ -1,13 +1,14 @@
 #!/bin/sh
 # A new cluster: the roles, the shared database, and one for each service that may get a database of its own. Run by the image at its first start.
+# Each service's own role, lc_<service>, gets its rights on its tables from `manage.py migrate`.
 # HOMES names the services' databases of this cluster; empty where it has the shared database only. SHARED=no for a cluster without it.
 set -eu
 sql() { psql -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" "$@"; }
-sql -v owner="$OWNER_PASSWORD" -v app="$APP_PASSWORD" -v service="$SERVICE_PASSWORD" \
+sql -v owner="$OWNER_PASSWORD" -v app="$APP_PASSWORD" -v services="$SERVICE_DATABASE_PASSWORDS" \
     -v replicator="$REPLICATOR_PASSWORD" -v control="$CONTROL_PASSWORD" <<'SQL'
 CREATE ROLE lc_owner LOGIN PASSWORD :'owner';
 CREATE ROLE lc_app LOGIN PASSWORD :'app';
-CREATE ROLE lc_service LOGIN PASSWORD :'service';
+SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', 'lc_' || key, value) FROM json_each_text(:'services') \gexec
 CREATE ROLE lc_replicator LOGIN REPLICATION PASSWORD :'replicator';
 CREATE ROLE lc_control LOGIN CREATEDB PASSWORD :'control';
 GRANT lc_owner, lc_replicator TO lc_control;

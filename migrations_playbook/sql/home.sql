@@ -1,5 +1,5 @@
 -- What every database needs that may be the primary of a service's data; run once in each, by its owner or a superuser.
--- Roles: lc_owner owns tables and migrates; lc_app and lc_service have rows only; lc_replicator copies; lc_control leads a move.
+-- Roles: lc_owner owns tables and migrates; lc_app and each service's lc_<service> have rows only; lc_replicator copies; lc_control leads a move.
 
 CREATE SCHEMA IF NOT EXISTS extraction AUTHORIZATION lc_control;
 GRANT USAGE ON SCHEMA extraction TO lc_owner, lc_replicator;

@@ -5,16 +5,16 @@ import os
 import time
 from pathlib import Path
 
-from landcontracts.server.routes import EXPRESS, PROBES, Form, Kind, Route
+from landcontracts.server.routes import PROBES, Form, Kind, Route
 
 
 class Policy:
-    """`/heavy` is expensive, `/file` too and takes files; a person names itself in a header."""
+    """`/heavy…` is expensive, `/file` too and takes files; a person names itself in a header."""
 
     def route(self, method, path, headers):
         if path in PROBES:
-            return EXPRESS
-        if path == "/heavy":
+            return PROBES[path]
+        if path.startswith("/heavy"):
             return Route(Kind.HEAVY, form=Form.PROBLEM)
         if path == "/file":
             return Route(Kind.HEAVY, limit=50 * 2**20, form=Form.PROBLEM)
@@ -40,7 +40,7 @@ def application(environ, start_response):
     body = environ["wsgi.input"].read()
     if path == "/fails":
         raise RuntimeError("it fails")
-    if path == "/big":
+    if path in {"/big", "/heavy-big"}:
         content = os.urandom(1) * int(environ["QUERY_STRING"])
     elif path == "/pid":
         content = str(os.getpid()).encode()

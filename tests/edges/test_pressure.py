@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import socket
@@ -129,3 +130,57 @@ def test_a_full_disk_is_no_fault_of_the_client_and_costs_no_place(tmp_path: Path
             status, headers, body = outcome[0]
             assert (status, json.loads(body)["code"], headers["retry-after"]) == (503, "storage_full", "30")
         assert server.get("/x")[0] == 200
+
+
+def test_a_place_is_held_until_the_answer_is_read(server: Server):
+    """An answer that is not read stands on the server's disk."""
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(server.connect()) for _ in range(6)]
+        for connection in slow:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.sendall(request_of("GET", "/heavy-big?30000000", X_Person="reader"))
+            assert connection.recv(1)
+        assert server.get("/heavy", X_Person="reader")[0] == 429
+        until(lambda: slow[0].recv(1_000_000) == b"" or server.get("/heavy", X_Person="reader")[0] == 200)
+        for connection in slow[1:]:
+            connection.close()
+        until(lambda: server.get("/heavy", X_Person="reader")[0] == 200)
+
+
+def test_slow_senders_leave_places_to_requests_that_have_come(tmp_path: Path):
+    with running(tmp_path, "--threads", "2", "--heavy-threads", "1", WEB_HEAVY_IN_ALL="6") as server:
+        senders = [server.connect() for _ in range(5)]
+        statuses = []
+        for number, connection in enumerate(senders):
+            head = request_of("POST", "/file", Content_Length="9000000", Expect="100-continue", X_Person=f"p{number}")
+            connection.sendall(head)
+            status, _, body = answer(connection)
+            statuses.append(status if status == 100 else (status, json.loads(body)["code"]))
+        assert statuses == [100] * 4 + [(503, "service_busy")], "of six places four are for bodies on their way"
+        assert server.get("/heavy", X_Person="other")[0] == 200
+        senders[0].sendall(bytes(9_000_000))
+        assert answer(senders[0])[0] == 200
+        for connection in senders:
+            connection.close()
+
+
+def test_health_answers_while_readiness_and_metrics_hang(server: Server, tmp_path: Path):
+    hanging = Waiting(server, tmp_path)
+    hanging.begin("/readyz", 1)
+    hanging.begin("/metrics", 1)
+    until(lambda: hanging.began() == 2)
+    assert server.get("/healthz")[0] == 200
+    hanging.go()
+    assert [status for status, *_ in hanging.answers] == [200, 200]
+
+
+def test_a_failure_has_no_body_where_a_header_was_asked_for(server: Server):
+    with server.connect() as connection:
+        connection.sendall(request_of("HEAD", "/fails") + request_of("GET", "/x"))
+        status, headers, _ = answer(connection, head=True)
+        assert status == 500
+        assert int(headers["content-length"]) > 0
+        if headers.get("connection") != "close":
+            assert answer(connection)[0] == 200
+        else:
+            assert connection.recv(100) == b""

@@ -151,7 +151,7 @@ def _credentials(pair: Any, service: str) -> Outcomes:
     item, outcomes = "credentials_revoked", {}
     outcomes["holds"] = check(service, item)
     for name, role, right in (
-        ("granted", "lc_service", "SELECT"),
+        ("granted", "lc_documents", "SELECT"),
         ("everybody", "PUBLIC", "SELECT"),
         ("column", "lc_app", "SELECT (id)"),
         ("truncate", "lc_app", "TRUNCATE"),

@@ -113,10 +113,10 @@ def test_another_service_in_the_middle_of_a_switch(service: str, both):
     )
     try:
         with stages.pair("documents") as documents:
-            documents.shared.execute("REVOKE INSERT ON documents_command FROM lc_app")
+            documents.shared.execute("REVOKE INSERT ON documents_command FROM lc_app, lc_documents")
         assert "documents" in refusals(service)["another extraction"]
     finally:
-        both.shared.execute("GRANT INSERT ON documents_command TO lc_app")
+        both.shared.execute("GRANT INSERT ON documents_command TO lc_app, lc_documents")
         both.shared.execute("UPDATE extraction.fence SET closed = 0, moving = false WHERE service = 'documents'")
 
 

@@ -148,7 +148,7 @@ def test_ddl_is_refused_during_a_relocation_and_allowed_again(service: str, both
                 "ALTER TABLE notifications_mail ALTER COLUMN attempts TYPE bigint",
                 "ALTER TABLE notifications_mail RENAME TO elsewhere",
                 "CREATE RULE never AS ON DELETE TO notifications_mail DO INSTEAD NOTHING",
-                "GRANT INSERT ON notifications_mail TO lc_service",
+                "GRANT INSERT ON notifications_mail TO lc_notifications",
             ):
                 with pytest.raises(psycopg.errors.ObjectInUse, match="notifications is being moved"):
                     owner.execute(statement)

@@ -62,7 +62,7 @@ def test_every_item_of_the_checklist_fails_and_holds(ended: dict):
     assert "there is no backup" in checklist["backup_verified"]["none"][1]
     assert "notifications_mail" in checklist["data_sync_completed"]["written"][1]
     assert "lc_notifications_left" in checklist["data_sync_completed"]["slot"][1]
-    assert "lc_service" in checklist["credentials_revoked"]["granted"][1]
+    assert "lc_documents" in checklist["credentials_revoked"]["granted"][1]
 
 
 def test_no_tables_are_decommissioned_while_an_item_fails_unless_two_people_override(ended: dict):

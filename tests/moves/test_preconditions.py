@@ -360,8 +360,8 @@ def test_a_cutover_of_another_service_is_under_way(both: Pair, observed: Observe
     both.shared.execute(fence, [1, True])
     try:
         assert preconditions.alone(both, observed) == Check("another extraction", True, "none")  # it serves
-        both.shared.execute("REVOKE INSERT ON documents_command FROM lc_app")
+        both.shared.execute("REVOKE INSERT ON documents_command FROM lc_app, lc_documents")
         assert preconditions.alone(both, observed) == Check("another extraction", False, "documents is under way")
     finally:
-        both.shared.execute("GRANT INSERT ON documents_command TO lc_app")
+        both.shared.execute("GRANT INSERT ON documents_command TO lc_app, lc_documents")
         both.shared.execute(fence, [0, False])

@@ -1,6 +1,9 @@
 """The worker ends what a dead leader left; so do resume and abort, from both directions."""
 
+import io
+
 import pytest
+from django.core.management import call_command
 
 from apps.core.postgres import fences, replication
 from apps.core.seam.client.registry import call
@@ -14,6 +17,11 @@ from apps.extraction.state.stages import SHARED, Pair, Stage
 from tests.moves.conftest import INITIATOR, ctx, left_closed, settle, until
 
 pytestmark = pytest.mark.usefixtures("verified")
+# The service's own database as it was before its latest migration.
+LATEST_UNDONE = (
+    "ALTER TABLE notifications_notification DROP COLUMN sender_id",
+    "DELETE FROM django_migrations WHERE app = 'notifications' AND name = '0002_sender'",
+)
 
 
 class TestTheWorker:
@@ -184,6 +192,16 @@ class TestCommit:
         assert recovery.finish_abandoned() == []
         actions.COMMIT.perform(service, INITIATOR)  # once more, as after a death half-way
 
+    def test_a_deployment_migrates_the_database_that_the_service_has_now(self, service: str, both: Pair):
+        actions.CUTOVER.perform(service, INITIATOR)
+        actions.COMMIT.perform(service, INITIATOR)
+        for statement in LATEST_UNDONE:
+            both.own.execute(statement)
+        output = io.StringIO()
+        call_command("migrate", "--all", verbosity=0, stdout=output)
+        assert output.getvalue() == "notifications: migrated in its own database\n"
+        both.own.execute("SELECT sender_id FROM notifications_notification LIMIT 1")
+
     def test_tables_of_later_migrations_are_the_services_as_well(self, service: str, both: Pair):
         actions.CUTOVER.perform(service, INITIATOR)
         actions.COMMIT.perform(service, INITIATOR)
@@ -195,6 +213,8 @@ class TestCommit:
         )
         try:
             assert both.own.execute(query).fetchone() == (True, True)
+            assert both.own.execute(query.replace("lc_app", "lc_notifications")).fetchone() == (True, True)
+            assert both.own.execute(query.replace("lc_app", "lc_documents")).fetchone() == (False, False)
         finally:
             both.own.execute("DROP TABLE notifications_later")
             both.own.execute("RESET ROLE")

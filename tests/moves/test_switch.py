@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from apps.core.postgres import connections, fences, replication
-from apps.extraction.relocation import access, actions, cutover, procedures
+from apps.extraction.relocation import access, actions, cutover, preconditions, procedures
 from apps.extraction.relocation.cutover import NotSwitched
 from apps.extraction.routing import shares
 from apps.extraction.state import epochs, stages
@@ -14,6 +14,7 @@ from apps.extraction.state.epochs import StaleEpoch
 from apps.extraction.state.models import Move, Outcome
 from apps.extraction.state.stages import SHARED, Pair, Stage
 from tests.moves.conftest import INITIATOR, as_app, as_owner, left_closed, settle
+from tests.stack.databases import as_service
 
 pytestmark = pytest.mark.usefixtures("verified")
 
@@ -186,8 +187,18 @@ class TestRights:
         actions.CUTOVER.perform(service, INITIATOR)
         assert {name for (name,) in both.shared.execute(query)} <= set(access.KEEPERS)
         rights = {name for (name,) in both.own.execute(query)}
-        assert "lc_app" in rights
-        assert "public" not in rights
+        assert rights - set(access.KEEPERS) == {"lc_app", "lc_notifications"}
+
+    def test_a_role_at_work_that_would_lose_its_rights_is_named_before(self, service: str, both: Pair):
+        both.shared.execute("GRANT SELECT, INSERT ON notifications_command TO lc_documents")
+        try:
+            with as_service("documents"):
+                check = preconditions.roles(both, stages.observe(service))
+                assert not check.holds
+                assert check.seen == "would lose its rights at work: lc_documents; see manage.py database_roles"
+        finally:
+            both.shared.execute("REVOKE ALL ON notifications_command FROM lc_documents")
+        assert preconditions.roles(both, stages.observe(service)).holds
 
     def test_a_leader_without_a_fence_closes_nothing(self, service: str, both: Pair):
         gate = access.gate(both.shared, service)._replace(service="nothing")

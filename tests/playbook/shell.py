@@ -16,7 +16,7 @@ from tests.playbook.pages import FOLDER, commands, missing
 
 SECONDS = 90
 # What a page's first command sets.
-NAMES = ("SERVICE", "ADDRESS", "BIND", "PLATFORM", "LIFTED_DATABASE_URLS", "LOGS", *DECIDED)
+NAMES = ("SERVICE", "ADDRESS", "BIND", "PLATFORM", "LOGS", *DECIDED)
 OUTPUT = BASE / "build" / "playbook.json"
 
 

@@ -123,7 +123,7 @@ def test_no_secret_is_in_it_and_every_variable_is_known():
 
 def test_every_database_has_its_roles_and_only_leaders_can_relocate(added: dict):
     services = added["services"]
-    for name, role in (("web", "lc_app"), ("worker", "lc_app"), ("contracts", "lc_service")):
+    for name, role in (("web", "lc_app"), ("worker", "lc_app"), ("contracts", "lc_app")):
         urls = json.loads(services[name]["environment"]["SERVICE_DATABASE_URLS"])
         assert tuple(urls) == MOVABLE
         assert all(f"//{role}:$" in url and url.endswith(f"@homes:5432/{database}") for database, url in urls.items())

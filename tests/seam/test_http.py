@@ -37,8 +37,8 @@ def body(world: World) -> bytes:
 
 
 def send(path: str, content: bytes, **changes: str) -> tuple[int, bytes]:
-    at, signature = signing.seal(caller="test", callee="contracts", method="POST", path=path, body=content)
-    headers = {"X-Seam-Caller": "test", "X-Seam-Time": at, "X-Seam-Signature": signature}
+    at, signature = signing.seal(caller="monolith", callee="contracts", method="POST", path=path, body=content)
+    headers = {"X-Seam-Caller": "monolith", "X-Seam-Time": at, "X-Seam-Signature": signature}
     headers.update(changes)
     return post(path, headers, content)
 
@@ -74,15 +74,17 @@ def test_a_call_that_is_not_authentic_is_refused(here: World, changes):
 def test_a_seal_that_is_good_in_itself_has_an_age(here: World, seconds: int, status: int):
     content = body(here)
     at_ms = time.time_ns() // 1_000_000 + seconds * 1_000
-    at, signature = signing.seal(caller="test", callee="contracts", method="POST", path=PATH, body=content, at_ms=at_ms)
-    headers = {"X-Seam-Caller": "test", "X-Seam-Time": at, "X-Seam-Signature": signature}
+    at, signature = signing.seal(
+        caller="monolith", callee="contracts", method="POST", path=PATH, body=content, at_ms=at_ms
+    )
+    headers = {"X-Seam-Caller": "monolith", "X-Seam-Time": at, "X-Seam-Signature": signature}
     assert post(PATH, headers, content)[0] == status
 
 
 def test_a_changed_body_or_path_is_refused(here: World):
     content = body(here)
-    at, signature = signing.seal(caller="test", callee="contracts", method="POST", path=PATH, body=content)
-    headers = {"X-Seam-Caller": "test", "X-Seam-Time": at, "X-Seam-Signature": signature}
+    at, signature = signing.seal(caller="monolith", callee="contracts", method="POST", path=PATH, body=content)
+    headers = {"X-Seam-Caller": "monolith", "X-Seam-Time": at, "X-Seam-Signature": signature}
     assert post(PATH, headers, content.replace(b"system", b"sistem"))[0] == 401
     assert post(PATH.replace("list", "get"), headers, content)[0] == 401
     assert post(PATH.replace("contracts", "documents"), headers, content)[0] == 401
@@ -201,7 +203,7 @@ def ask(here: World, url: str, timeout_ms: int = 2_000):
     from apps.core.interface.context import SYSTEM, new_context
 
     ctx = new_context(actor=SYSTEM, timeout_ms=timeout_ms)
-    with registry.routed_by({"contracts": OverHttp(url, caller="test")}):
+    with registry.routed_by({"contracts": OverHttp(url, caller="monolith")}):
         return call(CONTRACTS).list(ctx=ctx)
 
 

@@ -8,7 +8,9 @@ import time
 import uuid
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 import urllib3
 
@@ -23,9 +25,11 @@ from landcontracts.embedded.stack import BASE
 from tests.journeys.people import Person
 from tests.seam.sales import answered_by, until
 from tests.seam.servers import lifted
+from tests.stack.databases import as_service
 from tests.world import World
 
 SERVICES = tuple(topology.entries())
+PASSWORDS = "SERVICE_DATABASE_PASSWORDS"
 http = urllib3.PoolManager()
 
 LOADED = """
@@ -126,10 +130,25 @@ def test_it_holds_no_secret_that_is_not_its_own(documents):
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         names = {entry.partition(b"=")[0] for entry in environment}
         assert not {b"SEAM_MASTER_SECRETS", b"JWT_SIGNING_KEY", b"REFRESH_TOKEN_SECRET", b"DATABASE_OWNER_URL"} & names
+        passwords = {urlsplit(os.environ["DATABASE_URL"]).password, *json.loads(os.environ[PASSWORDS]).values()}
+        passwords.remove(json.loads(os.environ[PASSWORDS])["documents"])
+        assert not [value for entry in environment for value in passwords if str(value).encode() in entry]
     pairs = json.loads(
         next(entry for entry in environment if entry.startswith(b"SEAM_PAIR_SECRETS=")).partition(b"=")[2]
     )
     assert all("documents" in pair.split(">") for pair in pairs)
+
+
+def test_it_connects_as_a_role_that_has_its_own_tables_only(documents):
+    url, _ = documents
+    assert http.request("GET", f"{inner_url(url)}/readyz").status == 200
+    query = "SELECT DISTINCT usename FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'lc_documents'"
+    with psycopg.connect(os.environ["DATABASE_URL"]) as shared:
+        assert shared.execute(query).fetchall() == [("lc_documents",)]
+    with as_service("documents") as connection:
+        connection.execute("SELECT count(*) FROM documents_document")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT password FROM authentication_user")
 
 
 def test_an_address_that_is_served_already_is_refused(documents, monkeypatch: pytest.MonkeyPatch):
@@ -172,6 +191,7 @@ def test_it_answers_those_it_shares_a_secret_with_and_serves_only_itself(documen
         call_status(url, caller="test") == 401
     )  # the master secret would derive the pair's secret; this process does not have it
     assert call_status(url, caller="monolith", callee="contracts", method="list") == 401
+    assert call_status(os.environ["WEB_URL"], caller="test") == 403, "authentic by the master secret, and no service"
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])

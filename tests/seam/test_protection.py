@@ -25,7 +25,9 @@ EMPTY = b'{"items":[],"next_cursor":null}'
 
 
 def guarded(url: str, *, attempts: int = 2) -> Guarded:
-    return Guarded(OverHttp(url, caller="test", process="lifted"), "contracts", attempts=attempts, patience_seconds=0)
+    return Guarded(
+        OverHttp(url, caller="monolith", process="lifted"), "contracts", attempts=attempts, patience_seconds=0
+    )
 
 
 def listing(transport, timeout_ms: int = 4_000):
@@ -379,7 +381,7 @@ def test_a_seam_may_listen_on_a_unix_socket(tmp_path, here: World):
 
         thread = threading.Thread(target=serve)
         thread.start()
-        page = listing(OverHttp(f"unix://{path}", caller="test"))
+        page = listing(OverHttp(f"unix://{path}", caller="monolith"))
         thread.join(10)
     assert len(page.items) <= 1
     http.close_idle()

@@ -91,7 +91,7 @@ NARROW = ServiceKey("contracts", NarrowContracts)
 @contextmanager
 def over_http(url: str = ""):
     """Calls of `contracts` go to the running monolith."""
-    with registry.routed_by({"contracts": OverHttp(url or os.environ["WEB_URL"], caller="test")}):
+    with registry.routed_by({"contracts": OverHttp(url or os.environ["WEB_URL"], caller="monolith")}):
         yield
 
 
@@ -102,8 +102,8 @@ def send(
     wire = {**msgspec.to_builtins(to_wire(ctx, 3_000)), **context}
     wire = {name: value for name, value in wire.items() if name not in without}
     body, path = msgspec.json.encode({"context": wire, "arguments": arguments}), f"{PATH}/contracts/{operation}"
-    at, signature = signing.seal(caller="test", callee="contracts", method="POST", path=path, body=body)
-    headers = {"X-Seam-Caller": "test", "X-Seam-Time": at, "X-Seam-Signature": signature}
+    at, signature = signing.seal(caller="monolith", callee="contracts", method="POST", path=path, body=body)
+    headers = {"X-Seam-Caller": "monolith", "X-Seam-Time": at, "X-Seam-Signature": signature}
     answer = _http.request("POST", os.environ["WEB_URL"] + path, body=body, headers=headers)
     return answer.status, msgspec.json.decode(answer.data)
 

@@ -32,6 +32,7 @@ from apps.core.observability import otlp, spans
 from apps.core.rest.keys import keyring
 from landcontracts.embedded import engines, postgres
 from landcontracts.embedded.processes import Processes, inner_url
+from landcontracts.topology import SERVICES
 from tests.seam.servers import Behaving
 from tests.tracing.deployment import web
 from tests.tracing.test_spans import SpanRecorder
@@ -39,7 +40,8 @@ from tests.tracing.test_spans import SpanRecorder
 http = urllib3.PoolManager(retries=False)
 PASSWORD = "only-for-this-test"
 SECRETS = {
-    f"DB_{name}_PASSWORD": PASSWORD for name in ("SUPERUSER", "OWNER", "APP", "SERVICE", "REPLICATOR", "CONTROL")
+    f"DB_{name}_PASSWORD": PASSWORD
+    for name in ("SUPERUSER", "OWNER", "APP", "REPLICATOR", "CONTROL", *map(str.upper, SERVICES))
 }
 
 

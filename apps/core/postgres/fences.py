@@ -6,8 +6,7 @@ relocated.
 
 from __future__ import annotations
 
-from django.conf import settings
-
+from apps.core.postgres import database_roles
 from apps.core.postgres.connections import Connection
 from apps.core.postgres.replication import pattern_of
 
@@ -54,7 +53,7 @@ def raise_epoch(connection: Connection, service: str, value: int) -> None:
 
 def is_writable(connection: Connection, service: str) -> bool:
     """Whether a database lets the platform write a service's data."""
-    parameters = {"table": f"public.{service}_command", "roles": settings.DATABASE_APP_ROLES}
+    parameters = {"table": f"public.{service}_command", "roles": database_roles.of(service)}
     row = connection.execute(WRITABLE, parameters).fetchone()
     return bool(row and row[0])
 

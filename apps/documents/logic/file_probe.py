@@ -94,7 +94,6 @@ def _examine(kind: bytes, descriptor: int, answer: socket.socket) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with os.fdopen(descriptor, "rb") as file:
-            file.seek(0)
             said["active"] = EXAMINED[kind](file)
             said["problem"] = ""
     except Refused as refusal:
@@ -119,7 +118,6 @@ def examine_pdf(file: Any) -> list[str]:
     import pikepdf
 
     _require_nothing_foreign(file, _after_last_end(file))
-    file.seek(0)
     try:
         pdf = pikepdf.open(file)
     except pikepdf.PasswordError:

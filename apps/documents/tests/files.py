@@ -57,6 +57,18 @@ def on_page(opened: pikepdf.Pdf) -> None:
     opened.pages[0].obj["/Annots"] = Array([Dictionary(Type=Name.Annot, AA=Dictionary(E=action))])
 
 
+def deep_in_arrays(levels: int):
+    """An action within so many arrays, each directly in the next."""
+
+    def change(opened: pikepdf.Pdf) -> None:
+        held = Array([Dictionary(S=Name.Launch)])
+        for _ in range(levels - 1):
+            held = Array([held])
+        opened.Root["/AA"] = held
+
+    return change
+
+
 def xfa(opened: pikepdf.Pdf) -> None:
     opened.Root["/AcroForm"] = Dictionary(XFA=opened.make_stream(b"<xdp/>"), Fields=Array())
 

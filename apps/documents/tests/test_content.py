@@ -1,11 +1,16 @@
 """What counts as a whole file of its type, and what a file may do when it is opened."""
 
 import hashlib
+import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 import zlib
+from pathlib import Path
 
 import pikepdf
 import pytest
@@ -19,8 +24,19 @@ from apps.documents.interface import (
     FileTypeMismatch,
     FileTypeNotAllowed,
 )
-from apps.documents.logic import content, probes
-from apps.documents.tests.files import PROGRAM, archive, attach, image, made, many_objects, on_open, on_page, xfa
+from apps.documents.logic import content, file_probe, probes
+from apps.documents.tests.files import (
+    PROGRAM,
+    archive,
+    attach,
+    deep_in_arrays,
+    image,
+    made,
+    many_objects,
+    on_open,
+    on_page,
+    xfa,
+)
 from tests.world import pdf
 
 PNG, JPEG, ZIP = image("PNG"), image("JPEG"), archive()
@@ -157,6 +173,11 @@ def test_a_pdf_that_opens_with_a_password_is_encrypted():
         (attach("invoice.xml", b"<x/>"), set()),
         (attach("setup.EXE", b"x"), {"embedded_program"}),
         (attach("picture.png", PROGRAM), {"embedded_program"}),
+        (attach("picture.png", b"\x7fELF\2\1"), {"embedded_program"}),
+        (attach("picture.png", b"#!/bin/sh"), {"embedded_program"}),
+        (attach("picture.png", b"\x7fEL"), set()),
+        (deep_in_arrays(18), {"launch"}),
+        (deep_in_arrays(200), set()),  # readers follow no action so deep; it is not looked for without end
         (xfa, {"xfa"}),
         (on_open(S=Name.URI, URI=String("http://x")), set()),
         (on_open(S=Name.GoTo), set()),
@@ -214,6 +235,35 @@ def test_a_probe_that_was_killed_is_started_again():
     program.wait()
     assert check(PNG, "image/png").mime_type == "image/png"
     assert probes._running[1].pid != program.pid
+
+
+@pytest.mark.parametrize(("ended_by", "error"), [(signal.SIGKILL, FileTooComplex), (signal.SIGTERM, FileDamaged)])
+def test_a_file_whose_examination_the_kernel_ended_is_too_complex(ended_by: signal.Signals, error: type[Exception]):
+    check(PNG, "image/png")
+    program = probes._running[1].pid
+    children = Path(f"/proc/{program}/task/{program}/children")
+
+    def end() -> None:
+        while not (child := children.read_text().strip()):
+            time.sleep(0.001)
+        os.kill(int(child), ended_by)
+
+    threading.Thread(target=end, daemon=True).start()
+    with pytest.raises(error):
+        check(many_objects(300_000), "application/pdf")
+
+
+@pytest.mark.parametrize(("code", "reported"), [("import os; os.abort()", signal.SIGABRT), ("raise SystemExit(5)", 0)])
+def test_it_is_reported_how_an_examination_ended(code: str, reported: int):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        ended = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        waiting = {ended.pid: theirs}
+        file_probe._report_ended(waiting)
+        assert json.loads(ours.recv(100)) == {"ended": reported}
+        assert not waiting
+        ended.returncode = 0  # it was waited for already
 
 
 def test_two_files_are_examined_at_once_and_a_third_waits(monkeypatch: pytest.MonkeyPatch):

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from psycopg import sql
 
-from apps.core.postgres import checksums, connections, pg_dump, replication
+from apps.core.postgres import checksums, connections, database_roles, pg_dump, replication
 from apps.core.postgres.connections import Connection
 from apps.core.postgres.migrate_service import OWNER, labels_of
 from apps.extraction.decommission.items import migration
@@ -78,9 +78,8 @@ def _drop(shared: Connection, service: str, tables: tuple[str, ...]) -> None:
 
 def _leave_reading(own: Connection, service: str) -> None:
     """Leave the platform's role, the first one, only SELECT, for the admin; all else goes through the service."""
-    platform = settings.DATABASE_APP_ROLES[0]
     tables = sql.SQL(", ").join(sql.Identifier("public", name) for name in replication.tables_of(own, service))
-    role = sql.Identifier(platform)
+    role = sql.Identifier(database_roles.platform())
     with own.transaction():
         own.execute(sql.SQL("REVOKE ALL ON TABLE {} FROM {}").format(tables, role))
         own.execute(sql.SQL("GRANT SELECT ON TABLE {} TO {}").format(tables, role))

@@ -11,10 +11,9 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from django.conf import settings
 from psycopg import sql
 
-from apps.core.postgres import fences, replication
+from apps.core.postgres import database_roles, fences, replication
 from apps.core.postgres.connections import Connection
 from apps.extraction.state.epochs import StaleEpoch
 
@@ -53,16 +52,16 @@ def gate(connection: Connection, service: str) -> Gate:
     pattern = replication.pattern_of(service)
     sequences = [str(name) for (name,) in connection.execute(SEQUENCES, [pattern]).fetchall()]
     grantees = [str(name) for (name,) in connection.execute(GRANTEES, [pattern, KEEPERS]).fetchall()]
-    roles = _existing(connection, settings.DATABASE_APP_ROLES)
+    served_by = _existing(connection, database_roles.of(service))
     # All roles in one statement: an object's rights are written once and not once for each role.
-    every_role = _roles(sorted({*grantees, *roles}))
+    every_role = _roles(sorted({*grantees, *served_by}))
     table_list, sequence_list = _list(tables), _list(sequences)
     take = [sql.SQL("REVOKE ALL ON TABLE {} FROM {}").format(table_list, every_role)]
-    give = [sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {} TO {}").format(table_list, _roles(roles))]
+    give = [sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {} TO {}").format(table_list, _roles(served_by))]
     counting = None
     if sequences:
         take.append(sql.SQL("REVOKE ALL ON SEQUENCE {} FROM {}").format(sequence_list, every_role))
-        give.append(sql.SQL("GRANT USAGE, SELECT ON SEQUENCE {} TO {}").format(sequence_list, _roles(roles)))
+        give.append(sql.SQL("GRANT USAGE, SELECT ON SEQUENCE {} TO {}").format(sequence_list, _roles(served_by)))
         counting = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT {}, last_value, is_called FROM {}").format(
                 sql.Literal(name), sql.Identifier("public", name)
@@ -155,8 +154,8 @@ def _as_leader(gate: Gate, epoch: int) -> Iterator[Connection]:
         yield gate.connection
 
 
-def _existing(connection: Connection, roles: Sequence[str]) -> list[str]:
-    rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(roles)]).fetchall()
+def _existing(connection: Connection, names: Sequence[str]) -> list[str]:
+    rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(names)]).fetchall()
     return [str(name) for (name,) in rows]
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from apps.core.postgres import fences, replication
+from apps.core.postgres import database_roles, fences, replication
 from apps.core.postgres.migrate_service import labels_of
 from apps.datasync.interface import SyncPhase, SyncStatus
 from apps.extraction.state import stages
@@ -39,6 +39,13 @@ WHERE s.relkind = 'S' AND t.relname ~ %(p)s
 UNION
 SELECT s.relname, s.relname ~ %(p)s FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
 JOIN pg_class t ON t.oid = d.refobjid WHERE d.deptype IN ('a', 'i') AND t.relname ~ %(p)s
+"""
+# Roles with open sessions that may write the service's rows, are not granted them at the cutover, and own nothing.
+AT_WORK = """
+SELECT DISTINCT r.rolname FROM pg_roles r JOIN pg_stat_activity a ON a.usename = r.rolname
+JOIN pg_class c ON c.oid = to_regclass(%s)
+WHERE a.datname = current_database() AND has_table_privilege(r.oid, c.oid, 'INSERT') AND r.rolname <> ALL(%s)
+  AND NOT r.rolsuper AND NOT pg_has_role(r.oid, c.relowner, 'USAGE')
 """
 LONG = """
 SELECT pid, usename, application_name, extract(epoch FROM clock_timestamp() - xact_start)::int FROM pg_stat_activity
@@ -89,14 +96,22 @@ def guard(pair: Pair, observed: Observed) -> Check:
 
 
 def roles(pair: Pair, observed: Observed) -> Check:
-    """The platform's roles own no table: an owner's rights cannot be revoked."""
+    """The roles that serve own no table: an owner's rights cannot be revoked. No other role is at work on the tables."""
     query = (
         "SELECT DISTINCT r.rolname FROM pg_roles r WHERE r.rolname = ANY(%s) AND (r.rolsuper OR EXISTS ("
         "SELECT 1 FROM pg_class c WHERE c.relname ~ %s AND c.relkind = 'r' AND pg_has_role(r.oid, c.relowner, 'USAGE')))"
     )
-    parameters = [settings.DATABASE_APP_ROLES, replication.pattern_of(pair.service)]
+    served_by = database_roles.of(pair.service)
+    parameters = [served_by, replication.pattern_of(pair.service)]
     strong = {str(row[0]) for side in (pair.shared, pair.own) for row in side.execute(query, parameters).fetchall()}
-    return Check("roles", not strong, f"owner or superuser: {', '.join(sorted(strong))}" if strong else "rows only")
+    if strong:
+        return Check("roles", False, f"owner or superuser: {', '.join(sorted(strong))}")
+    parameters = [f"public.{pair.service}_command", served_by]
+    others = {str(row[0]) for side in (pair.shared, pair.own) for row in side.execute(AT_WORK, parameters).fetchall()}
+    if others:
+        words = f"would lose its rights at work: {', '.join(sorted(others))}; see manage.py database_roles"
+        return Check("roles", False, words)
+    return Check("roles", True, "rows only")
 
 
 def migrations(pair: Pair, observed: Observed) -> Check:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from psycopg import sql
 
-from apps.core.postgres import fences, replication
+from apps.core.postgres import database_roles, fences, replication
 from apps.core.postgres.connections import Connection
 from apps.core.postgres.migrate_service import OWNER
 from apps.core.seam.client.registry import call
@@ -56,7 +55,7 @@ def commit(run: Run) -> None:
 def _settle(run: Run) -> None:
     """Note what the old tables hold, for the checklist to compare. The old database stays closed."""
     pair, service = run.pair, run.service
-    _grant_future_tables(pair.own)
+    _grant_future_tables(pair.own, service)
     for connection in (pair.shared, pair.own):
         fences.set_moving(connection, service, moving=False)
     run.note(facts={baseline.FACT: baseline.of(pair.shared, service)})
@@ -135,9 +134,9 @@ def _tidy(connection: Connection, service: str) -> None:
     connection.execute("CHECKPOINT")
 
 
-def _grant_future_tables(own: Connection) -> None:
-    """Grant the platform's roles the tables that later migrations create in the service's own database."""
-    for role in settings.DATABASE_APP_ROLES:
+def _grant_future_tables(own: Connection, service: str) -> None:
+    """Grant the platform's role and the service's the tables that later migrations create in the service's own database."""
+    for role in database_roles.of(service):
         if own.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
             for rights, kind in (("SELECT, INSERT, UPDATE, DELETE", "TABLES"), ("USAGE, SELECT", "SEQUENCES")):
                 own.execute(

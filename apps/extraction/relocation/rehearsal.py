@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from psycopg import sql
 
 from apps.core.database import primaries
-from apps.core.postgres import connections, pg_dump, replication
+from apps.core.postgres import connections, database_roles, pg_dump, replication
 from apps.core.postgres.migrate_service import OWNER
 from apps.extraction.relocation.actions import (
     COMMIT,
@@ -157,16 +157,10 @@ def _fill(service: str, copies: _Copies, tables: tuple[str, ...], file: Path) ->
     with connections.control(SHARED, database=copies.shared) as connection:
         connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(table_list))
         pg_dump.restore(SHARED, copies.shared, file, options=["--data-only", f"--role={OWNER}"])
-        for role in settings.DATABASE_APP_ROLES:
-            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
-                connection.execute(
-                    sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {}").format(
-                        sql.Identifier(role)
-                    )
-                )
-                connection.execute(
-                    sql.SQL("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}").format(sql.Identifier(role))
-                )
+        platform = sql.Identifier(database_roles.platform())
+        for rights in ("SELECT, INSERT, UPDATE, DELETE ON ALL TABLES", "USAGE, SELECT ON ALL SEQUENCES"):
+            connection.execute(sql.SQL("GRANT {} IN SCHEMA public TO {}").format(sql.SQL(rights), platform))
+        database_roles.grant(connection, [service])
 
 
 def _play_on_copies(service: str, copies: _Copies | None, initiator: Initiator) -> dict[str, Any]:

@@ -1,24 +1,54 @@
 """Django's `migrate`, limited to the service's apps in a service's own database.
 
-Without a label, Django would record migrations as applied there whose tables the router has refused.
+Without a label, Django would record migrations as applied there whose tables the router has refused. In every database
+each service's own role then gets the rights on the new tables that the platform has.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandError
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands.migrate import Command as Migrate
 from django.db.utils import DEFAULT_DB_ALIAS
 
 from apps.core import topology
+from apps.core.database import primaries
+from apps.core.postgres import connections, database_roles, migrate_service
 from apps.core.postgres.migrate_service import labels_of
 
 
 class Command(Migrate):
     """Migrates in a service's own database only that service's apps."""
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Django's, and `--all`."""
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--all", action="store_true", help="migrate each service whose data have moved in its own database, too"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
+        """Migrate, then grant. Raises: CommandError for a label of another service."""
+        self._migrate(*args, **options)
+        if not (options["plan"] or options["check_unapplied"]):
+            _grant(options["database"])
+        if options["all"]:
+            self._migrate_moved()
+
+    def _migrate_moved(self) -> None:
+        """Migrate as the owner, whom CONTROL_URLS reach. Raises: CommandError."""
+        primaries.forget()
+        for service in topology.entries():
+            if primaries.is_movable(service) and primaries.database_of(service) == service:
+                try:
+                    migrate_service.prepare(service)
+                except (migrate_service.NotPrepared, connections.NoWay) as error:
+                    raise CommandError(f"{service}: {error}") from error
+                self.stdout.write(f"{service}: migrated in its own database")
+
+    def _migrate(self, *args: Any, **options: Any) -> None:
         """Migrate, label by label in a service's own database. Raises: CommandError for a label of another service."""
         database, label = options["database"], options["app_label"]
         if database == DEFAULT_DB_ALIAS:
@@ -31,3 +61,11 @@ class Command(Migrate):
             raise CommandError(f"{label} is not {database}'s: only {', '.join(labels)} are migrated there")
         for app_label in [label] if label else labels:
             super().handle(*args, **{**options, "app_label": app_label})
+
+
+def _grant(database: str) -> None:
+    """Grant as the control role where it is known: the guard lets it, while another service is being moved, too."""
+    services = topology.entries() if database == DEFAULT_DB_ALIAS else [database]
+    is_known = database in settings.CONTROL_URLS
+    with connections.control(database) if is_known else primaries.connect(database) as connection:
+        database_roles.grant(connection, services)

@@ -1,7 +1,7 @@
 """What a lifted-out service may ask: the operations that its code asks, for whom, and no roles on its word alone.
 
-A service's secrets seal as that service only; this table bounds what such a seal is good for. The monolith, and whoever
-holds the master secret, may ask everything (ADR 0030).
+A service's secrets seal as that service only; this table bounds what such a seal is good for. The monolith, whose
+process has the master secret, may ask everything (ADR 0030). A caller of any other name may ask nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from django.utils.module_loading import import_string
 from apps.core import topology
 from apps.core.interface.context import SYSTEM, CallContext
 from apps.core.interface.operations import Operation
+from apps.core.seam.signing import MONOLITH
 
 # Roles that only an administrator grants: they are read again here, and seldom.
 GRANTED = frozenset({"registrar", "administrator"})
@@ -48,8 +49,10 @@ class _Event(msgspec.Struct, frozen=True):
 
 def checked(caller: str, operation: Operation, ctx: CallContext, arguments: msgspec.Raw) -> CallContext:
     """The context in which a caller's call is executed: with the roles that its actor has. Raises: NotAllowed."""
-    if caller not in topology.entries():
+    if caller == MONOLITH:
         return ctx
+    if caller not in topology.entries():
+        raise NotAllowed(f"{caller} is no service")
     if operation.name == RECEIVE:
         _require_own_event(caller, operation, arguments)
     elif operation.name not in _calls().get(caller, {}).get(operation.service, ()):

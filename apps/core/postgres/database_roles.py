@@ -1,0 +1,131 @@
+"""The database roles that serve requests: the platform's, and one for each service, with rights on its own tables only.
+
+A lifted-out service connects as its own role while its data are shared, too (ADR 0016). Its rights are a copy of the
+platform's on the same tables: a database that is closed to the platform is closed to the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from psycopg import sql
+
+from apps.core import topology
+from apps.core.postgres.connections import Connection
+from apps.core.postgres.migrate_service import OWNER
+from apps.core.postgres.replication import pattern_of
+
+# Of the tables that belong to no service, what every service reads: the flags, and which migrations are applied.
+COMMON = ("core_flag", "django_migrations")
+# The role that all lifted-out services had in earlier versions.
+RETIRED = "lc_service"
+RIGHTS = {"TABLE": ("SELECT", "INSERT", "UPDATE", "DELETE"), "SEQUENCE": ("USAGE", "SELECT")}
+FENCED = """
+SELECT coalesce(has_table_privilege(to_regclass('extraction.fence')::oid, 'UPDATE'), false)
+"""
+HELD = """
+SELECT c.relname, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, r.rolname, array_agg(a.privilege_type)
+FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'S') AND r.rolname = ANY(%(roles)s)
+GROUP BY 1, 2, 3 ORDER BY 1, 3
+"""
+
+
+def platform() -> str:
+    """The role of the platform, which answers for every service that is not lifted out."""
+    return str(settings.DATABASE_APP_ROLES[0])
+
+
+def of(service: str) -> list[str]:
+    """The roles that a service's tables are granted to: the platform's first, then the service's own."""
+    return [str(role).format(service=service) for role in settings.DATABASE_APP_ROLES]
+
+
+def own_of(service: str) -> list[str]:
+    """Of these, the roles that no other service has."""
+    return [str(role).format(service=service) for role in settings.DATABASE_APP_ROLES if "{service}" in role]
+
+
+def missing(connection: Connection) -> list[str]:
+    """The services' own roles that this server does not have."""
+    wanted = [role for service in topology.entries() for role in own_of(service)]
+    rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [wanted]).fetchall()
+    present = {str(name) for (name,) in rows}
+    return [role for role in wanted if role not in present]
+
+
+def grant(connection: Connection, services: Iterable[str]) -> list[str]:
+    """Grant each service's own role what the platform may do with the service's tables; returns `role on table`.
+
+    As the tables' owner or the control role, which is a member. No statement is sent where nothing is missing: while a
+    service is being moved, the guard refuses every grant but the control role's.
+
+    Raises: psycopg.errors.ObjectInUse by the guard, psycopg.OperationalError.
+    """
+    granted: list[str] = []
+    (is_fenced,) = connection.execute(FENCED).fetchone() or (False,)
+    for service in services:
+        with connection.transaction():
+            if is_fenced:  # a cutover locks the same row before it closes the database
+                connection.execute("SELECT 1 FROM extraction.fence WHERE service = %s FOR UPDATE", [service])
+            for role in own_of(service):
+                granted += _grant(connection, role, pattern_of(service))
+    return granted
+
+
+def _grant(connection: Connection, role: str, pattern: str) -> list[str]:
+    if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+        return []
+    held = _held(connection, [platform(), role])
+    granted = []
+    for (name, kind, holder), rights in held.items():
+        if holder != platform():
+            continue
+        wanted = _wanted(connection, name, kind, rights, pattern) - held.get((name, kind, role), set())
+        if wanted:
+            connection.execute(
+                sql.SQL("GRANT {} ON {} {} TO {}").format(
+                    sql.SQL(", ").join(map(sql.SQL, sorted(wanted))),
+                    sql.SQL(kind),
+                    sql.Identifier("public", name),
+                    sql.Identifier(role),
+                )
+            )
+            granted.append(f"{role} on {name}")
+    return granted
+
+
+def _wanted(connection: Connection, name: str, kind: str, rights: set[str], pattern: str) -> set[str]:
+    """What the service's role needs where the platform's has `rights`."""
+    if name in COMMON:
+        return rights & {"SELECT"}
+    row = connection.execute("SELECT %s ~ %s", [name, pattern]).fetchone()
+    is_own = bool(row and row[0])
+    # Where the platform has only the right to read, the service has its rights since the cutover.
+    return rights & set(RIGHTS[kind]) if is_own and rights & {"INSERT", "USAGE"} else set()
+
+
+def revoke(connection: Connection, role: str) -> list[str]:
+    """Revoke every right of a role on tables and sequences, and its rights on later ones; returns their names."""
+    names = []
+    for name, kind, _ in _held(connection, [role]):
+        connection.execute(
+            sql.SQL("REVOKE ALL ON {} {} FROM {}").format(
+                sql.SQL(kind), sql.Identifier("public", name), sql.Identifier(role)
+            )
+        )
+        names.append(name)
+    for kind in RIGHTS:
+        connection.execute(
+            sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public REVOKE ALL ON {} FROM {}").format(
+                sql.Identifier(OWNER), sql.SQL(f"{kind}S"), sql.Identifier(role)
+            )
+        )
+    return names
+
+
+def _held(connection: Connection, names: list[str]) -> dict[tuple[str, str, str], set[str]]:
+    """The rights by the names of table or sequence, its kind, and role."""
+    rows = connection.execute(HELD, {"roles": names}).fetchall()
+    return {(str(name), str(kind), str(role)): set(rights) for name, kind, role, rights in rows}
