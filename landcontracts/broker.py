@@ -17,11 +17,13 @@ class QoS(redis.QoS):
     """The messages that are not acknowledged yet."""
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
-        """Put a message back; one that is none is forgotten."""
+        """Put a message back; one that is none is forgotten, and not tried again."""
         try:
             super().restore_by_tag(tag, client, leftmost)  # type: ignore[no-untyped-call]  # kombu carries no types
         except MALFORMED as error:
             log.error("broker_message_dropped", problem=type(error).__name__)
+            with self.pipe_or_acquire(client=client) as pipe:
+                self._remove_from_indices(tag, pipe).execute()  # type: ignore[no-untyped-call]  # likewise
 
 
 class Channel(redis.Channel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -12,6 +13,7 @@ from django.db.models.functions import Lower, Now
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
+from apps.authentication import hashers
 from apps.core.ids import new_id
 from apps.core.seam.server.tables import CommandRecord, OutboxRecord
 
@@ -73,6 +75,24 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return str(self.email)
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Hash in the form that every way of this app hashes."""
+        super().set_password(None if raw_password is None else hashers.normalised(raw_password))
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether it is this person's. Unlike Django's it stores no new hash, which would end sessions and tokens."""
+        return raw_password is not None and any(
+            check_password(form, self.password)
+            for form in (hashers.normalised(raw_password), *hashers.older_forms(raw_password))
+        )
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, and read back what the database sets with a new password, for the session that goes on."""
+        is_new_password = getattr(self, "_password", None) is not None  # what Django's `set_password` notes
+        super().save(*args, **kwargs)
+        if is_new_password:
+            self.refresh_from_db(fields=["password_changed_at"])
 
     def get_session_auth_hash(self) -> str:
         """What a session was opened with: it ends with the password, and not with a new hash of the same one."""

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import connections
 from django.db.utils import IntegrityError
 from django.utils import timezone
+from psycopg.errors import UniqueViolation
 
 from apps.authentication import mapping
 from apps.authentication.interface import (
@@ -83,6 +84,8 @@ class Authentication:
                 row.save(using=work.alias)
                 return work.finish(mapping.user(row))
         except IntegrityError as error:
+            if not isinstance(error.__cause__, UniqueViolation):
+                raise
             raise EmailTaken from error
 
     @answers_from(tokens.Issued | Refused, tokens.again)

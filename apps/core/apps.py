@@ -15,9 +15,11 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         from apps.core.monitoring import collectors, worker
         from apps.core.observability import otlp
+        from apps.core.rest import network
         from apps.core.seam.verify.system_checks import check_services
 
         register(check_services)
+        register(network.check_proxies)
         otlp.start()
         collectors.register()
         worker.connect()

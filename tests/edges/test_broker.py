@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from celery import current_app
 from django.conf import settings
 from django.core.cache import cache
 from redis import Redis
@@ -130,3 +131,20 @@ def test_no_message_ends_a_worker(valkey: Redis, tmp_path: Path):
         processes.stop_all()
         valkey.delete(queue)
     assert not RAN.exists()
+
+
+def test_what_is_no_message_among_the_unacknowledged_is_forgotten(valkey: Redis):
+    with current_app.connection() as connection:
+        channel = connection.default_channel
+        index, held = channel.unacked_index_key, channel.unacked_key
+        try:
+            for number, message in enumerate(BAD):
+                valkey.hset(held, f"bad-{number}", message)
+                valkey.zadd(index, {f"bad-{number}": 1})
+                channel.qos.restore_by_tag(f"bad-{number}")
+                assert not valkey.hexists(held, f"bad-{number}")
+                assert valkey.zscore(index, f"bad-{number}") is None
+        finally:
+            for number in range(len(BAD)):
+                valkey.hdel(held, f"bad-{number}")
+                valkey.zrem(index, f"bad-{number}")

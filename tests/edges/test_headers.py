@@ -3,9 +3,11 @@
 import re
 import secrets
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
+from django.core.checks.registry import registry
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -141,6 +143,15 @@ def test_the_clients_network(monkeypatch: pytest.MonkeyPatch, proxies: int, remo
     assert network.of(request) == client
 
 
+@pytest.mark.parametrize(
+    ("url", "proxies", "warned"), [("https://x", 0, True), ("https://x", 1, False), ("http://x", 0, False)]
+)
+def test_a_proxy_that_is_not_counted_is_warned_of(settings, url: str, proxies: int, warned: bool):
+    settings.PUBLIC_URL, settings.TRUSTED_PROXIES = url, proxies
+    assert [message.id for message in network.check_proxies()] == ["rest.W001"] * warned
+    assert network.check_proxies in registry.get_checks()
+
+
 def test_the_usual_spelling_of_a_path():
     identity = "01A22AF2-7131-73E3-A3AF-50EACC3D2D88"
     assert paths.usual(f"/api/v1/contracts/{identity}/") == f"/api/v1/contracts/{identity.lower()}"
@@ -165,6 +176,15 @@ def test_times_that_python_has_not_are_read(text: str, first: bool):
     assert moment == (base.FIRST if first else base.LAST)
     assert day == moment.date()
     assert isinstance(moment.astimezone(), datetime)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31 23:59:59.999999+00", "0001-01-01 00:00:00+00", "9999-12-30 23:00:00+00"])
+def test_times_at_the_ends_are_read_so_that_every_zone_has_them(text: str):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::timestamptz", [text])
+        (moment,) = cursor.fetchone()
+    for zone in ("Pacific/Kiritimati", "Etc/GMT+12", "Europe/Moscow"):
+        assert moment.astimezone(ZoneInfo(zone)) == moment
 
 
 def test_usual_times_are_read_as_they_are():

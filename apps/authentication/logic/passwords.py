@@ -1,23 +1,19 @@
-"""Hashing and checking passwords, outside any transaction: a hash takes tens of milliseconds on purpose.
-
-A password is hashed in NFC (RFC 8265, section 4.2.2): the same letters are the same password on every keyboard.
-"""
+"""Hashing and checking passwords, outside any transaction: a hash takes tens of milliseconds on purpose."""
 
 from __future__ import annotations
-
-import unicodedata
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
+from apps.authentication import hashers
 from apps.authentication.interface import WeakPassword
 from apps.authentication.models import User
 
 
 def hashed(password: str, *, email: str, full_name: str) -> str:
     """The hash to store. Raises: WeakPassword."""
-    normalised = _nfc(password)
+    normalised = hashers.normalised(password)
     try:
         validate_password(normalised, user=User(email=email, full_name=full_name))
     except ValidationError as error:
@@ -30,9 +26,7 @@ def matches(user: User | None, password: str) -> bool:
 
     Where the hash is of an older form (not of NFC, or at another cost), `user.password` is the new one, not saved yet.
     """
-    normalised = _nfc(password)
-    # Hashes of before are of the form that was typed, which then is checked too: NFD, as some keyboards send it.
-    older = {password, unicodedata.normalize("NFD", password)} - {normalised}
+    normalised, older = hashers.normalised(password), hashers.older_forms(password)
     if user is None:
         for typed in (normalised, *older):
             make_password(typed)
@@ -46,7 +40,3 @@ def matches(user: User | None, password: str) -> bool:
     if is_right and renewed:
         user.password = renewed[-1]
     return is_right and user.is_active
-
-
-def _nfc(password: str) -> str:
-    return unicodedata.normalize("NFC", password)

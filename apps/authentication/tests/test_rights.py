@@ -9,7 +9,7 @@ from threading import Barrier, Thread
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connections, transaction
@@ -26,7 +26,7 @@ from apps.authentication.interface import (
     TokenPair,
     UserNotFound,
 )
-from apps.authentication.models import RefreshToken, User
+from apps.authentication.models import LogInFailure, RefreshToken, User
 from apps.core.database.primaries import database_of
 from apps.core.seam.client import registry
 from apps.core.seam.client.registry import call
@@ -165,6 +165,43 @@ def test_an_account_that_exists_is_repaired(here: World):
         ensure(person.email, "--set-password", password="new-horse-battery") == f"{person.email} was given the password"
     )
     assert signed_in(person, "new-horse-battery").get(PEOPLE).status_code == 200
+
+
+def test_who_is_made_sure_of_is_locked_out_no_longer(here: World):
+    person = administrator(here)
+    LogInFailure.objects.bulk_create(LogInFailure(email=person.email, source="x") for _ in range(5))
+    assert ensure(person.email) == f"{person.email} was let sign in again"
+    assert not LogInFailure.objects.filter(email=person.email).exists()
+
+
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Ёлка-йод-и-ещё-9") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.parametrize(
+    ("stored", "typed"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED), (DECOMPOSED, DECOMPOSED)]
+)
+def test_djangos_own_ways_read_a_password_in_every_form_and_end_no_session(here: World, stored: str, typed: str):
+    person = here.person()
+    User.objects.filter(id=person.id).update(password=make_password(stored))
+    before = row(person)
+    assert row(person).check_password(typed)
+    assert not row(person).check_password("another-9-password")
+    after = row(person)
+    assert (after.password, after.password_changed_at) == (before.password, before.password_changed_at)
+    after.set_password(typed)
+    after.save()
+    assert check_password(COMPOSED, row(person).password), "what is stored is of NFC"
+
+
+def test_who_changes_the_password_in_the_admin_stays_signed_in_there_and_nowhere_else(here: World):
+    person = administrator(here)
+    browser, other = signed_in(person), signed_in(person)
+    page = reverse("admin:password_change")
+    answer = browser.post(page, {"old_password": PASSWORD, "new_password1": DECOMPOSED, "new_password2": DECOMPOSED})
+    assert answer.status_code == 302, answer.content.decode()[-3000:]
+    assert browser.get(PEOPLE).status_code == 200
+    assert other.get(PEOPLE).status_code == 302
+    assert signed_in(person, COMPOSED).get(PEOPLE).status_code == 200
 
 
 @pytest.mark.parametrize("permission", sorted(PERMISSIONS))

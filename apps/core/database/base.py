@@ -27,8 +27,8 @@ from psycopg_pool import ConnectionPool
 from apps.core.database import primaries
 
 RESTED_SECONDS = 1.0
-# For times and dates beyond Python's: one such row must not keep all others from being listed. A day from the very ends,
-# which no time zone then passes.
+# For times and dates beyond Python's, or so near to its ends that another time zone passes them: one such row must not
+# keep all others from being listed.
 FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _thread = threading.local()
 
@@ -42,7 +42,7 @@ class UtcLoader(TimestamptzLoader):
         """The timestamp in UTC, the session's time zone."""
         text = bytes(data).decode()
         try:
-            return datetime.fromisoformat(text).astimezone(UTC)
+            return min(max(datetime.fromisoformat(text).astimezone(UTC), FIRST), LAST)
         except ValueError:  # years before 1 or after 9999, and infinity, which Python's time does not have
             return FIRST if _is_before_all(text) else LAST
 

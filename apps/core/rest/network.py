@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
 
 from django.conf import settings
+from django.core import checks
 from django.http import HttpRequest
 
 UNKNOWN = "unknown"
@@ -31,3 +33,16 @@ def of(request: HttpRequest) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
     return str(parsed)
+
+
+def check_proxies(**_: Any) -> list[checks.CheckMessage]:
+    """Warn of TLS that a proxy ends, whose address then stands for all clients in the lock-out and in limits."""
+    if settings.PUBLIC_URL.startswith("https://") and not settings.TRUSTED_PROXIES:
+        return [
+            checks.Warning(
+                "PUBLIC_URL is https, which a proxy in front answers, and TRUSTED_PROXIES is 0: all clients have its address.",
+                hint="Set TRUSTED_PROXIES to the number of proxies that add the client's address to X-Forwarded-For.",
+                id="rest.W001",
+            )
+        ]
+    return []

@@ -1,6 +1,6 @@
 """E-mails in this process: who gets one in which words, and when a failed one is tried again."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.conf import settings
@@ -15,6 +15,8 @@ from apps.notifications.interface import NOTIFICATIONS, NotificationKind
 from apps.notifications.logic import mail as logic
 from apps.notifications.logic.creation import create_messages
 from apps.notifications.models import Mail, Notification
+from apps.notifications.tests.test_contract import deliver
+from apps.workflow.interface import StageStarted
 from tests.world import World
 
 NUMBER = "LC-2026-000007"
@@ -163,6 +165,17 @@ def test_one_persons_acts_write_to_all_others_few_times_an_hour(here: World):
     assert mails(here.person(), sender=sender) == 0
     assert mails(sender, sender=sender) == 1, "of one's own acts one is told"
     assert mails(people[-1]) == 1
+
+
+@pytest.mark.usefixtures("limits")
+def test_an_official_who_leads_many_sales_is_not_limited_as_their_sender(here: World):
+    official, seller, buyer = here.person(), here.person(), here.person()
+    contract = here.contract(seller, buyer)
+    Mail.objects.filter(notification__recipient_id__in=[seller.id, buyer.id]).delete()
+    stage = {"workflow_id": new_id(), "contract_id": contract.id, "stage": "payment", "planned_date": date(2026, 12, 1)}
+    for _ in range(4):
+        deliver(here, StageStarted(**stage), actor_id=official.id)
+    assert Mail.objects.filter(notification__recipient_id=seller.id).count() == 4
 
 
 @pytest.mark.usefixtures("limits")

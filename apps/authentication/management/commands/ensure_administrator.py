@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from apps.authentication.interface import Role
 from apps.authentication.logic import administrators
-from apps.authentication.models import User
+from apps.authentication.models import LogInFailure, User
+from apps.core.database.primaries import database_of
 
 
 class Command(BaseCommand):
     """Takes the password from ADMINISTRATOR_PASSWORD, so that no list of processes shows it.
 
-    An account that exists gets the role and is unblocked; its password stays unless --set-password is given.
+    An account that exists gets the role, is unblocked and no longer locked out. Its password stays unless --set-password
+    is given.
     """
 
     help = __doc__ or ""
@@ -34,17 +38,29 @@ class Command(BaseCommand):
             User.objects.create_superuser(email, str(password), full_name="Администратор")
             self.stdout.write(f"created {email}")
             return
+        changed = _repair(user.id, str(password) if set_password else None)
+        if changed:
+            self.stdout.write(f"{email} was {', '.join(changed)}")
+
+
+def _repair(user_id: UUID, password: str | None) -> list[str]:
+    """Give a person what an administrator needs, and forget failed log-ins; returns what was changed, in words."""
+    changed = []
+    with transaction.atomic(using=database_of("authentication")):
+        administrators.take_turns()
+        user = User.objects.select_for_update().get(id=user_id)
         roles = [Role(role) for role in user.roles]
-        changed = []
         if Role.ADMINISTRATOR not in roles:
+            administrators.assign(user, [*roles, Role.ADMINISTRATOR])
             changed.append("made an administrator")
         if not user.is_active:
+            user.is_active = True
             changed.append("unblocked")
-        if set_password and not user.check_password(str(password)):
+        if password is not None and not user.check_password(password):
             user.set_password(password)
             changed.append("given the password")
-        administrators.assign(user, [*roles, Role.ADMINISTRATOR])
-        user.is_active = True
         if changed:
-            user.save()
-            self.stdout.write(f"{email} was {', '.join(changed)}")
+            user.save(update_fields=["roles", "is_superuser", "is_staff", "is_active", "password"])
+        if LogInFailure.objects.filter(email=user.email).delete()[0]:
+            changed.append("let sign in again")
+    return changed
