@@ -37,6 +37,7 @@ class Lane:
         self._queue: deque[tuple[float, Task]] = deque()
         self._arrived = threading.Condition(threading.Lock())
         self.running = 0
+        figures.shed.labels(kind)  # 0 is seen before the first
         for number in range(threads):
             threading.Thread(target=self._work, name=f"{kind}-{number}", daemon=True).start()
 

@@ -27,11 +27,12 @@ CONDITIONAL = {
     "canary_evidence",
     "canary_judged_timestamp_seconds",
     "canary_observed_timestamp_seconds",
+    "web_refused_total",  # when a first request is refused
 }
 PAGES = sorted(RUNBOOKS.glob("*.md"))
 COMPOSE = yaml.safe_load((BASE / "docker-compose.yml").read_text())["services"]
 METRIC = re.compile(
-    r"^(?:seam|http|data_sync|data_verify|extraction|postgres|database|celery|metrics|certificate|jwt|canary)_[a-z]|^service"
+    r"^(?:seam|http|data_sync|data_verify|extraction|postgres|database|celery|metrics|certificate|jwt|canary|web)_[a-z]|^service"
 )
 # What processes write into their logs.
 LOGGED = {
