@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -146,14 +146,19 @@ def _with_roles_of_services(manifest: Manifest) -> Manifest:
     databases = tuple(
         msgspec.structs.replace(
             database,
-            grants=tuple(right for grant in database.grants for right in _as_own_role(grant, grant.name)),
-            future_grants=tuple(
+            grants=_each_once(right for grant in database.grants for right in _as_own_role(grant, grant.name)),
+            future_grants=_each_once(
                 right for grant in database.future_grants for right in _as_own_role(grant, f"{database.alias}_")
             ),
         )
         for database in manifest.databases
     )
     return msgspec.structs.replace(manifest, databases=databases)
+
+
+def _each_once(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """While an upgrade is under way, both roles have the same rights."""
+    return tuple(dict.fromkeys(grants))
 
 
 def _as_own_role(grant: Grant, table: str) -> tuple[Grant, ...]:

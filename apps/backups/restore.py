@@ -22,7 +22,9 @@ from apps.backups.manifest import Database, Fence, Manifest, NoBackup, digest_of
 from apps.backups.repository import Backup
 from apps.backups.targets import QUIET, NoTarget, Target
 from apps.backups.verify import Compared
-from apps.core.postgres import connections, pg_dump
+from apps.core import topology
+from apps.core.database.primaries import SHARED
+from apps.core.postgres import connections, database_roles, pg_dump
 from apps.core.postgres.migrate_service import OWNER
 
 Tell = Callable[[str], None]
@@ -139,6 +141,9 @@ def restore(backup: Backup, target: Target, *, tell: Tell = lambda _: None) -> R
         tell(f"{same.alias}: {same.tables} tables and {same.rows} rows are the same, sum of hashes {same.sum}")
     _give_rights(manifest, target)
     verify.rights_and_primaries(manifest, target)
+    for alias in target.urls:  # a backup of a version without them
+        with target.reach(alias) as connection:
+            database_roles.grant(connection, topology.entries() if alias == SHARED else [alias])
     located = ", ".join(f"{service} in {primary}" for service, primary in manifest.primaries.items())
     tell(f"rights are as they were, primaries: {located}")
     behind = len(_known_migrations() - set(manifest.migrations))

@@ -13,8 +13,8 @@ import yaml
 from landcontracts.gateway.table import FACES, ROUTES
 from landcontracts.topology import SERVICES
 
-# Databases and sides of the seam that have these names already.
-TAKEN = {"default", "monolith", *FACES}
+# Databases, their roles, Valkey's users and sides of the seam that have these names already.
+TAKEN = {"default", "monolith", "owner", "app", "service", "replicator", "control", "web", "worker", *FACES}
 # Django's limit for the name of an index, one of which ends so.
 LONGEST = 30 - len("_of_contract")
 

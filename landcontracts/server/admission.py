@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from landcontracts.server import refusals
+from landcontracts.server import figures, refusals
 from landcontracts.server.answers import ApplicationAnswer
 from landcontracts.server.lanes import Crowded
 from landcontracts.server.refusals import Refusal
@@ -33,7 +33,10 @@ def identify(channel: Channel, request: Request, *, is_receiving: bool) -> Refus
         try:
             request.place = channel.server.bulkhead.enter(request.person, is_receiving=is_receiving)
         except Crowded as crowded:
-            return refusals.TOO_MANY if crowded.is_person else refusals.BUSY
+            if crowded.is_person:
+                return refusals.TOO_MANY
+            figures.shed.labels(Kind.HEAVY).inc()
+            return refusals.BUSY
     return None
 
 

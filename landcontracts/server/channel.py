@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -14,7 +15,7 @@ from waitress.channel import HTTPChannel
 from landcontracts.server import refusals
 from landcontracts.server.admission import Question
 from landcontracts.server.answers import ApplicationAnswer, Refused
-from landcontracts.server.lanes import Place
+from landcontracts.server.lanes import Place, Stage
 from landcontracts.server.options import (
     GRACE_SECONDS,
     HEADER_SECONDS,
@@ -41,7 +42,7 @@ class Channel(HTTPChannel):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.requests_lock = threading.RLock()  # a refusal is answered while it is held
-        self._place: Place | None = None  # of the request that is being answered, or whose answer is being sent
+        self._places: deque[Place] = deque()  # of the request that is being answered, or whose answer is being sent
         self.lingers = False  # the client may still be sending what was refused
         self._rest = b""  # received after the request under way
         self._drained_until = 0.0
@@ -125,7 +126,7 @@ class Channel(HTTPChannel):
         if request.error is not None:
             self.lingers, self._rest = True, b""
         if request.place is not None:
-            request.place.received()
+            request.place.enter(Stage.WORK)
         self.requests.append(request)
         self.server.add_task(self)
 
@@ -136,21 +137,24 @@ class Channel(HTTPChannel):
 
         A place among expensive requests is held until the answer is sent: a client that reads slowly holds it on disk.
         """
-        self._leave()
         request = self.requests[0]
-        self._place, request.place = request.place, None
+        place, request.place = request.place, None
+        if place is not None:
+            self._places.append(place)
         try:
             self.service()
         finally:
-            if not self.total_outbufs_len or not self.connected:
-                self._leave()
+            if place is not None:
+                place.enter(Stage.SENT)
+                if not self.total_outbufs_len or not self.connected:
+                    place.leave()
         if self._rest:
             self.server.pull_trigger(self.parse)
 
     def _leave(self) -> None:
-        place, self._place = self._place, None
-        if place is not None:
-            place.leave()
+        """Give back the places of answers that have been sent, or will not be."""
+        while self._places:
+            self._places.popleft().leave()
 
     def shed(self) -> None:
         """Refuse the request, because it would wait too long."""

@@ -9,4 +9,7 @@ from prometheus_client import Counter, Gauge
 
 shed = Counter("web_shed", "Requests refused because they would have waited too long for a thread", ("lane",))
 refused = Counter("web_refused", "Requests that the web server refused before the application", ("status",))
+most_connections = Gauge(
+    "web_connections_max", "Connections past which one that waits for its client is closed", multiprocess_mode="livesum"
+)
 connections = Gauge("web_connections", "Open connections", multiprocess_mode="livesum")

@@ -5,6 +5,7 @@ Here: queues, their bounds and threads. Not here: connections (`channel.py`).
 
 from __future__ import annotations
 
+import enum
 import logging
 import threading
 import time
@@ -107,58 +108,71 @@ class Crowded(Exception):
         self.is_person = is_person
 
 
+class Stage(enum.Enum):
+    """Where an expensive request is."""
+
+    RECEIVED = enum.auto()  # its body is on its way
+    WORK = enum.auto()  # it waits for a thread, or has one
+    SENT = enum.auto()  # its answer is on its way, on disk where it is long
+
+
 class Place:
     """A place among expensive requests, held from the first byte of the body until the answer is sent."""
 
-    def __init__(self, bulkhead: Bulkhead, person: str, *, is_receiving: bool) -> None:
+    def __init__(self, bulkhead: Bulkhead, person: str, stage: Stage) -> None:
         self._bulkhead = bulkhead
         self.person = person
-        self.is_receiving = is_receiving
-        self.is_held = True
+        self.stage: Stage | None = stage
 
-    def received(self) -> None:
-        """The body has come."""
-        self._bulkhead.received(self)
+    def enter(self, stage: Stage) -> None:
+        """Go on to a later stage, unless the place was given back."""
+        self._bulkhead.change(self, stage)
 
     def leave(self) -> None:
         """Give it back, however often this is called."""
-        self._bulkhead.leave(self)
+        self._bulkhead.change(self, None)
 
 
 class Bulkhead:
-    """Bounds the expensive requests of one person, of all, and those of all whose bodies are still being received."""
+    """Bounds the expensive requests of one person, and those of all in each stage.
+
+    Clients that send or read slowly fill the bounds of their own stages, and leave places for requests that have come.
+    """
 
     def __init__(self, per_person: int, in_all: int) -> None:
         self._per_person = per_person
         self._in_all = in_all
-        # Slow senders leave a third of the places to requests that have come.
-        self._receiving_in_all = max(in_all * 2 // 3, 1)
-        self._held: Counter[str] = Counter()
-        self._receiving = 0
+        self._most_received = max(in_all * 2 // 3, 1)
+        self._most_sent = in_all * 2
+        self._of_person: Counter[str] = Counter()
+        self._at: Counter[Stage] = Counter()
         self._lock = threading.Lock()
 
     def enter(self, person: str, *, is_receiving: bool) -> Place:
         """Take a place. Raises: Crowded."""
         with self._lock:
-            if self._held[person] >= self._per_person:
+            if self._of_person[person] >= self._per_person:
                 raise Crowded(is_person=True)
-            if self._held.total() >= self._in_all or (is_receiving and self._receiving >= self._receiving_in_all):
+            if (
+                self._at[Stage.RECEIVED] + self._at[Stage.WORK] >= self._in_all
+                or self._at[Stage.SENT] >= self._most_sent
+                or (is_receiving and self._at[Stage.RECEIVED] >= self._most_received)
+            ):
                 raise Crowded(is_person=False)
-            self._held[person] += 1
-            self._receiving += is_receiving
-            return Place(self, person, is_receiving=is_receiving)
+            stage = Stage.RECEIVED if is_receiving else Stage.WORK
+            self._of_person[person] += 1
+            self._at[stage] += 1
+            return Place(self, person, stage)
 
-    def received(self, place: Place) -> None:
-        """Count a place no longer among those whose bodies are being received."""
+    def change(self, place: Place, stage: Stage | None) -> None:
+        """Count a place in another stage, or in none."""
         with self._lock:
-            self._receiving -= place.is_receiving
-            place.is_receiving = False
-
-    def leave(self, place: Place) -> None:
-        """Take a place back."""
-        with self._lock:
-            if place.is_held:
-                place.is_held = False
-                self._receiving -= place.is_receiving
-                self._held[place.person] -= 1
-                self._held += Counter()  # forgets people without a place
+            if place.stage is None:
+                return
+            self._at[place.stage] -= 1
+            if stage is None:
+                self._of_person[place.person] -= 1
+                self._of_person += Counter()  # forgets people without a place
+            else:
+                self._at[stage] += 1
+            place.stage = stage

@@ -141,6 +141,7 @@ def serve(options: Options, sockets: Sequence[socket.socket], ready: Callable[[]
     loaded = import_module(module)
     policy: Policy = getattr(loaded, "policy", None) or NoPolicy()
     lanes = Lanes(options.threads, options.heavy_threads)
+    figures.most_connections.set(max_connections)
     bulkhead = Bulkhead(HEAVY_PER_PERSON, HEAVY_IN_ALL)
     connections: dict[int, Any] = {}
     servers = []

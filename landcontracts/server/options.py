@@ -23,7 +23,7 @@ UNASKED_BYTES = 64 * KIB
 MAX_WAITING = int(os.environ.get("WEB_MAX_WAITING", "128"))
 MAX_WAIT_SECONDS = float(os.environ.get("WEB_MAX_WAIT_SECONDS", "5"))
 HEAVY_MAX_WAIT_SECONDS = 30.0
-# Expensive requests of one person, and of all, that are received, waiting or answered (429 past it).
+# Expensive requests of one person (429 past it), and of all (503), that are received, waiting or answered.
 HEAVY_PER_PERSON = int(os.environ.get("WEB_HEAVY_PER_PERSON", "6"))
 HEAVY_IN_ALL = int(os.environ.get("WEB_HEAVY_IN_ALL", "48"))
 STOP_SECONDS = 12.0  # for the answers under way, after SIGTERM

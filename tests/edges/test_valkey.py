@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+import yaml
 from celery import current_app
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
@@ -74,14 +75,15 @@ def documents(administrator: Redis) -> Iterator[Redis]:
 def test_no_process_at_work_was_refused_anything(administrator: Redis, tmp_path: Path):
     administrator.acl_log_reset()
     processes = Processes(tmp_path)
-    command = [
-        *(str(Path(sys.executable).parent / "celery"), "-q", "-A", "landcontracts", "worker", "-B", "-P", "threads"),
-        *("-s", str(tmp_path / "beat"), "-c", "2", "-Q", "clock,events.contracts", "--without-gossip"),
-        *("--without-mingle", "--without-heartbeat"),
-    ]
+    containers = yaml.safe_load((BASE / "docker-compose.yml").read_text())["services"]
+    queues = "clock,events.contracts"  # the other services' work is that of the stack
+    worker = [queues if "events." in word else word for word in containers["worker"]["command"]]
+    clock = [str(tmp_path / "beat") if word == "/tmp/beat" else word for word in containers["clock"]["command"]]
+    program = str(Path(sys.executable).parent / "celery")
     environment = os.environ | {"REDIS_URL": url_of("worker"), "WORKER_METRICS": f"127.0.0.1:{free_port()}"}
     try:
-        processes.start("worker", command, env=environment, cwd=BASE)
+        for name, command in (("worker", worker), ("clock", clock)):
+            processes.start(name, [program, *command[1:]], env=environment, cwd=BASE)
         with lifted("documents"), as_kind("web") as web:
             for queue in ("events.documents", "events.contracts"):
                 current_app.send_task("core.pump", args=[queue.partition(".")[2]], queue=queue, ignore_result=True)

@@ -5,7 +5,7 @@ import threading
 import psycopg
 import pytest
 
-from apps.core.postgres import connections, fences, replication
+from apps.core.postgres import connections, database_roles, fences, replication
 from apps.extraction.relocation import access, actions, cutover, preconditions, procedures
 from apps.extraction.relocation.cutover import NotSwitched
 from apps.extraction.routing import shares
@@ -199,6 +199,18 @@ class TestRights:
         finally:
             both.shared.execute("REVOKE ALL ON notifications_command FROM lc_documents")
         assert preconditions.roles(both, stages.observe(service)).holds
+
+    def test_a_role_that_a_server_does_not_have_is_named_before(self, service: str, both: Pair, settings):
+        settings.DATABASE_APP_ROLES = ["lc_app", "lc_{service}", "lc_none"]
+        check = preconditions.roles(both, stages.observe(service))
+        assert (check.holds, check.seen) == (False, "missing on a server: lc_none; see manage.py database_roles")
+
+    def test_a_role_of_an_earlier_version_that_may_log_in_is_named_before(self, service: str, both: Pair, monkeypatch):
+        monkeypatch.setattr(database_roles, "RETIRED", "lc_documents")  # any that may log in
+        check = preconditions.roles(both, stages.observe(service))
+        assert (check.holds, check.seen) == (
+            *(False, "lc_documents may still log in: manage.py database_roles --retire lc_documents"),
+        )
 
     def test_a_leader_without_a_fence_closes_nothing(self, service: str, both: Pair):
         gate = access.gate(both.shared, service)._replace(service="nothing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 
 import psycopg
@@ -14,7 +15,7 @@ from django.test import override_settings
 from apps.backups import manifest
 from apps.backups.manifest import Grant
 from apps.core import topology
-from apps.core.postgres import connections, database_roles
+from apps.core.postgres import connections, database_roles, fences
 from apps.core.postgres.replication import pattern_of
 from landcontracts.topology import SERVICES
 from tests.stack.databases import administrators
@@ -88,20 +89,21 @@ def earlier():
             assert {*roles, "tr_service"} >= set(present)
 
 
-def command(*arguments: str) -> str:
+def command(*arguments: str, is_administrator: bool = True) -> str:
     output = io.StringIO()
-    call_command("database_roles", *arguments, stdout=output)
+    with pytest.MonkeyPatch.context() as patch:
+        if is_administrator:
+            patch.setenv("DATABASE_ADMIN_URLS", json.dumps(administrators()))
+        call_command("database_roles", *arguments, stdout=output)
     return output.getvalue()
-
-
-def admins() -> list[str]:
-    return [word for url in administrators() for word in ("--admin", url)]
 
 
 def test_databases_of_an_earlier_version_are_upgraded_by_one_command(earlier):
     with pytest.raises(CommandError, match="this server has no role tr_authentication, tr_contracts"):
         command()
-    output = command(*admins(), "--retire", "tr_service")
+    with pytest.raises(CommandError, match="set DATABASE_ADMIN_URLS"):
+        command("--create", is_administrator=False)
+    output = command("--create", "--retire", "tr_service")
     assert "made: tr_authentication, tr_documents" in output
     assert "default: tr_service has lost its rights on 2 tables and sequences" in output
     assert not earlier.execute(RIGHTS, ["tr_service"]).fetchall()
@@ -113,7 +115,8 @@ def test_databases_of_an_earlier_version_are_upgraded_by_one_command(earlier):
         service.execute("SELECT count(*) FROM documents_document")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             service.execute("SELECT count(*) FROM contracts_contract")
-    again = command(*admins())
+    assert earlier.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'tr_service'").fetchone() == (False,)
+    again = command("--create")
     assert "made: none, all were there" in again
     assert len(re.findall("every right is granted", again)) == len(SERVICES)
 
@@ -124,7 +127,7 @@ def test_a_role_at_work_or_one_that_serves_is_not_retired(earlier):
     host = earlier.info
     at_work = {"host": host.host, "port": host.port, "dbname": host.dbname, "user": "tr_service", "password": "known"}
     with psycopg.connect(**at_work), pytest.raises(CommandError, match="tr_service has 1 open sessions"):
-        command(*admins(), "--retire", "tr_service")
+        command("--create", "--retire", "tr_service")
     assert earlier.execute(RIGHTS, ["tr_service"]).fetchall()
     with pytest.raises(CommandError, match="lc_app serves requests"):
         command("--retire", "lc_app")
@@ -136,8 +139,93 @@ def test_without_a_password_no_role_is_made(earlier):
         override_settings(SERVICE_DATABASE_PASSWORDS={}),
         pytest.raises(CommandError, match="no password for authentication"),
     ):
-        command(*admins())
+        command("--create")
     assert len(database_roles.missing(earlier)) == len(SERVICES)
+
+
+def test_where_no_data_may_move_the_administrator_grants(earlier):
+    with override_settings(CONTROL_URLS={}, SERVICE_DATABASE_URLS={}):
+        with pytest.raises(CommandError, match="default: neither CONTROL_URLS nor DATABASE_ADMIN_URLS"):
+            command(is_administrator=False)
+        output = command("--create")
+    assert "made: tr_authentication" in output
+    assert output.count("rights granted") == 1, "of the shared database"
+    assert {right for table, right in earlier.execute(RIGHTS, ["tr_documents"]) if table == "documents_document"} == {
+        *("SELECT", "INSERT", "UPDATE", "DELETE")
+    }
+
+
+@pytest.fixture
+def decommissioned(monkeypatch: pytest.MonkeyPatch):
+    """A service's own database as an earlier version left it: the platform reads, one role for all services writes."""
+    monkeypatch.setattr(database_roles, "RETIRED", "tr_old")
+    with connections.control("documents") as own, psycopg.connect(administrators()[1], autocommit=True) as server:
+        server.execute("CREATE ROLE tr_old LOGIN")
+        own.execute("SET ROLE lc_owner")
+        own.execute("CREATE TABLE documents_left (id bigint GENERATED ALWAYS AS IDENTITY)")
+        own.execute("GRANT SELECT ON documents_left TO lc_app")
+        own.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON documents_left TO tr_old")
+        own.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT ON TABLES TO tr_old")
+        own.execute("RESET ROLE")
+        try:
+            yield own
+        finally:
+            own.execute("DROP TABLE documents_left")
+            own.execute(
+                "ALTER DEFAULT PRIVILEGES FOR ROLE lc_owner IN SCHEMA public REVOKE ALL ON TABLES FROM tr_old, lc_documents"
+            )
+            server.execute("DROP ROLE tr_old")
+
+
+def test_a_service_that_alone_may_write_its_data_keeps_that_right(decommissioned):
+    rights = "SELECT has_table_privilege(%s, 'documents_left', 'SELECT, INSERT, UPDATE, DELETE')"
+    assert not database_roles.has_successor(decommissioned, "documents")
+    granted = database_roles.grant(decommissioned, ["documents"])
+    database_roles.grant_later(decommissioned, "documents")
+    assert "lc_documents on documents_left" in granted
+    assert database_roles.has_successor(decommissioned, "documents")
+    database_roles.revoke(decommissioned, "tr_old")
+    assert decommissioned.execute(rights, ["lc_documents"]).fetchone() == (True,)
+    assert decommissioned.execute(rights, ["tr_old"]).fetchone() == (False,)
+    decommissioned.execute("SET ROLE lc_owner")
+    decommissioned.execute("CREATE TABLE documents_latest (id bigint)")
+    query = "SELECT has_table_privilege('lc_documents', 'documents_latest', 'INSERT')"
+    try:
+        assert decommissioned.execute(query).fetchone() == (True,)
+    finally:
+        decommissioned.execute("DROP TABLE documents_latest")
+        decommissioned.execute("RESET ROLE")
+
+
+def test_the_last_role_that_may_write_is_not_retired(decommissioned, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(database_roles, "grant", lambda *_: [])
+    with pytest.raises(CommandError, match="tr_old is the last that may write the tables of documents"):
+        command("--retire", "tr_old")
+
+
+def test_without_the_control_role_no_migration_runs_while_anything_moves():
+    with connections.control("default") as shared:
+        fences.set_up(shared, "documents")
+        shared.execute("UPDATE extraction.fence SET moving = true WHERE service = 'documents'")
+        try:
+            with override_settings(CONTROL_URLS={}), pytest.raises(CommandError, match="documents is being moved"):
+                call_command("migrate", verbosity=0)
+            call_command("migrate", verbosity=0)
+        finally:
+            shared.execute("UPDATE extraction.fence SET moving = false WHERE service = 'documents'")
+
+
+def test_a_migration_names_the_roles_that_are_missing():
+    errors = io.StringIO()
+    with override_settings(DATABASE_APP_ROLES=["lc_app", "none_{service}"]):
+        call_command("migrate", verbosity=0, stderr=errors)
+    assert "no role none_authentication" in errors.getvalue()
+
+
+def test_a_backup_made_during_the_upgrade_names_each_right_once():
+    both = [Grant("TABLE", "documents_document", role, "SELECT") for role in ("lc_documents", "lc_service")]
+    rights = (right for grant in both for right in manifest._as_own_role(grant, grant.name))
+    assert manifest._each_once(rights) == (both[0],)
 
 
 def test_the_rights_in_a_backup_of_an_earlier_version_are_each_services_own():

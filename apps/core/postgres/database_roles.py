@@ -24,6 +24,12 @@ RIGHTS = {"TABLE": ("SELECT", "INSERT", "UPDATE", "DELETE"), "SEQUENCE": ("USAGE
 FENCED = """
 SELECT coalesce(has_table_privilege(to_regclass('extraction.fence')::oid, 'UPDATE'), false)
 """
+LATER = """
+SELECT CASE d.defaclobjtype WHEN 'S' THEN 'SEQUENCES' ELSE 'TABLES' END, a.privilege_type
+FROM pg_default_acl d, aclexplode(d.defaclacl) a JOIN pg_roles r ON r.oid = a.grantee
+WHERE d.defaclnamespace = 'public'::regnamespace AND d.defaclobjtype IN ('r', 'S')
+  AND d.defaclrole = to_regrole(%(owner)s) AND r.rolname = %(role)s
+"""
 HELD = """
 SELECT c.relname, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, r.rolname, array_agg(a.privilege_type)
 FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a JOIN pg_roles r ON r.oid = a.grantee
@@ -55,11 +61,30 @@ def missing(connection: Connection) -> list[str]:
     return [role for role in wanted if role not in present]
 
 
+def is_present(connection: Connection, role: str) -> bool:
+    """Whether this server has a role."""
+    return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
+
+
+def may_retired_log_in(connection: Connection) -> bool:
+    """Whether a process of an earlier version may still be at work, as the one role of all services."""
+    row = connection.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [RETIRED]).fetchone()
+    return bool(row and row[0])
+
+
+def moving(connection: Connection) -> list[str]:
+    """The services that are being moved from or to a database, on whose tables the guard refuses the owner's grants."""
+    if (connection.execute("SELECT to_regclass('extraction.fence')").fetchone() or [None])[0] is None:
+        return []
+    return [str(name) for (name,) in connection.execute("SELECT service FROM extraction.fence WHERE moving ORDER BY 1")]
+
+
 def grant(connection: Connection, services: Iterable[str]) -> list[str]:
     """Grant each service's own role what the platform may do with the service's tables; returns `role on table`.
 
-    As the tables' owner or the control role, which is a member. No statement is sent where nothing is missing: while a
-    service is being moved, the guard refuses every grant but the control role's.
+    As the tables' owner or the control role, which is a member. The control role holds the fence that a cutover locks;
+    the owner may not, and the guard refuses every grant of his while a service is being moved. No statement is sent
+    where nothing is missing.
 
     Raises: psycopg.errors.ObjectInUse by the guard, psycopg.OperationalError.
     """
@@ -75,13 +100,13 @@ def grant(connection: Connection, services: Iterable[str]) -> list[str]:
 
 
 def _grant(connection: Connection, role: str, pattern: str) -> list[str]:
-    if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+    if not is_present(connection, role):
         return []
-    held = _held(connection, [platform(), role])
+    held = _held(connection, [platform(), RETIRED, role])
     granted = []
-    for (name, kind, holder), rights in held.items():
-        if holder != platform():
-            continue
+    for name, kind in dict.fromkeys((name, kind) for name, kind, _ in held):
+        # Once an earlier version has decommissioned old tables, its one role has what the platform has no longer.
+        rights = held.get((name, kind, platform()), set()) | held.get((name, kind, RETIRED), set())
         wanted = _wanted(connection, name, kind, rights, pattern) - held.get((name, kind, role), set())
         if wanted:
             connection.execute(
@@ -102,8 +127,33 @@ def _wanted(connection: Connection, name: str, kind: str, rights: set[str], patt
         return rights & {"SELECT"}
     row = connection.execute("SELECT %s ~ %s", [name, pattern]).fetchone()
     is_own = bool(row and row[0])
-    # Where the platform has only the right to read, the service has its rights since the cutover.
+    # Where nobody may write, the database is closed.
     return rights & set(RIGHTS[kind]) if is_own and rights & {"INSERT", "USAGE"} else set()
+
+
+def grant_later(connection: Connection, service: str) -> None:
+    """In a service's own database, grant its role the tables of later migrations that RETIRED was granted."""
+    rows = connection.execute(LATER, {"owner": OWNER, "role": RETIRED}).fetchall()
+    for kind, right in rows:
+        for role in own_of(service):
+            connection.execute(
+                sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public GRANT {} ON {} TO {}").format(
+                    sql.Identifier(OWNER), sql.SQL(str(right)), sql.SQL(str(kind)), sql.Identifier(role)
+                )
+            )
+
+
+def has_successor(connection: Connection, service: str) -> bool:
+    """Whether a service's own role may write wherever RETIRED may, so that the latter is not the last that can."""
+    rights = _held(connection, [RETIRED, *own_of(service)])
+    tables = [
+        name
+        for name, kind, role in rights
+        if role == RETIRED and kind == "TABLE" and "INSERT" in rights[name, kind, role]
+    ]
+    row = [connection.execute("SELECT %s ~ %s", [name, pattern_of(service)]).fetchone() for name in tables]
+    own = [name for name, matched in zip(tables, row, strict=True) if matched and matched[0]]
+    return all("INSERT" in rights.get((name, "TABLE", role), set()) for name in own for role in own_of(service))
 
 
 def revoke(connection: Connection, role: str) -> list[str]:

@@ -41,8 +41,19 @@ def before(pair: Pair, observed: Observed) -> list[Check]:
             "every call is remote" if is_everyone else "some calls are served locally still",
         ),
         Check("address", pair.service in settings.SEAM_AWAY, settings.SEAM_AWAY.get(pair.service, "none in SEAM_AWAY")),
+        _own_role(pair),
         _tools(),
     ]
+
+
+def _own_role(pair: Pair) -> Check:
+    """The service is at work as its own role, which keeps the right to write when the platform's loses it."""
+    own = database_roles.own_of(pair.service)
+    rows = pair.own.execute(
+        "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = current_database() AND usename = ANY(%s)", [own]
+    ).fetchall()
+    words = f"{', '.join(own)} is at work" if rows else f"no session of {', '.join(own)}: who would write then?"
+    return Check("own role", bool(rows) or not own, words)
 
 
 def back_up_and_drop(run: Run) -> None:

@@ -106,10 +106,18 @@ def roles(pair: Pair, observed: Observed) -> Check:
     strong = {str(row[0]) for side in (pair.shared, pair.own) for row in side.execute(query, parameters).fetchall()}
     if strong:
         return Check("roles", False, f"owner or superuser: {', '.join(sorted(strong))}")
+    for side in (pair.shared, pair.own):
+        absent = [role for role in served_by if not database_roles.is_present(side, role)]
+        if absent:
+            words = f"missing on a server: {', '.join(absent)}; see manage.py database_roles"
+            return Check("roles", False, words)
     parameters = [f"public.{pair.service}_command", served_by]
     others = {str(row[0]) for side in (pair.shared, pair.own) for row in side.execute(AT_WORK, parameters).fetchall()}
     if others:
         words = f"would lose its rights at work: {', '.join(sorted(others))}; see manage.py database_roles"
+        return Check("roles", False, words)
+    if database_roles.RETIRED not in served_by and any(map(database_roles.may_retired_log_in, (pair.shared, pair.own))):
+        words = f"{database_roles.RETIRED} may still log in: manage.py database_roles --retire {database_roles.RETIRED}"
         return Check("roles", False, words)
     return Check("roles", True, "rows only")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands.migrate import Command as Migrate
@@ -16,6 +17,7 @@ from django.db.utils import DEFAULT_DB_ALIAS
 from apps.core import topology
 from apps.core.database import primaries
 from apps.core.postgres import connections, database_roles, migrate_service
+from apps.core.postgres.connections import Connection
 from apps.core.postgres.migrate_service import labels_of
 
 
@@ -30,10 +32,15 @@ class Command(Migrate):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Migrate, then grant. Raises: CommandError for a label of another service."""
+        """Migrate, then grant.
+
+        Raises: CommandError for a label of another service, and where the new tables could not be granted.
+        """
+        if not (options["plan"] or options["check_unapplied"]):
+            _require_grants_possible(options["database"])
         self._migrate(*args, **options)
         if not (options["plan"] or options["check_unapplied"]):
-            _grant(options["database"])
+            self._grant(options["database"])
         if options["all"]:
             self._migrate_moved()
 
@@ -41,10 +48,12 @@ class Command(Migrate):
         """Migrate as the owner, whom CONTROL_URLS reach. Raises: CommandError."""
         primaries.forget()
         for service in topology.entries():
-            if primaries.is_movable(service) and primaries.database_of(service) == service:
+            if primaries.is_movable(service) and _has_moved(service):
                 try:
                     migrate_service.prepare(service)
-                except (migrate_service.NotPrepared, connections.NoWay) as error:
+                except connections.NoWay:
+                    raise CommandError(f"{service}: CONTROL_URLS has no address of its own database") from None
+                except migrate_service.NotPrepared as error:
                     raise CommandError(f"{service}: {error}") from error
                 self.stdout.write(f"{service}: migrated in its own database")
 
@@ -62,10 +71,35 @@ class Command(Migrate):
         for app_label in [label] if label else labels:
             super().handle(*args, **{**options, "app_label": app_label})
 
+    def _grant(self, database: str) -> None:
+        """Grant the services' roles. Where a role is missing, say so."""
+        services = topology.entries() if database == DEFAULT_DB_ALIAS else [database]
+        with _reach(database) as connection:
+            database_roles.grant(connection, services)
+            absent = database_roles.missing(connection)
+            if absent and database_roles.is_present(connection, database_roles.platform()):
+                self.stderr.write(f"no role {', '.join(absent)} on this server: manage.py database_roles --create")
 
-def _grant(database: str) -> None:
-    """Grant as the control role where it is known: the guard lets it, while another service is being moved, too."""
-    services = topology.entries() if database == DEFAULT_DB_ALIAS else [database]
-    is_known = database in settings.CONTROL_URLS
-    with connections.control(database) if is_known else primaries.connect(database) as connection:
-        database_roles.grant(connection, services)
+
+def _reach(database: str) -> Connection:
+    """As the control role where it is known: it holds the fence, and the guard lets it grant during a move."""
+    return connections.control(database) if database in settings.CONTROL_URLS else primaries.connect(database)
+
+
+def _require_grants_possible(database: str) -> None:
+    """Refuse to make tables that could not be granted. Raises: CommandError."""
+    if database in settings.CONTROL_URLS or database not in {DEFAULT_DB_ALIAS, *topology.entries()}:
+        return
+    with primaries.connect(database) as connection:
+        if moving := database_roles.moving(connection):
+            raise CommandError(
+                f"{', '.join(moving)} is being moved: new tables are granted as the control role only, set CONTROL_URLS"
+            )
+
+
+def _has_moved(service: str) -> bool:
+    """Whether a service's own database is its primary. Raises: CommandError when neither database says so."""
+    try:
+        return primaries.database_of(service) == service
+    except psycopg.OperationalError as error:
+        raise CommandError(f"{service}: {error}") from error

@@ -18,8 +18,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS
 
 from apps.core import parent, topology
+from apps.core.postgres import database_roles
 from apps.core.seam.client.http import Address
 
 STOP_SECONDS = 15
@@ -50,6 +52,12 @@ class Command(BaseCommand):
             self.stderr.write("SEAM_HOME is not set: calls of this service to others will fail")
         if not settings.SEAM_PAIR_SECRETS:
             raise CommandError("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
+        user, own = settings.DATABASES[DEFAULT_DB_ALIAS]["USER"], database_roles.own_of(service)
+        if own and user not in own:
+            self.stderr.write(
+                f"connects to the databases as {user}, which may have rights on other services' tables: "
+                f"SERVICE_DATABASE_PASSWORDS has no password for {service} (manage.py database_roles)"
+            )
         commands = {"web": web_command(bind, threads)}
         environment = os.environ | {
             "DB_POOL_SIZE": str(threads + heavy_threads(threads) + OTHER_THREADS),  # a thread keeps its connection
