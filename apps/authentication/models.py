@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +14,20 @@ from django.db.models.functions import Lower, Now
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from apps.authentication import hashers
 from apps.core.ids import new_id
 from apps.core.seam.server.tables import CommandRecord, OutboxRecord
 
 SESSION_SALT = "apps.authentication.session"
+
+
+def normalised(password: str) -> str:
+    """A password in the form that is hashed, NFC (RFC 8265, section 4.2.2): the same letters on every keyboard."""
+    return unicodedata.normalize("NFC", password)
+
+
+def older_forms(password: str) -> set[str]:
+    """The other forms that hashes of before may be of: as it was typed, and NFD, as some keyboards send it."""
+    return {password, unicodedata.normalize("NFD", password)} - {normalised(password)}
 
 
 class UserManager(BaseUserManager["User"]):
@@ -78,13 +88,12 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def set_password(self, raw_password: str | None) -> None:
         """Hash in the form that every way of this app hashes."""
-        super().set_password(None if raw_password is None else hashers.normalised(raw_password))
+        super().set_password(None if raw_password is None else normalised(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
         """Whether it is this person's. Unlike Django's it stores no new hash, which would end sessions and tokens."""
         return raw_password is not None and any(
-            check_password(form, self.password)
-            for form in (hashers.normalised(raw_password), *hashers.older_forms(raw_password))
+            check_password(form, self.password) for form in (normalised(raw_password), *older_forms(raw_password))
         )
 
     def save(self, *args: Any, **kwargs: Any) -> None:

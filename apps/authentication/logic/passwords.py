@@ -6,19 +6,18 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
-from apps.authentication import hashers
 from apps.authentication.interface import WeakPassword
-from apps.authentication.models import User
+from apps.authentication.models import User, normalised, older_forms
 
 
 def hashed(password: str, *, email: str, full_name: str) -> str:
     """The hash to store. Raises: WeakPassword."""
-    normalised = hashers.normalised(password)
+    form = normalised(password)
     try:
-        validate_password(normalised, user=User(email=email, full_name=full_name))
+        validate_password(form, user=User(email=email, full_name=full_name))
     except ValidationError as error:
         raise WeakPassword(problems=tuple(str(message) for message in error.messages)) from None
-    return make_password(normalised)
+    return make_password(form)
 
 
 def matches(user: User | None, password: str) -> bool:
@@ -26,17 +25,17 @@ def matches(user: User | None, password: str) -> bool:
 
     Where the hash is of an older form (not of NFC, or at another cost), `user.password` is the new one, not saved yet.
     """
-    normalised, older = hashers.normalised(password), hashers.older_forms(password)
+    form, older = normalised(password), older_forms(password)
     if user is None:
-        for typed in (normalised, *older):
+        for typed in (form, *older):
             make_password(typed)
         return False
     renewed: list[str] = []
-    is_right = check_password(normalised, user.password, setter=lambda raw: renewed.append(make_password(raw)))
+    is_right = check_password(form, user.password, setter=lambda raw: renewed.append(make_password(raw)))
     for typed in older:
         if not is_right and check_password(typed, user.password):
             is_right = True
-            renewed = [make_password(normalised)]
+            renewed = [make_password(form)]
     if is_right and renewed:
         user.password = renewed[-1]
     return is_right and user.is_active

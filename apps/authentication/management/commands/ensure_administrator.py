@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 
 from apps.authentication.interface import Role
 from apps.authentication.logic import administrators
 from apps.authentication.models import LogInFailure, User
-from apps.core.database.primaries import database_of
 
 
 class Command(BaseCommand):
@@ -38,29 +35,28 @@ class Command(BaseCommand):
             User.objects.create_superuser(email, str(password), full_name="Администратор")
             self.stdout.write(f"created {email}")
             return
-        changed = _repair(user.id, str(password) if set_password else None)
+        changed = _repair(user, str(password) if set_password else None)
         if changed:
             self.stdout.write(f"{email} was {', '.join(changed)}")
 
 
-def _repair(user_id: UUID, password: str | None) -> list[str]:
+def _repair(user: User, password: str | None) -> list[str]:
     """Give a person what an administrator needs, and forget failed log-ins; returns what was changed, in words."""
-    changed = []
-    with transaction.atomic(using=database_of("authentication")):
-        administrators.take_turns()
-        user = User.objects.select_for_update().get(id=user_id)
-        roles = [Role(role) for role in user.roles]
-        if Role.ADMINISTRATOR not in roles:
-            administrators.assign(user, [*roles, Role.ADMINISTRATOR])
-            changed.append("made an administrator")
-        if not user.is_active:
-            user.is_active = True
-            changed.append("unblocked")
-        if password is not None and not user.check_password(password):
-            user.set_password(password)
-            changed.append("given the password")
-        if changed:
-            user.save(update_fields=["roles", "is_superuser", "is_staff", "is_active", "password"])
-        if LogInFailure.objects.filter(email=user.email).delete()[0]:
-            changed.append("let sign in again")
+    changed, fields = [], set()
+    if Role.ADMINISTRATOR not in (roles := [Role(role) for role in user.roles]):
+        administrators.assign(user, [*roles, Role.ADMINISTRATOR])
+        changed.append("made an administrator")
+        fields |= {"roles", "is_superuser", "is_staff"}
+    if not user.is_active:
+        user.is_active = True
+        changed.append("unblocked")
+        fields.add("is_active")
+    if password is not None and not user.check_password(password):
+        user.set_password(password)
+        changed.append("given the password")
+        fields.add("password")
+    if fields:
+        user.save(update_fields=fields)  # what others change meanwhile stays
+    if LogInFailure.objects.filter(email=user.email).delete()[0]:
+        changed.append("let sign in again")
     return changed
