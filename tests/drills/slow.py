@@ -138,6 +138,7 @@ def _overloaded(url: str, ask: str, scale: Scale) -> dict[str, Any]:
     for clients in (4, 8, 16):
         rates[clients] = _said(_start("closed", url, ask=ask, clients=clients, seconds=scale.overload / 3))["goodput"]
     capacity = max(rates.values())
+    assert capacity, "nothing was answered 200"
     flood = _said(_start("open", url, ask=ask, rate=5 * capacity, connections=400, seconds=scale.overload))
     return {
         "capacity_rps": round(capacity, 1),
