@@ -311,14 +311,10 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "clock"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 UNACKNOWLEDGED = valkey.unacknowledged(SERVICE)
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "socket_timeout": 2,
-    "socket_connect_timeout": 2,
-    "unacked_key": UNACKNOWLEDGED,
-    "unacked_index_key": f"{UNACKNOWLEDGED}_index",
-    "unacked_mutex_key": f"{UNACKNOWLEDGED}_mutex",
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2, "unacked_key": UNACKNOWLEDGED} | {
+    f"unacked_{part}_key": f"{UNACKNOWLEDGED}_{part}" for part in ("index", "mutex")
 }
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # whoever publishes on its channel would stop every worker
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # one message on its channel would stop every worker
 SERVICE_VALKEY_PASSWORDS: dict[str, str] = env.json("SERVICE_VALKEY_PASSWORDS", default={})
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = SCHEDULE

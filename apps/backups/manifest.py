@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,6 @@ from django.conf import settings
 
 from apps.core import topology
 from apps.core.postgres import database_roles
-from apps.core.postgres.replication import pattern_of
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -164,7 +162,7 @@ def _each_once(grants: Iterable[Grant]) -> tuple[Grant, ...]:
 def _as_own_role(grant: Grant, table: str) -> tuple[Grant, ...]:
     if grant.role != database_roles.RETIRED:
         return (grant,)
-    services = [name for name in topology.entries() if re.search(pattern_of(name), table)]
+    services = [name for name in topology.entries() if table.startswith(topology.table_names(name))]
     roles = [role for service in services for role in database_roles.own_of(service)]
     return tuple(msgspec.structs.replace(grant, role=role) for role in roles)
 

@@ -14,7 +14,6 @@ from psycopg import sql
 from apps.core import topology
 from apps.core.postgres.connections import Connection
 from apps.core.postgres.migrate_service import OWNER
-from apps.core.postgres.replication import pattern_of
 
 # Of the tables that belong to no service, what every service reads: the flags, and which migrations are applied.
 COMMON = ("core_flag", "django_migrations")
@@ -95,11 +94,11 @@ def grant(connection: Connection, services: Iterable[str]) -> list[str]:
             if is_fenced:  # a cutover locks the same row before it closes the database
                 connection.execute("SELECT 1 FROM extraction.fence WHERE service = %s FOR UPDATE", [service])
             for role in own_of(service):
-                granted += _grant(connection, role, pattern_of(service))
+                granted += _grant(connection, role, service)
     return granted
 
 
-def _grant(connection: Connection, role: str, pattern: str) -> list[str]:
+def _grant(connection: Connection, role: str, service: str) -> list[str]:
     if not is_present(connection, role):
         return []
     held = _held(connection, [platform(), RETIRED, role])
@@ -107,7 +106,7 @@ def _grant(connection: Connection, role: str, pattern: str) -> list[str]:
     for name, kind in dict.fromkeys((name, kind) for name, kind, _ in held):
         # Once an earlier version has decommissioned old tables, its one role has what the platform has no longer.
         rights = held.get((name, kind, platform()), set()) | held.get((name, kind, RETIRED), set())
-        wanted = _wanted(connection, name, kind, rights, pattern) - held.get((name, kind, role), set())
+        wanted = _wanted(service, name, kind, rights) - held.get((name, kind, role), set())
         if wanted:
             connection.execute(
                 sql.SQL("GRANT {} ON {} {} TO {}").format(
@@ -121,13 +120,12 @@ def _grant(connection: Connection, role: str, pattern: str) -> list[str]:
     return granted
 
 
-def _wanted(connection: Connection, name: str, kind: str, rights: set[str], pattern: str) -> set[str]:
+def _wanted(service: str, name: str, kind: str, rights: set[str]) -> set[str]:
     """What the service's role needs where the platform's has `rights`."""
     if name in COMMON:
         return rights & {"SELECT"}
-    row = connection.execute("SELECT %s ~ %s", [name, pattern]).fetchone()
-    is_own = bool(row and row[0])
-    # Where nobody may write, the database is closed.
+    is_own = name.startswith(topology.table_names(service))
+    # A database in which no role may write is closed.
     return rights & set(RIGHTS[kind]) if is_own and rights & {"INSERT", "USAGE"} else set()
 
 
@@ -148,12 +146,10 @@ def has_successor(connection: Connection, service: str) -> bool:
     rights = _held(connection, [RETIRED, *own_of(service)])
     tables = [
         name
-        for name, kind, role in rights
-        if role == RETIRED and kind == "TABLE" and "INSERT" in rights[name, kind, role]
+        for (name, kind, role), held in rights.items()
+        if (role, kind) == (RETIRED, "TABLE") and "INSERT" in held and name.startswith(topology.table_names(service))
     ]
-    row = [connection.execute("SELECT %s ~ %s", [name, pattern_of(service)]).fetchone() for name in tables]
-    own = [name for name, matched in zip(tables, row, strict=True) if matched and matched[0]]
-    return all("INSERT" in rights.get((name, "TABLE", role), set()) for name in own for role in own_of(service))
+    return all("INSERT" in rights.get((name, "TABLE", role), set()) for name in tables for role in own_of(service))
 
 
 def revoke(connection: Connection, role: str) -> list[str]:
