@@ -95,7 +95,7 @@ app: setup-dev ## Make a new bounded app, registered everywhere (NAME=surveys, T
 	@$(MAKE) --no-print-directory messages blueprint wire gateway valkey-users pacts
 
 # Of the targets whose tests take seconds, in two processes. The same thirty until a rule changes.
-SAMPLED := "contracts workflow notifications relay" "authentication signatures documents signing"
+SAMPLED := "contracts workflow notifications relay" "authentication signatures documents documents_logic signing"
 sample: setup-dev ## Thirty mutants, as CI tries them
 	@for targets in $(SAMPLED); do \
 		$(MAKE) --no-print-directory mutants APP="$$targets" ARGS="--sample 15" & jobs="$$jobs $$!"; \

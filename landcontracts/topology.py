@@ -55,6 +55,7 @@ SERVICES: dict[str, Entry] = {
             "workflow.stage_overdue",
         ),
         as_system=("contracts.participants", "authentication.recipients"),
+        variables=("EMAIL_URL",),
     ),
     "datasync": Entry(
         key="apps.datasync.interface.DATASYNC",

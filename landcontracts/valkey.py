@@ -19,14 +19,14 @@ SESSION = (
     *("multi", "exec", "discard", "unwatch", "script|load"),
 )
 CACHE = ("get", "mget", "set", "setex", "psetex", "del", "exists", "incrby", "incr", "expire", "pexpire", "persist")
-# Of kombu's Redis transport: a queue is a list, with one more for each priority; a binding is a set.
-SEND = ("lpush", "llen", "sadd", "smembers", "sismember", "exists")
-RECEIVE = (
-    *(*SEND, "rpush", "rpop", "brpop", "srem", "del"),
-    *("zadd", "zrem", "zrange", "zrangebyscore", "zrevrangebyscore", "hset", "hget", "hdel"),
-    *("watch", "set", "get", "eval", "evalsha"),  # the lock under which messages of a dead worker are restored
-)
-QUEUES = ("clock", "clock??[0-9]", "events.*", "_kombu.binding*.clock", "_kombu.binding*.events.*")
+# Of kombu's Redis transport. A key has the commands of its type alone: a set in the place of a queue would end all who
+# receive from that. A queue is a list, with one more for each priority; a binding is a set; what is not acknowledged is
+# a hash with an index, and a lock under which messages of a dead worker are restored.
+SEND, RECEIVE = ("lpush", "llen", "exists"), ("rpush", "rpop", "brpop", "del")
+BIND, UNBIND = ("sadd", "smembers", "sismember", "exists"), ("srem", "del")
+KEPT = ("hset", "hget", "hdel", "watch")
+INDEX = ("zadd", "zrem", "zrange", "zrangebyscore", "zrevrangebyscore")
+LOCK = ("watch", "set", "get", "del", "eval", "evalsha")
 
 
 def unacknowledged(service: str) -> str:
@@ -36,16 +36,16 @@ def unacknowledged(service: str) -> str:
 
 def rules(kind: str) -> str:
     """The rules of a kind of process: a permission on no key, and one for each family of keys."""
-    families = [
-        (CACHE, _cached(kind)),
-        (SEND, QUEUES if kind in {WEB, WORKER} else ("events.*", "_kombu.binding*.events.*")),
-    ]
-    if kind == WORKER:
-        families.append((RECEIVE, (*QUEUES, "unacked", "unacked_index", "unacked_mutex")))
-    elif kind != WEB:
-        own = unacknowledged(kind)
-        queues = (f"events.{kind}", f"events.{kind}??[0-9]", f"_kombu.binding*.events.{kind}")
-        families.append((RECEIVE, (*queues, own, f"{own}_index", f"{own}_mutex")))
+    queues = ("clock", "events.*") if kind in {WEB, WORKER} else (f"events.{kind}",)
+    lists = tuple(key for queue in queues for key in (queue, f"{queue}??[0-9]"))
+    bindings = tuple(f"_kombu.binding*.{queue}" for queue in queues)
+    families: list[tuple[Iterable[str], Iterable[str]]] = [(CACHE, _cached(kind))]
+    if kind == WEB:
+        families += [(SEND, lists), (BIND, bindings)]
+    else:
+        own = unacknowledged("" if kind == WORKER else kind)
+        families += [((*SEND, *RECEIVE), lists), ((*BIND, *UNBIND), bindings)]
+        families += [(KEPT, (own,)), (INDEX, (f"{own}_index",)), (LOCK, (f"{own}_mutex",))]
     session = " ".join(f"+{command}" for command in SESSION)
     return f"resetkeys resetchannels -@all {session} {' '.join(_family(*family) for family in families)}"
 

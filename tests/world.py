@@ -102,7 +102,7 @@ class World:
     def ctx(self, person: User | None = None, *roles: str, key: str | None = None) -> CallContext:
         """A context of a person, or of the system."""
         if roles and person is not None and self.side == "elsewhere" and "authentication" not in ELSEWHERE:
-            # Who answers that service reads such roles again, and takes nobody's word.
+            # The service that answers reads such roles anew and takes no caller's word.
             granted = self._granted.setdefault(person.id, set(person.roles))
             granted |= {Role(role) for role in roles}
             call(AUTHENTICATION).set_roles(ctx=self.ctx(), user_id=person.id, roles=tuple(granted))

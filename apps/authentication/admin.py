@@ -65,9 +65,10 @@ class UserAdmin(ReadOnly):
         ctx = edge.context(request, request.user)
 
         def change(row: User) -> None:
-            others = [Role(name) for name in row.roles if name != role]
-            roles = (*others, role) if granted else tuple(others)
-            call(AUTHENTICATION).set_roles(ctx=ctx.step(str(row.id)), user_id=row.id, roles=roles)
+            seen = tuple(Role(name) for name in row.roles)
+            others = tuple(name for name in seen if name != role)
+            roles = (*others, role) if granted else others
+            call(AUTHENTICATION).set_roles(ctx=ctx.step(str(row.id)), user_id=row.id, roles=roles, expected=seen)
 
         self.change_each(request, queryset, change)
 

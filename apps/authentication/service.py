@@ -27,6 +27,7 @@ from apps.authentication.interface import (
     Role,
     RoleNotDeclarable,
     Roles,
+    RolesChanged,
     SignedIn,
     TokenPair,
     User,
@@ -165,11 +166,13 @@ class Authentication:
                 row.save(update_fields=list(changes))
             return work.finish(mapping.user(row))
 
-    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles) -> User:
+    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles, expected: Roles | None = None) -> User:
         _administrators_only(ctx)
         with command(ctx) as work:
             administrators.take_turns()
             row = _locked(user_id)
+            if expected is not None and set(expected) != {Role(name) for name in row.roles}:
+                raise RolesChanged
             if Role.ADMINISTRATOR not in roles:
                 administrators.require_another(row)
             administrators.assign(row, roles)

@@ -25,6 +25,7 @@ from apps.authentication.interface import (
     Role,
     RoleNotDeclarable,
     Roles,
+    RolesChanged,
     SignedIn,
     TokenPair,
     User,
@@ -150,8 +151,12 @@ class FakeAuthentication:
         fields = {"full_name": name, "phone": phone, "locale": locale}
         return self._change(ctx.actor.id, **{name: value for name, value in fields.items() if value is not None})
 
-    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles) -> User:
+    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles, expected: Roles | None = None) -> User:
         _administrators_only(ctx)
+        if user_id not in self._users:
+            raise UserNotFound
+        if expected is not None and set(expected) != set(self._users[user_id].roles):
+            raise RolesChanged
         if Role.ADMINISTRATOR not in roles:
             self._require_another_administrator(user_id)
         return self._change(user_id, roles=tuple(dict.fromkeys(roles)))

@@ -119,7 +119,7 @@ class FakeContracts:
             raise UnknownParty(role=PartyRole.SELLER)
         now = datetime.now(UTC)
         row = ContractRow(
-            number=f"LC-{now:%Y}-{len(self._contracts) + 1:06d}",
+            number=f"{creation.number_prefix(now)}{len(self._contracts) + 1:06d}",
             status=ContractStatus.DRAFT,
             seller_id=seller,
             buyer_id=buyer_id,

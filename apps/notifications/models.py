@@ -39,6 +39,9 @@ class Notification(models.Model):
             models.Index(
                 fields=("sender_id", "-created_at"), condition=Q(sender_id__isnull=False), name="notifications_sent"
             ),
+            models.Index(
+                fields=("contract_id", "sender_id"), condition=Q(sender_id__isnull=False), name="notifications_acts"
+            ),
         )
 
     def __str__(self) -> str:

@@ -62,7 +62,7 @@ def _execute_without(service: str, names: set[str]) -> NoReturn:
 def _own(service: str) -> dict[str, str]:
     """The variables with which a service can call, be called and verify tokens, but cannot sign as another service.
 
-    A service states the actor of its calls itself, and its operator is trusted with that.
+    A service states the actor of its calls; the callee reads his roles anew and knows what the pair may ask (ADR 0030).
     """
     pairs = settings.SEAM_PAIR_SECRETS or signing.pairs_of(service, SERVICES)
     if not all(pairs.values()):

@@ -127,20 +127,26 @@ def run(port: int, lifted: list[str], *, gateway_port: int | None = None) -> int
 def _watch(stack: Stack) -> None:
     """Wait until Ctrl-C. A process of the platform that ends is started again; an engine's end stops the stack.
 
-    Raises: StartFailed.
+    A lifted-out service that cannot run is left alone: its calls are answered locally. Raises: StartFailed.
     """
     stopped = threading.Event()
     ends: dict[str, list[float]] = {}
+    left_alone: set[str] = set()
     while not stopped.wait(1):
-        for name in stack.processes.ended():
+        for name in set(stack.processes.ended()) - left_alone:
             log = f"var/run/logs/{name}.log"
             now = time.monotonic()
             ends[name] = [at for at in ends.get(name, []) if now - at < ENDS_WITHIN_SECONDS] + [now]
-            if name in ENGINES or len(ends[name]) >= MAX_ENDS:
+            cannot_run = len(ends[name]) >= MAX_ENDS
+            if name in ENGINES or (cannot_run and name not in SERVICES):
                 raise StartFailed(f"{name} has ended; see {log}")
+            again = f"{MAX_ENDS} times and is not started again" if cannot_run else "and is started again"
             locally = "; meanwhile its calls are answered locally" if name in SERVICES else ""
-            print(f"  {name} has ended and is started again{locally} ({log})", flush=True)
-            stack.processes.start_again(name)
+            print(f"  {name} has ended {again}{locally} ({log})", flush=True)
+            if cannot_run:
+                left_alone.add(name)
+            else:
+                stack.processes.start_again(name)
 
 
 def execute(name: str, command: list[str], *, web: bool, port: int, stacks: int) -> int:

@@ -90,6 +90,9 @@ class Channel(HTTPChannel):
                     self._admit(self.request)
                 if self.request is not None and self.request.completed:
                     self._complete(self.request)
+                elif self._rest and self.request is not None and self.request.is_fragmented:
+                    self.server.pull_trigger(self.parse)
+                    return
 
     def _admit(self, request: Request) -> None:
         """Decide by the header alone whether the body is received; the sender of a long one is asked for first."""
@@ -110,7 +113,7 @@ class Channel(HTTPChannel):
         if not self.connected or self.request is not request:
             request.close()
             return
-        request.began = time.monotonic()
+        request.restart()
         with self.requests_lock:
             if refusal is not None:
                 request.refuse(refusal)
@@ -187,7 +190,7 @@ class Channel(HTTPChannel):
             self._sending_since = 0.0
         elif self.request is not None:
             self._sending_since = 0.0
-            if self.request.is_late(now):
+            if self.request.is_late(now, is_crowded=self.server.bulkhead.is_crowded):
                 request, self.request = self.request, None
                 with self.requests_lock:
                     request.refuse(refusals.TOO_SLOW)
@@ -239,7 +242,7 @@ class Channel(HTTPChannel):
 
     def handle_close(self) -> None:
         """Close, and free what a request or an answer under way holds."""
-        request, self.request = self.request, None
+        request, self.request, self._rest = self.request, None, b""
         if request is not None and not request.is_asking:
             request.close()
         super().handle_close()

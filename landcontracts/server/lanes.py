@@ -87,6 +87,7 @@ class Lanes:
             Kind.EXPRESS: Lane(Kind.EXPRESS, 2, MAX_WAIT_SECONDS * 5),
             Kind.USUAL: Lane(Kind.USUAL, threads, MAX_WAIT_SECONDS),
             Kind.HEAVY: Lane(Kind.HEAVY, heavy_threads, HEAVY_MAX_WAIT_SECONDS),
+            Kind.OPERATOR: Lane(Kind.OPERATOR, 2, MAX_WAIT_SECONDS * 5),
             Kind.UNSEALED: Lane(Kind.UNSEALED, 2, MAX_WAIT_SECONDS),
         }
 
@@ -163,6 +164,11 @@ class Bulkhead:
             self._of_person[person] += 1
             self._at[stage] += 1
             return Place(self, person, stage)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether half of the places for bodies that are on their way are taken."""
+        return self._at[Stage.RECEIVED] * 2 >= self._most_received
 
     def change(self, place: Place, stage: Stage | None) -> None:
         """Count a place in another stage, or in none."""

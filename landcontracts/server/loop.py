@@ -84,6 +84,8 @@ class _Listening(BaseWSGIServer):
         request = channel.requests[0]
         if request.error is not None:
             channel.run()
+        elif self.is_inner:
+            self.lanes.put(Kind.OPERATOR, channel)
         elif request.is_unasked:
             self.lanes.put(Kind.USUAL, Sorting(channel))
         else:

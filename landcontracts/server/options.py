@@ -11,10 +11,16 @@ HEADER_SECONDS = float(os.environ.get("WEB_HEADER_SECONDS", "10"))
 # After this time a body, or a client that reads an answer, must have had this many bytes a second from the beginning.
 GRACE_SECONDS = float(os.environ.get("WEB_GRACE_SECONDS", "10"))
 MIN_BYTES_PER_SECOND = 8 * KIB
+PAUSE_SECONDS = 3 * GRACE_SECONDS  # of a client that was faster
+# For a whole body, and for that of a file: 50 MB at 450 kbit/s.
+BODY_SECONDS = float(os.environ.get("WEB_BODY_SECONDS", "60"))
+HEAVY_BODY_SECONDS = float(os.environ.get("WEB_FILE_SECONDS", "900"))
+CROWDED_BYTES_PER_SECOND = 8 * MIN_BYTES_PER_SECOND  # of files, while half of the places for them are taken
 IDLE_SECONDS = float(os.environ.get("WEB_IDLE_SECONDS", "75"))  # a kept connection without a request
 LINGER_SECONDS = 3.0  # after a refusal, what the client still sends is read and dropped, so that it reads the refusal
 MAX_CONNECTIONS = int(os.environ.get("WEB_MAX_CONNECTIONS", "2000"))
 MAX_HEADER = 64 * KIB
+MAX_FIELDS = 128
 IN_MEMORY = 64 * KIB  # of one body; the rest is on disk
 # A body past this size is received only once it is known who sends it.
 UNASKED_BYTES = 64 * KIB

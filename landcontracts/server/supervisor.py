@@ -42,14 +42,16 @@ def run(options: Options) -> int:
             while len(running) < options.workers:
                 child = _start(options, sockets)
                 running[child.pid] = child
-            child = running.pop(_next_ended())
-            failures = 0 if child.was_ready() else failures + 1
-            child.close()
+            ended = running.pop(_next_ended(), None)
+            if ended is None:
+                continue  # the first process of a container inherits what others leave
+            failures = 0 if ended.was_ready() else failures + 1
+            ended.close()
             if failures >= ATTEMPTS:
                 print(f"The server does not start: its process ended {failures} times in a row.", file=sys.stderr)
                 return 1
             print(
-                f'{{"event": "web_process_ended", "level": "error", "pid": {child.pid}}}', file=sys.stderr, flush=True
+                f'{{"event": "web_process_ended", "level": "error", "pid": {ended.pid}}}', file=sys.stderr, flush=True
             )
             time.sleep(PAUSE_SECONDS if failures else 0)
     except Stopped:

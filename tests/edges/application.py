@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def application(environ, start_response):
         content = os.urandom(1) * int(environ["QUERY_STRING"])
     elif path == "/pid":
         content = str(os.getpid()).encode()
+    elif path == "/orphan":
+        content = subprocess.check_output(["sh", "-c", "sleep 100 >/dev/null 2>&1 & echo $!"])
     else:
         content = f"{environ['REQUEST_METHOD']} {path} {len(body)} {hashlib.sha256(body).hexdigest()}".encode()
     if folder := environ.get("HTTP_X_WAIT"):  # until the test lets it go on

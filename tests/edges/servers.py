@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from landcontracts.embedded.processes import Process, Processes, free_port, wait_for_url
@@ -46,6 +48,22 @@ def request_of(method: str, path: str, body: bytes = b"", **headers: str) -> byt
     if body:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def echo(method: str, path: str, body: bytes) -> bytes:
+    """What the application answers."""
+    return f"{method} {path} {len(body)} {hashlib.sha256(body).hexdigest()}".encode()
+
+
+def code(body: bytes) -> str:
+    """The code of a problem."""
+    return json.loads(body)["code"]
+
+
+def send(connection: socket.socket, data: bytes) -> None:
+    """Send bytes, unless the connection was closed."""
+    with suppress(OSError):
+        connection.sendall(data)
 
 
 def answer(connection: socket.socket, *, head: bool = False) -> tuple[int, dict[str, str], bytes]:
@@ -107,13 +125,22 @@ class Waiting:
             thread.join(20)
 
 
+# The kernel gives it the processes whose parents have ended, as it does to the first process of a container.
+SUBREAPER = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1); os.execv(sys.executable, sys.orig_argv[:1] + sys.argv[1:])"
+)
+
+
 @contextmanager
-def running(folder: Path, *options: str, files: int = 0, **environment: str) -> Iterator[Server]:
-    """The server, until the block ends. `files`: how many the system lets it open."""
+def running(
+    folder: Path, *options: str, files: int = 0, inherits: bool = False, **environment: str
+) -> Iterator[Server]:
+    """The server, until the block ends. `files`: how many the system lets it open; `inherits`: processes, as of a container."""
     processes = Processes(folder)
     port = free_port()
     limit = ["prlimit", f"--nofile={files}:{files}"] if files else []
-    command = [*limit, sys.executable, "-m", "landcontracts.server", "--bind", f"127.0.0.1:{port}"]
+    wrapped = ["-c", SUBREAPER] if inherits else []
+    command = [*limit, sys.executable, *wrapped, "-m", "landcontracts.server", "--bind", f"127.0.0.1:{port}"]
     command += ["--application", "tests.edges.application:application", *options]
     try:
         process, log = processes.start("server", command, env={**os.environ, **environment}, cwd=BASE)

@@ -187,6 +187,15 @@ def test_times_at_the_ends_are_read_so_that_every_zone_has_them(text: str):
         assert moment.astimezone(ZoneInfo(zone)) == moment
 
 
+@pytest.mark.parametrize("text", ["infinity", "-infinity"])
+def test_a_time_without_end_is_written_as_it_was_read(text: str):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::timestamptz", [text])
+        (moment,) = cursor.fetchone()
+        cursor.execute("SELECT %s = %s::timestamptz, (%s::timestamptz)::text", [moment, text, moment])
+        assert cursor.fetchone() == (True, text)
+
+
 def test_usual_times_are_read_as_they_are():
     with connection.cursor() as cursor:
         cursor.execute("SELECT '2026-02-28 21:00:00.5+00'::timestamptz, '2026-02-28'::date, NULL::date")

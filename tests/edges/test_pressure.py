@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from apps.core.health import probes
+from landcontracts.embedded.processes import free_port
 from tests.edges.servers import Server, Waiting, answer, request_of, running, until
 
 
@@ -184,3 +186,27 @@ def test_a_failure_has_no_body_where_a_header_was_asked_for(server: Server):
             assert answer(connection)[0] == 200
         else:
             assert connection.recv(100) == b""
+
+
+def test_the_operators_address_has_threads_of_its_own(tmp_path: Path):
+    inner = free_port()
+    with running(tmp_path, "--inner", f"127.0.0.1:{inner}", "--threads", "1") as server:
+        hanging = Waiting(server, tmp_path)
+        hanging.begin("/readyz", 4)
+        hanging.begin("/x", 2)
+        until(lambda: hanging.began() == 3)  # all threads of strangers
+        for path in ("/readyz", "/metrics"):
+            assert Server(inner, server.process, server.log).get(path)[0] == 200
+        hanging.go()
+        assert [status for status, *_ in hanging.answers] == [200] * 6
+
+
+def test_readiness_is_probed_once_a_second_however_often_strangers_ask(monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+    recent = probes.Recent()
+    dependencies = [probes.Dependency("x", lambda: asked.append(1))]
+    reports = [recent.report(dependencies) for _ in range(20)]
+    assert (len(asked), {report.ready for report in reports}) == (1, {True})
+    monkeypatch.setattr(recent, "_until", 0.0)
+    assert recent.report(dependencies).ready
+    assert len(asked) == 2

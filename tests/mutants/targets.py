@@ -25,6 +25,16 @@ RELOCATION = "apps/extraction/relocation"
 TARGETS: dict[str, Target] = {
     **{service: _app(service) for service in SERVICES},
     "authentication": _app("authentication", "tests/flags"),
+    "documents": Target(
+        ("apps/documents/service.py",),
+        tuple(f"apps/documents/tests/test_{name}.py" for name in ("contract", "lifetime")),
+    ),
+    "documents_logic": Target(
+        ("apps/documents/logic",),
+        tuple(
+            f"apps/documents/tests/test_{name}.py" for name in ("filenames", "file_probe", "active_content", "content")
+        ),
+    ),
     "datasync": Target(("apps/datasync/service.py",), ("apps/datasync",)),
     "sync_worker": Target(
         ("apps/datasync/logic/sync_worker.py",),

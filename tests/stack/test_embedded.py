@@ -140,6 +140,16 @@ def test_a_run_starts_again_what_is_no_engine(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.usefixtures("at_once")
+def test_a_lifted_out_service_that_cannot_run_is_left_alone(capsys: pytest.CaptureFixture[str]):
+    stack = RunningStack(*["documents"] * 7, "web")
+    with pytest.raises(KeyboardInterrupt):
+        embedded._watch(stack)
+    assert stack.started == [*["documents"] * 4, "web"]
+    printed = capsys.readouterr().out
+    assert printed.count("documents has ended 5 times and is not started again; meanwhile its calls") == 1
+
+
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("ends", [("postgres",), ("valkey",), ("web",) * 5])
 def test_a_run_ends_with_an_engine_and_with_what_cannot_run(ends: tuple[str, ...]):
     stack = RunningStack(*ends)

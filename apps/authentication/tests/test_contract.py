@@ -1,6 +1,7 @@
 """The contract of authentication, on all four sides of the seam."""
 
 import secrets
+from functools import partial
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from apps.authentication.interface import (
     Refused,
     Role,
     RoleNotDeclarable,
+    RolesChanged,
     SignedIn,
     TokenPair,
     UserNotFound,
@@ -230,6 +232,18 @@ def test_roles_are_set_once_each_by_the_system_too(world: World):
     granted = call(AUTHENTICATION).set_roles(ctx=world.ctx(), user_id=person.id, roles=roles)
     assert granted.roles == (Role.LAWYER, Role.BUYER)
     assert call(AUTHENTICATION).get(ctx=world.ctx(person), user_id=person.id) == granted
+
+
+def test_roles_are_not_set_over_a_change_that_was_not_seen(world: World):
+    person = world.person()
+    seen = call(AUTHENTICATION).get(ctx=world.ctx(person), user_id=person.id).roles
+    ask = partial(call(AUTHENTICATION).set_roles, user_id=person.id)
+    ask(ctx=world.ctx(), roles=(*seen, Role.LAWYER), expected=tuple(reversed(seen)))
+    for stale in (seen, ()):
+        with pytest.raises(RolesChanged):
+            ask(ctx=world.ctx(), roles=(*seen, Role.REGISTRAR), expected=stale)
+    granted = ask(ctx=world.ctx(), roles=(Role.BUYER,), expected=(*seen, Role.LAWYER))
+    assert granted.roles == (Role.BUYER,)
 
 
 def test_a_profile_that_changes_nothing_stays(world: World):

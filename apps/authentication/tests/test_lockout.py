@@ -156,6 +156,27 @@ def test_guesses_of_many_networks_lock_all_of_them_for_an_hour():
     assert lockout.seconds_left(address(), NETWORK, last) == 0
 
 
+def test_guesses_from_the_many_networks_of_one_customer_lock_his_alone():
+    email, first = address(), timezone.now()
+    networks = [f"2001:db8:0:{number:x}::/64" for number in range(200)]
+    for number, name in enumerate(networks[:19]):
+        failures(email, first + timedelta(seconds=number), source=name)
+    last = first + timedelta(minutes=2)
+    inside, outside = (lockout.source_of(name, None) for name in ("2001:db8:0:ffff::/64", "2001:db8:1::/64"))
+    assert lockout.seconds_left(email, inside, last) == 0
+    failures(email, last, source=networks[19])
+    assert lockout.seconds_left(email, inside, last) == 3600 - 120
+    for name in networks[20:]:
+        failures(email, last, source=name)
+    assert lockout.seconds_left(email, inside, last) == 3600
+    assert lockout.seconds_left(email, outside, last) == lockout.seconds_left(email, NETWORK, last) == 0
+    assert lockout.seconds_left(email, inside, last + timedelta(hours=1)) == 0
+    for number in range(lockout.OVERALL_LIMIT - lockout.OVERALL_SHARE):
+        assert lockout.seconds_left(email, outside, last) == 0
+        failures(email, last, source=f"203.0.113.{number}")
+    assert lockout.seconds_left(email, outside, last) == 3600, "ten of the customer count for all"
+
+
 def test_four_failures_lock_nothing():
     email, now = address(), timezone.now()
     failures(email, *[now] * 4)

@@ -58,6 +58,11 @@ def require_different_people(contract: Contract) -> None:
         raise SamePerson
 
 
+def number_prefix(at: datetime) -> str:
+    """What a contract's number begins with: its year where the platform is, and not in Greenwich."""
+    return f"LC-{timezone.localtime(at, timezone.get_default_timezone()):%Y}-"
+
+
 def insert(contract: Contract, *, by: object, at: datetime, alias: str) -> None:
     """Insert the contract and set its number."""
     parts = participants(contract)
@@ -65,8 +70,7 @@ def insert(contract: Contract, *, by: object, at: datetime, alias: str) -> None:
     contract.status = ContractStatus.DRAFT
     parameters: dict[str, Any] = {
         "id": contract.id,
-        # The year where the platform is, and not in Greenwich.
-        "prefix": f"LC-{timezone.localtime(at, timezone.get_default_timezone()):%Y}-",
+        "prefix": number_prefix(at),
         "status": contract.status,
         "seller_id": contract.seller_id,
         "buyer_id": contract.buyer_id,

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from apps.contracts import service
 from apps.contracts.interface import (
@@ -132,7 +133,7 @@ def test_a_number_that_is_refused_is_shown_up_to_sixty_characters():
 def test_contracts_are_numbered_by_year_in_their_order(here: World):
     seller, buyer = here.person(), here.person()
     numbers = [here.contract(seller, buyer).number for _ in range(2)]
-    assert all(re.fullmatch(rf"LC-{datetime.now(UTC).year}-[0-9]{{6,}}", number) for number in numbers)
+    assert all(re.fullmatch(rf"LC-{timezone.localdate().year}-[0-9]{{6,}}", number) for number in numbers)
     first, second = (int(number.rpartition("-")[2]) for number in numbers)
     assert second > first
 
@@ -214,3 +215,18 @@ def test_a_cursor_of_any_length_is_read_back(microsecond: int):
     last = (datetime(2026, 11, 29, 12, 0, 0, microsecond, tzinfo=UTC), new_id())
     assert "=" not in keyset.encode(*last)
     assert keyset.decode(keyset.encode(*last)) == last
+
+
+@pytest.mark.parametrize("end", ["infinity", "-infinity"])
+def test_pages_end_though_rows_have_no_time(here: World, end: str):
+    owner = here.person()
+    ids = {here.plot(owner).id for _ in range(4)}
+    with connections[database_of("contracts")].cursor() as cursor:
+        cursor.execute("UPDATE contracts_landplot SET created_at = %s WHERE id = ANY(%s)", [end, [*ids][:3]])
+    ctx, seen, following = here.ctx(owner), [], None
+    for _ in ids:
+        page = call(CONTRACTS).list_plots(ctx=ctx, limit=1, cursor=following)
+        seen += [plot.id for plot in page.items]
+        following = page.next_cursor
+    assert set(seen) == ids
+    assert following is None

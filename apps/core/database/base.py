@@ -21,7 +21,7 @@ from django.db.backends.utils import CursorWrapper
 from psycopg import Connection
 from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap, Loader
-from psycopg.types.datetime import TimestamptzLoader
+from psycopg.types.datetime import DatetimeDumper, TimestamptzLoader
 from psycopg_pool import ConnectionPool
 
 from apps.core.database import primaries
@@ -47,6 +47,16 @@ class UtcLoader(TimestamptzLoader):
             return FIRST if _is_before_all(text) else LAST
 
 
+class UtcDumper(DatetimeDumper):
+    """Dumps timestamps; those at the ends as infinity, so that the cursor of a page finds the row that it came from."""
+
+    def dump(self, obj: datetime) -> Buffer | None:
+        """The text for PostgreSQL of a timestamp with a zone."""
+        if FIRST < obj < LAST:
+            return super().dump(obj)
+        return b"-infinity" if obj <= FIRST else b"infinity"
+
+
 class DayLoader(Loader):
     """Loads dates, those too that Python's date does not have."""
 
@@ -67,6 +77,7 @@ def _is_before_all(text: str) -> bool:
 def _with_loader(template: AdaptersMap) -> AdaptersMap:
     adapters = AdaptersMap(template)
     adapters.register_loader("timestamptz", UtcLoader)
+    adapters.register_dumper(datetime, UtcDumper)
     adapters.register_loader("date", DayLoader)
     return adapters
 

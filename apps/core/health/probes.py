@@ -18,6 +18,7 @@ CONNECT_SECONDS = 1.0
 # hanging.
 ABANDONED_SECONDS = 10.0
 MAX_HANGING = 3
+RECENT_SECONDS = 1.0
 Details = dict[str, Any]
 
 
@@ -63,6 +64,23 @@ class _Probe:
 
 _pending: dict[tuple[int, str], list[_Probe]] = {}
 _lock = threading.Lock()
+
+
+class Recent:
+    """A report that is made at most once a second however often it is asked for, since strangers may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._report: Report | None = None
+
+    def report(self, dependencies: Iterable[Dependency]) -> Report:
+        """The last report, or a new one where that is older."""
+        with self._lock:
+            if self._report is None or time.monotonic() > self._until:
+                self._report = report(dependencies)
+                self._until = time.monotonic() + RECENT_SECONDS
+            return self._report
 
 
 def report(dependencies: Iterable[Dependency], *, seconds: float = DEADLINE_SECONDS) -> Report:

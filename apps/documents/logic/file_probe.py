@@ -19,7 +19,8 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 MEMORY_BYTES = 256 * 1024 * 1024
@@ -31,6 +32,9 @@ FOREIGN = (
     *(b"PK\x03\x04", b"PK\x05\x06", b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"Rar!\x1a\x07"),
     *(b"7z\xbc\xaf\x27\x1c", b"%PDF-", b"#!", b"\x1f\x8b\x08", b"\xd0\xcf\x11\xe0"),
 )
+PADDING = b"\0\t\n\f\r "
+# What its readers find wherever it begins.
+ANYWHERE = (b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c", b"%PDF-", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 ARCHIVE_END = b"PK\x05\x06"  # APPNOTE.TXT, section 4.3.16
 ARCHIVE_END_BYTES = 22
 ACTIONS = {"/JavaScript": "javascript", "/Launch": "launch", "/SubmitForm": "submit_form", "/ImportData": "submit_form"}
@@ -39,6 +43,7 @@ PROGRAM_NAME = re.compile(
     r"\.(exe|com|scr|pif|bat|cmd|ps1|vbs?|vbe|jse?|wsf?|wsh|hta|msi|msp|jar|sh|app|dll|lnk|reg|cpl|apk|py|docm|xlsm|pptm)$",
     re.IGNORECASE,
 )
+_ELF = re.compile(rb"\x7fELF[\x01\x02][\x01\x02]\x01")
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
@@ -117,7 +122,7 @@ def examine_pdf(file: Any) -> list[str]:
     """The kinds of active content of a whole PDF (ISO 32000-2). Raises: Refused, pikepdf.PdfError."""
     import pikepdf
 
-    _require_nothing_foreign(file, _after_last_end(file))
+    _require_nothing_foreign(file, _after_last_end(file), is_pdf=True)
     try:
         pdf = pikepdf.open(file)
     except pikepdf.PasswordError:
@@ -127,25 +132,37 @@ def examine_pdf(file: Any) -> list[str]:
             raise Refused("damaged")
         active: set[str] = set()
         for item in pdf.objects:
-            _note(item, active, depth=0)
+            _note(item, active)
         form = pdf.Root.get("/AcroForm")
         if isinstance(form, pikepdf.Dictionary) and "/XFA" in form:
             active.add("xfa")
+        if any("deeply nested" in str(warning) for warning in pdf.get_warnings()):
+            raise Refused("too_complex")  # its library has left out what another reader may read
         return sorted(active)
 
 
-def _note(item: Any, active: set[str], depth: int) -> None:
-    """Note the active content of one object and of the direct objects within it."""
+def _note(item: Any, active: set[str]) -> None:
+    """Note the active content of one object and of the direct objects within it, however deep."""
     import pikepdf
 
-    if isinstance(item, pikepdf.Array):
-        for entry in item:
-            if isinstance(entry, pikepdf.Dictionary | pikepdf.Array) and not entry.is_indirect and depth < 20:
-                _note(entry, active, depth + 1)
-        return
-    if not isinstance(item, pikepdf.Dictionary | pikepdf.Stream):
-        return
-    entries = item.stream_dict if isinstance(item, pikepdf.Stream) else item
+    waiting = [item]
+    while waiting:
+        item = waiting.pop()
+        parts: Iterable[Any] = ()
+        if isinstance(item, pikepdf.Array):
+            parts = item
+        elif isinstance(item, pikepdf.Dictionary | pikepdf.Stream):
+            entries = item.stream_dict if isinstance(item, pikepdf.Stream) else item
+            _note_entries(entries, active)
+            parts = entries.values()
+        # An indirect one is an object of its own.
+        waiting += [p for p in parts if isinstance(p, pikepdf.Dictionary | pikepdf.Array) and not p.is_indirect]
+
+
+def _note_entries(entries: Any, active: set[str]) -> None:
+    """Note what the entries of one dictionary say."""
+    import pikepdf
+
     kind = entries.get("/S")
     if isinstance(kind, pikepdf.Name) and str(kind) in ACTIONS:
         active.add(ACTIONS[str(kind)])
@@ -155,9 +172,6 @@ def _note(item: Any, active: set[str], depth: int) -> None:
         active.add("xfa")
     if "/EF" in entries and _is_program(entries):
         active.add("embedded_program")
-    for entry in entries.values():
-        if isinstance(entry, pikepdf.Dictionary | pikepdf.Array) and not entry.is_indirect and depth < 20:
-            _note(entry, active, depth + 1)
 
 
 def _is_program(specification: Any) -> bool:
@@ -252,15 +266,14 @@ def _end_of_jpeg(data: Any, position: int) -> int:
                 position = found.start()
 
 
-def _require_nothing_foreign(file: Any, end: int) -> None:
+def _require_nothing_foreign(file: Any, end: int, *, is_pdf: bool = False) -> None:
     """Refuse a file with a program or an archive behind its end, or one that is an archive to its readers."""
     size = file.seek(0, os.SEEK_END)
-    file.seek(end)
-    rest = file.read(MIB).lstrip(b"\0\t\n\f\r ")
-    if rest.startswith(FOREIGN):
-        raise Refused("appended")
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for mark in _positions(data, ARCHIVE_END, max(size - ARCHIVE_END_BYTES - 65_535, 0)):
+        for begin, stop in ((end, size), *(_between_ends(data, end) if is_pdf else ())):
+            if data[begin : min(begin + MIB, stop)].lstrip(PADDING).startswith(FOREIGN) or _holds(data, begin, stop):
+                raise Refused("appended")
+        for mark in _positions(data, ARCHIVE_END, max(size - ARCHIVE_END_BYTES - 65_535, 0), size):
             ended = mark + ARCHIVE_END_BYTES + int.from_bytes(data[mark + 20 : mark + 22], "little")
             before = data.rfind(b"%%EOF", 0, mark)
             # Between two ends of a PDF stand objects, and an archive attached to it stands in one of them.
@@ -269,11 +282,30 @@ def _require_nothing_foreign(file: Any, end: int) -> None:
                 raise Refused("appended")
 
 
-def _positions(data: mmap.mmap, part: bytes, begin: int) -> Iterator[int]:
-    position = data.find(part, begin)
+def _between_ends(data: mmap.mmap, last: int) -> Iterator[tuple[int, int]]:
+    """From each end of a PDF to its next one, where that adds no object, and is thus no update (ISO 32000-2, 7.5.6)."""
+    ends = [mark + 5 for mark in _positions(data, b"%%EOF", 0, last)]
+    for begin, stop in pairwise(ends):
+        if data.find(b"obj", begin, stop) < 0:
+            yield begin, stop
+
+
+def _holds(data: mmap.mmap, begin: int, end: int) -> bool:
+    """Whether there is an archive or a program, wherever it begins, whose mark is long enough not to come by chance."""
+    if any(data.find(mark, begin, end) >= 0 for mark in ANYWHERE) or _ELF.search(data, begin, end):
+        return True
+    for start in _positions(data, b"MZ", begin, end):
+        header = start + int.from_bytes(data[start + 60 : start + 64], "little")
+        if data[header : header + 4] == b"PE\0\0":
+            return True
+    return False
+
+
+def _positions(data: mmap.mmap, part: bytes, begin: int, end: int) -> Iterator[int]:
+    position = data.find(part, begin, end)
     while position >= 0:
         yield position
-        position = data.find(part, position + 1)
+        position = data.find(part, position + 1, end)
 
 
 EXAMINED = {b"f": examine_pdf, b"p": examine_png, b"j": examine_jpeg}

@@ -73,6 +73,20 @@ def xfa(opened: pikepdf.Pdf) -> None:
     opened.Root["/AcroForm"] = Dictionary(XFA=opened.make_stream(b"<xdp/>"), Fields=Array())
 
 
+def nested(levels: int) -> bytes:
+    """A PDF with an annotation's action within so many dictionaries, each directly in the next."""
+    action = b"<</A " * levels + b"<</S/Launch>>" + b">>" * levels
+    bodies = [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 1/Kids[3 0 R]>>"]
+    bodies += [b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Annots[4 0 R]>>", action]
+    body, offsets = b"%PDF-1.7\n", []
+    for number, content in enumerate(bodies, 1):
+        offsets.append(len(body))
+        body += b"%d 0 obj %b endobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    trailer = b"trailer <</Size 5/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % len(body)
+    return body + b"xref\n0 5\n0000000000 65535 f \n" + table + trailer
+
+
 def many_objects(count: int) -> bytes:
     """A PDF of so many small objects, which takes time and memory to read."""
     parts = [b"%PDF-1.7\n1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj\n"]

@@ -93,6 +93,10 @@ def test_a_whole_file_is_what_its_content_says(found: str, body: bytes):
         ("application/pdf", pdf() + PROGRAM),
         ("application/pdf", pdf() + ZIP[:-2] + b"\x06\0" + b"%%EOF\n"),  # an archive whose comment looks like an end
         ("application/pdf", pdf() + ZIP + b"\n%%EOF\n"),
+        ("application/pdf", pdf() + PROGRAM + b"\nstartxref 0 %%EOF\n"),
+        ("application/pdf", pdf() + b"x" + b"Rar!\x1a\x07\x00"),
+        ("image/png", PNG + b"x" * 2**21 + b"7z\xbc\xaf\x27\x1c"),
+        ("image/jpeg", JPEG + b"x" + pdf()),
     ],
 )
 def test_a_part_of_a_file_or_one_with_something_behind_it_is_damaged(declared: str, body: bytes):
@@ -177,7 +181,7 @@ def test_a_pdf_that_opens_with_a_password_is_encrypted():
         (attach("picture.png", b"#!/bin/sh"), {"embedded_program"}),
         (attach("picture.png", b"\x7fEL"), set()),
         (deep_in_arrays(18), {"launch"}),
-        (deep_in_arrays(200), set()),  # readers follow no action so deep; it is not looked for without end
+        (deep_in_arrays(200), {"launch"}),
         (xfa, {"xfa"}),
         (on_open(S=Name.URI, URI=String("http://x")), set()),
         (on_open(S=Name.GoTo), set()),

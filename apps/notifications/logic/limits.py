@@ -1,6 +1,8 @@
 """How many e-mails a person gets and causes in an hour. Past that a message is stored, and read on the pages, unmailed.
 
 A person may name strangers in contracts, and each act of his writes to them: without limits he could flood a mailbox.
+What strangers cause must not keep a person from hearing of his own sales: a contract in which he has acted himself does
+not count among the e-mails that he gets.
 """
 
 from __future__ import annotations
@@ -11,19 +13,24 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 
-from apps.notifications.models import Mail
+from apps.notifications.models import Mail, Notification
 
 HOUR = timedelta(hours=1)
 
 
-def mailable(recipients: Iterable[UUID], *, sender: UUID | None, now: datetime) -> set[UUID]:
+def mailable(recipients: Iterable[UUID], *, contract_id: UUID, sender: UUID | None, now: datetime) -> set[UUID]:
     """The recipients to whom one more e-mail may be sent. Counts are those of e-mails made within the last hour."""
     people = list(recipients)
     recent = Mail.objects.filter(notification__created_at__gt=now - HOUR)
-    received = _counts(recent.filter(notification__recipient_id__in=people))
-    allowed = {person for person in people if received.get(person, 0) < settings.MAILS_AN_HOUR_TO_ONE}
+    act = Notification.objects.filter(
+        contract_id=OuterRef("notification__contract_id"), sender_id=OuterRef("notification__recipient_id")
+    )
+    received = _counts(recent.filter(~Exists(act), notification__recipient_id__in=people))
+    acts = Notification.objects.filter(contract_id=contract_id, sender_id__in=people)
+    acted = {sender, *acts.values_list("sender_id", flat=True)}
+    allowed = {p for p in people if p in acted or received.get(p, 0) < settings.MAILS_AN_HOUR_TO_ONE}
     others = [person for person in people if person in allowed and person != sender]
     if sender is None or not others:
         return allowed

@@ -22,13 +22,20 @@ from tests.world import World
 NUMBER = "LC-2026-000007"
 
 
-def message(*people, kind: NotificationKind = NotificationKind.CONTRACT_CREATED, sender=None) -> list[Mail]:
-    """An e-mail to each of these, due at once."""
+def message(
+    *people, kind: NotificationKind = NotificationKind.CONTRACT_CREATED, sender=None, contract_id=None
+) -> list[Mail]:
+    """An e-mail to each of these, due at once; about a contract of its own where none is given."""
     event = new_id()
     recipients = [person.id for person in people]
     parameters = {"number": NUMBER}
     create_messages(
-        event_id=event, recipients=recipients, kind=kind, contract_id=new_id(), parameters=parameters, sender=sender
+        event_id=event,
+        recipients=recipients,
+        kind=kind,
+        contract_id=contract_id or new_id(),
+        parameters=parameters,
+        sender=sender,
     )
     return list(Mail.objects.filter(notification__event_id=event).order_by("created_at", "id"))
 
@@ -185,6 +192,18 @@ def test_one_person_is_written_to_few_times_an_hour(here: World):
     assert mails(stranger) == 0
     Notification.objects.filter(recipient_id=stranger.id).update(created_at=timezone.now() - timedelta(minutes=61))
     assert mails(stranger) == 1
+
+
+@pytest.mark.usefixtures("limits")
+def test_what_strangers_cause_keeps_a_person_from_no_mail_about_a_sale_of_his_own(here: World):
+    person, other, sale = here.person(), here.person(), new_id()
+    message(person, other, sender=person.id, contract_id=sale)
+    for _ in range(7):
+        message(person, sender=person.id, contract_id=sale)
+    assert sum(mails(person, sender=here.person()) for _ in range(7)) == 5, "his own acts do not count"
+    assert len(message(person, other, sender=other.id, contract_id=sale)) == 2
+    assert mails(person, sender=other) == 0, "of another sale"
+    assert len(message(person, sender=person.id)) == 1, "of his first act in another sale he is told"
 
 
 @pytest.mark.usefixtures("limits")

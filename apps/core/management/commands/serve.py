@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -52,12 +53,7 @@ class Command(BaseCommand):
             self.stderr.write("SEAM_HOME is not set: calls of this service to others will fail")
         if not settings.SEAM_PAIR_SECRETS:
             raise CommandError("SEAM_MASTER_SECRETS or SEAM_PAIR_SECRETS has to be set")
-        user, own = settings.DATABASES[DEFAULT_DB_ALIAS]["USER"], database_roles.own_of(service)
-        if own and user not in own:
-            self.stderr.write(
-                f"connects to the databases as {user}, which may have rights on other services' tables: "
-                f"SERVICE_DATABASE_PASSWORDS has no password for {service} (manage.py database_roles)"
-            )
+        self._warn_of_shared_accounts(service)
         commands = {"web": web_command(bind, threads)}
         environment = os.environ | {
             "DB_POOL_SIZE": str(threads + heavy_threads(threads) + OTHER_THREADS),  # a thread keeps its connection
@@ -75,6 +71,20 @@ class Command(BaseCommand):
             # The web server exposes the metrics of both.
             environment |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "WORKER_METRICS": ""}
             self._supervise(f"{service} on {bind}", commands, environment, lock)
+
+    def _warn_of_shared_accounts(self, service: str) -> None:
+        """Say so where a server takes this process for another one, which may do more there."""
+        user, own = settings.DATABASES[DEFAULT_DB_ALIAS]["USER"], database_roles.own_of(service)
+        if own and user not in own:
+            self.stderr.write(
+                f"connects to the databases as {user}, which may have rights on other services' tables: "
+                f"SERVICE_DATABASE_PASSWORDS has no password for {service} (manage.py database_roles)"
+            )
+        if (user := urlsplit(settings.REDIS_URL).username or "default") != service:
+            self.stderr.write(
+                f"connects to Valkey as {user}, which may have rights on other services' messages: "
+                f"SERVICE_VALKEY_PASSWORDS has no password for {service}"
+            )
 
     def _supervise(self, words: str, commands: dict[str, list[str]], environment: dict[str, str], lock: int) -> None:
         """Run both until SIGTERM or SIGINT; one that ends is started again. Raises: CommandError for one that cannot."""
