@@ -68,7 +68,7 @@ class UserAdmin(ReadOnly):
             seen = tuple(Role(name) for name in row.roles)
             others = tuple(name for name in seen if name != role)
             roles = (*others, role) if granted else others
-            call(AUTHENTICATION).set_roles(ctx=ctx.step(str(row.id)), user_id=row.id, roles=roles, expected=seen)
+            call(AUTHENTICATION).set_roles(ctx=ctx.step(str(row.id)), user_id=row.id, roles=roles, seen=seen)
 
         self.change_each(request, queryset, change)
 

@@ -139,12 +139,6 @@ class LastAdministrator(DomainError, code="last_administrator", category=Categor
     message = gettext_noop("This is the last administrator: make somebody else an administrator first.")
 
 
-class RolesChanged(DomainError, code="roles_changed", category=Category.CONFLICT):
-    """The person's roles are no longer those that the actor has seen."""
-
-    message = gettext_noop("The roles of this person have changed meanwhile. Please look again.")
-
-
 class UserNotFound(DomainError, code="user_not_found", category=Category.NOT_FOUND):
     """No such account, or none that the actor may see."""
 
@@ -227,11 +221,11 @@ class AuthenticationService(Protocol):
         """Change the actor's own account; None leaves a field as it is. Raises: UserNotFound."""
 
     @command
-    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles, expected: Roles | None = None) -> User:
+    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles, seen: Roles | None = None) -> User:
         """Grant exactly these roles; administrators only. The administrator's role opens the admin, its loss closes it.
 
-        With `expected`, only to a person who has those now, so that a list read before takes back no other's change.
-        Raises: Forbidden, UserNotFound, LastAdministrator, RolesChanged.
+        With `seen`, the roles that the actor has read before, only what differs from those is granted and taken, so that
+        another's change meanwhile stays. Raises: Forbidden, UserNotFound, LastAdministrator.
         """
 
     @command(timeout_ms=30_000)

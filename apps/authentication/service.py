@@ -27,7 +27,6 @@ from apps.authentication.interface import (
     Role,
     RoleNotDeclarable,
     Roles,
-    RolesChanged,
     SignedIn,
     TokenPair,
     User,
@@ -166,13 +165,12 @@ class Authentication:
                 row.save(update_fields=list(changes))
             return work.finish(mapping.user(row))
 
-    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles, expected: Roles | None = None) -> User:
+    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles, seen: Roles | None = None) -> User:
         _administrators_only(ctx)
         with command(ctx) as work:
             administrators.take_turns()
             row = _locked(user_id)
-            if expected is not None and set(expected) != {Role(name) for name in row.roles}:
-                raise RolesChanged
+            roles = administrators.merged(tuple(Role(name) for name in row.roles), seen=seen, wanted=roles)
             if Role.ADMINISTRATOR not in roles:
                 administrators.require_another(row)
             administrators.assign(row, roles)

@@ -25,13 +25,13 @@ from apps.authentication.interface import (
     Role,
     RoleNotDeclarable,
     Roles,
-    RolesChanged,
     SignedIn,
     TokenPair,
     User,
     UserNotFound,
     WeakPassword,
 )
+from apps.authentication.logic import administrators
 from apps.core.ids import new_id
 from apps.core.interface.context import CallContext
 from apps.core.interface.dto import Line
@@ -151,12 +151,11 @@ class FakeAuthentication:
         fields = {"full_name": name, "phone": phone, "locale": locale}
         return self._change(ctx.actor.id, **{name: value for name, value in fields.items() if value is not None})
 
-    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles, expected: Roles | None = None) -> User:
+    def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles, seen: Roles | None = None) -> User:
         _administrators_only(ctx)
         if user_id not in self._users:
             raise UserNotFound
-        if expected is not None and set(expected) != set(self._users[user_id].roles):
-            raise RolesChanged
+        roles = administrators.merged(self._users[user_id].roles, seen=seen, wanted=roles)
         if Role.ADMINISTRATOR not in roles:
             self._require_another_administrator(user_id)
         return self._change(user_id, roles=tuple(dict.fromkeys(roles)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from django.db import connections
 
-from apps.authentication.interface import LastAdministrator, Role
+from apps.authentication.interface import LastAdministrator, Role, Roles
 from apps.authentication.models import User
 from apps.core.database.primaries import database_of
 from apps.core.postgres import advisory_locks
@@ -20,6 +20,14 @@ def assign(user: User, roles: Iterable[Role]) -> None:
     user.is_superuser = Role.ADMINISTRATOR in user.roles
     if user.is_superuser or was_administrator:
         user.is_staff = user.is_superuser
+
+
+def merged(present: Roles, *, seen: Roles | None, wanted: Roles) -> Roles:
+    """The wanted roles; of a person whose roles were read before, the present ones with what was to change since then."""
+    if seen is None:
+        return wanted
+    kept = tuple(role for role in present if role in wanted or role not in seen)
+    return (*kept, *(role for role in wanted if role not in seen and role not in kept))
 
 
 def take_turns() -> None:
