@@ -20,7 +20,9 @@ IDLE_SECONDS = float(os.environ.get("WEB_IDLE_SECONDS", "75"))  # a kept connect
 LINGER_SECONDS = 3.0  # after a refusal, what the client still sends is read and dropped, so that it reads the refusal
 MAX_CONNECTIONS = int(os.environ.get("WEB_MAX_CONNECTIONS", "2000"))
 MAX_HEADER = 64 * KIB
-MAX_FIELDS = 128
+MAX_FIELDS, MAX_FIELD = 128, 8 * KIB  # as other servers have it; of an address too
+# Python's reader of cookies before 3.11.10 takes the square of their backslashes (CVE-2024-7592).
+MAX_BACKSLASHES = 1000
 IN_MEMORY = 64 * KIB  # of one body; the rest is on disk
 # A body past this size is received only once it is known who sends it.
 UNASKED_BYTES = 64 * KIB

@@ -18,6 +18,8 @@ from landcontracts.server.options import (
     HEADER_SECONDS,
     HEAVY_BODY_SECONDS,
     KIB,
+    MAX_BACKSLASHES,
+    MAX_FIELD,
     MAX_FIELDS,
     MIN_BYTES_PER_SECOND,
     PAUSE_SECONDS,
@@ -92,6 +94,11 @@ class Request(HTTPRequestParser):
         header_plus = _SPACE_BEFORE_VALUE.sub(rb"\1", header_plus)
         framings = header_plus.lower().count(b"\ntransfer-encoding")
         super().parse_header(header_plus)
+        if (
+            max(map(len, (self.request_uri, *self.headers.values()))) > MAX_FIELD
+            or self.headers.get("COOKIE", "").count("\\") > MAX_BACKSLASHES
+        ):
+            self.refuse(refusals.HEADERS_TOO_LARGE)
         if framings and (self.version != "1.1" or "CONTENT_LENGTH" in self.headers):
             raise ParsingError("two framings of one body")  # RFC 9112, section 6.1: a sign of request smuggling
         self.path = f"/{self.path.lstrip('/')}"
