@@ -84,7 +84,7 @@ class _Listening(BaseWSGIServer):
         request = channel.requests[0]
         if request.error is not None:
             channel.run()
-        elif self.is_inner:
+        elif self.is_inner and request.route.kind is not Kind.HEALTH:
             self.lanes.put(Kind.OPERATOR, channel)
         elif request.is_unasked:
             self.lanes.put(Kind.USUAL, Sorting(channel))

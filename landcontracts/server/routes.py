@@ -16,7 +16,7 @@ class Kind(enum.StrEnum):
     EXPRESS = "express"  # readiness and metrics, which ask others
     USUAL = "usual"
     HEAVY = "heavy"  # known to be expensive: files, signatures, reports
-    OPERATOR = "operator"  # all that is asked at the operator's address
+    OPERATOR = "operator"  # all else that is asked at the operator's address
     UNSEALED = "unsealed"  # seam calls in the form of the release before
 
 

@@ -195,9 +195,14 @@ def test_the_operators_address_has_threads_of_its_own(tmp_path: Path):
         hanging.begin("/readyz", 4)
         hanging.begin("/x", 2)
         until(lambda: hanging.began() == 3)  # all threads of strangers
-        for path in ("/readyz", "/metrics"):
-            assert Server(inner, server.process, server.log).get(path)[0] == 200
+        operator = Server(inner, server.process, server.log)
+        assert [operator.get(path)[0] for path in ("/readyz", "/metrics")] == [200] * 2
+        held = Waiting(operator, tmp_path)
+        held.begin("/metrics", 2)
+        until(lambda: hanging.began() == 5)  # and both of the operator's
+        assert operator.get("/healthz")[0] == 200
         hanging.go()
+        held.go()
         assert [status for status, *_ in hanging.answers] == [200] * 6
 
 
