@@ -63,6 +63,13 @@ class Channel(HTTPChannel):
         is_asking = self.request is not None and self.request.is_asking
         return bool(super().readable()) and not is_asking and not self._rest
 
+    def writable(self) -> bool:
+        """Whether the loop has something to send or to close. What a thread answers it sends itself.
+
+        The loop would try again and again while that thread waits for its turn of the interpreter.
+        """
+        return not self.requests and bool(super().writable())
+
     def received(self, data: bytes) -> bool:
         """Take bytes of the connection."""
         if self._drained_until:
@@ -151,6 +158,8 @@ class Channel(HTTPChannel):
                 place.enter(Stage.SENT)
                 if not self.total_outbufs_len or not self.connected:
                     place.leave()
+            if not self.total_outbufs_len:
+                self._sending_since = 0.0
         if self._rest:
             self.server.pull_trigger(self.parse)
 
@@ -183,22 +192,19 @@ class Channel(HTTPChannel):
         if self._drained_until:
             if now > self._drained_until:
                 self.handle_close()
+        elif self.requests:
+            pass  # a thread answers, or will
         elif self.total_outbufs_len:
             if self._is_read_too_slowly(now):
                 self.abort()
-        elif self.requests:
-            self._sending_since = 0.0
         elif self.request is not None:
-            self._sending_since = 0.0
             if self.request.is_late(now, is_crowded=self.server.bulkhead.is_crowded):
                 request, self.request = self.request, None
                 with self.requests_lock:
                     request.refuse(refusals.TOO_SLOW)
                     self._complete(request)
-        else:
-            self._sending_since = 0.0
-            if time.time() - self.last_activity > (HEADER_SECONDS if self._sent == 0 else IDLE_SECONDS):
-                self.handle_close()
+        elif time.time() - self.last_activity > (HEADER_SECONDS if self._sent == 0 else IDLE_SECONDS):
+            self.handle_close()
 
     def abort(self) -> None:
         """Close at once, without what is still to be sent: the kernel would keep it for a client that does not read."""
@@ -227,6 +233,7 @@ class Channel(HTTPChannel):
         if not (self.close_when_flushed and self.lingers) or self.will_close:
             super().handle_write()
             if not self.requests and not self.total_outbufs_len:
+                self._sending_since = 0.0
                 self._leave()
             if self._rest and self.connected and not self.total_outbufs_len:
                 self.parse()

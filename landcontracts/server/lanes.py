@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Protocol
 
 from landcontracts.server import figures
@@ -30,26 +31,34 @@ class Task(Protocol):
 
 
 class Lane:
-    """One queue and its threads, daemons, so that a hanging answer does not keep the process from ending."""
+    """One queue and its threads, daemons, so that a hanging answer does not keep the process from ending.
+
+    The thread that was busy last is woken first: its connection to the database and what it works on are at hand.
+    """
 
     def __init__(self, kind: Kind, threads: int, max_wait_seconds: float) -> None:
         self.kind = kind
         self._max_wait = max_wait_seconds
         self._queue: deque[tuple[float, Task]] = deque()
-        self._arrived = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._resting: list[_Worker] = []
         self.running = 0
         figures.shed.labels(kind)  # 0 is seen before the first
         for number in range(threads):
-            threading.Thread(target=self._work, name=f"{kind}-{number}", daemon=True).start()
+            _Worker(self, f"{kind}-{number}")
 
     def put(self, task: Task) -> None:
         """Queue a task. Where too many wait it is refused here and now, in the calling thread."""
-        with self._arrived:
-            is_full = len(self._queue) >= MAX_WAITING
-            if not is_full:
+        with self._lock:
+            worker = self._resting.pop() if self._resting else None
+            is_full = worker is None and len(self._queue) >= MAX_WAITING
+            if worker is not None:
+                self.running += 1
+            elif not is_full:
                 self._queue.append((time.monotonic(), task))
-                self._arrived.notify()
-        if is_full:
+        if worker is not None:
+            worker.begin(task)
+        elif is_full:
             figures.shed.labels(self.kind).inc()
             task.shed()
 
@@ -58,24 +67,53 @@ class Lane:
         """Whether nothing is queued or running."""
         return not self._queue and not self.running
 
+    def next(self, worker: _Worker) -> Task | None:
+        """What a worker does next; None when it rests. What has waited too long is refused."""
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self.running -= 1
+                    self._resting.append(worker)
+                    return None
+                queued_at, task = self._queue.popleft()
+            if time.monotonic() - queued_at <= self._max_wait:
+                return task
+            figures.shed.labels(self.kind).inc()
+            attempt(task.shed)
+
+
+class _Worker:
+    """A thread of a lane."""
+
+    def __init__(self, lane: Lane, name: str) -> None:
+        self._lane = lane
+        self._task: Task | None = None
+        self._woken = threading.Lock()
+        self._woken.acquire()
+        with lane._lock:
+            lane._resting.append(self)
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def begin(self, task: Task) -> None:
+        """Wake it, with a task."""
+        self._task = task
+        self._woken.release()
+
     def _work(self) -> None:
         while True:
-            with self._arrived:
-                while not self._queue:
-                    self._arrived.wait()
-                queued_at, task = self._queue.popleft()
-                self.running += 1
-            try:
-                if time.monotonic() - queued_at > self._max_wait:
-                    figures.shed.labels(self.kind).inc()
-                    task.shed()
-                else:
-                    task.run()
-            except Exception:
-                log.exception("request_lost")
-            finally:
-                with self._arrived:
-                    self.running -= 1
+            self._woken.acquire()
+            task = self._task
+            while task is not None:
+                attempt(task.run)
+                task = self._lane.next(self)
+
+
+def attempt(work: Callable[[], None]) -> None:
+    """Do it; an error is logged, since the thread goes on with others."""
+    try:
+        work()
+    except Exception:
+        log.exception("request_lost")
 
 
 class Lanes:

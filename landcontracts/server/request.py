@@ -91,7 +91,8 @@ class Request(HTTPRequestParser):
         if header_plus.count(b"\r\n") - 2 > MAX_FIELDS:  # without the first line and the empty one
             header_plus = b"GET / HTTP/1.0\r\n"
             self.refuse(refusals.HEADERS_TOO_LARGE)
-        header_plus = _SPACE_BEFORE_VALUE.sub(rb"\1", header_plus)
+        if b"  " in header_plus or b"\t" in header_plus:
+            header_plus = _SPACE_BEFORE_VALUE.sub(rb"\1", header_plus)
         framings = header_plus.lower().count(b"\ntransfer-encoding")
         super().parse_header(header_plus)
         if (

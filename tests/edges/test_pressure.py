@@ -8,12 +8,16 @@ import resource
 import socket
 import threading
 import time
+from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from apps.core.health import probes
 from landcontracts.embedded.processes import free_port
+from landcontracts.server.channel import Channel
+from landcontracts.server.options import GRACE_SECONDS
 from tests.edges.servers import Server, Waiting, answer, request_of, running, until
 
 
@@ -215,3 +219,22 @@ def test_readiness_is_probed_once_a_second_however_often_strangers_ask(monkeypat
     monkeypatch.setattr(recent, "_until", 0.0)
     assert recent.report(dependencies).ready
     assert len(asked) == 2
+
+
+def test_each_answer_has_its_own_time_to_be_read(monkeypatch: pytest.MonkeyPatch):
+    """What is left of one answer when its time is looked at, and of a later one, is not one that is read slowly."""
+    channel = object.__new__(Channel)
+    channel._drained_until, channel._sending_since, channel._sent, channel._sent_before = 0.0, 0.0, 0, 0
+    channel._places, channel._rest, channel.requests, channel.total_outbufs_len = deque(), b"", [], 1
+    aborted: list[float] = []
+    monkeypatch.setattr(channel, "abort", lambda: aborted.append(1.0))
+    channel.check(100.0)
+    channel.requests = [SimpleNamespace(place=None)]
+    monkeypatch.setattr(channel, "service", lambda: setattr(channel, "total_outbufs_len", 0))
+    channel.run()
+    channel.requests, channel.total_outbufs_len = [], 1
+    later = 100.0 + GRACE_SECONDS + 1
+    channel.check(later)
+    assert not aborted
+    channel.check(later + GRACE_SECONDS + 1)
+    assert aborted
