@@ -54,10 +54,7 @@ def configure(level: str, *, service: str) -> dict[str, Any]:
             **{name: {"level": quiet} for name in CHATTY},
             # An unreachable collector is logged when a batch is dropped, not at each attempt.
             "opentelemetry": {"level": level if level.upper() in {"DEBUG", "CRITICAL"} else "ERROR"},
-            # The handlers of the web server and of Django would write a second line in another form.
-            **{
-                name: {"handlers": [], "propagate": True, "level": "WARNING"} for name in ("waitress", "waitress.queue")
-            },
+            # The handlers of Django would write a second line in another form.
             **{name: {"handlers": [], "propagate": True, "level": level} for name in ("django", "django.server")},
             # Statements contain people's data as parameters, and names cannot be recognised by their form.
             "django.db.backends": {"level": "WARNING"},

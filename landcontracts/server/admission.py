@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from landcontracts.server import figures, refusals
-from landcontracts.server.answers import ApplicationAnswer
+from landcontracts.server.answers import environ_of
 from landcontracts.server.lanes import Crowded
 from landcontracts.server.refusals import Refusal
 from landcontracts.server.request import Request
@@ -25,7 +25,7 @@ def identify(channel: Channel, request: Request, *, is_receiving: bool) -> Refus
     A stranger takes no place: the application refuses a stranger without any expense.
     """
     try:
-        request.person = channel.server.policy.person(ApplicationAnswer(channel, request).get_environment())
+        request.person = channel.server.policy.person(environ_of(channel, request))
     except Exception:
         log.exception("sender_unknown")
         return refusals.BUSY
@@ -59,7 +59,7 @@ class Question:
         self._go_on(refusals.BUSY)
 
     def _go_on(self, refusal: Refusal | None) -> None:
-        self._channel.server.pull_trigger(partial(self._channel.answered, self._request, refusal))
+        self._channel.server.later(partial(self._channel.answered, self._request, refusal))
 
 
 class Sorting:
@@ -70,10 +70,12 @@ class Sorting:
 
     def run(self) -> None:
         """Ask, in a usual thread. Strangers get the application's own refusal here."""
-        refusal = identify(self._channel, self._channel.requests[0], is_receiving=False)
+        request = self._channel.answering
+        assert request is not None
+        refusal = identify(self._channel, request, is_receiving=False)
         if refusal is not None:
             self._channel.refuse(refusal)
-        elif self._channel.requests[0].person:
+        elif request.person:
             self._channel.server.lanes.put(Kind.HEAVY, self._channel)
         else:
             self._channel.run()

@@ -3,103 +3,125 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import select
 import socket
 import struct
-import threading
 import time
 from collections import deque
-from typing import Any
-
-from waitress.channel import HTTPChannel
+from typing import TYPE_CHECKING, Any
 
 from landcontracts.server import refusals
 from landcontracts.server.admission import Question
-from landcontracts.server.answers import ApplicationAnswer, Refused
+from landcontracts.server.answers import Answer, ClientGone
 from landcontracts.server.lanes import Place, Stage
 from landcontracts.server.options import (
     GRACE_SECONDS,
     HEADER_SECONDS,
     IDLE_SECONDS,
+    KIB,
     LINGER_SECONDS,
     MIN_BYTES_PER_SECOND,
     UNASKED_BYTES,
 )
+from landcontracts.server.outgoing import Outgoing
 from landcontracts.server.refusals import Refusal
 from landcontracts.server.request import Request
 from landcontracts.server.routes import Kind
 
+if TYPE_CHECKING:
+    from landcontracts.server.loop import Listening
 
-class Channel(HTTPChannel):
-    """A connection of the loop. A lane's thread runs `service`; all else runs in the loop's thread."""
+log = logging.getLogger(__name__)
+RECEIVED_AT_A_TIME = 64 * KIB
+NOTHING, IN, OUT, FAILED = 0, select.EPOLLIN, select.EPOLLOUT, select.EPOLLERR | select.EPOLLHUP
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-    request: Request | None
-    requests: list[Request]
-    will_close: bool
-    close_when_flushed: bool
-    task_class = ApplicationAnswer
-    error_task_class = Refused
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.requests_lock = threading.RLock()  # a refusal is answered while it is held
-        self._places: deque[Place] = deque()  # of the request that is being answered, or whose answer is being sent
+class Channel:
+    """A connection of the loop. A lane's thread runs `run`; all else runs in the loop's thread.
+
+    While a thread answers, what is to be sent is that thread's, and afterwards the loop's.
+    """
+
+    def __init__(self, server: Listening, sock: socket.socket, environ: dict[str, Any]) -> None:
+        self.server, self.socket, self.environ = server, sock, environ
+        self.request: Request | None = None  # that is being received
+        self.answering: Request | None = None
+        self.outgoing = Outgoing()
+        self.interest = NOTHING
+        self.is_open = True
         self.lingers = False  # the client may still be sending what was refused
+        self.last_activity = time.monotonic()
         self._rest = b""  # received after the request under way
+        self._places: deque[Place] = deque()  # of the request that is being answered, or whose answer is being sent
+        self._is_last = False  # the connection ends when all is sent
+        self._is_broken = False
+        self._has_ended = False  # the client sends no more
         self._drained_until = 0.0
         self._sending_since = 0.0
-        self._sent_before = 0
-        self._sent = 0
+        self._sent_before = self._sent = 0
 
-    def parser_class(self, adjustments: Any) -> Request:
-        """A new request."""
-        return Request(adjustments, self.server.policy)
+    # --- The loop's side ---------------------------------------------------------------------------------------------
 
-    # --- Receiving ---------------------------------------------------------------------------------------------------
-
-    def readable(self) -> bool:
-        """Whether bytes are wanted: not while a request waits for its answer, or for what is known of its sender."""
+    def wanted(self) -> int:
+        """What the loop waits for: bytes from the client, or room for what is to be sent."""
         if self._drained_until:
-            return True
+            return IN
         is_asking = self.request is not None and self.request.is_asking
-        return bool(super().readable()) and not is_asking and not self._rest
+        receives = not (self._rest or self._has_ended or self._is_last or is_asking)
+        sends = self.answering is None and (len(self.outgoing) or self._is_last)
+        if sends:
+            return OUT
+        return IN if receives else NOTHING
 
-    def writable(self) -> bool:
-        """Whether the loop has something to send or to close. What a thread answers it sends itself.
+    def handle(self, events: int) -> None:
+        """Receive or send."""
+        if events & OUT and not events & FAILED:
+            self.go_on()
+        else:
+            self._receive()
 
-        The loop would try again and again while that thread waits for its turn of the interpreter.
-        """
-        return not self.requests and bool(super().writable())
-
-    def received(self, data: bytes) -> bool:
-        """Take bytes of the connection."""
-        if self._drained_until:
-            return False
-        self._rest += data
-        self.parse()
-        return True
+    def _receive(self) -> None:
+        try:
+            data = self.socket.recv(RECEIVED_AT_A_TIME)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data, self._is_broken = b"", True
+        self.last_activity = time.monotonic()
+        if not data:
+            self._has_ended = True
+            if self.answering is None and (self._is_broken or not len(self.outgoing)):
+                self.close()
+            self.server.update(self)
+        elif not self._drained_until:
+            self._rest += data
+            self.parse()
 
     def parse(self) -> None:
         """Read requests from what was received, until one of them has to be answered first, and the answer sent."""
-        with self.requests_lock:
-            while self._rest and not (
-                self.requests or self.total_outbufs_len or self.will_close or self.close_when_flushed
-            ):
-                if self.request is None:
-                    self._rest = self._rest.lstrip(b"\r\n")  # RFC 9112, section 2.2
-                    if not self._rest:
-                        return
-                    self.request = self.parser_class(self.adj)
-                if self.request.is_asking:
-                    return
-                consumed = self.request.received(self._rest)
-                self._rest = self._rest[consumed:]
-                if not self.request.completed and self.request.headers_finished and not self.request.is_admitted:
-                    self._admit(self.request)
-                if self.request is not None and self.request.completed:
-                    self._complete(self.request)
-                elif self._rest and self.request is not None and self.request.is_fragmented:
-                    self.server.pull_trigger(self.parse)
-                    return
+        while self.is_open and self._rest and not (self.answering or len(self.outgoing) or self._is_last):
+            if self.request is None:
+                self._rest = self._rest.lstrip(b"\r\n")  # RFC 9112, section 2.2
+                if not self._rest:
+                    break
+                self.request = Request(self.server.policy)
+            request = self.request
+            if request.is_asking:
+                break
+            consumed = request.received(self._rest)
+            self._rest = self._rest[consumed:]
+            if not request.completed and request.headers_finished and not request.is_admitted:
+                self._admit(request)
+            if request.completed:
+                self._complete(request)
+            elif self._rest and request.is_fragmented:
+                self.server.later(self.parse)
+                break
+        if self._has_ended and self.is_waiting:
+            self.close()
+        self.server.update(self)
 
     def _admit(self, request: Request) -> None:
         """Decide by the header alone whether the body is received; the sender of a long one is asked for first."""
@@ -111,62 +133,132 @@ class Channel(HTTPChannel):
         elif request.is_unasked and request.declared > UNASKED_BYTES:
             request.is_asking = True
             self.server.lanes.put(Kind.USUAL, Question(self, request))
-        elif request.expect_continue:
-            self.send_continue()
+        else:
+            self._say_go_on(request)
+
+    def _say_go_on(self, request: Request) -> None:
+        """Tell a client that waits for it to send the body (RFC 9110, section 10.1.1)."""
+        if request.expects_continue:
+            try:
+                self.send(CONTINUE)
+            except ClientGone:
+                self.close()
 
     def answered(self, request: Request, refusal: Refusal | None) -> None:
         """Go on with a request when its sender is known, or refuse it."""
         request.is_asking = False
-        if not self.connected or self.request is not request:
+        if not self.is_open or self.request is not request:
             request.close()
             return
         request.restart()
-        with self.requests_lock:
-            if refusal is not None:
-                request.refuse(refusal)
-                self._complete(request)
-            elif request.expect_continue:
-                self.send_continue()
+        if refusal is not None:
+            request.refuse(refusal)
+            self._complete(request)
+        else:
+            self._say_go_on(request)
         self.parse()
 
     def _complete(self, request: Request) -> None:
-        self.request, self.sent_continue = None, False
-        if request.empty:
-            return
+        self.request = None
         if request.error is not None:
             self.lingers, self._rest = True, b""
         if request.place is not None:
             request.place.enter(Stage.WORK)
-        self.requests.append(request)
-        self.server.add_task(self)
+        self.answering = request
+        self.server.begin(self, request)
 
-    # --- Answering ---------------------------------------------------------------------------------------------------
+    def go_on(self) -> None:
+        """After an answer: send what is left of it, and then go on with what came after it, or end."""
+        if self.answering is not None:
+            return
+        if not self.is_open:
+            self.outgoing.clear()
+            self._leave()
+            return
+        self._flush()
+        if self._is_broken:
+            self.close()
+        elif not len(self.outgoing):
+            self._sending_since = 0.0
+            self._leave()
+            if self._is_last and self.lingers and not self._has_ended:
+                self._half_close()
+            elif self._is_last or (self._has_ended and not self._rest):
+                self.close()
+            else:
+                self.parse()
+        if self.is_open:
+            self.server.update(self)
+
+    def _flush(self) -> None:
+        try:
+            while head := self.outgoing.head():
+                sent = self.socket.send(head)
+                self._sent += sent
+                self.last_activity = time.monotonic()
+                self.outgoing.skip(sent)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._is_broken = True
+
+    def _half_close(self) -> None:
+        """After a refusal, what still comes is dropped for a while, so that the client reads the refusal."""
+        self._drained_until = time.monotonic() + LINGER_SECONDS
+        self._is_last = False
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    # --- The thread's side -------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Answer the request, in a lane's thread, and go on with what came after it.
+        """Answer the request, in a lane's thread or the loop's, and let the loop go on where something is left to do.
 
         A place among expensive requests is held until the answer is sent: a client that reads slowly holds it on disk.
         """
-        request = self.requests[0]
+        request = self.answering
+        assert request is not None
         place, request.place = request.place, None
         if place is not None:
             self._places.append(place)
+        answer = Answer(self, request)
         try:
-            self.service()
+            if request.error is None:
+                answer.of_application()
+            else:
+                answer.of_server(request.error)
+        except ClientGone:
+            request.keeps_alive = False
         finally:
+            request.close()
             if place is not None:
                 place.enter(Stage.SENT)
-                if not self.total_outbufs_len or not self.connected:
+                if not len(self.outgoing) or not self.is_open:
                     place.leave()
-            if not self.total_outbufs_len:
+            self._is_last = self._is_last or not request.keeps_alive
+            if not len(self.outgoing):
                 self._sending_since = 0.0
-        if self._rest:
-            self.server.pull_trigger(self.parse)
+            self.last_activity = time.monotonic()
+            self.answering = None
+        if len(self.outgoing) or self._rest or self._is_last or self._has_ended or self._is_broken or not self.is_open:
+            self.server.later(self.go_on)
 
-    def _leave(self) -> None:
-        """Give back the places of answers that have been sent, or will not be."""
-        while self._places:
-            self._places.popleft().leave()
+    def send(self, data: bytes) -> None:
+        """Send, and keep what the client does not take at once. Raises: ClientGone, OSError of a full disk."""
+        if not self.is_open or self._is_broken:
+            raise ClientGone
+        sent = 0
+        if not len(self.outgoing):
+            try:
+                sent = self.socket.send(data)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                self._is_broken = True
+                raise ClientGone from None
+            self._sent += sent
+        if sent < len(data):
+            self.outgoing.put(memoryview(data)[sent:])
 
     def shed(self) -> None:
         """Refuse the request, because it would wait too long."""
@@ -174,43 +266,34 @@ class Channel(HTTPChannel):
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer the request by a refusal, in the calling thread."""
-        self.requests[0].error = refusal
+        assert self.answering is not None
+        self.answering.error = refusal
         self.run()
 
-    def send(self, data: bytes, do_close: bool = True) -> int:
-        """Send, and count what was sent."""
-        sent: int = super().send(data, do_close=do_close)
-        self._sent += sent
-        return sent
+    def _leave(self) -> None:
+        """Give back the places of answers that have been sent, or will not be."""
+        while self._places:
+            self._places.popleft().leave()
 
-    # --- Times -------------------------------------------------------------------------------------------------------
+    # --- Times and the end -------------------------------------------------------------------------------------------
 
     def check(self, now: float) -> None:
         """End what takes too long; called by the loop once a second. `now` is of the monotonic clock."""
-        if not self.requests and not self.total_outbufs_len:
-            self._leave()
         if self._drained_until:
             if now > self._drained_until:
-                self.handle_close()
-        elif self.requests:
-            pass  # a thread answers, or will
-        elif self.total_outbufs_len:
+                self.close()
+        elif self.answering is not None:
+            return  # a thread answers, or will
+        elif len(self.outgoing):
             if self._is_read_too_slowly(now):
                 self.abort()
         elif self.request is not None:
             if self.request.is_late(now, is_crowded=self.server.bulkhead.is_crowded):
-                request, self.request = self.request, None
-                with self.requests_lock:
-                    request.refuse(refusals.TOO_SLOW)
-                    self._complete(request)
-        elif time.time() - self.last_activity > (HEADER_SECONDS if self._sent == 0 else IDLE_SECONDS):
-            self.handle_close()
-
-    def abort(self) -> None:
-        """Close at once, without what is still to be sent: the kernel would keep it for a client that does not read."""
-        with contextlib.suppress(OSError):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.handle_close()
+                self.request.refuse(refusals.TOO_SLOW)
+                self._complete(self.request)
+                self.server.update(self)
+        elif now - self.last_activity > (HEADER_SECONDS if self._sent == 0 else IDLE_SECONDS):
+            self.close()
 
     def _is_read_too_slowly(self, now: float) -> bool:
         """Whether the client reads the answer more slowly than it may."""
@@ -224,34 +307,30 @@ class Channel(HTTPChannel):
     @property
     def is_waiting(self) -> bool:
         """Whether it waits for its client: such a connection may be given up when there are too many."""
-        return not self.requests and not self.total_outbufs_len
+        return self.answering is None and not len(self.outgoing)
 
-    # --- The end -----------------------------------------------------------------------------------------------------
+    @property
+    def is_draining(self) -> bool:
+        """Whether it only drops what still comes after a refusal."""
+        return bool(self._drained_until)
 
-    def handle_write(self) -> None:
-        """Send; after a refusal the connection is half closed, and what still comes is dropped for a while."""
-        if not (self.close_when_flushed and self.lingers) or self.will_close:
-            super().handle_write()
-            if not self.requests and not self.total_outbufs_len:
-                self._sending_since = 0.0
-                self._leave()
-            if self._rest and self.connected and not self.total_outbufs_len:
-                self.parse()
+    def abort(self) -> None:
+        """Close at once, without what is still to be sent: the kernel would keep it for a client that does not read."""
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    def close(self) -> None:
+        """Close, and free what a request or an answer under way holds; a thread that answers finds it closed."""
+        if not self.is_open:
             return
-        self._flush_exception(self._flush_some)
-        if self.will_close:
-            self.handle_close()
-        elif self.connected and not self.total_outbufs_len:
-            self.close_when_flushed = False
-            self._drained_until = time.monotonic() + LINGER_SECONDS
-            with contextlib.suppress(OSError):
-                self.socket.shutdown(socket.SHUT_WR)
-
-    def handle_close(self) -> None:
-        """Close, and free what a request or an answer under way holds."""
+        self.is_open = False
+        self.server.forget(self)
         request, self.request, self._rest = self.request, None, b""
         if request is not None and not request.is_asking:
             request.close()
-        super().handle_close()
-        if not self.requests:
+        with contextlib.suppress(OSError):
+            self.socket.close()
+        if self.answering is None:
+            self.outgoing.clear()
             self._leave()

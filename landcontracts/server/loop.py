@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -16,10 +17,6 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from waitress import wasyncore
-from waitress.adjustments import Adjustments
-from waitress.server import BaseWSGIServer, TcpWSGIServer, UnixWSGIServer
-
 from landcontracts.server import figures
 from landcontracts.server.admission import Sorting
 from landcontracts.server.channel import Channel
@@ -27,12 +24,11 @@ from landcontracts.server.lanes import Bulkhead, Lanes
 from landcontracts.server.options import (
     HEAVY_IN_ALL,
     HEAVY_PER_PERSON,
-    IN_MEMORY,
     MAX_CONNECTIONS,
-    MAX_HEADER,
     STOP_SECONDS,
     Options,
 )
+from landcontracts.server.request import Request
 from landcontracts.server.routes import Kind, NoPolicy, Policy
 
 log = logging.getLogger(__name__)
@@ -41,47 +37,97 @@ ACCEPTED_AT_A_TIME = 64
 # with Python's five milliseconds it would wait long for each beside busy threads.
 SWITCH_SECONDS = 0.001
 FILES_PER_CONNECTION = 4  # its socket, its body, its answer, and a share of the process's own
-UNBOUNDED = 1 << 60
 
 
-class _Listening(BaseWSGIServer):
+class Loop:
+    """Waits for events of sockets, and for functions that other threads ask it to run."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._thunks: deque[Callable[[], Any]] = deque()
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(self._wake, False)
+        self.watch(self._woken, self._drain, select.EPOLLIN)
+
+    def watch(self, descriptor: int, handler: Callable[[int], None], events: int) -> None:
+        """Call a function at these events of a descriptor, and at no others; none: not even when it is reset."""
+        if not events:
+            self.forget(descriptor)
+        elif descriptor in self._handlers:
+            self._epoll.modify(descriptor, events)
+        else:
+            self._handlers[descriptor] = handler
+            self._epoll.register(descriptor, events)
+
+    def forget(self, descriptor: int) -> None:
+        """Wait for none."""
+        if self._handlers.pop(descriptor, None) is not None:
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(descriptor)
+
+    def later(self, thunk: Callable[[], Any]) -> None:
+        """Run a function at the next turn; from any thread."""
+        self._thunks.append(thunk)
+        self.wake()
+
+    def wake(self) -> None:
+        """End the wait under way. A full pipe does that as well."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake, b"x")
+
+    def _drain(self, _: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._woken, 65_536)
+
+    def turn(self, seconds: float) -> None:
+        """Wait so long for events at most, handle them, and run the functions; one that such a function adds waits."""
+        for descriptor, events in self._epoll.poll(seconds):
+            handler = self._handlers.get(descriptor)
+            if handler is not None:
+                _attempt(handler, events)
+        for _ in range(len(self._thunks)):
+            _attempt(self._thunks.popleft())
+
+
+def _attempt(function: Callable[..., Any], *arguments: Any) -> None:
+    try:
+        function(*arguments)
+    except Exception:
+        log.exception("request_lost")
+
+
+class Listening:
     """A listening socket and its connections."""
 
-    channel_class = Channel
-    policy: Policy
-    lanes: Lanes
-    bulkhead: Bulkhead
-    is_inner = False
-    is_stopping = False
-    max_connections = MAX_CONNECTIONS
+    def __init__(self, loop: Loop, sock: socket.socket, application: Any, policy: Policy, *, is_inner: bool) -> None:
+        self._loop, self._socket = loop, sock
+        self.application, self.policy, self.is_inner = application, policy, is_inner
+        self.lanes: Lanes
+        self.bulkhead: Bulkhead
+        self.max_connections = MAX_CONNECTIONS
+        self.is_stopping = False
+        self.channels: dict[int, Channel] = {}
+        self._is_unix = sock.family == socket.AF_UNIX
+        name, port = ("localhost", "") if self._is_unix else sock.getsockname()[:2]
+        self._environ = {
+            "SERVER_NAME": str(name),
+            "SERVER_PORT": str(port),
+            "SCRIPT_NAME": "",
+            "wsgi.url_scheme": "http",
+            "wsgi.version": (1, 0),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+        }
+        if is_inner:
+            self._environ["landcontracts.inner"] = True
+        loop.watch(sock.fileno(), self._accept, select.EPOLLIN)
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._thunks: deque[Callable[[], Any]] = deque()
-        super().__init__(*arguments, **named)
-        # A full pipe wakes the loop as well as one byte more would; the loop itself must not wait for it.
-        os.set_blocking(self.trigger.trigger, False)
-
-    def pull_trigger(self, thunk: Callable[[], Any] | None = None) -> None:
-        """Wake the loop, which runs the function at its next turn.
-
-        Waitress's own trigger runs functions under the lock that adding one takes: a function that adds another hangs.
-        """
-        if thunk is not None:
-            self._thunks.append(thunk)
-        with contextlib.suppress(BlockingIOError):
-            self.trigger.pull_trigger()
-
-    def turn(self) -> None:
-        """Run the functions that wait; one that such a function adds waits for the next turn."""
-        for _ in range(len(self._thunks)):
-            try:
-                self._thunks.popleft()()
-            except Exception:
-                log.exception("request_lost")
-
-    def add_task(self, channel: Channel) -> None:
+    def begin(self, channel: Channel, request: Request) -> None:
         """Answer a whole request: a refused one here, others in their lanes."""
-        request = channel.requests[0]
         if request.error is not None:
             channel.run()
         elif self.is_inner and request.route.kind is not Kind.HEALTH:
@@ -91,46 +137,65 @@ class _Listening(BaseWSGIServer):
         else:
             self.lanes.put(request.route.kind, channel)
 
-    def readable(self) -> bool:
-        """Whether connections are accepted."""
-        return bool(self.accepting)
+    def later(self, thunk: Callable[[], Any]) -> None:
+        """Let the loop run a function."""
+        self._loop.later(thunk)
 
-    def handle_accept(self) -> None:
+    def update(self, channel: Channel) -> None:
+        """Wait for what the channel wants now."""
+        if channel.is_open and (wanted := channel.wanted()) != channel.interest:
+            channel.interest = wanted
+            self._loop.watch(channel.socket.fileno(), channel.handle, wanted)
+
+    def forget(self, channel: Channel) -> None:
+        """It is closed."""
+        descriptor = channel.socket.fileno()
+        self._loop.forget(descriptor)
+        self.channels.pop(descriptor, None)
+
+    def _accept(self, _: int) -> None:
         """Accept what has come. Past the limit, the connection that has waited longest for its client is given up."""
-        for _ in range(ACCEPTED_AT_A_TIME):
-            before = len(self.active_channels)
-            super().handle_accept()
-            if len(self.active_channels) == before:
+        for _turn in range(ACCEPTED_AT_A_TIME):
+            try:
+                sock, address = self._socket.accept()
+            except OSError:  # another process has it, or there are too many files
                 return
-            if before >= self.max_connections:
+            sock.setblocking(False)
+            environ = dict(self._environ)
+            if self._is_unix:
+                environ["REMOTE_ADDR"] = ""
+            else:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = address[0], str(address[1])
+            channel = Channel(self, sock, environ)
+            self.channels[sock.fileno()] = channel
+            channel.interest = channel.wanted()
+            self._loop.watch(sock.fileno(), channel.handle, channel.interest)
+            if len(self.channels) > self.max_connections:
                 self._give_up_one()
 
     def _give_up_one(self) -> None:
-        waiting = [channel for channel in self.active_channels.values() if channel.is_waiting]
+        waiting = [channel for channel in self.channels.values() if channel.is_waiting]
         if waiting:
-            min(waiting, key=lambda channel: channel.last_activity).handle_close()
+            min(waiting, key=lambda channel: channel.last_activity).close()
 
     def check(self, now: float) -> None:
         """End what takes too long."""
-        for channel in list(self.active_channels.values()):
+        for channel in list(self.channels.values()):
             channel.check(now)
 
     def stop(self) -> None:
         """Accept no more; connections end with their answer, idle ones at once."""
-        self.is_stopping, self.accepting = True, False
-        self.del_channel()
-        self.socket.close()
-        for channel in list(self.active_channels.values()):
-            if channel.is_waiting:
-                channel.handle_close()
+        self.is_stopping = True
+        self._loop.forget(self._socket.fileno())
+        self._socket.close()
+        self.close_waiting()
 
-
-class _Tcp(_Listening, TcpWSGIServer):
-    pass
-
-
-class _Unix(_Listening, UnixWSGIServer):
-    pass
+    def close_waiting(self) -> None:
+        """Close the connections that wait for their clients."""
+        for channel in list(self.channels.values()):
+            if channel.is_waiting and not channel.is_draining:
+                channel.close()
 
 
 def serve(options: Options, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:
@@ -145,74 +210,45 @@ def serve(options: Options, sockets: Sequence[socket.socket], ready: Callable[[]
     lanes = Lanes(options.threads, options.heavy_threads)
     figures.most_connections.set(max_connections)
     bulkhead = Bulkhead(HEAVY_PER_PERSON, HEAVY_IN_ALL)
-    connections: dict[int, Any] = {}
+    loop = Loop()
     servers = []
     for number, sock in enumerate(sockets):
-        server = _listen(getattr(loaded, name), connections, sock)
-        server.policy, server.lanes, server.bulkhead, server.is_inner = policy, lanes, bulkhead, number > 0
-        server.max_connections = max_connections
+        server = Listening(loop, sock, getattr(loaded, name), policy, is_inner=number > 0)
+        server.lanes, server.bulkhead, server.max_connections = lanes, bulkhead, max_connections
         servers.append(server)
 
     def stop(*_: object) -> None:
         stopped.set()
-        servers[0].pull_trigger()
+        loop.wake()
 
     signal.signal(signal.SIGTERM, stop)
     ready()
-    _run(servers, connections, stopped)
-    _finish(servers, connections, lanes)
+    _run(loop, servers, stopped)
+    _finish(loop, servers, lanes)
 
 
-def _listen(application: Any, connections: dict[int, Any], sock: socket.socket) -> _Listening:
-    adjustments = Adjustments(
-        sockets=[sock],
-        ident="",
-        send_bytes=1,  # an answer is sent by its thread
-        recv_bytes=64 * 1024,
-        outbuf_high_watermark=UNBOUNDED,  # no thread waits for a slow reader: past outbuf_overflow answers are on disk
-        inbuf_overflow=IN_MEMORY,
-        max_request_header_size=MAX_HEADER,
-        max_request_body_size=UNBOUNDED,  # each route has its own
-        expose_tracebacks=False,
-        log_socket_errors=False,
-        clear_untrusted_proxy_headers=False,
-    )
-    kind = _Unix if sock.family == socket.AF_UNIX else _Tcp
-    information = (sock.family, sock.type, sock.proto, sock.getsockname())
-    server: _Listening = kind(
-        application, connections, True, sock, dispatcher=object(), adj=adjustments, sockinfo=information,
-        bind_socket=False,
-    )  # fmt: skip
-    return server
-
-
-def _run(servers: Sequence[_Listening], connections: dict[int, Any], stopped: threading.Event) -> None:
+def _run(loop: Loop, servers: Sequence[Listening], stopped: threading.Event) -> None:
     checked = time.monotonic()
     while not stopped.is_set():
-        wasyncore.poll2(1.0, connections)
-        for server in servers:
-            server.turn()
+        loop.turn(1.0)
         now = time.monotonic()
         if now - checked >= 1.0:
             checked = now
             for server in servers:
                 server.check(now)
-            figures.connections.set(sum(len(server.active_channels) for server in servers))
+            figures.connections.set(sum(len(server.channels) for server in servers))
 
 
-def _finish(servers: Sequence[_Listening], connections: dict[int, Any], lanes: Lanes) -> None:
+def _finish(loop: Loop, servers: Sequence[Listening], lanes: Lanes) -> None:
     """Answer what was received, for a bounded time."""
     deadline = time.monotonic() + STOP_SECONDS
     for server in servers:
         server.stop()
     while time.monotonic() < deadline:
-        wasyncore.poll2(0.05, connections)
+        loop.turn(0.05)
         for server in servers:
-            server.turn()
-            for channel in list(server.active_channels.values()):
-                if channel.is_waiting and not channel.close_when_flushed:
-                    channel.handle_close()
-        if lanes.are_idle and not any(server.active_channels for server in servers):
+            server.close_waiting()
+        if lanes.are_idle and not any(server.channels for server in servers):
             return
 
 

@@ -11,7 +11,7 @@ from landcontracts.server.routes import Form
 
 
 class Refusal(NamedTuple):
-    """A refusal. `code` is the HTTP status, by the name that waitress gives it; `name` is the problem's code."""
+    """A refusal. `code` is the HTTP status; `name` is the problem's code."""
 
     code: int
     reason: str
@@ -57,7 +57,6 @@ FAILED = Refusal(
     *(500, "Internal Server Error", "internal_error", _("Internal error")),
     _("Something went wrong on our side."),
 )
-BY_STATUS = {refusal.code: refusal for refusal in (MALFORMED, TOO_LARGE, HEADERS_TOO_LARGE, NOT_IMPLEMENTED, FAILED)}
 
 
 def rendered(

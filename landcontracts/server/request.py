@@ -1,13 +1,17 @@
-"""One request while it is received: waitress's parser, with a route, limits of its own and what is known of its sender."""
+"""One request while it is received: its header by httptools (llhttp), its body on disk past a size."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import re
+import tempfile
 import time
-from typing import Any
+from typing import IO, Any
+from urllib.parse import unquote_to_bytes, urlsplit
 
-from waitress.parser import HTTPRequestParser, ParsingError
+import httptools
 
 from landcontracts.server import refusals
 from landcontracts.server.lanes import Place
@@ -17,10 +21,12 @@ from landcontracts.server.options import (
     GRACE_SECONDS,
     HEADER_SECONDS,
     HEAVY_BODY_SECONDS,
+    IN_MEMORY,
     KIB,
     MAX_BACKSLASHES,
     MAX_FIELD,
     MAX_FIELDS,
+    MAX_HEADER,
     MIN_BYTES_PER_SECOND,
     PAUSE_SECONDS,
 )
@@ -28,29 +34,63 @@ from landcontracts.server.refusals import Refusal
 from landcontracts.server.routes import Form, Kind, Policy, Route
 
 log = logging.getLogger(__name__)
-# The parser's expressions take time in the square of a line's length for other first lines, and for spaces that begin
-# a field's value.
-_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
-_SPACE_BEFORE_VALUE = re.compile(rb"(\r\n[^:\r\n]*:)[ \t]+")
+_FIRST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+ [^ ]+ HTTP/([0-9]\.[0-9])")  # RFC 9112, section 3
+_DIGITS = re.compile(r"[0-9]+")
 FRAMING_BYTES = 8 * KIB
 PIECE_BYTES = 4 * KIB
+END = b"\r\n\r\n"
 
 
-class Request(HTTPRequestParser):
-    """A request; `error` is set where the server refuses it."""
+class Request:
+    """A request; `error` is set where the server refuses it. Headers are in upper case, dashes as underscores."""
 
-    error: Any
-    path: str
-
-    def __init__(self, adjustments: Any, policy: Policy) -> None:
-        super().__init__(adjustments)
+    def __init__(self, policy: Policy) -> None:
         self.restart()
+        self._policy = policy
         self.route = Route(form=Form.PROBLEM)
         self.person: str | None = None  # None while nothing has asked
         self.place: Place | None = None  # among expensive requests
-        self.is_asking = False
-        self.is_admitted = False
-        self._policy = policy
+        self.is_asking = self.is_admitted = False
+        self.error: Refusal | None = None
+        self.completed = self.headers_finished = False
+        self.command, self.target, self.path, self.query, self.version = "", "", "/", "", "1.0"
+        self.headers: dict[str, str] = {}
+        self.keeps_alive = self.expects_continue = self.chunked = False
+        self.content_length = 0
+        self.body: IO[bytes] = io.BytesIO()
+        self.length = self.body_bytes_received = 0  # of the content; with the framing of chunks
+        self._head = bytearray()
+        self._chunks: Any = None
+        self._is_head_parsed = self._is_last_chunk_read = False
+
+    # --- httptools' callbacks ---
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field, not of a trailer. A name with an underscore could be taken for one with a dash, and is left out."""
+        if self._is_head_parsed or b"_" in name:
+            return
+        key = name.upper().replace(b"-", b"_").decode("latin-1")
+        text = value.decode("latin-1").strip(" \t")
+        if (before := self.headers.get(key)) is not None:
+            text = f"{before}{'; ' if key == 'COOKIE' else ', '}{text}"
+        self.headers[key] = text
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body in chunks."""
+        self.length += len(body)
+        if self.length <= self.route.limit:
+            self.body.write(body)
+
+    def on_message_complete(self) -> None:
+        """The last chunk."""
+        self._is_last_chunk_read = True
+
+    def on_message_begin(self) -> None:
+        """A request behind this one's last chunk: its bytes are gone, and so the connection ends with the answer."""
+        if self._is_head_parsed:
+            self.keeps_alive = False
+
+    # --- Receiving ---------------------------------------------------------------------------------------------------
 
     def restart(self) -> None:
         """Begin to count its times."""
@@ -60,58 +100,125 @@ class Request(HTTPRequestParser):
     def received(self, data: bytes) -> int:
         """Take bytes of the connection; returns how many. A full disk refuses the request."""
         try:
-            consumed: int = super().received(data[:PIECE_BYTES] if self.is_fragmented else data)
+            consumed = self._received(data)
         except OSError:
             self.refuse(refusals.NO_SPACE)
             return len(data)
-        except ValueError:  # an address or a length that Python does not read
+        except (ValueError, httptools.HttpParserError):  # of an address or a length too, that Python does not read
             self.refuse(refusals.MALFORMED)
             return len(data)
-        if self.error is not None and not isinstance(self.error, Refusal):
-            self.error = refusals.BY_STATUS.get(self.error.code, refusals.MALFORMED)
-        if self.error is None and self._length() > self.route.limit:
+        if self.error is None and max(self.length, self.content_length) > self.route.limit:
             self.refuse(refusals.TOO_LARGE)
-        if self.error is None and self.chunked and self._framing() > self._length() // 8 + FRAMING_BYTES:
+        if self.error is None and self.chunked and self._framing() > self.length // 8 + FRAMING_BYTES:
             self.refuse(refusals.MALFORMED)  # chunks of a few bytes, or extensions and trailers: each costs time
         self._due = min(self._due + consumed / MIN_BYTES_PER_SECOND, time.monotonic() + PAUSE_SECONDS)
         return consumed
 
-    @property
-    def is_fragmented(self) -> bool:
-        """Whether its body comes in chunks so small that others have to have their turn between pieces of it."""
-        return bool(self.chunked) and self._framing() * 64 >= self.body_bytes_received
+    def _received(self, data: bytes) -> int:
+        if not self.headers_finished:
+            return self._received_head(data)
+        if self.chunked:
+            piece = data[:PIECE_BYTES] if self.is_fragmented else data
+            self.body_bytes_received += len(piece)
+            self._feed(piece)
+            self.completed = self._is_last_chunk_read
+            return len(piece)
+        piece = data[: self.content_length - self.length]
+        self.body.write(piece)
+        self.length += len(piece)
+        self.body_bytes_received = self.length
+        self.completed = self.length == self.content_length
+        return len(piece)
 
-    def parse_header(self, header_plus: bytes) -> None:
-        """Parse the header and find the route. Raises: ParsingError."""
-        first_line = header_plus.partition(b"\r\n")[0].rstrip().split(b" ")
-        if len(first_line) != 3 or not first_line[1] or not _VERSION.fullmatch(first_line[2]):
-            raise ParsingError("the first line has another form")  # RFC 9112, section 3
-        if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
-            raise ParsingError("a folded field")  # RFC 9112, section 5.2
-        if header_plus.count(b"\r\n") - 2 > MAX_FIELDS:  # without the first line and the empty one
-            header_plus = b"GET / HTTP/1.0\r\n"
+    def _feed(self, piece: bytes) -> None:
+        """Give chunks to the parser; what follows the last one is another request, and not of ours."""
+        try:
+            self._chunks.feed_data(piece)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not self._is_last_chunk_read:
+                raise
+            self.keeps_alive = False
+
+    def _received_head(self, data: bytes) -> int:
+        before = len(self._head)
+        self._head += data[: MAX_HEADER + len(END) - before]
+        end = self._head.find(END, max(before - len(END), 0))
+        if end < 0:
+            if len(self._head) >= MAX_HEADER:
+                self.refuse(refusals.HEADERS_TOO_LARGE)
+            return len(data)
+        consumed = end + len(END) - before
+        self.headers_finished = True
+        self._parse(bytes(self._head[: end + len(END)]))
+        self._head.clear()
+        return consumed
+
+    def _parse(self, head: bytes) -> None:
+        """Parse the header and find the route. Raises: ValueError, httptools.HttpParserError."""
+        first_line, _, _ = head.partition(b"\r\n")
+        matched = _FIRST_LINE.fullmatch(first_line)
+        if matched is None:
+            raise ValueError("the first line has another form")
+        if b"\r\n " in head or b"\r\n\t" in head or head.count(b"\n") != head.count(b"\r\n"):
+            raise ValueError("a folded field, or a bare end of line")  # RFC 9112, sections 5.2 and 2.2
+        if head.count(b"\r\n") - 2 > MAX_FIELDS:  # without the first line and the empty one
             self.refuse(refusals.HEADERS_TOO_LARGE)
-        if b"  " in header_plus or b"\t" in header_plus:
-            header_plus = _SPACE_BEFORE_VALUE.sub(rb"\1", header_plus)
-        framings = header_plus.lower().count(b"\ntransfer-encoding")
-        super().parse_header(header_plus)
+            return
+        self._chunks = httptools.HttpRequestParser(self)
+        with contextlib.suppress(httptools.HttpParserUpgrade):  # none is offered, so it is ignored (RFC 9110, 7.8)
+            self._chunks.feed_data(head)
+        self._is_head_parsed = True
+        self.version = matched[1].decode()
+        method, target, _ = first_line.split(b" ")
+        self.command, self.target = method.decode("latin-1"), target.decode("latin-1")
+        self._find_path(target)
+        self.route = self._policy.route(self.command, self.path, self.headers)
         if (
-            max(map(len, (self.request_uri, *self.headers.values()))) > MAX_FIELD
+            max(map(len, (self.target, *self.headers.values()))) > MAX_FIELD
             or self.headers.get("COOKIE", "").count("\\") > MAX_BACKSLASHES
         ):
             self.refuse(refusals.HEADERS_TOO_LARGE)
-        if framings and (self.version != "1.1" or "CONTENT_LENGTH" in self.headers):
-            raise ParsingError("two framings of one body")  # RFC 9112, section 6.1: a sign of request smuggling
-        self.path = f"/{self.path.lstrip('/')}"
-        self.route = self._policy.route(self.command, self.path, self.headers)
+            return
+        self._find_framing()
 
-    def _length(self) -> int:
-        """Of the body as far as it is known, without the framing of chunks; in bytes."""
-        return len(self.body_rcv) if self.chunked else int(self.content_length)
+    def _find_path(self, target: bytes) -> None:
+        if not target.startswith((b"/", b"*")):
+            whole = urlsplit(target)  # RFC 9112, section 3.2.2
+            target = target[target.index(whole.netloc) + len(whole.netloc) :]
+        path, _, query = target.partition(b"#")[0].partition(b"?")
+        self.path = f"/{unquote_to_bytes(path).decode('latin-1').lstrip('/')}"
+        self.query = query.decode("latin-1")
+
+    def _find_framing(self) -> None:
+        """How long the body is, and whether another request may follow (RFC 9112, sections 6 and 9.3)."""
+        tokens = {token.strip().lower() for token in self.headers.get("CONNECTION", "").split(",")}
+        is_modern = self.version >= "1.1"
+        self.keeps_alive = "close" not in tokens and (is_modern or "keep-alive" in tokens)
+        self.expects_continue = is_modern and self.headers.get("EXPECT", "").lower() == "100-continue"
+        coding, length = self.headers.pop("TRANSFER_ENCODING", None), self.headers.get("CONTENT_LENGTH")
+        if coding is not None:
+            if not is_modern or length is not None:
+                raise ValueError("two framings of one body")  # a sign of request smuggling
+            if coding.lower() != "chunked":
+                self.refuse(refusals.NOT_IMPLEMENTED)
+                return
+            self.chunked = True
+        elif length is not None:
+            if not _DIGITS.fullmatch(length):
+                raise ValueError("no length")
+            self.content_length = int(length)
+        if self.chunked or self.content_length > IN_MEMORY:
+            self.body = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed in `close`
+        self.completed = not self.chunked and not self.content_length
+
+    @property
+    def is_fragmented(self) -> bool:
+        """Whether its body comes in chunks so small that others have to have their turn between pieces of it."""
+        return self.chunked and self._framing() * 64 >= self.body_bytes_received
 
     def _framing(self) -> int:
         """Of a body in chunks, what is not its content; in bytes."""
-        return int(self.body_bytes_received) - len(self.body_rcv)
+        return self.body_bytes_received - self.length
 
     def refuse(self, refusal: Refusal) -> None:
         """Receive no more of it."""
@@ -121,7 +228,7 @@ class Request(HTTPRequestParser):
     @property
     def declared(self) -> int:
         """The length of the body as it is known before it has come, in bytes."""
-        return self.route.limit if self.chunked else int(self.content_length)
+        return self.route.limit if self.chunked else self.content_length
 
     def is_late(self, now: float, *, is_crowded: bool) -> bool:
         """Whether the header or the body arrives too slowly. `now`: of the monotonic clock.
@@ -141,7 +248,7 @@ class Request(HTTPRequestParser):
     def close(self) -> None:
         """Free what it holds: its body, and its place among expensive requests."""
         try:
-            super().close()
+            self.body.close()
         except OSError as error:  # a full disk: what the file still held is lost with it
             log.warning("body_not_closed: %s", error)
         finally:

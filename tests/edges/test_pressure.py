@@ -8,7 +8,6 @@ import resource
 import socket
 import threading
 import time
-from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -223,18 +222,20 @@ def test_readiness_is_probed_once_a_second_however_often_strangers_ask(monkeypat
 
 def test_each_answer_has_its_own_time_to_be_read(monkeypatch: pytest.MonkeyPatch):
     """What is left of one answer when its time is looked at, and of a later one, is not one that is read slowly."""
-    channel = object.__new__(Channel)
-    channel._drained_until, channel._sending_since, channel._sent, channel._sent_before = 0.0, 0.0, 0, 0
-    channel._places, channel._rest, channel.requests, channel.total_outbufs_len = deque(), b"", [], 1
-    aborted: list[float] = []
-    monkeypatch.setattr(channel, "abort", lambda: aborted.append(1.0))
-    channel.check(100.0)
-    channel.requests = [SimpleNamespace(place=None)]
-    monkeypatch.setattr(channel, "service", lambda: setattr(channel, "total_outbufs_len", 0))
-    channel.run()
-    channel.requests, channel.total_outbufs_len = [], 1
-    later = 100.0 + GRACE_SECONDS + 1
-    channel.check(later)
-    assert not aborted
-    channel.check(later + GRACE_SECONDS + 1)
-    assert aborted
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        channel = Channel(SimpleNamespace(update=lambda _: None, forget=lambda _: None), ours, {})
+        aborted: list[float] = []
+        monkeypatch.setattr(channel, "abort", lambda: aborted.append(1.0))
+        channel.outgoing.put(b"x")
+        channel.check(100.0)
+        channel.go_on()
+        assert theirs.recv(10) == b"x"
+        channel.outgoing.put(b"y")
+        later = 100.0 + GRACE_SECONDS + 1
+        channel.check(later)
+        assert not aborted
+        channel.check(later + GRACE_SECONDS + 1)
+        assert aborted
+        channel.close()
