@@ -8,6 +8,7 @@ import logging
 import re
 import tempfile
 import time
+from functools import lru_cache
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -41,6 +42,12 @@ PIECE_BYTES = 4 * KIB
 END = b"\r\n\r\n"
 
 
+@lru_cache(maxsize=256)
+def _key(name: bytes) -> str:
+    """A field's name in upper case, dashes as underscores; empty for one with an underscore, which is left out."""
+    return "" if b"_" in name else name.upper().replace(b"-", b"_").decode("latin-1")
+
+
 class Request:
     """A request; `error` is set where the server refuses it. Headers are in upper case, dashes as underscores."""
 
@@ -67,13 +74,14 @@ class Request:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field, not of a trailer. A name with an underscore could be taken for one with a dash, and is left out."""
-        if self._is_head_parsed or b"_" in name:
+        if self._is_head_parsed:
             return
-        key = name.upper().replace(b"-", b"_").decode("latin-1")
+        key = _key(name)
         text = value.decode("latin-1").strip(" \t")
-        if (before := self.headers.get(key)) is not None:
-            text = f"{before}{'; ' if key == 'COOKIE' else ', '}{text}"
-        self.headers[key] = text
+        if key in self.headers:
+            text = f"{self.headers[key]}{'; ' if key == 'COOKIE' else ', '}{text}"
+        if key:
+            self.headers[key] = text
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body in chunks."""
