@@ -81,6 +81,7 @@ class Answer:
         figures.refused.labels(str(refusal.code)).inc()
         if self._channel.lingers:
             request.keeps_alive = False
+        self._left, self._in_chunks = None, False
         self._start(status, headers)
         self._send(body, is_whole=True)
 
@@ -95,18 +96,17 @@ class Answer:
     def _send_parts(self, parts: Iterable[bytes]) -> None:
         if isinstance(parts, list | tuple) or getattr(parts, "streaming", None) is False:  # Django's whole answers
             self._send(b"".join(parts), is_whole=True)
-            return
-        for part in parts:
-            if part:
-                self._send(part, is_whole=False)
-        if not self.has_begun:
-            self._send(b"", is_whole=True)
-        elif self._in_chunks:
-            self._channel.send(b"0\r\n\r\n")
-        if self._left:
+        else:
+            for part in parts:
+                if part:
+                    self._send(part, is_whole=False)
+            if not self.has_begun:
+                self._send(b"", is_whole=True)
+            elif self._in_chunks:
+                self._channel.send(b"0\r\n\r\n")
+        if self._left and self._has_body:
             self._request.keeps_alive = False
-            if self._has_body:
-                log.warning("answer_too_short: %s", self._request.path)
+            log.warning("answer_too_short: %s", self._request.path)
 
     def _send(self, data: bytes, *, is_whole: bool) -> None:
         head = b""
@@ -125,7 +125,6 @@ class Answer:
     def _head(self, length: int | None) -> bytes:
         if not self._status:
             raise ValueError("the application has not begun its answer")
-        self.has_begun = True
         request, lines, has_date = self._request, [f"HTTP/1.1 {self._status}"], False
         self._has_body = request.command != "HEAD" and not self._status.startswith(WITHOUT_BODY)
         for name, value in self._headers:
@@ -155,7 +154,9 @@ class Answer:
             lines.append("Connection: close")
         elif request.version == "1.0":
             lines.append("Connection: Keep-Alive")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        self.has_begun = True
+        return head
 
 
 def _now() -> str:

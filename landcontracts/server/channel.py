@@ -77,10 +77,16 @@ class Channel:
 
     def handle(self, events: int) -> None:
         """Receive or send."""
-        if events & OUT and not events & FAILED:
-            self.go_on()
-        else:
+        if events & IN:
             self._receive()
+        elif events & FAILED:  # it was reset: there is none to answer
+            self._is_broken = self._has_ended = True
+            if self.answering is None:
+                self.close()
+            else:
+                self.server.update(self)
+        else:
+            self.go_on()
 
     def _receive(self) -> None:
         try:

@@ -53,5 +53,10 @@ def application(environ, start_response):
         (Path(folder) / f"began-{time.monotonic_ns()}").touch()
         while not (Path(folder) / "go").exists():
             time.sleep(0.01)
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(content)))])
-    return [content]
+    headers = [("Content-Type", "text/plain")]
+    if path != "/parts":
+        headers.append(("Content-Length", str(len(content) + (path == "/short") - (path == "/long"))))
+    if path == "/odd-header":
+        headers.append(("X-Odd", "шляпа"))
+    start_response("204 No Content" if path == "/nothing" else "200 OK", headers)
+    return iter([content[:5], b"", content[5:]]) if path == "/parts" else [content]
