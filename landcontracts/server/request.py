@@ -185,6 +185,7 @@ class Request:
             max(map(len, (self.target, *self.headers.values()))) > MAX_FIELD
             or self.headers.get("COOKIE", "").count("\\") > MAX_BACKSLASHES
         ):
+            self.headers.clear()  # the refusal is written in the language that they ask for
             self.refuse(refusals.HEADERS_TOO_LARGE)
             return
         self._find_framing()

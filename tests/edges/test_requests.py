@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import socket
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -209,3 +210,12 @@ def test_one_persons_expensive_requests_are_bounded(sale):
     assert 201 in statuses
     assert health == 200
     assert all(int(one.headers["Retry-After"]) > 0 for one in sent if one.status == 429)
+
+
+def test_a_cookie_that_costs_time_to_read_is_not_read():
+    """Of Python before 3.11.10 (CVE-2024-7592), not even for the language of the refusal."""
+    started = time.monotonic()
+    for path in ("/login/", "/api/v1/contracts"):
+        request = request_of("GET", path, Cookie='a="' + '\\"' * 25_000 + '"')
+        assert raw(request)[0] == 431
+    assert time.monotonic() - started < 5
