@@ -191,10 +191,10 @@ class Request:
         self._find_framing()
 
     def _find_path(self, target: bytes) -> None:
-        if not target.startswith((b"/", b"*")):
-            whole = urlsplit(target)  # RFC 9112, section 3.2.2
-            target = target[target.index(whole.netloc) + len(whole.netloc) :]
-        path, _, query = target.partition(b"#")[0].partition(b"?")
+        if target.startswith((b"/", b"*")):
+            path, _, query = target.partition(b"#")[0].partition(b"?")
+        else:  # in absolute form: RFC 9112, section 3.2.2
+            _, _, path, query, _ = urlsplit(target)
         self.path = f"/{unquote_to_bytes(path).decode('latin-1').lstrip('/')}"
         self.query = query.decode("latin-1")
 

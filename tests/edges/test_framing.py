@@ -93,6 +93,11 @@ def test_a_header_takes_time_by_its_length_and_not_by_its_square(server: Server,
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.parametrize("target", ["http://x/a?b", "http://a/a", "http://http/a", "/a#b", "//a"])
+def test_the_path_of_an_address_in_any_form(server: Server, target: str):
+    assert server.get(target)[2] == echo("GET", "/a", b"")
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
