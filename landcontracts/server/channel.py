@@ -24,10 +24,10 @@ from landcontracts.server.options import (
     MIN_BYTES_PER_SECOND,
     UNASKED_BYTES,
 )
-from landcontracts.server.outgoing import Outgoing
 from landcontracts.server.refusals import Refusal
 from landcontracts.server.request import Request
 from landcontracts.server.routes import Kind
+from landcontracts.server.send_buffer import SendBuffer
 
 if TYPE_CHECKING:
     from landcontracts.server.loop import Listening
@@ -48,7 +48,7 @@ class Channel:
         self.server, self.socket, self.environ = server, sock, environ
         self.request: Request | None = None  # that is being received
         self.answering: Request | None = None
-        self.outgoing = Outgoing()
+        self.unsent = SendBuffer()
         self.interest = NOTHING
         self.is_open = True
         self.lingers = False  # the client may still be sending what was refused
@@ -70,7 +70,7 @@ class Channel:
             return IN
         is_asking = self.request is not None and self.request.is_asking
         receives = not (self._rest or self._has_ended or self._is_last or is_asking)
-        sends = self.answering is None and (len(self.outgoing) or self._is_last)
+        sends = self.answering is None and (len(self.unsent) or self._is_last)
         if sends:
             return OUT
         return IN if receives else NOTHING
@@ -98,7 +98,7 @@ class Channel:
         self.last_activity = time.monotonic()
         if not data:
             self._has_ended = True
-            if self.answering is None and (self._is_broken or not len(self.outgoing)):
+            if self.answering is None and (self._is_broken or not len(self.unsent)):
                 self.close()
             self.server.update(self)
         elif not self._drained_until:
@@ -107,7 +107,7 @@ class Channel:
 
     def parse(self) -> None:
         """Read requests from what was received, until one of them has to be answered first, and the answer sent."""
-        while self.is_open and self._rest and not (self.answering or len(self.outgoing) or self._is_last):
+        while self.is_open and self._rest and not (self.answering or len(self.unsent) or self._is_last):
             if self.request is None:
                 self._rest = self._rest.lstrip(b"\r\n")  # RFC 9112, section 2.2
                 if not self._rest:
@@ -178,13 +178,13 @@ class Channel:
         if self.answering is not None:
             return
         if not self.is_open:
-            self.outgoing.clear()
+            self.unsent.clear()
             self._leave()
             return
         self._flush()
         if self._is_broken:
             self.close()
-        elif not len(self.outgoing):
+        elif not len(self.unsent):
             self._sending_since = 0.0
             self._leave()
             if self._is_last and self.lingers and not self._has_ended:
@@ -198,11 +198,11 @@ class Channel:
 
     def _flush(self) -> None:
         try:
-            while head := self.outgoing.head():
+            while head := self.unsent.head():
                 sent = self.socket.send(head)
                 self._sent += sent
                 self.last_activity = time.monotonic()
-                self.outgoing.skip(sent)
+                self.unsent.skip(sent)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -239,14 +239,14 @@ class Channel:
             request.close()
             if place is not None:
                 place.enter(Stage.SENT)
-                if not len(self.outgoing) or not self.is_open:
+                if not len(self.unsent) or not self.is_open:
                     place.leave()
             self._is_last = self._is_last or not request.keeps_alive
-            if not len(self.outgoing):
+            if not len(self.unsent):
                 self._sending_since = 0.0
             self.last_activity = time.monotonic()
             self.answering = None
-        if len(self.outgoing) or self._rest or self._is_last or self._has_ended or self._is_broken or not self.is_open:
+        if len(self.unsent) or self._rest or self._is_last or self._has_ended or self._is_broken or not self.is_open:
             self.server.later(self.go_on)
 
     def send(self, data: bytes) -> None:
@@ -254,7 +254,7 @@ class Channel:
         if not self.is_open or self._is_broken:
             raise ClientGone
         sent = 0
-        if not len(self.outgoing):
+        if not len(self.unsent):
             try:
                 sent = self.socket.send(data)
             except (BlockingIOError, InterruptedError):
@@ -264,7 +264,7 @@ class Channel:
                 raise ClientGone from None
             self._sent += sent
         if sent < len(data):
-            self.outgoing.put(memoryview(data)[sent:])
+            self.unsent.put(memoryview(data)[sent:])
 
     def shed(self) -> None:
         """Refuse the request, because it would wait too long."""
@@ -290,7 +290,7 @@ class Channel:
                 self.close()
         elif self.answering is not None:
             return  # a thread answers, or will
-        elif len(self.outgoing):
+        elif len(self.unsent):
             if self._is_read_too_slowly(now):
                 self.abort()
         elif self.request is not None:
@@ -313,7 +313,7 @@ class Channel:
     @property
     def is_waiting(self) -> bool:
         """Whether it waits for its client: such a connection may be given up when there are too many."""
-        return self.answering is None and not len(self.outgoing)
+        return self.answering is None and not len(self.unsent)
 
     @property
     def is_draining(self) -> bool:
@@ -338,5 +338,5 @@ class Channel:
         with contextlib.suppress(OSError):
             self.socket.close()
         if self.answering is None:
-            self.outgoing.clear()
+            self.unsent.clear()
             self._leave()

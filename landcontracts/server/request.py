@@ -142,6 +142,8 @@ class Request:
         """Give chunks to the parser; what follows the last one is another request, and not of ours."""
         try:
             self._chunks.feed_data(piece)
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None  # a full disk, as for any other body
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if not self._is_last_chunk_read:
                 raise

@@ -17,7 +17,7 @@ from apps.core.health import probes
 from landcontracts.embedded.processes import free_port
 from landcontracts.server.channel import Channel
 from landcontracts.server.options import GRACE_SECONDS
-from tests.edges.servers import Server, Waiting, answer, request_of, running, until
+from tests.edges.servers import Server, Waiting, answer, request_of, running, send, until
 
 
 @pytest.fixture(scope="module")
@@ -228,14 +228,25 @@ def test_each_answer_has_its_own_time_to_be_read(monkeypatch: pytest.MonkeyPatch
         channel = Channel(SimpleNamespace(update=lambda _: None, forget=lambda _: None), ours, {})
         aborted: list[float] = []
         monkeypatch.setattr(channel, "abort", lambda: aborted.append(1.0))
-        channel.outgoing.put(b"x")
+        channel.unsent.put(b"x")
         channel.check(100.0)
         channel.go_on()
         assert theirs.recv(10) == b"x"
-        channel.outgoing.put(b"y")
+        channel.unsent.put(b"y")
         later = 100.0 + GRACE_SECONDS + 1
         channel.check(later)
         assert not aborted
         channel.check(later + GRACE_SECONDS + 1)
         assert aborted
         channel.close()
+
+
+def test_a_full_disk_is_one_for_a_body_in_chunks_too(tmp_path: Path):
+    with running(tmp_path) as server:
+        resource.prlimit(int(server.get("/pid")[2]), resource.RLIMIT_FSIZE, (100_000, 100_000))
+        with server.connect() as connection:
+            connection.sendall(request_of("POST", "/x", Transfer_Encoding="chunked"))
+            send(connection, (b"10000\r\n" + b"x" * 65_536 + b"\r\n") * 8)
+            status, _, body = answer(connection)
+        assert (status, json.loads(body)["code"]) == (503, "storage_full")
+        assert server.get("/x")[0] == 200

@@ -11,7 +11,7 @@ IN_MEMORY_BYTES = MIB
 PIECE_BYTES = 256 * KIB
 
 
-class Outgoing:
+class SendBuffer:
     """Bytes in their order. Its channel sees to it that one thread at a time uses it."""
 
     def __init__(self) -> None:
