@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from landcontracts.server import figures
 from landcontracts.server.refusals import FAILED, Refusal, rendered
 from landcontracts.server.request import Request
+from landcontracts.server.sender import ClientGone
 
 if TYPE_CHECKING:
     from landcontracts.server.channel import Channel
@@ -38,10 +39,6 @@ def environ_of(channel: Channel, request: Request) -> dict[str, Any]:
     environ["wsgi.input"] = request.body
     environ["wsgi.errors"] = sys.stderr
     return environ
-
-
-class ClientGone(Exception):
-    """The connection is closed."""
 
 
 class Answer:

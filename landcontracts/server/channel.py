@@ -6,87 +6,103 @@ import contextlib
 import logging
 import select
 import socket
-import struct
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from landcontracts.server import refusals
 from landcontracts.server.admission import Question
-from landcontracts.server.answers import Answer, ClientGone
+from landcontracts.server.answers import Answer
 from landcontracts.server.lanes import Place, Stage
 from landcontracts.server.options import (
-    GRACE_SECONDS,
     HEADER_SECONDS,
     IDLE_SECONDS,
     KIB,
     LINGER_SECONDS,
-    MIN_BYTES_PER_SECOND,
     UNASKED_BYTES,
 )
 from landcontracts.server.refusals import Refusal
 from landcontracts.server.request import Request
 from landcontracts.server.routes import Kind
-from landcontracts.server.send_buffer import SendBuffer
+from landcontracts.server.sender import ClientGone, Sender
 
 if TYPE_CHECKING:
     from landcontracts.server.loop import Listening
 
 log = logging.getLogger(__name__)
 RECEIVED_AT_A_TIME = 64 * KIB
-NOTHING, IN, OUT, FAILED = 0, select.EPOLLIN, select.EPOLLOUT, select.EPOLLERR | select.EPOLLHUP
+NOTHING, IN, OUT = 0, select.EPOLLIN, select.EPOLLOUT
+FAILED, FIRED = select.EPOLLERR | select.EPOLLHUP, -1
+# A thread waits so long for its client's next request: less than the two switches of threads that it saves cost others.
+NEXT_MILLISECONDS = 5
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Channel:
     """A connection of the loop. A lane's thread runs `run`; all else runs in the loop's thread.
 
-    While a thread answers, what is to be sent is that thread's, and afterwards the loop's.
+    While `answering` is set, the connection is the thread's that answers; the loop then only notes that it failed.
     """
 
     def __init__(self, server: Listening, sock: socket.socket, environ: dict[str, Any]) -> None:
         self.server, self.socket, self.environ = server, sock, environ
         self.request: Request | None = None  # that is being received
         self.answering: Request | None = None
-        self.unsent = SendBuffer()
+        self.sender = Sender(sock)
         self.interest = NOTHING
         self.is_open = True
         self.lingers = False  # the client may still be sending what was refused
         self.last_activity = time.monotonic()
+        self._early = NOTHING
         self._rest = b""  # received after the request under way
         self._places: deque[Place] = deque()  # of the request that is being answered, or whose answer is being sent
         self._is_last = False  # the connection ends when all is sent
-        self._is_broken = False
         self._has_ended = False  # the client sends no more
         self._drained_until = 0.0
-        self._sending_since = 0.0
-        self._sent_before = self._sent = 0
 
     # --- The loop's side ---------------------------------------------------------------------------------------------
 
     def wanted(self) -> int:
         """What the loop waits for: bytes from the client, or room for what is to be sent."""
+        if self.answering is not None:
+            return NOTHING
         if self._drained_until:
             return IN
         is_asking = self.request is not None and self.request.is_asking
         receives = not (self._rest or self._has_ended or self._is_last or is_asking)
-        sends = self.answering is None and (len(self.unsent) or self._is_last)
-        if sends:
+        if not self.sender.is_empty or self._is_last:
             return OUT
         return IN if receives else NOTHING
 
     def handle(self, events: int) -> None:
         """Receive or send."""
+        if self.answering is not None:
+            if self.interest == NOTHING:
+                self.sender.is_broken = self._has_ended = True
+            else:  # its thread is giving it back at this moment
+                self._early = events
+                if self.answering is None:
+                    self._take_early()
+            return
+        self.interest = FIRED
         if events & IN:
             self._receive()
         elif events & FAILED:  # it was reset: there is none to answer
-            self._is_broken = self._has_ended = True
-            if self.answering is None:
-                self.close()
-            else:
-                self.server.update(self)
+            self.close()
         else:
             self.go_on()
+        self._update()
+
+    def _take_early(self) -> None:
+        """Handle an event that came before the connection's thread had let it go."""
+        events, self._early = self._early, NOTHING
+        if events:
+            self.handle(events)
+
+    def _update(self) -> None:
+        """Wait for the next event, unless a thread has the connection."""
+        if self.answering is None:
+            self.server.update(self)
 
     def _receive(self) -> None:
         try:
@@ -94,32 +110,28 @@ class Channel:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            data, self._is_broken = b"", True
+            data, self.sender.is_broken = b"", True
         self.last_activity = time.monotonic()
         if not data:
             self._has_ended = True
-            if self.answering is None and (self._is_broken or not len(self.unsent)):
+            if self.sender.is_broken or self.sender.is_empty:
                 self.close()
-            self.server.update(self)
         elif not self._drained_until:
             self._rest += data
             self.parse()
 
     def parse(self) -> None:
         """Read requests from what was received, until one of them has to be answered first, and the answer sent."""
-        while self.is_open and self._rest and not (self.answering or len(self.unsent) or self._is_last):
-            if self.request is None:
-                self._rest = self._rest.lstrip(b"\r\n")  # RFC 9112, section 2.2
-                if not self._rest:
-                    break
-                self.request = Request(self.server.policy)
-            request = self.request
-            if request.is_asking:
+        while self.is_open and self.sender.is_empty and not (self.answering or self._is_last):
+            request = self.request = self.request or self._begun()
+            if request is None or request.is_asking:
                 break
-            consumed = request.received(self._rest)
-            self._rest = self._rest[consumed:]
-            if not request.completed and request.headers_finished and not request.is_admitted:
+            if request.headers_finished and not request.is_admitted:
                 self._admit(request)
+            elif self._rest:
+                self._rest = self._rest[request.received(self._rest) :]
+            else:
+                break
             if request.completed:
                 self._complete(request)
             elif self._rest and request.is_fragmented:
@@ -127,16 +139,19 @@ class Channel:
                 break
         if self._has_ended and self.is_waiting:
             self.close()
-        self.server.update(self)
+        self._update()
+
+    def _begun(self) -> Request | None:
+        """A new request, where something of it was received."""
+        self._rest = self._rest.lstrip(b"\r\n")  # RFC 9112, section 2.2
+        return Request(self.server.policy) if self._rest else None
 
     def _admit(self, request: Request) -> None:
         """Decide by the header alone whether the body is received; the sender of a long one is asked for first."""
-        request.is_admitted = True
-        if request.route.kind is Kind.USUAL and not self.server.policy.is_sealed(
-            request.command, request.path, request.headers
-        ):
-            request.refuse(refusals.NOT_AUTHENTIC)
-        elif request.is_unasked and request.declared > UNASKED_BYTES:
+        request.admit()
+        if request.error is not None:
+            return
+        if request.is_unasked and request.declared > UNASKED_BYTES:
             request.is_asking = True
             self.server.lanes.put(Kind.USUAL, Question(self, request))
         else:
@@ -171,6 +186,7 @@ class Channel:
         if request.place is not None:
             request.place.enter(Stage.WORK)
         self.answering = request
+        self.server.update(self)  # before another thread has it
         self.server.begin(self, request)
 
     def go_on(self) -> None:
@@ -178,14 +194,14 @@ class Channel:
         if self.answering is not None:
             return
         if not self.is_open:
-            self.unsent.clear()
+            self.sender.drop()
             self._leave()
             return
-        self._flush()
-        if self._is_broken:
+        self.sender.flush()
+        self.last_activity = time.monotonic()
+        if self.sender.is_broken:
             self.close()
-        elif not len(self.unsent):
-            self._sending_since = 0.0
+        elif self.sender.is_empty:
             self._leave()
             if self._is_last and self.lingers and not self._has_ended:
                 self._half_close()
@@ -193,20 +209,7 @@ class Channel:
                 self.close()
             else:
                 self.parse()
-        if self.is_open:
-            self.server.update(self)
-
-    def _flush(self) -> None:
-        try:
-            while head := self.unsent.head():
-                sent = self.socket.send(head)
-                self._sent += sent
-                self.last_activity = time.monotonic()
-                self.unsent.skip(sent)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            self._is_broken = True
+        self._update()
 
     def _half_close(self) -> None:
         """After a refusal, what still comes is dropped for a while, so that the client reads the refusal."""
@@ -218,7 +221,90 @@ class Channel:
     # --- The thread's side -------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Answer the request, in a lane's thread or the loop's, and let the loop go on where something is left to do.
+        """Answer the request in a lane's thread, and the client's next ones while they come at once and threads rest.
+
+        To wait for them here saves the switch from the loop's thread to this one.
+        """
+        assert self.answering is not None
+        kind = self.server.lane_of(self.answering)
+        other = None
+        try:
+            self._answer()
+            while other is None and self.server.lanes.may_wait(kind) and (request := self._next()) is not None:
+                if request.error is None and self.server.lane_of(request) is kind:
+                    self.answering = request
+                    self._answer()
+                else:
+                    other = request
+        finally:
+            if other is None:
+                self._give_back()
+        if other is not None:
+            self._complete(other)
+
+    def answer(self) -> None:
+        """Answer the request and no other, in the calling thread."""
+        try:
+            self._answer()
+        finally:
+            self._give_back()
+
+    def _next(self) -> Request | None:
+        """The client's next request, where it comes whole and at once. A part of it is left for the loop."""
+        if self._is_left_to_the_loop:
+            return None
+        waiting = select.poll()
+        waiting.register(self.socket, select.POLLIN)
+        if not waiting.poll(NEXT_MILLISECONDS):
+            return None
+        try:
+            self._rest = self.socket.recv(RECEIVED_AT_A_TIME)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            self.sender.is_broken = True
+        self.last_activity = time.monotonic()
+        self._has_ended = not self._rest
+        request = self._begun()
+        if request is None:
+            return None
+        self._rest = self._rest[request.received(self._rest) :]
+        if 0 < request.content_length <= len(self._rest) and not request.completed:
+            request.admit()
+            if not request.completed:
+                self._rest = self._rest[request.received(self._rest) :]
+        if request.completed:
+            return request
+        self.request = request
+        return None
+
+    @property
+    def _is_left_to_the_loop(self) -> bool:
+        """Whether the connection goes on otherwise than by its next request."""
+        return bool(
+            not self.sender.is_empty
+            or self._rest
+            or self.request
+            or self._is_last
+            or self._has_ended
+            or self.sender.is_broken
+            or not self.is_open
+        )
+
+    def _give_back(self) -> None:
+        """Let the loop have the connection."""
+        if self._is_left_to_the_loop:
+            self.answering = None
+            self.server.later(self.go_on)
+        else:
+            self.interest = IN
+            self.server.rearm(self)
+            self.answering = None
+            if self._early:
+                self.server.later(self._take_early)
+
+    def _answer(self) -> None:
+        """Answer the request.
 
         A place among expensive requests is held until the answer is sent: a client that reads slowly holds it on disk.
         """
@@ -239,32 +325,18 @@ class Channel:
             request.close()
             if place is not None:
                 place.enter(Stage.SENT)
-                if not len(self.unsent) or not self.is_open:
+                if self.sender.is_empty or not self.is_open:
                     place.leave()
             self._is_last = self._is_last or not request.keeps_alive
-            if not len(self.unsent):
-                self._sending_since = 0.0
+            if self.sender.is_empty:
+                self.sender.restart()
             self.last_activity = time.monotonic()
-            self.answering = None
-        if len(self.unsent) or self._rest or self._is_last or self._has_ended or self._is_broken or not self.is_open:
-            self.server.later(self.go_on)
 
     def send(self, data: bytes) -> None:
         """Send, and keep what the client does not take at once. Raises: ClientGone, OSError of a full disk."""
-        if not self.is_open or self._is_broken:
+        if not self.is_open:
             raise ClientGone
-        sent = 0
-        if not len(self.unsent):
-            try:
-                sent = self.socket.send(data)
-            except (BlockingIOError, InterruptedError):
-                pass
-            except OSError:
-                self._is_broken = True
-                raise ClientGone from None
-            self._sent += sent
-        if sent < len(data):
-            self.unsent.put(memoryview(data)[sent:])
+        self.sender.send(data)
 
     def shed(self) -> None:
         """Refuse the request, because it would wait too long."""
@@ -274,7 +346,7 @@ class Channel:
         """Answer the request by a refusal, in the calling thread."""
         assert self.answering is not None
         self.answering.error = refusal
-        self.run()
+        self.answer()
 
     def _leave(self) -> None:
         """Give back the places of answers that have been sent, or will not be."""
@@ -290,41 +362,26 @@ class Channel:
                 self.close()
         elif self.answering is not None:
             return  # a thread answers, or will
-        elif len(self.unsent):
-            if self._is_read_too_slowly(now):
-                self.abort()
+        elif not self.sender.is_empty:
+            if self.sender.is_read_too_slowly(now):
+                self.sender.reset_on_close()
+                self.close()
         elif self.request is not None:
             if self.request.is_late(now, is_crowded=self.server.bulkhead.is_crowded):
                 self.request.refuse(refusals.TOO_SLOW)
                 self._complete(self.request)
-                self.server.update(self)
-        elif now - self.last_activity > (HEADER_SECONDS if self._sent == 0 else IDLE_SECONDS):
+        elif now - self.last_activity > (HEADER_SECONDS if self.sender.sent == 0 else IDLE_SECONDS):
             self.close()
-
-    def _is_read_too_slowly(self, now: float) -> bool:
-        """Whether the client reads the answer more slowly than it may."""
-        if not self._sending_since:
-            self._sending_since, self._sent_before = now, self._sent
-        seconds = now - self._sending_since
-        return seconds > GRACE_SECONDS and self._sent - self._sent_before < (
-            (seconds - GRACE_SECONDS) * MIN_BYTES_PER_SECOND
-        )
 
     @property
     def is_waiting(self) -> bool:
         """Whether it waits for its client: such a connection may be given up when there are too many."""
-        return self.answering is None and not len(self.unsent)
+        return self.answering is None and self.sender.is_empty
 
     @property
     def is_draining(self) -> bool:
         """Whether it only drops what still comes after a refusal."""
         return bool(self._drained_until)
-
-    def abort(self) -> None:
-        """Close at once, without what is still to be sent: the kernel would keep it for a client that does not read."""
-        with contextlib.suppress(OSError):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close()
 
     def close(self) -> None:
         """Close, and free what a request or an answer under way holds; a thread that answers finds it closed."""
@@ -338,5 +395,5 @@ class Channel:
         with contextlib.suppress(OSError):
             self.socket.close()
         if self.answering is None:
-            self.unsent.clear()
+            self.sender.drop()
             self._leave()

@@ -38,6 +38,7 @@ class Lane:
 
     def __init__(self, kind: Kind, threads: int, max_wait_seconds: float) -> None:
         self.kind = kind
+        self._threads = threads
         self._max_wait = max_wait_seconds
         self._queue: deque[tuple[float, Task]] = deque()
         self._lock = threading.Lock()
@@ -66,6 +67,11 @@ class Lane:
     def is_idle(self) -> bool:
         """Whether nothing is queued or running."""
         return not self._queue and not self.running
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing is queued, and half of the threads rest."""
+        return not self._queue and len(self._resting) * 2 >= self._threads
 
     def next(self, worker: _Worker) -> Task | None:
         """What a worker does next; None when it rests. What has waited too long is refused."""
@@ -132,6 +138,10 @@ class Lanes:
     def put(self, kind: Kind, task: Task) -> None:
         """Queue a task in a lane."""
         self._by_kind[kind].put(task)
+
+    def may_wait(self, kind: Kind) -> bool:
+        """Whether a thread of this lane may wait for its client's next request."""
+        return kind is Kind.USUAL and self._by_kind[kind].is_calm
 
     @property
     def are_idle(self) -> bool:

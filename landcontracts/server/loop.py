@@ -36,6 +36,7 @@ ACCEPTED_AT_A_TIME = 64
 # How long a thread may compute before another gets its turn. The loop gives its own turn up at each read and each write;
 # with Python's five milliseconds it would wait long for each beside busy threads.
 SWITCH_SECONDS = 0.001
+ONCE = select.EPOLLONESHOT
 FILES_PER_CONNECTION = 4  # its socket, its body, its answer, and a share of the process's own
 
 
@@ -52,14 +53,13 @@ class Loop:
         self.watch(self._woken, self._drain, select.EPOLLIN)
 
     def watch(self, descriptor: int, handler: Callable[[int], None], events: int) -> None:
-        """Call a function at these events of a descriptor, and at no others; none: not even when it is reset."""
-        if not events:
-            self.forget(descriptor)
-        elif descriptor in self._handlers:
-            self._epoll.modify(descriptor, events)
-        else:
-            self._handlers[descriptor] = handler
-            self._epoll.register(descriptor, events)
+        """Call a function at these events of a descriptor, until `forget`; with ONCE: at the first, until `rearm`."""
+        self._handlers[descriptor] = handler
+        self._epoll.register(descriptor, events)
+
+    def rearm(self, descriptor: int, events: int) -> None:
+        """Wait once more, for one of these events or a failure; from the thread that has the descriptor."""
+        self._epoll.modify(descriptor, events | ONCE)
 
     def forget(self, descriptor: int) -> None:
         """Wait for none."""
@@ -68,9 +68,13 @@ class Loop:
                 self._epoll.unregister(descriptor)
 
     def later(self, thunk: Callable[[], Any]) -> None:
-        """Run a function at the next turn; from any thread."""
+        """Run a function at the end of a turn; from any thread."""
         self._thunks.append(thunk)
         self.wake()
+
+    def afterwards(self, thunk: Callable[[], Any]) -> None:
+        """Run a function at the end of this turn; from the loop's own thread."""
+        self._thunks.append(thunk)
 
     def wake(self) -> None:
         """End the wait under way. A full pipe does that as well."""
@@ -124,28 +128,37 @@ class Listening:
         }
         if is_inner:
             self._environ["landcontracts.inner"] = True
-        loop.watch(sock.fileno(), self._accept, select.EPOLLIN)
+        # After the turn's events: one of a connection that ends in this turn would reach a new one of its number.
+        loop.watch(sock.fileno(), lambda _: loop.afterwards(self._accept), select.EPOLLIN)
+
+    def lane_of(self, request: Request) -> Kind:
+        """The lane of a request that is not refused."""
+        kind = request.route.kind
+        return Kind.OPERATOR if self.is_inner and kind is not Kind.HEALTH else kind
 
     def begin(self, channel: Channel, request: Request) -> None:
         """Answer a whole request: a refused one here, others in their lanes."""
+        kind = self.lane_of(request)
         if request.error is not None:
-            channel.run()
-        elif self.is_inner and request.route.kind is not Kind.HEALTH:
-            self.lanes.put(Kind.OPERATOR, channel)
-        elif request.is_unasked:
+            channel.answer()
+        elif kind is Kind.HEAVY and request.is_unasked:
             self.lanes.put(Kind.USUAL, Sorting(channel))
         else:
-            self.lanes.put(request.route.kind, channel)
+            self.lanes.put(kind, channel)
 
     def later(self, thunk: Callable[[], Any]) -> None:
         """Let the loop run a function."""
         self._loop.later(thunk)
 
     def update(self, channel: Channel) -> None:
-        """Wait for what the channel wants now."""
+        """Wait once for what the channel wants now; from the thread that has it."""
         if channel.is_open and (wanted := channel.wanted()) != channel.interest:
             channel.interest = wanted
-            self._loop.watch(channel.socket.fileno(), channel.handle, wanted)
+            self.rearm(channel)
+
+    def rearm(self, channel: Channel) -> None:
+        """Wait once for the channel's interest; from the thread that has it."""
+        self._loop.rearm(channel.socket.fileno(), channel.interest)
 
     def forget(self, channel: Channel) -> None:
         """It is closed."""
@@ -153,7 +166,7 @@ class Listening:
         self._loop.forget(descriptor)
         self.channels.pop(descriptor, None)
 
-    def _accept(self, _: int) -> None:
+    def _accept(self) -> None:
         """Accept what has come. Past the limit, the connection that has waited longest for its client is given up."""
         for _turn in range(ACCEPTED_AT_A_TIME):
             try:
@@ -170,7 +183,7 @@ class Listening:
             channel = Channel(self, sock, environ)
             self.channels[sock.fileno()] = channel
             channel.interest = channel.wanted()
-            self._loop.watch(sock.fileno(), channel.handle, channel.interest)
+            self._loop.watch(sock.fileno(), channel.handle, channel.interest | ONCE)
             if len(self.channels) > self.max_connections:
                 self._give_up_one()
 

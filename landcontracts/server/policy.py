@@ -51,7 +51,7 @@ class Policy:
         """Whether a seam call's headers are authentic; other paths have no seal."""
         if not path.startswith(f"{PATH}/") or endpoint.DIGEST_HEADER not in headers:
             return True
-        return endpoint.is_sealed({f"HTTP_{name}": value for name, value in headers.items()}, path)
+        return endpoint.is_sealed(headers, path)
 
     def person(self, environ: dict[str, Any]) -> str:
         """Who sends a request; empty for a stranger, whom the application refuses itself."""

@@ -115,6 +115,10 @@ class Request:
         except (ValueError, httptools.HttpParserError):  # of an address or a length too, that Python does not read
             self.refuse(refusals.MALFORMED)
             return len(data)
+        except Exception:
+            log.exception("request_without_route")
+            self.refuse(refusals.FAILED)
+            return len(data)
         if self.error is None and max(self.length, self.content_length) > self.route.limit:
             self.refuse(refusals.TOO_LARGE)
         if self.error is None and self.chunked and self._framing() > self.length // 8 + FRAMING_BYTES:
@@ -230,6 +234,18 @@ class Request:
     def _framing(self) -> int:
         """Of a body in chunks, what is not its content; in bytes."""
         return self.body_bytes_received - self.length
+
+    def admit(self) -> None:
+        """Receive the body as well, unless the header alone shows that the sender is not who it says."""
+        self.is_admitted = True
+        if self.route.kind is not Kind.USUAL:
+            return
+        try:
+            if not self._policy.is_sealed(self.command, self.path, self.headers):
+                self.refuse(refusals.NOT_AUTHENTIC)
+        except Exception:
+            log.exception("seal_not_checked")
+            self.refuse(refusals.FAILED)
 
     def refuse(self, refusal: Refusal) -> None:
         """Receive no more of it."""

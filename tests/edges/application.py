@@ -10,11 +10,13 @@ from landcontracts.server.routes import PROBES, Form, Kind, Route
 
 
 class Policy:
-    """`/heavy…` is expensive, `/file` too and takes files; a person names itself in a header."""
+    """`/without-route` fails, `/heavy…` is expensive, `/file` too and takes files; a person names itself in a header."""
 
     def route(self, method, path, headers):
         if path in PROBES:
             return PROBES[path]
+        if path == "/without-route":
+            raise RuntimeError("no route")
         if path.startswith("/heavy"):
             return Route(Kind.HEAVY, form=Form.PROBLEM)
         if path == "/file":
@@ -22,6 +24,8 @@ class Policy:
         return Route(limit=2**20, form=Form.FAULT if path.startswith("/seam") else Form.PROBLEM)
 
     def is_sealed(self, method, path, headers):
+        if headers.get("X_SEAL") == "broken":
+            raise RuntimeError("no secret")
         return not path.startswith("/seam") or headers.get("X_SEAL") == "good"
 
     def translated(self, headers, text):

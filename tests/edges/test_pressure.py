@@ -9,14 +9,13 @@ import socket
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from apps.core.health import probes
 from landcontracts.embedded.processes import free_port
-from landcontracts.server.channel import Channel
-from landcontracts.server.options import GRACE_SECONDS
+from landcontracts.server.options import GRACE_SECONDS, MIB
+from landcontracts.server.sender import Sender
 from tests.edges.servers import Server, Waiting, answer, request_of, running, send, until
 
 
@@ -220,25 +219,22 @@ def test_readiness_is_probed_once_a_second_however_often_strangers_ask(monkeypat
     assert len(asked) == 2
 
 
-def test_each_answer_has_its_own_time_to_be_read(monkeypatch: pytest.MonkeyPatch):
+def test_each_answer_has_its_own_time_to_be_read():
     """What is left of one answer when its time is looked at, and of a later one, is not one that is read slowly."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
-        channel = Channel(SimpleNamespace(update=lambda _: None, forget=lambda _: None), ours, {})
-        aborted: list[float] = []
-        monkeypatch.setattr(channel, "abort", lambda: aborted.append(1.0))
-        channel.unsent.put(b"x")
-        channel.check(100.0)
-        channel.go_on()
-        assert theirs.recv(10) == b"x"
-        channel.unsent.put(b"y")
+        sender = Sender(ours)
+        sender.send(bytes(MIB))
+        assert not sender.is_read_too_slowly(100.0)
+        while not sender.is_empty:
+            theirs.recv(MIB)
+            sender.flush()
+        sender.send(bytes(MIB))
         later = 100.0 + GRACE_SECONDS + 1
-        channel.check(later)
-        assert not aborted
-        channel.check(later + GRACE_SECONDS + 1)
-        assert aborted
-        channel.close()
+        assert not sender.is_read_too_slowly(later)
+        assert sender.is_read_too_slowly(later + GRACE_SECONDS + 1)
+        sender.drop()
 
 
 def test_a_full_disk_is_one_for_a_body_in_chunks_too(tmp_path: Path):

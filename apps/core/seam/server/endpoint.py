@@ -165,10 +165,13 @@ def _read(environ: dict[str, Any]) -> bytes:
     return body
 
 
-def is_sealed(environ: Mapping[str, str], path: str) -> bool:
-    """Whether the headers of a call, as WSGI names them, are authentic; the body then has the digest that they state."""
+def is_sealed(headers: Mapping[str, str], path: str) -> bool:
+    """Whether the headers of a call are authentic; the body then has the digest that they state.
+
+    `headers`: in upper case, dashes as underscores.
+    """
     try:
-        _check(environ, path, environ.get(f"HTTP_{DIGEST_HEADER}", ""))
+        _check(headers, "", path, headers.get(DIGEST_HEADER, ""))
     except signing.BadSeal:
         return False
     return True
@@ -182,11 +185,11 @@ def _authentic_body(environ: dict[str, Any], path: str) -> bytes:
     try:
         stated = environ.get(f"HTTP_{DIGEST_HEADER}")
         if stated is not None:
-            _check(environ, path, stated)
+            _check(environ, "HTTP_", path, stated)
         body = _read(environ)
         digest = signing.digest_of(body)
         if stated is None:
-            _check(environ, path, digest)
+            _check(environ, "HTTP_", path, digest)
         elif not hmac.compare_digest(stated.encode(), digest.encode()):
             raise signing.BadSeal
     except signing.BadSeal:
@@ -194,13 +197,13 @@ def _authentic_body(environ: dict[str, Any], path: str) -> bytes:
     return body
 
 
-def _check(environ: Mapping[str, Any], path: str, digest: str) -> None:
+def _check(headers: Mapping[str, Any], prefix: str, path: str, digest: str) -> None:
     signing.check_digest(
-        caller=environ.get("HTTP_X_SEAM_CALLER", ""),
+        caller=headers.get(f"{prefix}X_SEAM_CALLER", ""),
         callee=path.removeprefix(f"{PATH}/").partition("/")[0],
         method="POST",
         path=path,
         digest=digest,
-        at=environ.get("HTTP_X_SEAM_TIME", ""),
-        signature=environ.get("HTTP_X_SEAM_SIGNATURE", ""),
+        at=headers.get(f"{prefix}X_SEAM_TIME", ""),
+        signature=headers.get(f"{prefix}X_SEAM_SIGNATURE", ""),
     )
