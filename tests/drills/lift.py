@@ -164,8 +164,8 @@ class Run:
             time.sleep(self.drill.scale.after_fault_seconds)
         with self._step(f"{during}, again", self._percent):
             self.process = self.drill.stack.start_lifted(self.service, self.drill.url)
-            started = audit.now()
-            self._until(lambda: self._is_remote(self._covered(1)[0]) if self._percent else self._is_compared(started))
+            asked: list[str] = []
+            self._until(lambda: self._is_remote(self._covered(1)[0]) if self._percent else self._is_compared(asked))
 
     def _hung(self) -> None:
         with self._step(f"{self._percent} %, hung", self._percent):
@@ -217,12 +217,16 @@ class Run:
                     last_wrong = sent
         return last_wrong
 
-    def _is_compared(self, since: Any) -> bool:
-        """Whether shadowing gets answers from the lifted-out process again."""
+    def _is_compared(self, asked: list[str]) -> bool:
+        """Whether the web server's shadowing gets answers from the lifted-out process again.
+
+        The worker compares as well, behind a breaker of its own: only our own requests count.
+        """
         from apps.extraction.routing.shadow.models import ShadowComparison
 
-        self._is_remote(self.drill.people.members[0])
-        rows = ShadowComparison.objects.filter(service=self.service, compared_at__gte=since)
+        asked.append(f"{self.service}-again-{len(asked)}")
+        self._is_remote(self.drill.people.members[0], identity=asked[-1])
+        rows = ShadowComparison.objects.filter(service=self.service, request_id__in=asked)
         return rows.exclude(verdict="failed").exists()
 
     def _covered(self, count: int) -> list[sales.Person]:
