@@ -58,7 +58,7 @@ MIDDLEWARE = [
     "apps.core.rest.headers.AnswerHeaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "apps.core.rest.hosts.HostNames",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "apps.authentication.device_cookie.DeviceCookie",

@@ -27,7 +27,7 @@ MIDDLEWARE = [
     "apps.core.rest.middleware.RequestIdentity",
     "apps.core.rest.headers.AnswerHeaders",
     "django.middleware.locale.LocaleMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "apps.core.rest.hosts.HostNames",
 ]
 # The families of dependencies that a service registers for itself.
 PROBES = {"authentication": ("signing",), "documents": ("storage",), "notifications": ("mail",)}

@@ -17,6 +17,7 @@ from apps.core.database import base
 from apps.core.rest import network, paths
 from apps.core.rest.keys import AccessToken
 from apps.portal.tests.people import Person
+from landcontracts import alone
 from tests.journeys.people import Person as Program
 from tests.world import PASSWORD
 
@@ -150,6 +151,16 @@ def test_a_proxy_that_is_not_counted_is_warned_of(settings, url: str, proxies: i
     settings.PUBLIC_URL, settings.TRUSTED_PROXIES = url, proxies
     assert [message.id for message in network.check_proxies()] == ["rest.W001"] * warned
     assert network.check_proxies in registry.get_checks()
+
+
+@pytest.mark.parametrize("middleware", [settings.MIDDLEWARE, alone.MIDDLEWARE])
+def test_probes_are_answered_at_any_host_name_and_nothing_else_is(settings, middleware: list[str]):
+    """Health checks, Prometheus and other services ask a container by its own name."""
+    settings.MIDDLEWARE, settings.ALLOWED_HOSTS = middleware, ["land.example"]
+    container, public = Client(headers={"host": "web:8001"}), Client(headers={"host": "land.example"})
+    for path in ("/healthz", "/readyz"):
+        assert (container.get(path).status_code, public.get(path).status_code) == (200, 200)
+    assert (container.get("/api/v1/nothing").status_code, public.get("/api/v1/nothing").status_code) == (400, 404)
 
 
 def test_the_usual_spelling_of_a_path():
