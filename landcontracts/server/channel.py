@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 RECEIVED_AT_A_TIME = 64 * KIB
 NOTHING, IN, OUT = 0, select.EPOLLIN, select.EPOLLOUT
 FAILED, FIRED = select.EPOLLERR | select.EPOLLHUP, -1
-# A thread waits so long for its client's next request: less than the two switches of threads that it saves cost others.
+# A thread waits so long for its client's next request, and no longer: another one may come for which no thread rests.
 NEXT_MILLISECONDS = 5
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""A client that sends its next request at once has its thread wait for it; whatever then comes, all is as on a new connection."""
+"""The next request of a kept connection, for which a thread waits: whatever comes is answered as on a new connection."""
 
 import socket
 import struct
