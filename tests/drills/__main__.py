@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import django
 
@@ -11,6 +12,7 @@ from landcontracts.embedded.stack import BASE, Stack
 from landcontracts.topology import SERVICES
 
 OUTPUT = BASE / "build" / "drill-lift.json"
+LAST_ERRORS, MOST_CHARACTERS = 5, 1_500
 LIGHT_OUTPUT = BASE / "build" / "drill-lift-light.json"
 
 
@@ -43,7 +45,17 @@ def main(services: list[str]) -> int:
         print(
             f"  {'Every goal is reached' if report.is_good else 'NOT every goal is reached'}; see {output.relative_to(BASE)}"
         )
+        if not report.is_good:
+            print_errors(stack.folder / "logs")
         return 0 if report.is_good else 1
+
+
+def print_errors(logs: Path) -> None:
+    """What the processes logged as errors, the last of each: it says more than the answers that the clients got."""
+    for path in sorted(logs.glob("*.log")):
+        lines = [line for line in path.read_text(errors="replace").splitlines() if '"level": "error"' in line]
+        for line in lines[-LAST_ERRORS:]:
+            print(f"  {path.name}: {line[-MOST_CHARACTERS:]}")
 
 
 if __name__ == "__main__":

@@ -298,6 +298,43 @@ def test_an_answer_of_another_shape_is_replaced_by_a_local_one(here: World):
     assert isinstance(page.items, tuple)
 
 
+BUSY = b'{"code":"service_busy","category":"unavailable","fields":{}}'
+
+
+def test_the_local_side_answers_where_the_remote_one_is_busy(here: World):
+    """A process that starts, or has too much to do, refuses in a typed form; that is no answer for a person."""
+    before = counted("seam_fallbacks_total", service="contracts", method="list", kind="busy")
+    with Behaving(
+        lambda connection, _: (
+            read_request(connection) and connection.sendall(answer_of(BUSY, "503 Service Unavailable"))
+        )
+    ) as server:
+        assert isinstance(listing(with_fallback(server.url)).items, tuple)
+        with pytest.raises(ServiceBusy):  # without a local side that is what the caller gets
+            listing(guarded(server.url))
+        assert server.accepted == 2
+    assert counted("seam_fallbacks_total", service="contracts", method="list", kind="busy") == before + 1
+
+
+def test_a_command_that_a_busy_side_refused_after_all_happens_once(here: World, sale):
+    """It was carried out, and then reported as busy, as by a proxy that gave up: the local side replays the answer."""
+    seller, buyer, plot, key = sale
+
+    def behave(connection, number):
+        forwarding(os.environ["WEB_URL"], read_request(connection))
+        connection.sendall(answer_of(BUSY, "503 Service Unavailable"))
+
+    with Behaving(behave) as server:
+        contract = make_contract(here, with_fallback(server.url), seller, buyer, plot, key)
+    assert ContractRow.objects.get(land_plot_id=plot.id).id == contract.id
+
+
+def test_the_local_side_answers_where_no_time_is_left_for_the_remote_one(here: World):
+    with Behaving(answering) as server:
+        assert isinstance(listing(with_fallback(server.url), timeout_ms=1).items, tuple)
+        assert server.accepted == 0
+
+
 def make_contract(here: World, transport, seller, buyer, plot, key):
     with registry.routed_by({"contracts": transport, "authentication": registry.local("authentication")}):
         return call(CONTRACTS).create(

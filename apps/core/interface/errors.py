@@ -202,6 +202,7 @@ class FailureKind(enum.StrEnum):
     FAULT = "fault"  # an HTTP error without a typed refusal: the process runs and something in it is wrong
     FULL = "full"  # too many calls under way in this process; nothing was sent
     OPEN = "open"  # the circuit breaker is open; nothing was sent
+    BUSY = "busy"  # the process refused for lack of time or of free threads
 
 
 class RemoteCallFailed(SeamError):

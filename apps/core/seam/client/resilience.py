@@ -164,12 +164,21 @@ class LocalFallback:
         self.process = remote.process
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
-        """The remote side's answer, else the local one's. Raises: RemoteCallFailed when both sides fail."""
+        """The remote side's answer, else the local one's. Raises: RemoteCallFailed when both sides fail.
+
+        A remote side that is busy has failed as well: it refuses what the local side may have the time for.
+        """
         try:
-            return self._remote.send(operation, ctx, arguments)
+            answer = self._remote.send(operation, ctx, arguments)
+            if not isinstance(answer.refusal, ServiceBusy):
+                return answer
+            kind, reason = FailureKind.BUSY, answer.refusal.message
+        except ServiceBusy as refusal:
+            kind, reason = FailureKind.BUSY, refusal.message
         except RemoteCallFailed as failure:
-            seam_metrics.fallbacks.labels(operation.service, operation.name, failure.kind).inc()
-            log.info("answered_at_home", app=operation.service, method=operation.name, because=str(failure))
-            answer = self._local.send(operation, ctx, arguments)
-            by = (self._local.side, self._local.process)
-            return Answer(answer.body, answer.refusal, answer.result, by, failure.kind.value)
+            kind, reason = failure.kind, str(failure)
+        seam_metrics.fallbacks.labels(operation.service, operation.name, kind).inc()
+        log.info("answered_at_home", app=operation.service, method=operation.name, because=reason)
+        answer = self._local.send(operation, ctx, arguments)
+        by = (self._local.side, self._local.process)
+        return Answer(answer.body, answer.refusal, answer.result, by, kind.value)
