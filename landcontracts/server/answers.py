@@ -75,7 +75,7 @@ class Answer:
         request = self._request
         translate = partial(self._channel.server.policy.translated, request.headers)
         status, headers, body = rendered(refusal, request.route.form, request.path, translate)
-        figures.refused.labels(str(refusal.code)).inc()
+        figures.refused_with(refusal.code).inc()
         if self._channel.lingers:
             request.keeps_alive = False
         self._left, self._in_chunks = None, False

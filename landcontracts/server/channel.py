@@ -59,6 +59,7 @@ class Channel:
         self._is_last = False  # the connection ends when all is sent
         self._has_ended = False  # the client sends no more
         self._drained_until = 0.0
+        self._retry_at = 0.0  # when the client may come back after a refusal
 
     # --- The loop's side ---------------------------------------------------------------------------------------------
 
@@ -85,6 +86,9 @@ class Channel:
                     self._take_early()
             return
         self.interest = FIRED
+        if events & IN and self._comes_too_early():
+            self.server.put_off(self)
+            return
         if events & IN:
             self._receive()
         elif events & FAILED:  # it was reset: there is none to answer
@@ -92,6 +96,15 @@ class Channel:
         else:
             self.go_on()
         self._update()
+
+    def _comes_too_early(self) -> bool:
+        """Whether the client was refused and comes back before it may, and there would still be no room for it."""
+        return bool(
+            self._retry_at
+            and self.server.lanes.is_full
+            and not self.server.is_stopping
+            and time.monotonic() < self._retry_at
+        )
 
     def _take_early(self) -> None:
         """Handle an event that came before the connection's thread had let it go."""
@@ -186,7 +199,8 @@ class Channel:
         if request.place is not None:
             request.place.enter(Stage.WORK)
         self.answering = request
-        self.server.update(self)  # before another thread has it
+        if self.interest != FIRED:
+            self.server.update(self)  # before another thread has it
         self.server.begin(self, request)
 
     def go_on(self) -> None:
@@ -340,6 +354,7 @@ class Channel:
 
     def shed(self) -> None:
         """Refuse the request, because it would wait too long."""
+        self._retry_at = time.monotonic() + refusals.BUSY.retry_after_seconds
         self.refuse(refusals.BUSY)
 
     def refuse(self, refusal: Refusal) -> None:

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Protocol
 
-from landcontracts.server import figures
+from landcontracts.server import concurrency, figures
 from landcontracts.server.options import HEAVY_MAX_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_WAITING
 from landcontracts.server.routes import Kind
 
@@ -43,25 +43,65 @@ class Lane:
         self._queue: deque[tuple[float, Task]] = deque()
         self._lock = threading.Lock()
         self._resting: list[_Worker] = []
+        self._limit = threads
+        self._meter = concurrency.Meter()
+        self._meter.add(threading.current_thread())
         self.running = 0
-        figures.shed.labels(kind)  # 0 is seen before the first
+        self._shed = figures.shed.labels(kind)
         for number in range(threads):
-            _Worker(self, f"{kind}-{number}")
+            self._meter.add(_Worker(self, f"{kind}-{number}").thread)
 
     def put(self, task: Task) -> None:
         """Queue a task. Where too many wait it is refused here and now, in the calling thread."""
         with self._lock:
-            worker = self._resting.pop() if self._resting else None
+            worker = self._woken()
             is_full = worker is None and len(self._queue) >= MAX_WAITING
-            if worker is not None:
-                self.running += 1
-            elif not is_full:
+            if worker is None and not is_full:
                 self._queue.append((time.monotonic(), task))
         if worker is not None:
             worker.begin(task)
         elif is_full:
-            figures.shed.labels(self.kind).inc()
+            self._shed.inc()
             task.shed()
+
+    def _woken(self) -> _Worker | None:
+        """A thread that rested and counts as running now, where one more may run."""
+        if not self._resting or self.running >= self._limit:
+            return None
+        self.running += 1
+        return self._resting.pop()
+
+    def adapt(self, now: float) -> None:
+        """Change how many threads may run, once in an interval. `now`: of the monotonic clock."""
+        if not self._meter.is_due(now):
+            return
+        busy = self._meter.read(now)
+        woken = []
+        with self._lock:
+            self._limit = concurrency.next_limit(
+                self._limit, self._threads, running=self.running, queued=len(self._queue), busy=busy
+            )
+            for _ in range(len(self._queue)):
+                if (worker := self._woken()) is None:
+                    break
+                woken.append(worker)
+        for worker in woken:
+            worker.begin(None)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many wait as may."""
+        return len(self._queue) >= MAX_WAITING
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether a request waits for each thread."""
+        return len(self._queue) >= self._threads
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether fewer threads may run than there are."""
+        return self._limit < self._threads
 
     @property
     def is_idle(self) -> bool:
@@ -70,21 +110,21 @@ class Lane:
 
     @property
     def is_calm(self) -> bool:
-        """Whether nothing is queued, and half of the threads rest."""
-        return not self._queue and len(self._resting) * 2 >= self._threads
+        """Whether nothing is queued, and half of the threads that may run rest."""
+        return not self._queue and self.running * 2 <= self._limit
 
     def next(self, worker: _Worker) -> Task | None:
         """What a worker does next; None when it rests. What has waited too long is refused."""
         while True:
             with self._lock:
-                if not self._queue:
+                if not self._queue or self.running > self._limit:
                     self.running -= 1
                     self._resting.append(worker)
                     return None
                 queued_at, task = self._queue.popleft()
             if time.monotonic() - queued_at <= self._max_wait:
                 return task
-            figures.shed.labels(self.kind).inc()
+            self._shed.inc()
             attempt(task.shed)
 
 
@@ -98,17 +138,18 @@ class _Worker:
         self._woken.acquire()
         with lane._lock:
             lane._resting.append(self)
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        self.thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self.thread.start()
 
-    def begin(self, task: Task) -> None:
-        """Wake it, with a task."""
+    def begin(self, task: Task | None) -> None:
+        """Wake it, with a task or for those that are queued."""
         self._task = task
         self._woken.release()
 
     def _work(self) -> None:
         while True:
             self._woken.acquire()
-            task = self._task
+            task = self._task or self._lane.next(self)
             while task is not None:
                 attempt(task.run)
                 task = self._lane.next(self)
@@ -142,6 +183,25 @@ class Lanes:
     def may_wait(self, kind: Kind) -> bool:
         """Whether a thread of this lane may wait for its client's next request."""
         return kind is Kind.USUAL and self._by_kind[kind].is_calm
+
+    def adapt(self, now: float) -> None:
+        """Change how many usual requests are answered at a time. `now`: of the monotonic clock."""
+        self._by_kind[Kind.USUAL].adapt(now)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many usual requests wait as may."""
+        return self._by_kind[Kind.USUAL].is_full
+
+    @property
+    def have_enough(self) -> bool:
+        """Whether a usual request waits for each thread, so that more need not come at once."""
+        return self._by_kind[Kind.USUAL].has_enough
+
+    @property
+    def are_narrow(self) -> bool:
+        """Whether fewer threads may run than there are, which has to be looked at again soon."""
+        return self._by_kind[Kind.USUAL].is_narrow
 
     @property
     def are_idle(self) -> bool:

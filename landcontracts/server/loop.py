@@ -20,6 +20,7 @@ from typing import Any
 from landcontracts.server import figures
 from landcontracts.server.admission import Sorting
 from landcontracts.server.channel import Channel
+from landcontracts.server.concurrency import INTERVAL_SECONDS
 from landcontracts.server.lanes import Bulkhead, Lanes
 from landcontracts.server.options import (
     HEAVY_IN_ALL,
@@ -36,6 +37,9 @@ ACCEPTED_AT_A_TIME = 64
 # How long a thread may compute before another gets its turn. The loop gives its own turn up at each read and each write;
 # with Python's five milliseconds it would wait long for each beside busy threads.
 SWITCH_SECONDS = 0.001
+# While enough requests wait for threads, events are gathered for so long: each look for new ones takes the interpreter
+# from those that are answered.
+GATHER_SECONDS = 0.005
 ONCE = select.EPOLLONESHOT
 FILES_PER_CONNECTION = 4  # its socket, its body, its answer, and a share of the process's own
 
@@ -113,6 +117,7 @@ class Listening:
         self.max_connections = MAX_CONNECTIONS
         self.is_stopping = False
         self.channels: dict[int, Channel] = {}
+        self._put_off: deque[Channel] = deque()
         self._is_unix = sock.family == socket.AF_UNIX
         name, port = ("localhost", "") if self._is_unix else sock.getsockname()[:2]
         self._environ = {
@@ -166,6 +171,22 @@ class Listening:
         self._loop.forget(descriptor)
         self.channels.pop(descriptor, None)
 
+    def put_off(self, channel: Channel) -> None:
+        """Leave a request where it is for a while: its client was refused, and comes back before it may."""
+        self._put_off.append(channel)
+
+    def resume(self) -> None:
+        """Read what was put off, where there is room by now or the client has waited for as long as it was told."""
+        for _ in range(len(self._put_off)):
+            channel = self._put_off.popleft()
+            if channel.is_open:
+                channel.handle(select.EPOLLIN)
+
+    @property
+    def has_put_off(self) -> bool:
+        """Whether requests are put off."""
+        return bool(self._put_off)
+
     def _accept(self) -> None:
         """Accept what has come. Past the limit, the connection that has waited longest for its client is given up."""
         for _turn in range(ACCEPTED_AT_A_TIME):
@@ -202,6 +223,7 @@ class Listening:
         self.is_stopping = True
         self._loop.forget(self._socket.fileno())
         self._socket.close()
+        self.resume()
         self.close_waiting()
 
     def close_waiting(self) -> None:
@@ -236,15 +258,23 @@ def serve(options: Options, sockets: Sequence[socket.socket], ready: Callable[[]
 
     signal.signal(signal.SIGTERM, stop)
     ready()
-    _run(loop, servers, stopped)
+    _run(loop, servers, lanes, stopped)
     _finish(loop, servers, lanes)
 
 
-def _run(loop: Loop, servers: Sequence[Listening], stopped: threading.Event) -> None:
-    checked = time.monotonic()
+def _run(loop: Loop, servers: Sequence[Listening], lanes: Lanes, stopped: threading.Event) -> None:
+    checked = resumed = time.monotonic()
     while not stopped.is_set():
-        loop.turn(1.0)
+        if lanes.have_enough:
+            time.sleep(GATHER_SECONDS)
+        has_put_off = any(server.has_put_off for server in servers)
+        loop.turn(INTERVAL_SECONDS if has_put_off or lanes.are_narrow else 1.0)
         now = time.monotonic()
+        lanes.adapt(now)
+        if now - resumed >= INTERVAL_SECONDS:
+            resumed = now
+            for server in servers:
+                server.resume()
         if now - checked >= 1.0:
             checked = now
             for server in servers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -68,11 +69,25 @@ class Policy:
 
     def translated(self, headers: Mapping[str, str], text: str) -> str:
         """A sentence in the language of the browser's cookie, else of `Accept-Language`, as Django chooses it."""
-        request = HttpRequest()
-        request.META = {f"HTTP_{name}": value for name, value in headers.items()}
-        request.COOKIES = parse_cookie(headers.get("COOKIE", ""))
-        with translation.override(translation.get_language_from_request(request)):
-            return translation.gettext(text)
+        cookies = headers.get("COOKIE", "")
+        if settings.LANGUAGE_COOKIE_NAME not in cookies:
+            cookies = ""
+        return _translated(_language(cookies, headers.get("ACCEPT_LANGUAGE", "")), text)
+
+
+# An overload is answered by thousands of refusals a second, nearly all in the same few languages.
+@lru_cache(maxsize=128)
+def _language(cookies: str, accepted: str) -> str:
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT_LANGUAGE"] = accepted
+    request.COOKIES = parse_cookie(cookies)
+    return translation.get_language_from_request(request)
+
+
+@lru_cache(maxsize=256)
+def _translated(language: str, text: str) -> str:
+    with translation.override(language):
+        return translation.gettext(text)
 
 
 def _person_of_session(request: WSGIRequest) -> str:

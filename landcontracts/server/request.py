@@ -35,7 +35,7 @@ from landcontracts.server.refusals import Refusal
 from landcontracts.server.routes import Form, Kind, Policy, Route
 
 log = logging.getLogger(__name__)
-_FIRST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+ [^ ]+ HTTP/([0-9]\.[0-9])")  # RFC 9112, section 3
+_FIRST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Z]+) ([^ ]+) HTTP/([0-9]\.[0-9])")  # RFC 9112, section 3
 _DIGITS = re.compile(r"[0-9]+")
 FRAMING_BYTES = 8 * KIB
 PIECE_BYTES = 4 * KIB
@@ -173,21 +173,21 @@ class Request:
         matched = _FIRST_LINE.fullmatch(first_line)
         if matched is None:
             raise ValueError("the first line has another form")
-        if b"\r\n " in head or b"\r\n\t" in head or head.count(b"\n") != head.count(b"\r\n"):
+        lines = head.count(b"\r\n")
+        if b"\r\n " in head or b"\r\n\t" in head or head.count(b"\n") != lines:
             raise ValueError("a folded field, or a bare end of line")  # RFC 9112, sections 5.2 and 2.2
-        if head.count(b"\r\n") - 2 > MAX_FIELDS:  # without the first line and the empty one
+        if lines - 2 > MAX_FIELDS:  # without the first line and the empty one
             self.refuse(refusals.HEADERS_TOO_LARGE)
             return
         self._chunks = httptools.HttpRequestParser(self)
         with contextlib.suppress(httptools.HttpParserUpgrade):  # none is offered, so it is ignored (RFC 9110, 7.8)
             self._chunks.feed_data(head)
         self._is_head_parsed = True
-        self.version = matched[1].decode()
-        method, target, _ = first_line.split(b" ")
-        self.command, self.target = method.decode("latin-1"), target.decode("latin-1")
+        method, target, version = matched.groups()
+        self.command, self.target, self.version = method.decode("latin-1"), target.decode("latin-1"), version.decode()
         self._find_path(target)
         self.route = self._policy.route(self.command, self.path, self.headers)
-        if (
+        if len(head) > MAX_BACKSLASHES and (
             max(map(len, (self.target, *self.headers.values()))) > MAX_FIELD
             or self.headers.get("COOKIE", "").count("\\") > MAX_BACKSLASHES
         ):

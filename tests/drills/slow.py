@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 from typing import Any, NamedTuple
 
 import django
@@ -27,6 +28,7 @@ FLOOR_MS = 20.0
 MOST_TIMES = 2.0
 HEALTH_MS = 500.0
 LEAST_RATIO = 0.9
+ROUNDS = 3
 
 
 class Scale(NamedTuple):
@@ -105,8 +107,8 @@ def _trickled(url: str, entrance: str, heads: list[str], ask: str, scale: Scale)
     return {
         "connections": scale.connections,
         "seconds": round(3 * scale.window, 1),
-        "p99_before_ms": _median(window["p99_ms"] for window in before),
-        "p99_during_ms": _median(window["p99_ms"] for window in during),
+        "p99_before_ms": median(window["p99_ms"] for window in before),
+        "p99_during_ms": median(window["p99_ms"] for window in during),
         "health_ok": all(window["failed"] == 0 and window["health_max_ms"] <= HEALTH_MS for window in during),
         "health_max_ms": max(window["health_max_ms"] for window in during),
         "failed": sum(window["failed"] for window in during),
@@ -133,30 +135,35 @@ def _verified(url: str, cases: Any, scale: Scale) -> dict[str, Any]:
 
 
 def _overloaded(url: str, ask: str, scale: Scale) -> dict[str, Any]:
-    """The capacity by a growing number of clients; then five times as many requests a second as that."""
-    rates = {}
-    for clients in (4, 8, 16):
-        rates[clients] = _said(_start("closed", url, ask=ask, clients=clients, seconds=scale.overload / 3))["goodput"]
-    capacity = max(rates.values())
-    assert capacity, "nothing was answered 200"
-    flood = _said(_start("open", url, ask=ask, rate=5 * capacity, connections=400, seconds=scale.overload))
+    """The capacity by a growing number of clients; then five times as many requests a second as that.
+
+    Three rounds of all of it, of which the medians count: a machine is not equally fast for a minute.
+    """
+    seconds = scale.overload / 3
+    rates: dict[int, list[float]] = {4: [], 8: [], 16: []}
+    floods = []
+    for _ in range(ROUNDS):
+        for clients, measured in rates.items():
+            measured.append(_said(_start("closed", url, ask=ask, clients=clients, seconds=seconds))["goodput"])
+        asked = 5 * max(measured[-1] for measured in rates.values())
+        assert asked, "nothing was answered 200"
+        flood = _start("open", url, ask=ask, rate=asked, connections=400, seconds=2 * seconds)
+        floods.append(_said(flood))
+    capacity = max(map(median, rates.values()))
+    goodput = median(flood["goodput"] for flood in floods)
     return {
         "capacity_rps": round(capacity, 1),
-        "peak_goodput": round(max(capacity, flood["goodput"]), 1),
-        "goodput_5x": round(flood["goodput"], 1),
-        "ratio": round(flood["goodput"] / max(capacity, flood["goodput"]), 3),
-        "p99_admitted_ms": flood["p99_ms"],
-        "shed": flood["shed"],
-        "sent": flood["sent"],
+        "peak_goodput": round(max(capacity, goodput), 1),
+        "goodput_5x": round(goodput, 1),
+        "ratio": round(goodput / max(capacity, goodput), 3),
+        "p99_admitted_ms": median(flood["p99_ms"] for flood in floods),
+        "shed": sum(flood["shed"] for flood in floods),
+        "sent": sum(flood["sent"] for flood in floods),
     }
 
 
 def _measured(url: str, ask: str, seconds: float) -> dict[str, Any]:
     return _said(_start("measure", url, ask=ask, seconds=seconds))
-
-
-def _median(values: Any) -> float:
-    return round(sorted(values)[1], 1)
 
 
 def _start(mode: str, url: str, **options: Any) -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""A WSGI application without Django for the server's tests: echoes, waits for a file, fails, sends much."""
+"""A WSGI application without Django for the server's tests: echoes, computes, waits for a file, fails, sends much."""
 
 import hashlib
 import os
@@ -38,6 +38,17 @@ class Policy:
 
 
 policy = Policy()
+computing: list[int] = []
+
+
+def compute(seconds):
+    """Hold the interpreter for so long; returns how many requests did at the beginning."""
+    computing.append(1)
+    count, until = len(computing), time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+    computing.pop()
+    return count
 
 
 def application(environ, start_response):
@@ -47,6 +58,8 @@ def application(environ, start_response):
         raise RuntimeError("it fails")
     if path in {"/big", "/heavy-big"}:
         content = os.urandom(1) * int(environ["QUERY_STRING"])
+    elif path == "/compute":
+        content = str(compute(int(environ["QUERY_STRING"]) / 1000)).encode()
     elif path == "/pid":
         content = str(os.getpid()).encode()
     elif path == "/orphan":

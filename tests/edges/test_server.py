@@ -255,7 +255,7 @@ def test_what_would_wait_too_long_is_refused_and_health_answers(quick: Server, t
     held.go()
     late.go()
     assert [status for status, *_ in held.answers] == [200, 200]
-    assert [(status, headers["retry-after"]) for status, headers, _ in late.answers] == [(503, "1")] * 6
+    assert [(status, headers["retry-after"]) for status, headers, _ in late.answers] == [(503, "2")] * 6
     assert {json.loads(body).get("code") for *_, body in late.answers} == {"service_busy"}
     seam = [json.loads(body) for *_, body in late.answers if "category" in json.loads(body)]
     assert seam == [{"code": "service_busy", "category": "unavailable", "fields": {}}]
