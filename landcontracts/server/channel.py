@@ -23,7 +23,7 @@ from landcontracts.server.options import (
 )
 from landcontracts.server.refusals import Refusal
 from landcontracts.server.request import Request
-from landcontracts.server.routes import Kind
+from landcontracts.server.routes import Form, Kind
 from landcontracts.server.sender import ClientGone, Sender
 
 if TYPE_CHECKING:
@@ -353,8 +353,10 @@ class Channel:
         self.sender.send(data)
 
     def shed(self) -> None:
-        """Refuse the request, because it would wait too long."""
-        self._retry_at = time.monotonic() + refusals.BUSY.retry_after_seconds
+        """Refuse the request, because it would wait too long. A service that calls is told so each time, at once."""
+        assert self.answering is not None
+        if self.answering.route.form is not Form.FAULT:
+            self._retry_at = time.monotonic() + refusals.BUSY.retry_after_seconds
         self.refuse(refusals.BUSY)
 
     def refuse(self, refusal: Refusal) -> None:

@@ -127,6 +127,16 @@ def test_a_refused_client_that_comes_back_too_early_is_refused_later(full):
         assert time.monotonic() - began > 1.9
 
 
+def test_a_service_that_calls_is_refused_at_once_each_time(full):
+    server, _ = full
+    with server.connect() as connection:
+        for _ in range(2):
+            connection.sendall(request_of("POST", "/seam/x", b"{}", X_Seal="good"))
+            assert server.get("/x")[0] == 503
+            assert select.select([connection], [], [], 0)[0], "it came before, and is answered before"
+            assert answer(connection)[0] == 503
+
+
 def test_it_is_answered_as_soon_as_there_is_room(full):
     server, held = full
     with refused_and_back(server) as connection:
