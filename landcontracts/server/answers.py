@@ -64,7 +64,7 @@ class Answer:
                     parts.close()
         except ClientGone:
             self._request.keeps_alive = False
-        except Exception:
+        except BaseException:  # SystemExit too: it ends a process, and not one request
             log.exception("request_failed: %s", self._request.path)
             self._request.keeps_alive = self._request.keeps_alive and not self.has_begun
             if not self.has_begun:

@@ -86,9 +86,6 @@ class Channel:
                     self._take_early()
             return
         self.interest = FIRED
-        if events & IN and self._comes_too_early():
-            self.server.put_off(self)
-            return
         if events & IN:
             self._receive()
         elif events & FAILED:  # it was reset: there is none to answer
@@ -97,10 +94,14 @@ class Channel:
             self.go_on()
         self._update()
 
-    def _comes_too_early(self) -> bool:
-        """Whether the client was refused and comes back before it may, and there would still be no room for it."""
+    def comes_too_early(self, request: Request) -> bool:
+        """Whether the client was refused and comes back before it may, and there would still be no room for it.
+
+        A service that calls is told so each time, at once.
+        """
         return bool(
             self._retry_at
+            and request.route.form is not Form.FAULT
             and self.server.lanes.is_full
             and not self.server.is_stopping
             and time.monotonic() < self._retry_at
@@ -199,8 +200,7 @@ class Channel:
         if request.place is not None:
             request.place.enter(Stage.WORK)
         self.answering = request
-        if self.interest != FIRED:
-            self.server.update(self)  # before another thread has it
+        self.server.update(self)  # before another thread has it
         self.server.begin(self, request)
 
     def go_on(self) -> None:
@@ -340,7 +340,7 @@ class Channel:
             if place is not None:
                 place.enter(Stage.SENT)
                 if self.sender.is_empty or not self.is_open:
-                    place.leave()
+                    self._leave()
             self._is_last = self._is_last or not request.keeps_alive
             if self.sender.is_empty:
                 self.sender.restart()
@@ -353,9 +353,8 @@ class Channel:
         self.sender.send(data)
 
     def shed(self) -> None:
-        """Refuse the request, because it would wait too long. A service that calls is told so each time, at once."""
-        assert self.answering is not None
-        if self.answering.route.form is not Form.FAULT:
+        """Refuse the request, because it would wait too long."""
+        if not self._rest:  # else the client had sent the next one before
             self._retry_at = time.monotonic() + refusals.BUSY.retry_after_seconds
         self.refuse(refusals.BUSY)
 

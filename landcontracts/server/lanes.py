@@ -13,11 +13,13 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Protocol
 
-from landcontracts.server import concurrency, figures
+from landcontracts.server import figures
+from landcontracts.server.concurrency import Limit, Meter
 from landcontracts.server.options import HEAVY_MAX_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_WAITING
 from landcontracts.server.routes import Kind
 
 log = logging.getLogger(__name__)
+ENOUGH = 16
 
 
 class Task(Protocol):
@@ -42,14 +44,14 @@ class Lane:
         self._max_wait = max_wait_seconds
         self._queue: deque[tuple[float, Task]] = deque()
         self._lock = threading.Lock()
-        self._resting: list[_Worker] = []
-        self._limit = threads
-        self._meter = concurrency.Meter()
-        self._meter.add(threading.current_thread())
-        self.running = 0
+        self._limit = Limit(threads)
+        self._meter = Meter()
+        self._meter.add(threading.current_thread())  # the loop's, which takes the interpreter as well
         self._shed = figures.shed.labels(kind)
-        for number in range(threads):
-            self._meter.add(_Worker(self, f"{kind}-{number}").thread)
+        self._workers = [_Worker(self, f"{kind}-{number}") for number in range(threads)]
+        self._resting = self._workers.copy()
+        for worker in self._workers:
+            self._meter.add(worker.thread)
 
     def put(self, task: Task) -> None:
         """Queue a task. Where too many wait it is refused here and now, in the calling thread."""
@@ -66,25 +68,32 @@ class Lane:
 
     def _woken(self) -> _Worker | None:
         """A thread that rested and counts as running now, where one more may run."""
-        if not self._resting or self.running >= self._limit:
-            return None
-        self.running += 1
-        return self._resting.pop()
+        return self._resting.pop() if self._resting and self.running < self._limit.value else None
+
+    @property
+    def running(self) -> int:
+        """How many threads run."""
+        return len(self._workers) - len(self._resting)
 
     def adapt(self, now: float) -> None:
         """Change how many threads may run, once in an interval. `now`: of the monotonic clock."""
         if not self._meter.is_due(now):
             return
-        busy = self._meter.read(now)
-        woken = []
         with self._lock:
-            self._limit = concurrency.next_limit(
-                self._limit, self._threads, running=self.running, queued=len(self._queue), busy=busy
-            )
-            for _ in range(len(self._queue)):
-                if (worker := self._woken()) is None:
-                    break
-                woken.append(worker)
+            running = {worker.thread for worker in self._workers} - {worker.thread for worker in self._resting}
+            reading = self._meter.read(now, running)
+            self._limit.decide(reading, running=len(running), queued=len(self._queue), now=now)
+        self._wake()
+
+    def open(self) -> None:
+        """Let all threads run, until the limit is decided again."""
+        self._limit.value = self._threads
+        self._wake()
+
+    def _wake(self) -> None:
+        """Wake a thread for each task that is queued, where more may run."""
+        with self._lock:
+            woken = [worker for _ in range(len(self._queue)) if (worker := self._woken()) is not None]
         for worker in woken:
             worker.begin(None)
 
@@ -95,13 +104,13 @@ class Lane:
 
     @property
     def has_enough(self) -> bool:
-        """Whether a request waits for each thread."""
-        return len(self._queue) >= self._threads
+        """Whether as many wait as keep the threads busy for some milliseconds."""
+        return len(self._queue) >= ENOUGH
 
     @property
     def is_narrow(self) -> bool:
         """Whether fewer threads may run than there are."""
-        return self._limit < self._threads
+        return self._limit.value < self._threads
 
     @property
     def is_idle(self) -> bool:
@@ -111,14 +120,13 @@ class Lane:
     @property
     def is_calm(self) -> bool:
         """Whether nothing is queued, and half of the threads that may run rest."""
-        return not self._queue and self.running * 2 <= self._limit
+        return not self._queue and self.running * 2 <= self._limit.value
 
     def next(self, worker: _Worker) -> Task | None:
         """What a worker does next; None when it rests. What has waited too long is refused."""
         while True:
             with self._lock:
-                if not self._queue or self.running > self._limit:
-                    self.running -= 1
+                if not self._queue or self.running > self._limit.value:
                     self._resting.append(worker)
                     return None
                 queued_at, task = self._queue.popleft()
@@ -136,8 +144,6 @@ class _Worker:
         self._task: Task | None = None
         self._woken = threading.Lock()
         self._woken.acquire()
-        with lane._lock:
-            lane._resting.append(self)
         self.thread = threading.Thread(target=self._work, name=name, daemon=True)
         self.thread.start()
 
@@ -156,10 +162,10 @@ class _Worker:
 
 
 def attempt(work: Callable[[], None]) -> None:
-    """Do it; an error is logged, since the thread goes on with others."""
+    """Do it; an error is logged, since the thread goes on with others: after `SystemExit` as well."""
     try:
         work()
-    except Exception:
+    except BaseException:
         log.exception("request_lost")
 
 
@@ -188,6 +194,10 @@ class Lanes:
         """Change how many usual requests are answered at a time. `now`: of the monotonic clock."""
         self._by_kind[Kind.USUAL].adapt(now)
 
+    def open(self) -> None:
+        """Let all usual threads run, until `adapt` is called again."""
+        self._by_kind[Kind.USUAL].open()
+
     @property
     def is_full(self) -> bool:
         """Whether as many usual requests wait as may."""
@@ -195,7 +205,7 @@ class Lanes:
 
     @property
     def have_enough(self) -> bool:
-        """Whether a usual request waits for each thread, so that more need not come at once."""
+        """Whether so many usual requests wait that more need not come at once."""
         return self._by_kind[Kind.USUAL].has_enough
 
     @property

@@ -148,6 +148,8 @@ class Listening:
             channel.answer()
         elif kind is Kind.HEAVY and request.is_unasked:
             self.lanes.put(Kind.USUAL, Sorting(channel))
+        elif kind is Kind.USUAL and channel.comes_too_early(request):
+            self._put_off.append(channel)
         else:
             self.lanes.put(kind, channel)
 
@@ -171,20 +173,16 @@ class Listening:
         self._loop.forget(descriptor)
         self.channels.pop(descriptor, None)
 
-    def put_off(self, channel: Channel) -> None:
-        """Leave a request where it is for a while: its client was refused, and comes back before it may."""
-        self._put_off.append(channel)
-
     def resume(self) -> None:
-        """Read what was put off, where there is room by now or the client has waited for as long as it was told."""
+        """Queue what was put off, where there is room by now or the client has waited for as long as it was told."""
         for _ in range(len(self._put_off)):
             channel = self._put_off.popleft()
-            if channel.is_open:
-                channel.handle(select.EPOLLIN)
+            if channel.answering is not None:
+                self.begin(channel, channel.answering)
 
     @property
     def has_put_off(self) -> bool:
-        """Whether requests are put off."""
+        """Whether requests are put off: their clients were refused, and came back before they may."""
         return bool(self._put_off)
 
     def _accept(self) -> None:
@@ -287,6 +285,7 @@ def _finish(loop: Loop, servers: Sequence[Listening], lanes: Lanes) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     for server in servers:
         server.stop()
+    lanes.open()
     while time.monotonic() < deadline:
         loop.turn(0.05)
         for server in servers:

@@ -70,17 +70,17 @@ class Policy:
     def translated(self, headers: Mapping[str, str], text: str) -> str:
         """A sentence in the language of the browser's cookie, else of `Accept-Language`, as Django chooses it."""
         cookies = headers.get("COOKIE", "")
-        if settings.LANGUAGE_COOKIE_NAME not in cookies:
-            cookies = ""
-        return _translated(_language(cookies, headers.get("ACCEPT_LANGUAGE", "")), text)
+        name = settings.LANGUAGE_COOKIE_NAME
+        chosen = parse_cookie(cookies).get(name, "") if name in cookies else ""
+        return _translated(_language(chosen, headers.get("ACCEPT_LANGUAGE", "")), text)
 
 
 # An overload is answered by thousands of refusals a second, nearly all in the same few languages.
 @lru_cache(maxsize=128)
-def _language(cookies: str, accepted: str) -> str:
+def _language(chosen: str, accepted: str) -> str:
     request = HttpRequest()
     request.META["HTTP_ACCEPT_LANGUAGE"] = accepted
-    request.COOKIES = parse_cookie(cookies)
+    request.COOKIES = {settings.LANGUAGE_COOKIE_NAME: chosen} if chosen else {}
     return translation.get_language_from_request(request)
 
 

@@ -69,6 +69,7 @@ class Request:
         self._head = bytearray()
         self._chunks: Any = None
         self._is_head_parsed = self._is_last_chunk_read = False
+        self._are_headers_bounded = False  # until then they may cost much time, even to find the reader's language
 
     # --- httptools' callbacks ---
 
@@ -113,10 +114,13 @@ class Request:
             self.refuse(refusals.NO_SPACE)
             return len(data)
         except (ValueError, httptools.HttpParserError):  # of an address or a length too, that Python does not read
+            if not self._are_headers_bounded:
+                self.headers.clear()
             self.refuse(refusals.MALFORMED)
             return len(data)
         except Exception:
             log.exception("request_without_route")
+            self.headers.clear()
             self.refuse(refusals.FAILED)
             return len(data)
         if self.error is None and max(self.length, self.content_length) > self.route.limit:
@@ -187,10 +191,11 @@ class Request:
         self.command, self.target, self.version = method.decode("latin-1"), target.decode("latin-1"), version.decode()
         self._find_path(target)
         self.route = self._policy.route(self.command, self.path, self.headers)
-        if len(head) > MAX_BACKSLASHES and (
-            max(map(len, (self.target, *self.headers.values()))) > MAX_FIELD
-            or self.headers.get("COOKIE", "").count("\\") > MAX_BACKSLASHES
-        ):
+        self._are_headers_bounded = (
+            max(map(len, (self.target, *self.headers.values()))) <= MAX_FIELD
+            and self.headers.get("COOKIE", "").count("\\") <= MAX_BACKSLASHES
+        )
+        if not self._are_headers_bounded:
             self.headers.clear()  # the refusal is written in the language that they ask for
             self.refuse(refusals.HEADERS_TOO_LARGE)
             return

@@ -51,11 +51,28 @@ def compute(seconds):
     return count
 
 
+def streamed(count, file):
+    """So many parts, one each hundredth of a second; their number is written when it ends."""
+    number = 0
+    try:
+        for number in range(1, count + 1):
+            time.sleep(0.01)
+            Path(file).with_suffix(f".{number}").touch()
+            yield b"x" * 262_144
+    finally:
+        Path(file).write_text(str(number))
+
+
 def application(environ, start_response):
     path = environ["PATH_INFO"]
     body = environ["wsgi.input"].read()
     if path == "/fails":
         raise RuntimeError("it fails")
+    if path == "/exits":
+        raise SystemExit(3)
+    if path == "/stream":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return streamed(int(environ["QUERY_STRING"]), environ["HTTP_X_FILE"])
     if path in {"/big", "/heavy-big"}:
         content = os.urandom(1) * int(environ["QUERY_STRING"])
     elif path == "/compute":

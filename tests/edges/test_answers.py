@@ -113,3 +113,15 @@ def test_a_pipeline_behind_a_waiting_request_is_answered_in_its_order(server: Se
         held.go()
         said = [answer(connection)[2] for _ in range(3)]
     assert said == [echo("GET", "/first", b""), echo("POST", "/second", b"body"), echo("GET", "/third", b"")]
+
+
+def test_an_answer_ends_when_its_client_has_gone(server: Server, tmp_path: Path):
+    """Even where much of it is kept for the client, so that no write finds out."""
+    file = tmp_path / "parts"
+    connection = server.connect()
+    connection.sendall(request_of("GET", "/stream?1000", X_File=str(file)))
+    until(file.with_suffix(".60").exists)  # 15 MB, more than the kernel keeps
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    until(file.exists)
+    assert int(file.read_text()) < 1000

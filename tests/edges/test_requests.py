@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import urllib3
+from django.conf import settings
 
 from apps.authentication.models import LogInFailure
 from apps.contracts.models import Contract, StatusChange
@@ -216,6 +217,8 @@ def test_a_cookie_that_costs_time_to_read_is_not_read():
     """Of Python before 3.11.10 (CVE-2024-7592), not even for the language of the refusal."""
     started = time.monotonic()
     for path in ("/login/", "/api/v1/contracts"):
-        request = request_of("GET", path, Cookie='a="' + '\\"' * 25_000 + '"')
-        assert raw(request)[0] == 431
+        cookie = f'{settings.LANGUAGE_COOKIE_NAME}="' + '\\"' * 25_000 + '"'
+        assert raw(request_of("GET", path, Cookie=cookie))[0] == 431
+        # Nor where the parser refuses the request before all of its fields have been looked at.
+        assert raw(request_of("GET", path, Cookie=cookie, Transfer_Encoding="chunked", Content_Length="3"))[0] == 400
     assert time.monotonic() - started < 5

@@ -329,12 +329,6 @@ def test_a_command_that_a_busy_side_refused_after_all_happens_once(here: World, 
     assert ContractRow.objects.get(land_plot_id=plot.id).id == contract.id
 
 
-def test_the_local_side_answers_where_no_time_is_left_for_the_remote_one(here: World):
-    with Behaving(answering) as server:
-        assert isinstance(listing(with_fallback(server.url), timeout_ms=1).items, tuple)
-        assert server.accepted == 0
-
-
 def make_contract(here: World, transport, seller, buyer, plot, key):
     with registry.routed_by({"contracts": transport, "authentication": registry.local("authentication")}):
         return call(CONTRACTS).create(

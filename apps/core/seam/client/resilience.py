@@ -164,17 +164,16 @@ class LocalFallback:
         self.process = remote.process
 
     def send(self, operation: Operation, ctx: CallContext, arguments: bytes) -> Answer:
-        """The remote side's answer, else the local one's. Raises: RemoteCallFailed when both sides fail.
+        """The remote side's answer, else the local one's.
 
         A remote side that is busy has failed as well: it refuses what the local side may have the time for.
+        Raises: RemoteCallFailed when both sides fail; ServiceBusy when the caller's time is over.
         """
         try:
             answer = self._remote.send(operation, ctx, arguments)
             if not isinstance(answer.refusal, ServiceBusy):
                 return answer
             kind, reason = FailureKind.BUSY, answer.refusal.message
-        except ServiceBusy as refusal:
-            kind, reason = FailureKind.BUSY, refusal.message
         except RemoteCallFailed as failure:
             kind, reason = failure.kind, str(failure)
         seam_metrics.fallbacks.labels(operation.service, operation.name, kind).inc()
