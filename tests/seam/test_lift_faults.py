@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -122,18 +123,25 @@ def test_a_process_of_its_that_dies_is_started_again_and_no_scheduler_outlives_i
         scheduler = _child(worker, "celery")
         os.kill(worker, signal.SIGKILL)
         _child(process.pid, "celery", but=worker)
-        deadline = time.monotonic() + 20
-        while Path(f"/proc/{scheduler}").exists() and time.monotonic() < deadline:
-            threading.Event().wait(0.05)
-        assert not Path(f"/proc/{scheduler}").exists(), "it would go on beside the next one"
-        for victim in (_child(web, "landcontracts.server"), web):  # the process that serves, and its supervisor
-            os.kill(victim, signal.SIGKILL)
-            _child(web if victim != web else process.pid, "landcontracts.server", but=victim)
-            deadline = time.monotonic() + 30
-            while not _is_ready(url) and time.monotonic() < deadline:
-                threading.Event().wait(0.05)
-            assert _is_ready(url)
+        assert _until(lambda: not Path(f"/proc/{scheduler}").exists()), "it would go on beside the next one"
+        for supervisor in (False, True):  # the process that serves, and its supervisor
+            serving = _child(web, "landcontracts.server")
+            os.kill(web if supervisor else serving, signal.SIGKILL)
+            if supervisor:
+                _child(process.pid, "landcontracts.server", but=web)
+            else:
+                _child(web, "landcontracts.server", but=serving)
+            assert _until(lambda pid=serving: not Path(f"/proc/{pid}").exists()), "it would answer for the next one"
+            assert _until(lambda: _is_ready(url))
         assert process.poll() is None
+
+
+def _until(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether a condition comes true in time."""
+    deadline = time.monotonic() + seconds
+    while not (is_true := condition()) and time.monotonic() < deadline:
+        threading.Event().wait(0.05)
+    return is_true
 
 
 def _is_ready(url: str) -> bool:
