@@ -1,4 +1,4 @@
-"""The next request of a kept connection, for which a thread waits: whatever comes is answered as on a new connection."""
+"""The next request of a kept connection, for which a thread waits: each is answered as on a new connection."""
 
 import socket
 import struct
