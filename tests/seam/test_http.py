@@ -16,6 +16,7 @@ from apps.core.seam import signing
 from apps.core.seam.client import http, registry
 from apps.core.seam.client.registry import call
 from apps.core.seam.client.transports import OverHttp
+from tests.seam.servers import Behaving, answer_of, read_request
 from tests.world import World
 
 PATH = "/internal/seam/contracts/list"
@@ -265,3 +266,20 @@ def test_a_connection_that_the_server_closed_meanwhile_is_made_again(here: World
         assert ask(here, server.url).items == ()
         with pytest.raises(RemoteCallFailed):
             ask(here, server.url, timeout_ms=300)
+
+
+def test_a_threads_idle_connections_are_closed_with_it(here: World):
+    """An unclosed one is a ResourceWarning, which is an error here."""
+    ended = threading.Event()
+
+    def behave(connection: socket.socket, _: int) -> None:
+        read_request(connection)
+        connection.sendall(answer_of(b'{"items":[],"next_cursor":null}'))
+        if not connection.recv(1):
+            ended.set()
+
+    with Behaving(behave) as server:
+        thread = threading.Thread(target=ask, args=(here, server.url))
+        thread.start()
+        thread.join(10)
+        assert ended.wait(5)

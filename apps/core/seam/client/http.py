@@ -16,7 +16,24 @@ from apps.core.interface.errors import FailureKind, RemoteCallFailed
 
 MAX_HEADER = 64 * 1024
 MAX_BODY = 64 * 1024 * 1024
-_pool = threading.local()
+
+
+class _Idle(dict[str, socket.socket]):
+    """A thread's idle connections by address, which are closed with the thread."""
+
+    def close(self) -> None:
+        while self:
+            self.popitem()[1].close()
+
+    __del__ = close
+
+
+class _Pool(threading.local):
+    def __init__(self) -> None:
+        self.idle = _Idle()
+
+
+_pool = _Pool()
 
 
 class _Stale(Exception):
@@ -97,13 +114,11 @@ def get(address: Address, path: str, timeout_seconds: float) -> tuple[int, bytes
 @atexit.register
 def close_idle() -> None:
     """Close the idle connections of this thread."""
-    for sock in _pool.__dict__.pop("idle", {}).values():
-        sock.close()
+    _pool.idle.close()
 
 
 def _take(address: Address) -> socket.socket | None:
-    idle: dict[str, socket.socket] = _pool.__dict__.setdefault("idle", {})
-    sock = idle.pop(address.url, None)
+    sock = _pool.idle.pop(address.url, None)
     if sock is None:
         return None
     try:
