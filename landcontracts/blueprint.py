@@ -98,8 +98,8 @@ def call_list() -> str:
         "CALLS: dict[str, dict[str, tuple[str, ...]]] = {",
     ]
     for service in SERVICES:
-        # Every service reads again the roles that another claims (`landcontracts/roles.py`).
-        asked: dict[str, set[str]] = {} if service == "authentication" else {"authentication": {"cards"}}
+        # Every service reads again the roles that another claims, and which tokens were revoked.
+        asked = {} if service == "authentication" else {"authentication": {"cards", "revoked_tokens"}}
         for other, operation in calls(service):
             if other != service and other in SERVICES:
                 asked.setdefault(other, set()).add(operation)

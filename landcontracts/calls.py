@@ -3,27 +3,27 @@
 CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     "authentication": {},
     "documents": {
-        "authentication": ("cards",),
+        "authentication": ("cards", "revoked_tokens"),
         "contracts": ("rights",),
         "signatures": ("for_documents",),
     },
     "signatures": {
-        "authentication": ("cards", "get", "recipients"),
+        "authentication": ("cards", "get", "recipients", "revoked_tokens"),
         "contracts": ("rights",),
         "documents": ("download", "get"),
     },
     "contracts": {
-        "authentication": ("cards",),
+        "authentication": ("cards", "revoked_tokens"),
     },
     "workflow": {
-        "authentication": ("cards",),
+        "authentication": ("cards", "revoked_tokens"),
         "contracts": ("participants", "rights"),
     },
     "notifications": {
-        "authentication": ("cards", "recipients"),
+        "authentication": ("cards", "recipients", "revoked_tokens"),
         "contracts": ("participants",),
     },
     "datasync": {
-        "authentication": ("cards",),
+        "authentication": ("cards", "revoked_tokens"),
     },
 }

@@ -1,13 +1,20 @@
-"""Reads a person's roles, for calls in which a lifted-out service claims roles that only an administrator grants."""
+"""Reads what authentication knows of a person's rights, for the edge and the seam of every process.
+
+The roles are for calls in which a lifted-out service claims some that only an administrator grants; the revoked tokens
+for the edge.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from apps.authentication.interface import AUTHENTICATION
+from apps.core.flags import routes
 from apps.core.interface.context import STRANGER, CallContext
 from apps.core.seam.client.registry import call
+
+REVOKED_TIMEOUT_MS = 500
 
 
 def of(person: UUID, ctx: CallContext) -> Iterable[str]:
@@ -17,3 +24,9 @@ def of(person: UUID, ctx: CallContext) -> Iterable[str]:
         for card in call(AUTHENTICATION).cards(ctx=ctx.as_actor(STRANGER), user_ids=(person,))
         for role in card.roles
     ]
+
+
+def revoked() -> Mapping[UUID, int]:
+    """The least accepted version of the tokens of people whose earlier ones are refused. Raises: what a call raises."""
+    ctx = routes.system_context("revoked tokens", timeout_ms=REVOKED_TIMEOUT_MS)
+    return {revoked.user_id: revoked.token_version for revoked in call(AUTHENTICATION).revoked_tokens(ctx=ctx)}

@@ -66,6 +66,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.core.rest.csp.PagesPolicy",
     "apps.core.rest.relocation_retry.RelocationRetry",
+    "apps.core.rest.admin_input.AdminInput",
 ]
 ROOT_URLCONF = "landcontracts.urls"
 WSGI_APPLICATION = "landcontracts.wsgi.application"
@@ -147,6 +148,7 @@ MIGRATION_MODULES = {"waffle": None}
 SEAM_TOPOLOGY = "landcontracts.topology"
 SEAM_CALLS = "landcontracts.calls.CALLS"  # what each service may ask once it is lifted out
 SEAM_ROLES = "landcontracts.roles.of"
+SEAM_REVOKED = "landcontracts.roles.revoked"  # whose access tokens are refused before they expire
 # The one service that this process runs; empty for the whole platform.
 SERVICE = env.str("SERVICE", "")
 SEAM_PROCESS_NAME = env.str("SEAM_PROCESS_NAME", SERVICE or "monolith")

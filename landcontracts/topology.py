@@ -5,6 +5,9 @@
 
 from apps.core.topology import Entry
 
+# Every service that answers over REST asks whose tokens were revoked.
+EDGE = ("authentication.revoked_tokens",)
+
 SERVICES: dict[str, Entry] = {
     "authentication": Entry(
         key="apps.authentication.interface.AUTHENTICATION",
@@ -18,13 +21,13 @@ SERVICES: dict[str, Entry] = {
         key="apps.documents.interface.DOCUMENTS",
         implementation="apps.documents.service.Documents",
         objects="apps.documents.gateways.stored_objects.OBJECTS",
-        as_system=("contracts.rights",),
+        as_system=(*EDGE, "contracts.rights"),
         variables=("S3_SECRET_KEY",),
     ),
     "signatures": Entry(
         key="apps.signatures.interface.SIGNATURES",
         implementation="apps.signatures.service.Signatures",
-        as_system=("authentication.recipients", "contracts.rights"),
+        as_system=(*EDGE, "authentication.recipients", "contracts.rights"),
     ),
     "contracts": Entry(
         key="apps.contracts.interface.CONTRACTS",
@@ -35,12 +38,13 @@ SERVICES: dict[str, Entry] = {
             "workflow.stage_started",
             "workflow.completed",
         ),
+        as_system=EDGE,
     ),
     "workflow": Entry(
         key="apps.workflow.interface.WORKFLOW",
         implementation="apps.workflow.service.Workflows",
         consumes=("contracts.contract_created", "contracts.status_changed", "documents.document_stored"),
-        as_system=("contracts.participants", "contracts.rights"),
+        as_system=(*EDGE, "contracts.participants", "contracts.rights"),
     ),
     "notifications": Entry(
         key="apps.notifications.interface.NOTIFICATIONS",
@@ -54,13 +58,14 @@ SERVICES: dict[str, Entry] = {
             "workflow.stage_started",
             "workflow.stage_overdue",
         ),
-        as_system=("contracts.participants", "authentication.recipients"),
+        as_system=(*EDGE, "contracts.participants", "authentication.recipients"),
         variables=("EMAIL_URL",),
     ),
     "datasync": Entry(
         key="apps.datasync.interface.DATASYNC",
         implementation="apps.datasync.service.Datasync",
         variables=("CONTROL_URLS", "REPLICATION_URLS"),
+        as_system=EDGE,
         copies=True,
     ),
 }

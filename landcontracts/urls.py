@@ -2,9 +2,10 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from apps.core.health import views
+from apps.core.rest.schema_view import SchemaView
 from landcontracts.topology import SERVICES
 
 admin.autodiscover()
@@ -13,7 +14,7 @@ API = "api/v1/"
 
 urlpatterns = [
     *(path(API, include(f"apps.{service}.rest.urls")) for service in SERVICES),
-    path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/schema", SchemaView.as_view(), name="schema"),
     path("api/v1/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/v1", views.root),
     path(".well-known/jwks.json", views.key_set),

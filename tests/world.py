@@ -117,6 +117,12 @@ class World:
             ctx=self.ctx(), email=email, password=PASSWORD, full_name=name, roles=chosen
         )
 
+    def administrator(self) -> User:
+        """A new person whom the system has made an administrator."""
+        person = self.person()
+        roles = (*person.roles, Role.ADMINISTRATOR)
+        return call(AUTHENTICATION).set_roles(ctx=self.ctx(), user_id=person.id, roles=roles)
+
     def plot(self, owner: User) -> LandPlot:
         """A plot of a person."""
         return call(CONTRACTS).record_plot(

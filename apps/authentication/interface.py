@@ -72,6 +72,13 @@ class Recipient(Dto):
     locale: str
 
 
+class RevokedTokens(Dto):
+    """A person whose access tokens below a version are refused: a role was taken, a block or a new password came."""
+
+    user_id: UUID
+    token_version: int
+
+
 class TokenPair(Dto, tag="tokens"):
     """An access token (JWT, RFC 7519) and the refresh token that replaces it. `expires_in` is in seconds.
 
@@ -208,6 +215,13 @@ class AuthenticationService(Protocol):
     @query(any_order=("",))
     def recipients(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[Recipient, ...]:
         """Addresses of active people, for system work only. Raises: Forbidden."""
+
+    @query(any_order=("",))
+    def revoked_tokens(self, *, ctx: CallContext) -> tuple[RevokedTokens, ...]:
+        """The people whose tokens were revoked within the life of one, in any order; system work only.
+
+        Raises: Forbidden.
+        """
 
     @command
     def update_profile(

@@ -18,6 +18,11 @@ def user(row: models.User) -> interface.User:
     )
 
 
+def revoked(row: models.User) -> interface.RevokedTokens:
+    """A person whose earlier tokens are refused."""
+    return interface.RevokedTokens(user_id=row.id, token_version=row.token_version)
+
+
 def card(row: models.User | directory.Row) -> interface.PersonCard:
     """An account as other people see it."""
     return interface.PersonCard(

@@ -61,6 +61,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     created_at = models.DateTimeField(_("registered"), db_default=Now(), editable=False)
     # Set by a trigger, which also revokes the person's refresh tokens: a password may be changed by any way.
     password_changed_at = models.DateTimeField(_("password changed"), db_default=Now(), editable=False)
+    # Set by a trigger when a role is taken, the person blocked or the password changed: access tokens of a lower version
+    # are refused.
+    token_version = models.PositiveIntegerField(_("version of tokens"), default=0, db_default=0, editable=False)
+    tokens_revoked_at = models.DateTimeField(_("tokens revoked"), null=True, editable=False)
 
     objects = UserManager()
     USERNAME_FIELD = "email"
@@ -76,6 +80,13 @@ class User(AbstractBaseUser, PermissionsMixin):
                 condition=models.Q(is_superuser=True, is_staff=True, roles__contains=["administrator"])
                 | (models.Q(is_superuser=False) & ~models.Q(roles__contains=["administrator"])),
                 name="authentication_user_administrator",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("tokens_revoked_at",),
+                condition=models.Q(tokens_revoked_at__isnull=False),
+                name="authentication_user_revoked",
             ),
         )
         permissions = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import connections
@@ -24,6 +25,7 @@ from apps.authentication.interface import (
     Recipient,
     Refusal,
     Refused,
+    RevokedTokens,
     Role,
     RoleNotDeclarable,
     Roles,
@@ -40,6 +42,9 @@ from apps.core.interface.context import CallContext
 from apps.core.interface.dto import Dto, Line
 from apps.core.interface.errors import Forbidden
 from apps.core.seam.server.commands import answers_from, command
+
+# A token is good for so much longer than its life (`LEEWAY`), and transactions end after their clock was read.
+SLACK = timedelta(minutes=1)
 
 
 class _SignedInRecord(Dto, tag="signed_in"):
@@ -73,7 +78,7 @@ class Authentication:
     ) -> User:
         address = _normalised(email)
         for role in roles:
-            if role not in DECLARED_ROLES and not ctx.actor.has("system", Role.ADMINISTRATOR):
+            if role not in DECLARED_ROLES and not administrators.is_one(ctx.actor):
                 raise RoleNotDeclarable(role=role)
         password_hash = passwords.hashed(password, email=address, full_name=full_name)
         row = UserRow(email=address, full_name=_name(full_name), phone=phone, locale=locale)
@@ -147,6 +152,12 @@ class Authentication:
             raise Forbidden
         return tuple(mapping.recipient(row) for row in UserRow.objects.filter(id__in=user_ids, is_active=True))
 
+    def revoked_tokens(self, *, ctx: CallContext) -> tuple[RevokedTokens, ...]:
+        if not ctx.actor.has("system"):
+            raise Forbidden
+        since = timezone.now() - tokens.access_lifetime() - SLACK
+        return tuple(mapping.revoked(row) for row in UserRow.objects.filter(tokens_revoked_at__gt=since))
+
     def update_profile(
         self,
         *,
@@ -166,9 +177,10 @@ class Authentication:
             return work.finish(mapping.user(row))
 
     def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles, seen: Roles | None = None) -> User:
-        _administrators_only(ctx)
+        administrators.require(ctx.actor)
         with command(ctx) as work:
             administrators.take_turns()
+            administrators.require(ctx.actor)
             row = _locked(user_id)
             roles = administrators.merged(tuple(Role(name) for name in row.roles), seen=seen, wanted=roles)
             if Role.ADMINISTRATOR not in roles:
@@ -185,9 +197,10 @@ class Authentication:
             return work.finish(ForgetReport(tokens=rotation.forget(now), failures=lockout.forget_old(now)))
 
     def set_active(self, *, ctx: CallContext, user_id: UUID, is_active: bool) -> User:
-        _administrators_only(ctx)
+        administrators.require(ctx.actor)
         with command(ctx) as work:
             administrators.take_turns()
+            administrators.require(ctx.actor)
             row = _locked(user_id)
             if not is_active:
                 administrators.require_another(row)
@@ -257,11 +270,6 @@ def _normalised(email: str) -> str:
 
 def _name(text: str) -> str:
     return unicodedata.normalize("NFC", text.strip())
-
-
-def _administrators_only(ctx: CallContext) -> None:
-    if not ctx.actor.has("system", Role.ADMINISTRATOR):
-        raise Forbidden
 
 
 def _row(user_id: UUID) -> UserRow:

@@ -22,6 +22,7 @@ from apps.authentication.interface import (
     Recipient,
     Refusal,
     Refused,
+    RevokedTokens,
     Role,
     RoleNotDeclarable,
     Roles,
@@ -51,6 +52,7 @@ class FakeAuthentication:
         self._devices: dict[str, UUID] = {}
         self._families: dict[str, tuple[UUID, str | None]] = {}  # token -> (owner, successor)
         self._revoked: set[UUID] = set()
+        self._versions: dict[UUID, int] = {}
 
     def register(
         self,
@@ -65,7 +67,7 @@ class FakeAuthentication:
     ) -> User:
         address = email.strip().lower()
         for role in roles:
-            if role not in DECLARED_ROLES and not ctx.actor.has("system", Role.ADMINISTRATOR):
+            if role not in DECLARED_ROLES and not self._is_administrator(ctx):
                 raise RoleNotDeclarable(role=role)
         if password.isdigit():
             raise WeakPassword(problems=("entirely numeric",))
@@ -139,6 +141,11 @@ class FakeAuthentication:
             Recipient(id=user.id, email=user.email, full_name=user.full_name, locale=user.locale) for user in users
         )
 
+    def revoked_tokens(self, *, ctx: CallContext) -> tuple[RevokedTokens, ...]:
+        if not ctx.actor.has("system"):
+            raise Forbidden
+        return tuple(RevokedTokens(user_id=person, token_version=version) for person, version in self._versions.items())
+
     def update_profile(
         self,
         *,
@@ -152,7 +159,7 @@ class FakeAuthentication:
         return self._change(ctx.actor.id, **{name: value for name, value in fields.items() if value is not None})
 
     def set_roles(self, *, ctx: CallContext, user_id: UUID, roles: Roles, seen: Roles | None = None) -> User:
-        _administrators_only(ctx)
+        self._administrators_only(ctx)
         if user_id not in self._users:
             raise UserNotFound
         roles = administrators.merged(self._users[user_id].roles, seen=seen, wanted=roles)
@@ -166,11 +173,19 @@ class FakeAuthentication:
         return ForgetReport(tokens=0, failures=0)
 
     def set_active(self, *, ctx: CallContext, user_id: UUID, is_active: bool) -> User:
-        _administrators_only(ctx)
+        self._administrators_only(ctx)
         if not is_active:
             self._require_another_administrator(user_id)
             self._revoked.add(user_id)
         return self._change(user_id, is_active=is_active)
+
+    def _administrators_only(self, ctx: CallContext) -> None:
+        if not self._is_administrator(ctx):
+            raise Forbidden
+
+    def _is_administrator(self, ctx: CallContext) -> bool:
+        user = self._users.get(ctx.actor.person) if ctx.actor.has(Role.ADMINISTRATOR) else None
+        return ctx.actor.has("system") or (user is not None and user.is_active and Role.ADMINISTRATOR in user.roles)
 
     def _require_another_administrator(self, user_id: UUID) -> None:
         active = {user.id for user in self._users.values() if user.is_active and Role.ADMINISTRATOR in user.roles}
@@ -187,7 +202,10 @@ class FakeAuthentication:
         return user
 
     def _change(self, user_id: UUID | None, **changes: object) -> User:
-        user = msgspec.structs.replace(self._required(user_id), **changes)
+        before = self._required(user_id)
+        user = msgspec.structs.replace(before, **changes)
+        if not set(before.roles) <= set(user.roles) or (before.is_active and not user.is_active):
+            self._versions[user.id] = self._versions.get(user.id, 0) + 1
         self._users[user.id] = user
         return user
 
@@ -224,8 +242,3 @@ def _same(stored: str, typed: str) -> bool:
 
 def _card(user: User) -> PersonCard:
     return PersonCard(id=user.id, full_name=user.full_name, roles=user.roles)
-
-
-def _administrators_only(ctx: CallContext) -> None:
-    if not ctx.actor.has("system", Role.ADMINISTRATOR):
-        raise Forbidden

@@ -15,12 +15,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from waffle import get_waffle_flag_model
 from waffle.models import Sample, Switch
 
 from apps.core.flags import history
 from apps.core.flags.models import Flag
+from apps.core.rest.admin import OwnFilters
 
 
 def _unregister(*models: Any) -> None:
@@ -37,7 +37,7 @@ _unregister(get_waffle_flag_model(), Switch, Sample)
 
 
 @admin.register(Flag)
-class FlagAdmin(ModelAdmin):
+class FlagAdmin(OwnFilters):
     """A change takes effect in every process within a second, and is recorded with its author."""
 
     list_display = ("name", "everyone", "percent", "modified", "note")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from apps.contracts.interface import CONTRACTS, ContractCreated, ContractStatusChanged
@@ -78,7 +78,7 @@ def _people(ctx: CallContext, contract_id: UUID) -> list[UUID]:
 def _notify(
     ctx: CallContext,
     envelope: EventEnvelope,
-    people: Iterable[UUID],
+    people: Collection[UUID],
     kind: NotificationKind,
     contract_id: UUID,
     parameters: Mapping[str, str],
@@ -90,14 +90,15 @@ def _notify(
             kind=kind,
             contract_id=contract_id,
             parameters=parameters,
-            sender=_sender(envelope),
+            sender=_sender(envelope, people),
         )
         return work.finish(EventReceipt(event_id=envelope.event_id, effect=f"told {count}"))
 
 
-def _sender(envelope: EventEnvelope) -> UUID | None:
-    """The person whose act it is. The workflow's events have none: all in it have signed, and an official leads many."""
-    return None if envelope.type.startswith("workflow.") else envelope.actor_id
+def _sender(envelope: EventEnvelope, people: Collection[UUID]) -> UUID | None:
+    """The person whose act it is. A stage has none where an official began it, who leads many sales."""
+    is_officials = envelope.type.startswith("workflow.") and envelope.actor_id not in people
+    return None if is_officials else envelope.actor_id
 
 
 HANDLERS: Handlers = {

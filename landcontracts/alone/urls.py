@@ -2,15 +2,15 @@
 
 from django.conf import settings
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView
 
 from apps.core.health import views
+from apps.core.rest.schema_view import SchemaView
 
 API = "api/v1/"
 
 urlpatterns = [
     path(API, include(f"apps.{settings.SERVICE}.rest.urls")),
-    path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/schema", SchemaView.as_view(), name="schema"),
     path(".well-known/jwks.json", views.key_set),
     path("healthz", views.healthz),
     path("readyz", views.readyz),

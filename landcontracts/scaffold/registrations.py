@@ -120,6 +120,7 @@ REGISTRATIONS = (
         key="apps.NAME.interface.KEY",
         implementation="apps.NAME.service.CLASS",
         consumes=("contracts.contract_created",),
+        as_system=EDGE,
     ),
 \\g<0>""",
     ),

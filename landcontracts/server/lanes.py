@@ -15,7 +15,7 @@ from typing import Protocol
 
 from landcontracts.server import figures
 from landcontracts.server.concurrency import Limit, Meter
-from landcontracts.server.options import HEAVY_MAX_WAIT_SECONDS, MAX_WAIT_SECONDS, MAX_WAITING
+from landcontracts.server.options import HEAVY_MAX_WAIT_SECONDS, MAX_CONNECTIONS, MAX_WAIT_SECONDS, MAX_WAITING
 from landcontracts.server.routes import Kind
 
 log = logging.getLogger(__name__)
@@ -38,9 +38,10 @@ class Lane:
     The thread that was busy last is woken first: its connection to the database and what it works on are at hand.
     """
 
-    def __init__(self, kind: Kind, threads: int, max_wait_seconds: float) -> None:
+    def __init__(self, kind: Kind, threads: int, max_wait_seconds: float, *, max_waiting: int = MAX_WAITING) -> None:
         self.kind = kind
         self._threads = threads
+        self._max_waiting = max_waiting
         self._max_wait = max_wait_seconds
         self._queue: deque[tuple[float, Task]] = deque()
         self._lock = threading.Lock()
@@ -57,7 +58,7 @@ class Lane:
         """Queue a task. Where too many wait it is refused here and now, in the calling thread."""
         with self._lock:
             worker = self._woken()
-            is_full = worker is None and len(self._queue) >= MAX_WAITING
+            is_full = worker is None and len(self._queue) >= self._max_waiting
             if worker is None and not is_full:
                 self._queue.append((time.monotonic(), task))
         if worker is not None:
@@ -100,7 +101,7 @@ class Lane:
     @property
     def is_full(self) -> bool:
         """Whether as many wait as may."""
-        return len(self._queue) >= MAX_WAITING
+        return len(self._queue) >= self._max_waiting
 
     @property
     def has_enough(self) -> bool:
@@ -174,7 +175,8 @@ class Lanes:
 
     def __init__(self, threads: int, heavy_threads: int) -> None:
         self._by_kind = {
-            Kind.HEALTH: Lane(Kind.HEALTH, 1, MAX_WAIT_SECONDS * 5),
+            # It takes some ten microseconds, so that as many may wait as can connect.
+            Kind.HEALTH: Lane(Kind.HEALTH, 1, MAX_WAIT_SECONDS * 5, max_waiting=MAX_CONNECTIONS),
             Kind.EXPRESS: Lane(Kind.EXPRESS, 2, MAX_WAIT_SECONDS * 5),
             Kind.USUAL: Lane(Kind.USUAL, threads, MAX_WAIT_SECONDS),
             Kind.HEAVY: Lane(Kind.HEAVY, heavy_threads, HEAVY_MAX_WAIT_SECONDS),

@@ -19,7 +19,7 @@ from rest_framework.request import Request
 
 from apps.core.interface.operations import PATH
 from apps.core.rest import heavy
-from apps.core.rest.authentication import BearerAuthentication
+from apps.core.rest.authentication import bearer_of
 from apps.core.rest.multipart import OVERHEAD
 from apps.core.seam.server import endpoint
 from landcontracts.server.routes import PROBES, Form, Kind, Route
@@ -60,7 +60,7 @@ class Policy:
         close_old_connections()
         try:
             try:
-                bearer = BearerAuthentication().authenticate(Request(request))
+                bearer = bearer_of(Request(request))
             except AuthenticationFailed:
                 bearer = None  # a page does not read the header, and goes by the session
             return str(bearer[0].pk) if bearer is not None else _person_of_session(request)

@@ -199,6 +199,8 @@ class Request:
             self.headers.clear()  # the refusal is written in the language that they ask for
             self.refuse(refusals.HEADERS_TOO_LARGE)
             return
+        if self.version == "1.1" and self.headers.get("HOST", ",").count(","):
+            raise ValueError("no host, or two")  # RFC 9112, section 3.2
         self._find_framing()
 
     def _find_path(self, target: bytes) -> None:

@@ -167,6 +167,9 @@ def test_the_usual_spelling_of_a_path():
     identity = "01A22AF2-7131-73E3-A3AF-50EACC3D2D88"
     assert paths.usual(f"/api/v1/contracts/{identity}/") == f"/api/v1/contracts/{identity.lower()}"
     assert paths.usual(f"/contracts/{identity}/") == f"/contracts/{identity.lower()}/"
+    plain = identity.replace("-", "")
+    assert paths.usual(f"/api/v1/contracts/{plain}/history") == f"/api/v1/contracts/{identity.lower()}/history"
+    assert paths.usual(f"/contracts/{plain}0/") == f"/contracts/{plain}0/"
     assert paths.usual(f"/x{identity}/API/") == f"/x{identity}/API/"
 
 

@@ -1,5 +1,6 @@
 """The web server: what arrives slowly takes no thread, what waits too long is refused, and nothing under way is lost."""
 
+import contextlib
 import json
 import os
 import signal
@@ -238,6 +239,14 @@ def test_a_place_is_given_back_by_a_client_that_goes_away(server: Server):
         for connection in connections:
             connection.close()
         until(lambda: server.get("/heavy", X_Person="fickle")[0] == 200)
+
+
+def test_health_answers_as_many_as_ask_at_once(server: Server):
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for _ in range(300)]
+        for connection in connections:
+            connection.sendall(request_of("GET", "/healthz"))
+        assert {answer(connection)[0] for connection in connections} == {200}
 
 
 # --- Overload --------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The public REST API as programs meet it: problems, tokens, keys, limits, the schema."""
 
+import gzip
 import json
 import os
 import secrets
@@ -8,7 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import jwt
 import pytest
 import urllib3
+from django.test import Client
+from drf_spectacular.views import SpectacularAPIView
 
+from apps.core.rest import schema_view
 from landcontracts.demo.client import Refused
 from landcontracts.embedded.processes import inner_url
 from tests.journeys.people import Person
@@ -252,6 +256,27 @@ def test_the_schema_is_openapi_3_1_and_describes_every_path():
     names = set(schema["components"]["schemas"])
     refs = {text.split('"')[0] for text in json.dumps(schema).split('"#/components/schemas/')[1:]}
     assert refs <= names
+
+
+def test_a_body_in_a_coding_is_refused_and_not_misread(person: Person):
+    body = json.dumps({"cadastral_number": cadastral_number(), "address": "Поле", "area_m2": "10"}).encode()
+    for coding, content, status in (("gzip", gzip.compress(body), 415), ("identity", body, 201), ("x", body, 415)):
+        headers = {**person._headers, "Content-Type": "application/json", "Content-Encoding": coding}
+        assert raw("POST", "/api/v1/land-plots", content, **headers).status == status, coding
+
+
+def test_the_schema_is_made_once_in_each_form(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(schema_view, "_documents", {})
+    made = []
+    make = SpectacularAPIView.get
+    monkeypatch.setattr(SpectacularAPIView, "get", lambda *args, **rest: made.append(1) or make(*args, **rest))
+    client = Client()
+    for form, times in (("json", 1), ("json", 1), ("yaml", 2), ("yaml&version=9", 2)):
+        answer = client.get(f"/api/v1/schema?format={form}")
+        assert answer.status_code == 200
+        assert b"3.1.0" in answer.content
+        assert len(made) == times
+    assert client.get("/api/v1/schema", headers={"accept": "application/vnd.oai.openapi+json"}).json()["paths"]
 
 
 def test_the_schema_is_valid_without_a_warning(tmp_path):

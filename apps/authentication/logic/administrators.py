@@ -9,6 +9,8 @@ from django.db import connections
 from apps.authentication.interface import LastAdministrator, Role, Roles
 from apps.authentication.models import User
 from apps.core.database.primaries import database_of
+from apps.core.interface.context import Actor
+from apps.core.interface.errors import Forbidden
 from apps.core.postgres import advisory_locks
 from apps.core.postgres.advisory_locks import Space
 
@@ -34,6 +36,21 @@ def take_turns() -> None:
     """Until the end of the transaction, no other one changes who is an administrator."""
     with connections[database_of("authentication")].cursor() as cursor:
         advisory_locks.acquire_until_commit(cursor, Space.WORK, "administrators")
+
+
+def require(actor: Actor) -> None:
+    """Refuse a person who is no administrator now, whatever the token says. Raises: Forbidden."""
+    if not is_one(actor):
+        raise Forbidden
+
+
+def is_one(actor: Actor) -> bool:
+    """Whether the actor is the system, or comes as an administrator and is an active one at this moment."""
+    if actor.has("system"):
+        return True
+    if actor.id is None or not actor.has(Role.ADMINISTRATOR):
+        return False
+    return User.objects.filter(id=actor.id, is_superuser=True, is_active=True).exists()
 
 
 def require_another(user: User) -> None:

@@ -12,12 +12,16 @@ from apps.authentication.models import User, normalised, older_forms
 
 def hashed(password: str, *, email: str, full_name: str) -> str:
     """The hash to store. Raises: WeakPassword."""
-    form = normalised(password)
+    validate(password, email=email, full_name=full_name)
+    return make_password(normalised(password))
+
+
+def validate(password: str, *, email: str, full_name: str) -> None:
+    """Refuse a password that is easy to guess. Raises: WeakPassword."""
     try:
-        validate_password(form, user=User(email=email, full_name=full_name))
+        validate_password(normalised(password), user=User(email=email, full_name=full_name))
     except ValidationError as error:
         raise WeakPassword(problems=tuple(str(message) for message in error.messages)) from None
-    return make_password(form)
 
 
 def matches(user: User | None, password: str) -> bool:

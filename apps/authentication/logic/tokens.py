@@ -18,7 +18,7 @@ from django.utils import timezone
 from apps.authentication import interface, models
 from apps.authentication.logic import devices
 from apps.core.interface.dto import Dto, Instant
-from apps.core.rest.keys import AccessToken, keyring
+from apps.core.rest.keys import VERSION_CLAIM, AccessToken, keyring
 
 _MAC_BYTES = 32
 
@@ -32,11 +32,12 @@ class Issued(Dto, tag="issued"):
     refresh_id: uuid.UUID
     issued_at: Instant
     device_id: uuid.UUID | None = None
+    token_version: int = 0
 
 
 def pair(issued: Issued) -> interface.TokenPair:
     """The tokens of a stored record; the same tokens each time."""
-    lifetime = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
+    lifetime = access_lifetime()
     token = AccessToken()
     token.set_iat(at_time=issued.issued_at)
     token.set_exp(from_time=issued.issued_at, lifetime=lifetime)
@@ -44,6 +45,7 @@ def pair(issued: Issued) -> interface.TokenPair:
     token["sub"] = str(issued.user_id)
     token["roles"] = list(issued.roles)
     token["locale"] = issued.locale
+    token[VERSION_CLAIM] = issued.token_version
     return interface.TokenPair(
         user_id=issued.user_id,
         access_token=str(token),
@@ -84,7 +86,14 @@ def issue(user: models.User, refresh_id: uuid.UUID, *, device_id: uuid.UUID | No
         refresh_id=refresh_id,
         issued_at=issued_at,
         device_id=device_id,
+        token_version=user.token_version,
     )
+
+
+def access_lifetime() -> timedelta:
+    """How long an access token lives."""
+    lifetime: timedelta = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
+    return lifetime
 
 
 def refresh_lifetime() -> timedelta:

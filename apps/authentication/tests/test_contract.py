@@ -162,7 +162,7 @@ def test_a_profile_changes_only_what_is_given_and_roles_only_by_administrators(w
     with pytest.raises(Forbidden):
         call(AUTHENTICATION).set_roles(ctx=world.ctx(person), user_id=person.id, roles=(Role.REGISTRAR,))
     granted = call(AUTHENTICATION).set_roles(
-        ctx=world.ctx(person, "administrator"), user_id=person.id, roles=(Role.REGISTRAR,)
+        ctx=world.ctx(world.administrator(), "administrator"), user_id=person.id, roles=(Role.REGISTRAR,)
     )
     assert granted.roles == (Role.REGISTRAR,)
 
@@ -218,11 +218,50 @@ def test_an_office_is_given_by_administrators_and_the_system(world: World, role:
     def register(ctx):
         return call(AUTHENTICATION).register(ctx=ctx, email=f"{secrets.token_hex(6)}@test.example", **account)
 
-    with pytest.raises(RoleNotDeclarable):
-        register(world.ctx(world.person(), "registrar"))
-    for ctx in (world.ctx(), world.ctx(world.person(), "administrator")):
+    for ctx in (world.ctx(world.person(), "registrar"), world.ctx(world.person(), "administrator")):
+        with pytest.raises(RoleNotDeclarable):
+            register(ctx)
+    for ctx in (world.ctx(), world.ctx(world.administrator(), "administrator")):
         user = register(ctx)
         assert (user.roles, user.full_name) == ((role, Role.BUYER), "Смирнова Яна")
+
+
+def test_an_administrator_is_one_who_is_one_now(world: World):
+    """The roles in a token may be five minutes old."""
+    former, blocked, _, person = world.administrator(), world.administrator(), world.administrator(), world.person()
+
+    def refuses(actor, **change: object) -> None:
+        change_one = call(AUTHENTICATION).set_active if "is_active" in change else call(AUTHENTICATION).set_roles
+        with pytest.raises(Forbidden):
+            change_one(ctx=world.ctx(actor, "administrator"), **change)
+
+    ctx = world.ctx(former, "administrator")
+    assert not call(AUTHENTICATION).set_active(ctx=ctx, user_id=person.id, is_active=False).is_active
+    call(AUTHENTICATION).set_roles(ctx=world.ctx(), user_id=former.id, roles=(Role.BUYER,))
+    refuses(former, user_id=former.id, roles=(Role.ADMINISTRATOR,))
+    refuses(former, user_id=person.id, is_active=True)
+    call(AUTHENTICATION).set_active(ctx=world.ctx(), user_id=blocked.id, is_active=False)
+    refuses(blocked, user_id=blocked.id, is_active=True)
+
+
+def test_what_is_taken_from_a_person_revokes_the_tokens_of_before(world: World):
+    def version() -> int:
+        revoked = call(AUTHENTICATION).revoked_tokens(ctx=world.ctx())
+        return next((item.token_version for item in revoked if item.user_id == person.id), 0)
+
+    person = world.person(Role.SELLER, Role.LAWYER)
+    with pytest.raises(Forbidden):
+        call(AUTHENTICATION).revoked_tokens(ctx=world.ctx(person))
+    call(AUTHENTICATION).set_roles(ctx=world.ctx(), user_id=person.id, roles=(*person.roles, Role.REGISTRAR))
+    call(AUTHENTICATION).update_profile(ctx=world.ctx(person), full_name="Иной Человек")
+    call(AUTHENTICATION).set_active(ctx=world.ctx(), user_id=person.id, is_active=True)
+    assert version() == 0, "nothing was taken"
+    call(AUTHENTICATION).set_roles(ctx=world.ctx(), user_id=person.id, roles=person.roles)
+    assert version() == 1
+    call(AUTHENTICATION).set_active(ctx=world.ctx(), user_id=person.id, is_active=False)
+    assert version() == 2
+    call(AUTHENTICATION).set_active(ctx=world.ctx(), user_id=person.id, is_active=True)
+    assert version() == 2
 
 
 def test_roles_are_set_once_each_by_the_system_too(world: World):

@@ -2,10 +2,12 @@
 
 import importlib
 import secrets
+import time
 import unicodedata
 from contextlib import contextmanager
 from io import StringIO
 from threading import Barrier, Thread
+from uuid import UUID
 
 import pytest
 from django.conf import settings
@@ -15,6 +17,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connections, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 
 from apps.authentication.interface import (
     AUTHENTICATION,
@@ -55,11 +58,6 @@ def only_administrators(*people):
         User.objects.filter(id__in=others).update(is_active=True)
 
 
-def administrator(here: World):
-    person = here.person()
-    return call(AUTHENTICATION).set_roles(ctx=here.ctx(), user_id=person.id, roles=(*person.roles, Role.ADMINISTRATOR))
-
-
 def signed_in(person, password: str = PASSWORD) -> Client:
     client = Client(headers={"accept-language": "en"})
     client.post(reverse("portal:sign-in"), {"email": person.email, "password": password})
@@ -68,7 +66,7 @@ def signed_in(person, password: str = PASSWORD) -> Client:
 
 
 def test_the_role_opens_the_admin_and_its_loss_closes_it(here: World):
-    person, _ = administrator(here), administrator(here)
+    person, _ = here.administrator(), here.administrator()
     client = signed_in(person)
     assert client.get(PEOPLE).status_code == 200
     assert (row(person).is_staff, row(person).is_superuser) == (True, True)
@@ -94,7 +92,7 @@ def test_the_database_refuses_two_truths(here: World, flags: dict):
 
 
 def test_the_last_administrator_stays(here: World):
-    person = administrator(here)
+    person = here.administrator()
     with only_administrators(person):
         for lose in (
             lambda: call(AUTHENTICATION).set_roles(ctx=here.ctx(person), user_id=person.id, roles=()),
@@ -103,7 +101,7 @@ def test_the_last_administrator_stays(here: World):
             with pytest.raises(LastAdministrator):
                 lose()
         assert (row(person).is_superuser, row(person).is_active) == (True, True)
-        other = administrator(here)
+        other = here.administrator()
         call(AUTHENTICATION).set_active(ctx=here.ctx(person), user_id=person.id, is_active=False)
         with pytest.raises(LastAdministrator):
             call(AUTHENTICATION).set_roles(ctx=here.ctx(), user_id=other.id, roles=(Role.BUYER,))
@@ -111,7 +109,7 @@ def test_the_last_administrator_stays(here: World):
 
 
 def test_two_who_leave_at_the_same_time_do_not_both_leave(here: World):
-    people, start = [administrator(here) for _ in range(2)], Barrier(2)
+    people, start = [here.administrator() for _ in range(2)], Barrier(2)
     refused = []
 
     def leave(person) -> None:
@@ -149,8 +147,26 @@ def test_an_administrator_is_made_sure_of(here: World):
     with pytest.raises(CommandError, match="ADMINISTRATOR_PASSWORD"):
         ensure(email)
     assert ensure(email, password=PASSWORD) == f"created {email}"
-    assert ensure(email.upper(), password="another") == "", "nothing to repair"
+    assert ensure(email.upper(), password="another") == f"{email.upper()} is an administrator already"
     assert signed_in(User.objects.get(email=email)).get(PEOPLE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "reason"),
+    [
+        ("root", PASSWORD, "root is no e-mail address"),
+        ("a@b", PASSWORD, "no e-mail address"),
+        ("", PASSWORD, "no e-mail address"),
+        ("chief@test.example", "short", "length"),
+        ("chief@test.example", "12345678", "numeric"),
+        ("chief@test.example", "x" * 201, "length"),
+        ("chief@test.example", "chief@test.example", "similar"),
+    ],
+)
+def test_an_administrator_who_could_not_log_in_is_not_made(email: str, password: str, reason: str):
+    with translation.override("en"), pytest.raises(CommandError, match=reason):
+        ensure(email, password=password)
+    assert not User.objects.filter(email=email).exists()
 
 
 def test_an_account_that_exists_is_repaired(here: World):
@@ -168,7 +184,7 @@ def test_an_account_that_exists_is_repaired(here: World):
 
 
 def test_who_is_made_sure_of_is_locked_out_no_longer(here: World):
-    person = administrator(here)
+    person = here.administrator()
     LogInFailure.objects.bulk_create(LogInFailure(email=person.email, source="x") for _ in range(5))
     assert ensure(person.email) == f"{person.email} was let sign in again"
     assert not LogInFailure.objects.filter(email=person.email).exists()
@@ -194,7 +210,7 @@ def test_djangos_own_ways_read_a_password_in_every_form_and_end_no_session(here:
 
 
 def test_who_changes_the_password_in_the_admin_stays_signed_in_there_and_nowhere_else(here: World):
-    person = administrator(here)
+    person = here.administrator()
     browser, other = signed_in(person), signed_in(person)
     page = reverse("admin:password_change")
     answer = browser.post(page, {"old_password": PASSWORD, "new_password1": DECOMPOSED, "new_password2": DECOMPOSED})
@@ -224,7 +240,7 @@ def test_an_action_of_the_admin_asks_for_its_permission(here: World, permission:
 
 
 def test_what_a_service_refuses_is_a_message_and_the_rest_is_done(here: World):
-    person, other = administrator(here), here.person()
+    person, other = here.administrator(), here.person()
     with only_administrators(person):
         client = signed_in(person)
         chosen = {"_selected_action": [str(person.id), str(other.id)]}
@@ -246,6 +262,39 @@ def test_over_rest_the_role_is_given_and_taken(here: World):
     given = chief.patch(f"users/{person.user['id']}", {"roles": ["seller", "administrator"]})
     assert given["roles"] == ["seller", "administrator"]
     assert User.objects.get(id=person.user["id"]).is_superuser
+
+
+@pytest.mark.parametrize("taken", ["role", "block", "password"])
+def test_an_access_token_ends_within_a_second_with_what_it_was_given_for(here: World, taken: str):
+    from landcontracts.demo.client import Refused
+    from tests.journeys.people import Person
+
+    chief = Person()
+    call(AUTHENTICATION).set_roles(
+        ctx=here.ctx(), user_id=UUID(chief.user["id"]), roles=(Role.SELLER, Role.ADMINISTRATOR)
+    )
+    chief.log_in(chief.email, chief.password)
+    assert chief.get("users/me")["roles"] == ["seller", "administrator"]
+    user = User.objects.get(id=chief.user["id"])
+    if taken == "role":
+        call(AUTHENTICATION).set_roles(ctx=here.ctx(), user_id=user.id, roles=(Role.SELLER,))
+    elif taken == "block":
+        call(AUTHENTICATION).set_active(ctx=here.ctx(), user_id=user.id, is_active=False)
+    else:
+        user.set_password("new-horse-battery")
+        user.save()
+    ended_at = time.monotonic()
+    with pytest.raises(Refused) as refusal:
+        while time.monotonic() < ended_at + 2:
+            chief.get("users/me")
+    assert time.monotonic() - ended_at < 1.5
+    assert refusal.value.problem["code"] == "authentication_failed"
+    with pytest.raises(Refused):
+        chief.patch(f"users/{user.id}", {"roles": ["administrator"]})
+    if taken == "block":
+        return
+    chief.log_in(chief.email, "new-horse-battery" if taken == "password" else chief.password)
+    assert chief.get("users/me")["email"] == chief.email, "a token issued after it is good at once"
 
 
 @pytest.mark.parametrize("way", ["orm", "sql", "command", "update"])

@@ -13,7 +13,7 @@ from functools import cache, wraps
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
-from rest_framework.exceptions import NotAuthenticated
+from rest_framework.exceptions import NotAuthenticated, UnsupportedMediaType
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -29,6 +29,16 @@ _PLAIN_DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 
 class View(APIView):
     """The base of every REST view."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse a body in a coding, such as gzip: none is decoded (RFC 9110, section 8.4).
+
+        Raises: UnsupportedMediaType.
+        """
+        super().initial(request, *args, **kwargs)
+        coding = request.headers.get("Content-Encoding", "").strip().lower()
+        if coding not in {"", "identity"}:
+            raise UnsupportedMediaType(coding)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Send a problem inside DRF's page as a page, and not as `application/problem+json`."""

@@ -22,6 +22,9 @@ from rest_framework_simplejwt.tokens import AccessToken as BaseAccessToken
 
 from apps.core.interface.dto import Dto
 
+# The claim that says how often something had been taken from the person when the token was issued.
+VERSION_CLAIM = "version"
+
 
 class JsonWebKey(Dto):
     """A public key (RFC 7517)."""

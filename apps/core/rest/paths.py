@@ -1,14 +1,19 @@
-"""The usual spelling of a path: without a last slash under `/api/`, UUIDs in lower case (RFC 9562, section 4)."""
+"""The usual spelling of a path: without a last slash under `/api/`, UUIDs in lower case and with their dashes.
+
+RFC 9562, section 4. A query and a body accept them without dashes as well.
+"""
 
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
-_UUID = re.compile(r"(?<=/)[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?=/|$)")
+_HEX = "[0-9A-Fa-f]"
+_UUID = re.compile(rf"(?<=/)(?:{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}|{_HEX}{{32}})(?=/|$)")
 
 
 def usual(path: str) -> str:
     """The path that the URLs know; one thing has one address, however it was written."""
     if path.startswith("/api/") and path.endswith("/"):
         path = path.rstrip("/")
-    return _UUID.sub(lambda found: found[0].lower(), path)
+    return _UUID.sub(lambda found: str(UUID(found[0])), path)

@@ -35,10 +35,14 @@ FOREIGN = (
 PADDING = b"\0\t\n\f\r "
 # What its readers find wherever it begins.
 ANYWHERE = (b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c", b"%PDF-", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+# Read by a browser, which some let look for it anywhere.
+_PAGE = re.compile(rb"<(?:html|script|svg|body|iframe|!doctype html|\?php)[\s>/]", re.IGNORECASE)
 ARCHIVE_END = b"PK\x05\x06"  # APPNOTE.TXT, section 4.3.16
 ARCHIVE_END_BYTES = 22
 ACTIONS = {"/JavaScript": "javascript", "/Launch": "launch", "/SubmitForm": "submit_form", "/ImportData": "submit_form"}
 ACTIONS |= {"/GoToR": "remote_goto", "/GoToE": "remote_goto"}
+# Annotations that run Flash or a 3D model's script (ISO 32000-2, sections 13.6 and 13.7; Adobe's extension level 3).
+EMBEDDED_PLAYERS = ("/RichMedia", "/3D")
 PROGRAM_NAME = re.compile(
     r"\.(exe|com|scr|pif|bat|cmd|ps1|vbs?|vbe|jse?|wsf?|wsh|hta|msi|msp|jar|sh|app|dll|lnk|reg|cpl|apk|py|docm|xlsm|pptm)$",
     re.IGNORECASE,
@@ -170,6 +174,9 @@ def _note_entries(entries: Any, active: set[str]) -> None:
         active.add("javascript")
     if "/XFA" in entries:
         active.add("xfa")
+    subtype = entries.get("/Subtype")
+    if isinstance(subtype, pikepdf.Name) and str(subtype) in EMBEDDED_PLAYERS:
+        active.add("embedded_program")
     if "/EF" in entries and _is_program(entries):
         active.add("embedded_program")
 
@@ -291,8 +298,10 @@ def _between_ends(data: mmap.mmap, last: int) -> Iterator[tuple[int, int]]:
 
 
 def _holds(data: mmap.mmap, begin: int, end: int) -> bool:
-    """Whether there is an archive or a program, wherever it begins, whose mark is long enough not to come by chance."""
-    if any(data.find(mark, begin, end) >= 0 for mark in ANYWHERE) or _ELF.search(data, begin, end):
+    """Whether there is an archive, a program or a page, wherever it begins, by marks too long to come by chance."""
+    if any(data.find(mark, begin, end) >= 0 for mark in ANYWHERE):
+        return True
+    if _ELF.search(data, begin, end) or _PAGE.search(data, begin, end):
         return True
     for start in _positions(data, b"MZ", begin, end):
         header = start + int.from_bytes(data[start + 60 : start + 64], "little")

@@ -29,6 +29,10 @@ def at_root(value):
         (lambda _: Dictionary(S=Name.Thread), []),
         (lambda _: Dictionary(JS=String("x")), ["javascript"]),
         (lambda _: Dictionary(XFA=Array()), ["xfa"]),
+        (lambda _: Dictionary(Type=Name.Annot, Subtype=Name.RichMedia), ["embedded_program"]),
+        (lambda _: Dictionary(Type=Name.Annot, Subtype=Name("/3D")), ["embedded_program"]),
+        (lambda _: Dictionary(Type=Name.Annot, Subtype=String("/3D")), []),
+        (lambda _: Dictionary(Type=Name.Annot, Subtype=Name.Link), []),
         (lambda _: Array([Name.Launch, 1, Dictionary(S=Name.Launch)]), ["launch"]),
         (
             lambda _: Array([1, Array([Dictionary(S=Name.Launch)]), Dictionary(JS=String("x"))]),

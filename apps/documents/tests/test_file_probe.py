@@ -196,7 +196,26 @@ def test_what_its_readers_find_anywhere_is_looked_for_anywhere_behind_the_end(pr
     assert refused(check, b"body" + before + program, 4 + len(before) + len(program)) == ""
 
 
-@pytest.mark.parametrize("harmless", [b"xMZ" + bytes(100), b"x\x7fELF\x03\x01\x01", b"xMZ", b"x\x1f\x8b\x08"])
+@pytest.mark.parametrize("page", [b"<script>", b"<SCRIPT src=x>", b"<!DOCTYPE html>", b"<?php echo", b"<svg/onload=x>"])
+def test_a_page_behind_the_end_is_foreign(page: bytes):
+    assert refused(file_probe._require_nothing_foreign, b"body" + b"\nx" + page, 4) == "appended"
+    assert refused(file_probe._require_nothing_foreign, b"body" + page, 4 + len(page)) == ""
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        b"<x:xmpmeta>",
+        b"<scripture>",
+        b"<rdf:RDF>",
+        b"1 < script",
+        b"<html",
+        b"xMZ" + bytes(100),
+        b"x\x7fELF\x03\x01\x01",
+        b"xMZ",
+        b"x\x1f\x8b\x08",
+    ],
+)
 def test_short_marks_that_come_by_chance_are_none_in_a_trailer(harmless: bytes):
     assert refused(file_probe._require_nothing_foreign, b"body" + harmless, 4) == ""
 

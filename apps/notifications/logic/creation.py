@@ -24,7 +24,7 @@ def create_messages(
     """Store a message for each recipient, and an e-mail within the limits; returns the number of messages."""
     now = timezone.now()
     people = list(dict.fromkeys(recipients))
-    mailable = limits.mailable(people, contract_id=contract_id, sender=sender, now=now)
+    mailable = limits.mailable(people, kind=kind, contract_id=contract_id, sender=sender, now=now)
     rows = [
         Notification(
             event_id=event_id,

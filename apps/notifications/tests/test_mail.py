@@ -1,9 +1,11 @@
 """E-mails in this process: who gets one in which words, and when a failed one is tried again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
 import pytest
 from django.conf import settings
+from django.db import connections, transaction
 from django.utils import timezone
 
 from apps.authentication.interface import AUTHENTICATION
@@ -29,14 +31,15 @@ def message(
     event = new_id()
     recipients = [person.id for person in people]
     parameters = {"number": NUMBER}
-    create_messages(
-        event_id=event,
-        recipients=recipients,
-        kind=kind,
-        contract_id=contract_id or new_id(),
-        parameters=parameters,
-        sender=sender,
-    )
+    with transaction.atomic(using=database_of("notifications")):
+        create_messages(
+            event_id=event,
+            recipients=recipients,
+            kind=kind,
+            contract_id=contract_id or new_id(),
+            parameters=parameters,
+            sender=sender,
+        )
     return list(Mail.objects.filter(notification__event_id=event).order_by("created_at", "id"))
 
 
@@ -213,5 +216,33 @@ def test_a_hundred_contracts_that_name_a_stranger_write_to_him_a_few_times(here:
     for _ in range(12):
         here.contract(seller, stranger, plot=plot)
     here.settle()
-    assert Notification.objects.filter(recipient_id=stranger.id).count() >= 12
-    assert 3 <= Mail.objects.filter(notification__recipient_id=stranger.id).count() <= 5
+    assert Notification.objects.filter(recipient_id=stranger.id).count() == 24, "of contracts and their first stages"
+    assert Mail.objects.filter(notification__recipient_id=stranger.id).count() == 3
+
+
+@pytest.mark.usefixtures("limits")
+def test_of_the_stages_of_his_own_sale_a_person_hears_whoever_begins_them(here: World):
+    seller, buyer = here.person(), here.person()
+    contract = here.contract(seller, buyer)
+    here.settle()
+    Mail.objects.filter(notification__recipient_id=buyer.id).delete()
+    stage = {"workflow_id": new_id(), "contract_id": contract.id, "stage": "payment", "planned_date": date(2026, 12, 1)}
+    for _ in range(4):
+        deliver(here, StageStarted(**stage), actor_id=seller.id)
+    assert Mail.objects.filter(notification__recipient_id=buyer.id).count() == 3, "he has not acted in it yet"
+    message(buyer, sender=buyer.id, contract_id=contract.id)
+    deliver(here, StageStarted(**stage), actor_id=seller.id)
+    assert Mail.objects.filter(notification__recipient_id=buyer.id).count() == 5
+
+
+@pytest.mark.usefixtures("limits")
+def test_many_messages_at_once_keep_the_limit(here: World):
+    stranger, senders = here.person(), [here.person() for _ in range(12)]
+
+    def send(sender) -> None:
+        message(stranger, sender=sender.id)
+        connections.close_all()
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(send, senders))
+    assert Mail.objects.filter(notification__recipient_id=stranger.id).count() == 5

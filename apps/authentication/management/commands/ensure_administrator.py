@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.authentication.interface import Role
-from apps.authentication.logic import administrators
+from apps.authentication.interface import Email, Password, Role, WeakPassword
+from apps.authentication.logic import administrators, passwords
 from apps.authentication.models import LogInFailure, User
+
+NAME = "Администратор"
 
 
 class Command(BaseCommand):
@@ -31,13 +34,29 @@ class Command(BaseCommand):
         user = User.objects.filter(email=email.strip().lower()).first()
         if not password and (user is None or set_password):
             raise CommandError("set ADMINISTRATOR_PASSWORD")
+        if user is None or set_password:
+            _check(email, str(password))
         if user is None:
-            User.objects.create_superuser(email, str(password), full_name="Администратор")
+            User.objects.create_superuser(email, str(password), full_name=NAME)
             self.stdout.write(f"created {email}")
             return
         changed = _repair(user, str(password) if set_password else None)
-        if changed:
-            self.stdout.write(f"{email} was {', '.join(changed)}")
+        self.stdout.write(f"{email} was {', '.join(changed)}" if changed else f"{email} is an administrator already")
+
+
+def _check(email: str, password: str) -> None:
+    """Refuse what log-in would never accept, or anybody guess. Raises: CommandError."""
+    try:
+        msgspec.convert(email.strip().lower(), Email)
+    except msgspec.ValidationError:
+        raise CommandError(f"{email} is no e-mail address") from None
+    try:
+        msgspec.convert(password, Password)
+        passwords.validate(password, email=email, full_name=NAME)
+    except msgspec.ValidationError as error:
+        raise CommandError(f"ADMINISTRATOR_PASSWORD: {error}") from None
+    except WeakPassword as error:
+        raise CommandError(f"ADMINISTRATOR_PASSWORD: {' '.join(error.problems)}") from None
 
 
 def _repair(user: User, password: str | None) -> list[str]:
