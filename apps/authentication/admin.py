@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -10,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.authentication.interface import AUTHENTICATION, Role
 from apps.authentication.models import Command, LogInFailure, Outbox, RefreshToken, SigningKey, User
 from apps.core.rest import edge
-from apps.core.rest.admin import CommandAdmin, OutboxAdmin, ReadOnly
+from apps.core.rest.admin import CommandAdmin, OutboxAdmin, OwnFilters, ReadOnly
 from apps.core.seam.client.registry import call
 
 
@@ -79,6 +81,14 @@ class UserAdmin(ReadOnly):
             call(AUTHENTICATION).set_active(ctx=ctx.step(str(row.id)), user_id=row.id, is_active=is_active)
 
         self.change_each(request, [row for row in queryset if row.id != ctx.actor.id], change)
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(OwnFilters, DjangoGroupAdmin):  # type: ignore[misc]  # the type of the rows alone differs
+    """Groups, by which people who are no administrators get single permissions."""
 
 
 @admin.register(RefreshToken)

@@ -73,7 +73,10 @@ class Recipient(Dto):
 
 
 class RevokedTokens(Dto):
-    """A person whose access tokens below a version are refused: a role was taken, a block or a new password came."""
+    """A person whose access tokens below a version are refused.
+
+    A role was taken, a block or a new password came, or a refresh token was used twice.
+    """
 
     user_id: UUID
     token_version: int

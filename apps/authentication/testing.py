@@ -113,6 +113,7 @@ class FakeAuthentication:
         if self._families[successor][1] is None:
             return self._tokens(owner, successor)
         self._revoked.add(owner)
+        self._versions[owner] = self._versions.get(owner, 0) + 1
         return Refused(reason=Refusal.TOKEN_REUSED)
 
     def log_out(self, *, ctx: CallContext, refresh_token: Line) -> None:

@@ -35,7 +35,7 @@ from landcontracts.server.refusals import Refusal
 from landcontracts.server.routes import Form, Kind, Policy, Route
 
 log = logging.getLogger(__name__)
-_FIRST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Z]+) ([^ ]+) HTTP/([0-9]\.[0-9])")  # RFC 9112, section 3
+_FIRST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Z]+) ([^ ]+) HTTP/(1\.[01])")  # RFC 9112, section 3
 _DIGITS = re.compile(r"[0-9]+")
 FRAMING_BYTES = 8 * KIB
 PIECE_BYTES = 4 * KIB
@@ -199,7 +199,8 @@ class Request:
             self.headers.clear()  # the refusal is written in the language that they ask for
             self.refuse(refusals.HEADERS_TOO_LARGE)
             return
-        if self.version == "1.1" and self.headers.get("HOST", ",").count(","):
+        hosts = self.headers.get("HOST", "," if self.version == "1.1" else "")
+        if "," in hosts:
             raise ValueError("no host, or two")  # RFC 9112, section 3.2
         self._find_framing()
 

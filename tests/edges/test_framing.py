@@ -48,6 +48,8 @@ def test_a_body_is_received_whole_in_either_framing(server: Server, size: int):
         b"GET /x HTTP/1.1\r\nHost: x\r\nA: b\r\n\tc\r\n\r\n",
         b"GET /x HTTP/1.1\nHost: x\r\n\r\n",
         b"GET /x HTTP/1.1\r\nA: b\r\n\r\n",
+        b"GET /x HTTP/2.0\r\nHost: x\r\n\r\n",
+        b"GET /x HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n",
         b"GET /x HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
     ],
 )

@@ -169,7 +169,8 @@ def test_the_usual_spelling_of_a_path():
     assert paths.usual(f"/contracts/{identity}/") == f"/contracts/{identity.lower()}/"
     plain = identity.replace("-", "")
     assert paths.usual(f"/api/v1/contracts/{plain}/history") == f"/api/v1/contracts/{identity.lower()}/history"
-    assert paths.usual(f"/contracts/{plain}0/") == f"/contracts/{plain}0/"
+    assert paths.usual(f"/api/v1/contracts/{plain}0") == f"/api/v1/contracts/{plain}0"
+    assert paths.usual(f"/contracts/{plain}/") == f"/contracts/{plain}/"
     assert paths.usual(f"/x{identity}/API/") == f"/x{identity}/API/"
 
 

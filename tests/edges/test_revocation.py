@@ -30,6 +30,34 @@ class Source:
         return dict(self.versions)
 
 
+class Clock:
+    """The time that the list sees."""
+
+    ahead = 0.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock, present = Clock(), time.monotonic
+
+    class Time:
+        sleep = staticmethod(time.sleep)
+
+        @staticmethod
+        def monotonic() -> float:
+            return present() + clock.ahead
+
+    monkeypatch.setattr(revocation, "time", Time)
+    return clock
+
+
+def becomes(condition, seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def source():
     source = Source()
@@ -53,37 +81,89 @@ def test_many_requests_read_it_once(source: Source):
     assert source.reads <= 2
 
 
-def test_a_list_that_is_older_than_a_second_is_waited_for(source: Source, monkeypatch: pytest.MonkeyPatch):
+def test_a_list_that_is_older_than_a_second_is_waited_for(source: Source, clock: Clock):
     revoked = RevocationList(source)
     assert not revoked.refuses(PERSON, 2)
     source.versions = {PERSON: 3}
-    present = time.monotonic
-    monkeypatch.setattr(revocation.time, "monotonic", lambda: present() + 1.01)
+    clock.ahead = 1.01
     assert revoked.refuses(PERSON, 2)
 
 
-def test_a_source_that_fails_keeps_the_last_list_and_nobody_waits(source: Source, monkeypatch: pytest.MonkeyPatch):
+def seconds_of(call) -> float:
+    started = time.monotonic()
+    call()
+    return time.monotonic() - started
+
+
+def test_a_source_that_fails_keeps_the_last_list_and_no_request_waits(source: Source, clock: Clock):
     revoked = RevocationList(source)
     assert revoked.refuses(PERSON, 1)
     source.error = RuntimeError("away")
-    seconds = [0.0]
-    present = time.monotonic
-    monkeypatch.setattr(revocation.time, "monotonic", lambda: present() + seconds[0])
-    seconds[0] = 1.01
+    clock.ahead = 1.01
     assert revoked.refuses(PERSON, 1), "it waits for the attempt, which fails"
-    source.gate.clear()
-    seconds[0] = 5.0
-    started = present()
-    for _ in range(100):
-        assert revoked.refuses(PERSON, 1)
-    assert present() - started < 0.5
+    assert seconds_of(lambda: [revoked.refuses(PERSON, 1) for _ in range(100)]) < 0.5
     source.error = None
     source.versions = {PERSON: 3}
+    becomes(lambda: revoked.refuses(PERSON, 2))
+
+
+def test_a_source_that_hangs_makes_one_request_wait_and_not_all(source: Source, clock: Clock):
+    revoked = RevocationList(source)
+    assert revoked.refuses(PERSON, 1)
+    source.gate.clear()
+    clock.ahead = 1.01
+    assert seconds_of(lambda: revoked.refuses(PERSON, 1)) < 1.5
+    assert seconds_of(lambda: [revoked.refuses(PERSON, 1) for _ in range(100)]) < 0.5
+    source.versions = {PERSON: 3}
     source.gate.set()
-    deadline = present() + 5
-    while not revoked.refuses(PERSON, 2):
-        assert present() < deadline, "it is read again"
-        time.sleep(0.01)
+    becomes(lambda: revoked.refuses(PERSON, 2))
+
+
+def test_a_source_that_is_always_slow_is_not_waited_for_and_is_read(source: Source, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(revocation, "INTERVAL_SECONDS", 0.0)  # no reading is quick enough
+    monkeypatch.setattr(revocation, "MAX_AGE_SECONDS", 0.05)
+    revoked = RevocationList(source)
+    revoked.refuses(PERSON, 1)
+    source.gate.clear()
+    assert seconds_of(lambda: [revoked.refuses(PERSON, 1) for _ in range(200)]) < 1
+    source.versions = {PERSON: 3}
+    source.gate.set()
+    becomes(lambda: revoked.refuses(PERSON, 2))
+
+
+def test_after_a_failure_and_a_time_without_requests_it_is_waited_for_again(source: Source, clock: Clock):
+    revoked = RevocationList(source)
+    assert revoked.refuses(PERSON, 1)
+    source.error = RuntimeError("away")
+    clock.ahead = 1.01
+    revoked.refuses(PERSON, 1)
+    source.error = None
+    source.versions = {PERSON: 3}
+    clock.ahead = 100.0
+    assert revoked.refuses(PERSON, 2), "at once, not by the list of before"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_replaced(source: Source, clock: Clock):
+    revoked = RevocationList(source)
+    assert revoked.refuses(PERSON, 1)
+    source.error = SystemExit()
+    clock.ahead = 1.01
+    revoked.refuses(PERSON, 1)
+    source.error = None
+    source.versions = {PERSON: 3}
+    becomes(lambda: revoked.refuses(PERSON, 2))
+
+
+def test_where_no_thread_can_be_started_requests_are_answered(source: Source, monkeypatch: pytest.MonkeyPatch):
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    revoked = RevocationList(source)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        assert not revoked.refuses(PERSON, 1)
+    becomes(lambda: revoked.refuses(PERSON, 1))
 
 
 def test_a_thread_without_work_ends_and_begins_anew(source: Source, monkeypatch: pytest.MonkeyPatch):

@@ -4,9 +4,12 @@ import os
 import signal
 import time
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
+from apps.authentication.interface import AUTHENTICATION
+from apps.core.seam.client.registry import call
 from apps.extraction.routing import shares
 from tests.gateway.envoys import STACK, Gateway, problem, running, send
 from tests.gateway.test_same import JSON, NOWHERE, REQUESTS, Browser, comparable
@@ -21,6 +24,7 @@ from tests.journeys.test_sale import (  # noqa: F401 - run once more, here
     test_an_upload_ticket_cannot_change_what_was_accepted,
 )
 from tests.seam.servers import lifted
+from tests.world import World
 
 test_uploads_are_checked = test_rest.test_uploads_are_checked
 test_a_file_name_keeps_its_quotation_marks = test_rest.test_a_file_name_keeps_its_quotation_marks
@@ -96,6 +100,18 @@ def test_an_answer_is_the_same(gateway: Gateway, direct: str, person: Person, na
 @pytest.mark.parametrize("change", ["expired", "other_audience", "other_key"])
 def test_a_bad_token_reaches_neither(gateway: Gateway, person: Person, change: str):
     answer = gateway.send("GET", f"/api/v1/documents/{NOWHERE}", Authorization=f"Bearer {forged(person, change)}")
+    assert problem(answer)["code"] == "authentication_failed"
+
+
+def test_a_blocked_persons_token_is_refused_by_the_lifted_process_itself(documents, here: World):
+    """It asks the platform, about once in half a second, whose tokens were revoked."""
+    person = Person()
+    path = f"/api/v1/documents?contract_id={NOWHERE}"
+    assert send(documents[0], "GET", path, **person._headers).status == 200
+    call(AUTHENTICATION).set_active(ctx=here.ctx(), user_id=UUID(person.user["id"]), is_active=False)
+    deadline = time.monotonic() + 1.5
+    while (answer := send(documents[0], "GET", path, **person._headers)).status != 401:
+        assert time.monotonic() < deadline, answer.data
     assert problem(answer)["code"] == "authentication_failed"
 
 

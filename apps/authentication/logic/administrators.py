@@ -32,25 +32,32 @@ def merged(present: Roles, *, seen: Roles | None, wanted: Roles) -> Roles:
     return (*kept, *(role for role in wanted if role not in seen and role not in kept))
 
 
-def take_turns() -> None:
+def _take_turns() -> None:
     """Until the end of the transaction, no other one changes who is an administrator."""
     with connections[database_of("authentication")].cursor() as cursor:
         advisory_locks.acquire_until_commit(cursor, Space.WORK, "administrators")
 
 
-def require(actor: Actor) -> None:
-    """Refuse a person who is no administrator now, whatever the token says. Raises: Forbidden."""
-    if not is_one(actor):
-        raise Forbidden
+def claims(actor: Actor) -> bool:
+    """Whether the actor comes as the system or as an administrator."""
+    return actor.has("system", Role.ADMINISTRATOR)
 
 
 def is_one(actor: Actor) -> bool:
-    """Whether the actor is the system, or comes as an administrator and is an active one at this moment."""
-    if actor.has("system"):
-        return True
-    if actor.id is None or not actor.has(Role.ADMINISTRATOR):
+    """Whether the actor is the system or an administrator at this moment, whatever the token says.
+
+    In a transaction; until its end no other one changes who is an administrator.
+    """
+    if not claims(actor):
         return False
-    return User.objects.filter(id=actor.id, is_superuser=True, is_active=True).exists()
+    _take_turns()
+    return actor.has("system") or User.objects.filter(id=actor.person, is_superuser=True, is_active=True).exists()
+
+
+def require(actor: Actor) -> None:
+    """Refuse who is no administrator. Raises: Forbidden."""
+    if not is_one(actor):
+        raise Forbidden
 
 
 def require_another(user: User) -> None:

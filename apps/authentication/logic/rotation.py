@@ -9,6 +9,9 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
+from django.db.models import F
+from django.db.models.functions import Now
+
 from apps.authentication.interface import Refusal, Refused
 from apps.authentication.logic import tokens
 from apps.authentication.models import RefreshToken, User
@@ -46,6 +49,7 @@ def rotate(token_id: uuid.UUID | None, now: datetime) -> tuple[User, uuid.UUID] 
     if successor is not None and successor.replaced_at is None and now - token.replaced_at <= GRACE:
         return user, successor.id
     revoke_family(family, now)
+    _revoke_access(user)
     return Refused(reason=Refusal.TOKEN_REUSED)
 
 
@@ -72,6 +76,11 @@ def revoke_family_of(token_id: uuid.UUID, now: datetime) -> None:
     family = _family_of(token_id)
     if family is not None:
         revoke_family(family, now)
+
+
+def _revoke_access(user: User) -> None:
+    """Refuse the person's access tokens of before, of which the thief may have one; other log-ins refresh theirs."""
+    User.objects.filter(id=user.id).update(token_version=F("token_version") + 1, tokens_revoked_at=Now())
 
 
 def revoke_family(family: uuid.UUID, now: datetime) -> None:

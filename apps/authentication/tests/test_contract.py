@@ -244,6 +244,14 @@ def test_an_administrator_is_one_who_is_one_now(world: World):
     refuses(blocked, user_id=blocked.id, is_active=True)
 
 
+def test_who_gives_the_role_up_may_repeat_the_request(world: World):
+    leaver, _ = world.administrator(), world.administrator()
+    ctx = world.ctx(leaver, "administrator", key=secrets.token_hex(8))
+    changes = {"user_id": leaver.id, "roles": (Role.BUYER,)}
+    first = call(AUTHENTICATION).set_roles(ctx=ctx, **changes)
+    assert call(AUTHENTICATION).set_roles(ctx=ctx, **changes) == first, "the answer was lost on the way"
+
+
 def test_what_is_taken_from_a_person_revokes_the_tokens_of_before(world: World):
     def version() -> int:
         revoked = call(AUTHENTICATION).revoked_tokens(ctx=world.ctx())
@@ -262,6 +270,13 @@ def test_what_is_taken_from_a_person_revokes_the_tokens_of_before(world: World):
     assert version() == 2
     call(AUTHENTICATION).set_active(ctx=world.ctx(), user_id=person.id, is_active=True)
     assert version() == 2
+    person = world.person()
+    first = call(AUTHENTICATION).log_in(ctx=world.ctx(), email=person.email, password=PASSWORD)
+    second = call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=first.refresh_token)
+    call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=second.refresh_token)
+    assert version() == 0
+    call(AUTHENTICATION).refresh(ctx=world.ctx(), refresh_token=first.refresh_token)
+    assert version() == 1, "a token was used twice, and so it was stolen"
 
 
 def test_roles_are_set_once_each_by_the_system_too(world: World):

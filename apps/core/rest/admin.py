@@ -8,7 +8,10 @@ from typing import Any
 import structlog
 from django.contrib import messages
 from django.contrib.admin import EmptyFieldListFilter
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest, ValidationError
 from django.db import models
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin, TabularInline
@@ -16,17 +19,29 @@ from unfold.admin import ModelAdmin, TabularInline
 from apps.core.interface.errors import DomainError, RemoteCallFailed, ServiceBusy
 from apps.core.rest.problems import in_words
 
+# Those of which filters make addresses.
+LOOKUPS = ("exact", "isnull", "isempty", "in", "gte", "lt")
 log = structlog.get_logger(__name__)
 
 
 class OwnFilters(ModelAdmin):
-    """A list is filtered by what it shows as filters. By other fields Django would try to, and fail at some."""
+    """A list is filtered by the filters that it shows, and acts on ids that are ids. Django takes any to the database."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Whether the address may have this filter; others are answered 400."""
         named = (item[0] if isinstance(item, tuple | list) else item for item in self.list_filter)
-        names = {item if isinstance(item, str) else getattr(item, "parameter_name", "") for item in named}
-        return lookup.partition("__")[0] in names
+        names = [item if isinstance(item, str) else getattr(item, "parameter_name", "") for item in named]
+        known = {*names, *(f"{name}__{how}" for name in names for how in LOOKUPS)}
+        return lookup in known and super().lookup_allowed(lookup, value, request)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Act on the chosen records. Raises: BadRequest for an id that is none."""
+        try:
+            for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.opts.pk.to_python(chosen)
+        except ValidationError as error:
+            raise BadRequest("; ".join(error.messages)) from None
+        return super().response_action(request, queryset)
 
 
 class ReadOnly(OwnFilters):

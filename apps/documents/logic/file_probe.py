@@ -41,8 +41,6 @@ ARCHIVE_END = b"PK\x05\x06"  # APPNOTE.TXT, section 4.3.16
 ARCHIVE_END_BYTES = 22
 ACTIONS = {"/JavaScript": "javascript", "/Launch": "launch", "/SubmitForm": "submit_form", "/ImportData": "submit_form"}
 ACTIONS |= {"/GoToR": "remote_goto", "/GoToE": "remote_goto"}
-# Annotations that run Flash or a 3D model's script (ISO 32000-2, sections 13.6 and 13.7; Adobe's extension level 3).
-EMBEDDED_PLAYERS = ("/RichMedia", "/3D")
 PROGRAM_NAME = re.compile(
     r"\.(exe|com|scr|pif|bat|cmd|ps1|vbs?|vbe|jse?|wsf?|wsh|hta|msi|msp|jar|sh|app|dll|lnk|reg|cpl|apk|py|docm|xlsm|pptm)$",
     re.IGNORECASE,
@@ -170,12 +168,12 @@ def _note_entries(entries: Any, active: set[str]) -> None:
     kind = entries.get("/S")
     if isinstance(kind, pikepdf.Name) and str(kind) in ACTIONS:
         active.add(ACTIONS[str(kind)])
-    if "/JS" in entries:
+    if "/JS" in entries or "/OnInstantiate" in entries:  # of a 3D model (ISO 32000-2, section 13.6.3)
         active.add("javascript")
     if "/XFA" in entries:
         active.add("xfa")
     subtype = entries.get("/Subtype")
-    if isinstance(subtype, pikepdf.Name) and str(subtype) in EMBEDDED_PLAYERS:
+    if isinstance(subtype, pikepdf.Name) and str(subtype) == "/RichMedia":  # Flash (ISO 32000-2, section 13.7)
         active.add("embedded_program")
     if "/EF" in entries and _is_program(entries):
         active.add("embedded_program")

@@ -30,8 +30,9 @@ def at_root(value):
         (lambda _: Dictionary(JS=String("x")), ["javascript"]),
         (lambda _: Dictionary(XFA=Array()), ["xfa"]),
         (lambda _: Dictionary(Type=Name.Annot, Subtype=Name.RichMedia), ["embedded_program"]),
-        (lambda _: Dictionary(Type=Name.Annot, Subtype=Name("/3D")), ["embedded_program"]),
-        (lambda _: Dictionary(Type=Name.Annot, Subtype=String("/3D")), []),
+        (lambda _: Dictionary(Type=Name.Annot, Subtype=String("/RichMedia")), []),
+        (lambda _: Dictionary(Type=Name.Annot, Subtype=Name("/3D")), []),
+        (lambda of: of.make_stream(b"x", {"/OnInstantiate": of.make_stream(b"x")}), ["javascript"]),
         (lambda _: Dictionary(Type=Name.Annot, Subtype=Name.Link), []),
         (lambda _: Array([Name.Launch, 1, Dictionary(S=Name.Launch)]), ["launch"]),
         (
