@@ -15,7 +15,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.utils import aware_utcnow
 
 from apps.core.interface.context import STRANGER, Actor
-from apps.core.rest import revocation
+from apps.core.rest import token_revocation
 from apps.core.rest.keys import VERSION_CLAIM, AccessToken
 
 
@@ -29,7 +29,7 @@ class Stranger:
 
 
 class TokenBearer:
-    """The person named by a token, without a query. What is taken from a person counts within a second (`revocation`)."""
+    """The person named by a token, without a query. What is taken from a person counts within a second (`token_revocation`)."""
 
     is_authenticated = True
     is_staff = False
@@ -96,7 +96,7 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[TokenBearer, AccessToken] | None:
         """The bearer, or None where no bearer token was sent. Raises: AuthenticationFailed."""
         found = bearer_of(request)
-        if found is not None and revocation.current().refuses(found[0].pk, found[0].token_version):
+        if found is not None and token_revocation.current().refuses(found[0].pk, found[0].token_version):
             raise AuthenticationFailed
         return found
 

@@ -26,10 +26,10 @@ IDLE_SECONDS = 30.0
 LOGGED_SECONDS = 60.0
 Read = Callable[[], Mapping[UUID, int]]
 log = structlog.get_logger(__name__)
-reads_total = Counter("revocation_reads_total", "Readings of the list of revoked tokens", ("outcome",))
+reads_total = Counter("token_revocation_reads_total", "Readings of the list of revoked tokens", ("outcome",))
 
 
-class RevocationList:
+class TokenRevocations:
     """The least accepted version of each person's tokens, at most a second old while it can be read in half of one."""
 
     def __init__(self, read: Read) -> None:
@@ -66,7 +66,7 @@ class RevocationList:
     def _require_thread(self) -> None:
         if self._thread is not None and self._thread.is_alive():  # after a fork it is not
             return
-        thread = threading.Thread(target=self._run, name="revocations", daemon=True)
+        thread = threading.Thread(target=self._run, name="token-revocations", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:  # no more threads; the next request tries again
@@ -111,11 +111,11 @@ class RevocationList:
         self._is_worth_waiting = False
         if time.monotonic() - self._logged_at > LOGGED_SECONDS:
             self._logged_at = time.monotonic()
-            log.warning("revocations_not_read", exc_info=error)
+            log.warning("token_revocations_not_read", exc_info=error)
 
 
 @cache
-def current() -> RevocationList:
+def current() -> TokenRevocations:
     """This process's list."""
     read: Read = import_string(settings.SEAM_REVOKED)
-    return RevocationList(read)
+    return TokenRevocations(read)

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from apps.core.rest import revocation
-from apps.core.rest.revocation import RevocationList
+from apps.core.rest import token_revocation
+from apps.core.rest.token_revocation import TokenRevocations
 
 PERSON = uuid4()
 
@@ -47,7 +47,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         def monotonic() -> float:
             return present() + clock.ahead
 
-    monkeypatch.setattr(revocation, "time", Time)
+    monkeypatch.setattr(token_revocation, "time", Time)
     return clock
 
 
@@ -66,7 +66,7 @@ def source():
 
 
 def test_a_lower_version_is_refused_and_others_are_not(source: Source):
-    revoked = RevocationList(source)
+    revoked = TokenRevocations(source)
     assert revoked.refuses(PERSON, 0)
     assert revoked.refuses(PERSON, 1)
     assert not revoked.refuses(PERSON, 2)
@@ -75,14 +75,14 @@ def test_a_lower_version_is_refused_and_others_are_not(source: Source):
 
 
 def test_many_requests_read_it_once(source: Source):
-    revoked = RevocationList(source)
+    revoked = TokenRevocations(source)
     for _ in range(1000):
         revoked.refuses(PERSON, 1)
     assert source.reads <= 2
 
 
 def test_a_list_that_is_older_than_a_second_is_waited_for(source: Source, clock: Clock):
-    revoked = RevocationList(source)
+    revoked = TokenRevocations(source)
     assert not revoked.refuses(PERSON, 2)
     source.versions = {PERSON: 3}
     clock.ahead = 1.01
@@ -96,7 +96,7 @@ def seconds_of(call) -> float:
 
 
 def test_a_source_that_fails_keeps_the_last_list_and_no_request_waits(source: Source, clock: Clock):
-    revoked = RevocationList(source)
+    revoked = TokenRevocations(source)
     assert revoked.refuses(PERSON, 1)
     source.error = RuntimeError("away")
     clock.ahead = 1.01
@@ -108,7 +108,7 @@ def test_a_source_that_fails_keeps_the_last_list_and_no_request_waits(source: So
 
 
 def test_a_source_that_hangs_makes_one_request_wait_and_not_all(source: Source, clock: Clock):
-    revoked = RevocationList(source)
+    revoked = TokenRevocations(source)
     assert revoked.refuses(PERSON, 1)
     source.gate.clear()
     clock.ahead = 1.01
@@ -120,9 +120,9 @@ def test_a_source_that_hangs_makes_one_request_wait_and_not_all(source: Source, 
 
 
 def test_a_source_that_is_always_slow_is_not_waited_for_and_is_read(source: Source, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(revocation, "INTERVAL_SECONDS", 0.0)  # no reading is quick enough
-    monkeypatch.setattr(revocation, "MAX_AGE_SECONDS", 0.05)
-    revoked = RevocationList(source)
+    monkeypatch.setattr(token_revocation, "INTERVAL_SECONDS", 0.0)  # no reading is quick enough
+    monkeypatch.setattr(token_revocation, "MAX_AGE_SECONDS", 0.05)
+    revoked = TokenRevocations(source)
     revoked.refuses(PERSON, 1)
     source.gate.clear()
     assert seconds_of(lambda: [revoked.refuses(PERSON, 1) for _ in range(200)]) < 1
@@ -132,7 +132,7 @@ def test_a_source_that_is_always_slow_is_not_waited_for_and_is_read(source: Sour
 
 
 def test_after_a_failure_and_a_time_without_requests_it_is_waited_for_again(source: Source, clock: Clock):
-    revoked = RevocationList(source)
+    revoked = TokenRevocations(source)
     assert revoked.refuses(PERSON, 1)
     source.error = RuntimeError("away")
     clock.ahead = 1.01
@@ -145,7 +145,7 @@ def test_after_a_failure_and_a_time_without_requests_it_is_waited_for_again(sour
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_died_is_replaced(source: Source, clock: Clock):
-    revoked = RevocationList(source)
+    revoked = TokenRevocations(source)
     assert revoked.refuses(PERSON, 1)
     source.error = SystemExit()
     clock.ahead = 1.01
@@ -159,7 +159,7 @@ def test_where_no_thread_can_be_started_requests_are_answered(source: Source, mo
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    revoked = RevocationList(source)
+    revoked = TokenRevocations(source)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
         assert not revoked.refuses(PERSON, 1)
@@ -167,8 +167,8 @@ def test_where_no_thread_can_be_started_requests_are_answered(source: Source, mo
 
 
 def test_a_thread_without_work_ends_and_begins_anew(source: Source, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(revocation, "IDLE_SECONDS", 0.05)
-    revoked = RevocationList(source)
+    monkeypatch.setattr(token_revocation, "IDLE_SECONDS", 0.05)
+    revoked = TokenRevocations(source)
     assert revoked.refuses(PERSON, 1)
     thread = revoked._thread
     thread.join(5)
