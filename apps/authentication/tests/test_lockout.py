@@ -12,7 +12,7 @@ from django.db import connections
 from django.utils import timezone
 
 from apps.authentication.interface import AUTHENTICATION, Refusal, Refused, SignedIn, TokenPair
-from apps.authentication.logic import lockout
+from apps.authentication.logic import devices, lockout
 from apps.authentication.models import LogInFailure, User
 from apps.core.database.primaries import database_of
 from apps.core.seam.client import registry
@@ -72,18 +72,29 @@ def test_a_device_that_has_logged_in_is_not_locked_by_others(here: World, first:
     device = guess(here, person.email, PASSWORD, by=first).device_token
     others = guess(here, other.email, PASSWORD, by=first).device_token
     now = timezone.now()
-    for number in range(lockout.OVERALL_LIMIT):
+    for number in range(100):
         failures(person.email, now, source=f"203.0.113.{number}")
     failures(person.email, *[now] * 5)
     for token in ("", others, device[:-2], "x", device + "AA", "\x00"):
         assert guess(here, person.email, PASSWORD, by=then, device=token).reason is Refusal.LOCKED_OUT
     answer = guess(here, person.email, PASSWORD, by=then, device=device)
     assert answer.device_token == device, "it stays the same device"
-    for _ in range(lockout.DEVICE_LIMIT):
+    for _ in range(20):
         assert guess(here, person.email, by=then, device=device) == BAD
     assert guess(here, person.email, PASSWORD, by=then, device=device).reason is Refusal.LOCKED_OUT, (
         "by its own failures"
     )
+
+
+def test_a_device_is_known_by_its_token_as_it_was_given(here: World):
+    person, nobody = here.person(), address()
+    device = guess(here, person.email, PASSWORD).device_token
+    row = User.objects.get(id=person.id)
+    assert devices.device_of(device, row) is not None
+    assert len(device) == 43, "an id and a MAC of 16 bytes each, in base64"
+    for text in (f"{device[:5]}!{device[5:]}", f" {device}", device.replace(device[0], "é", 1)):
+        assert devices.device_of(text, row) is None
+    assert guess(here, nobody, device=device) == BAD, "nobody's"
 
 
 def test_a_devices_token_ends_with_the_password(here: World):
@@ -146,7 +157,7 @@ def test_each_failure_more_locks_twice_as_long_up_to_an_hour(count: int, minutes
 
 def test_guesses_of_many_networks_lock_all_of_them_for_an_hour():
     email, first = address(), timezone.now()
-    for number in range(lockout.OVERALL_LIMIT - 1):
+    for number in range(99):
         failures(email, first + timedelta(seconds=number), source=f"203.0.113.{number}")
     last = first + timedelta(minutes=2)
     assert lockout.seconds_left(email, NETWORK, last) == 0
@@ -171,7 +182,7 @@ def test_guesses_from_the_many_networks_of_one_customer_lock_his_alone():
     assert lockout.seconds_left(email, inside, last) == 3600
     assert lockout.seconds_left(email, outside, last) == lockout.seconds_left(email, NETWORK, last) == 0
     assert lockout.seconds_left(email, inside, last + timedelta(hours=1)) == 0
-    for number in range(lockout.OVERALL_LIMIT - lockout.OVERALL_SHARE):
+    for number in range(90):
         assert lockout.seconds_left(email, outside, last) == 0
         failures(email, last, source=f"203.0.113.{number}")
     assert lockout.seconds_left(email, outside, last) == 3600, "ten of the customer count for all"
@@ -186,15 +197,15 @@ def test_four_failures_lock_nothing():
 
 def test_a_failure_removes_those_of_the_address_that_no_longer_count(here: World):
     person, now = here.person(), timezone.now()
-    failures(person.email, now - lockout.WINDOW, *[now - timedelta(hours=23)] * 3)
+    failures(person.email, now - timedelta(hours=24), *[now - timedelta(hours=23)] * 3)
     assert guess(here, person.email) == BAD
     assert LogInFailure.objects.filter(email=person.email).count() == 4
 
 
 def test_old_failures_of_any_address_are_forgotten(here: World):
     old, recent, now = address(), address(), timezone.now()
-    failures(old, now - lockout.WINDOW - timedelta(seconds=1))
-    failures(recent, now - lockout.WINDOW + timedelta(minutes=1))
+    failures(old, now - timedelta(hours=24) - timedelta(seconds=1))
+    failures(recent, now - timedelta(hours=24) + timedelta(minutes=1))
     assert call(AUTHENTICATION).forget(ctx=here.ctx()).failures >= 1
     assert not LogInFailure.objects.filter(email=old).exists()
     assert LogInFailure.objects.filter(email=recent).exists()

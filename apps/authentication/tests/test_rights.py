@@ -183,6 +183,14 @@ def test_an_account_that_exists_is_repaired(here: World):
     assert signed_in(person, "new-horse-battery").get(PEOPLE).status_code == 200
 
 
+def test_where_there_is_no_administrator_others_are_blocked_all_the_same(here: World):
+    person, former = here.person(), here.administrator()
+    with only_administrators():
+        assert not call(AUTHENTICATION).set_active(ctx=here.ctx(), user_id=person.id, is_active=False).is_active
+        roles = call(AUTHENTICATION).set_roles(ctx=here.ctx(), user_id=former.id, roles=(Role.BUYER,)).roles
+    assert roles == (Role.BUYER,)
+
+
 def test_who_is_made_sure_of_is_locked_out_no_longer(here: World):
     person = here.administrator()
     LogInFailure.objects.bulk_create(LogInFailure(email=person.email, source="x") for _ in range(5))
