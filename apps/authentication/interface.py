@@ -39,6 +39,8 @@ class Role(LabelledEnum):
 
 
 Roles = Annotated[tuple[Role, ...], Meta(max_length=len(Role))]
+REVOKED_AT_A_TIME = 1_000
+NO_ID = UUID(int=0)
 DECLARED_ROLES = (Role.SELLER, Role.BUYER, Role.AGENT, Role.LAWYER)
 
 
@@ -80,6 +82,7 @@ class RevokedTokens(Dto):
 
     user_id: UUID
     token_version: int
+    revoked_at: Instant
 
 
 class TokenPair(Dto, tag="tokens"):
@@ -219,11 +222,14 @@ class AuthenticationService(Protocol):
     def recipients(self, *, ctx: CallContext, user_ids: tuple[UUID, ...]) -> tuple[Recipient, ...]:
         """Addresses of active people, for system work only. Raises: Forbidden."""
 
-    @query(any_order=("",))
-    def revoked_tokens(self, *, ctx: CallContext) -> tuple[RevokedTokens, ...]:
-        """The people whose tokens were revoked within the life of one, in any order; system work only.
+    @query
+    def revoked_tokens(
+        self, *, ctx: CallContext, after: Instant | None = None, after_id: UUID = NO_ID
+    ) -> tuple[RevokedTokens, ...]:
+        """The people whose tokens were revoked within the life of one, by time and id; system work only.
 
-        Raises: Forbidden.
+        The first `REVOKED_AT_A_TIME` of them, or those behind a time and an id. A transaction may take some seconds, so
+        that one with an earlier time may come to light later. Raises: Forbidden.
         """
 
     @command

@@ -1,5 +1,8 @@
 """Accounts as DTOs, here only; fields are listed one by one."""
 
+from datetime import datetime
+from uuid import UUID
+
 from apps.authentication import interface, models
 from apps.authentication.logic import directory
 
@@ -18,9 +21,9 @@ def user(row: models.User) -> interface.User:
     )
 
 
-def revoked(row: models.User) -> interface.RevokedTokens:
+def revoked(user_id: UUID, token_version: int, revoked_at: datetime) -> interface.RevokedTokens:
     """A person whose earlier tokens are refused."""
-    return interface.RevokedTokens(user_id=row.id, token_version=row.token_version)
+    return interface.RevokedTokens(user_id=user_id, token_version=token_version, revoked_at=revoked_at)
 
 
 def card(row: models.User | directory.Row) -> interface.PersonCard:

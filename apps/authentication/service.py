@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import timedelta
+from itertools import starmap
 from uuid import UUID
 
 from django.db import connections
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.db.utils import IntegrityError
 from django.utils import timezone
@@ -15,6 +16,8 @@ from psycopg.errors import UniqueViolation
 from apps.authentication import mapping
 from apps.authentication.interface import (
     DECLARED_ROLES,
+    NO_ID,
+    REVOKED_AT_A_TIME,
     DeviceToken,
     Email,
     EmailTaken,
@@ -35,12 +38,12 @@ from apps.authentication.interface import (
     User,
     UserNotFound,
 )
-from apps.authentication.logic import administrators, devices, directory, lockout, passwords, rotation, tokens
+from apps.authentication.logic import administrators, devices, directory, lockout, names, passwords, rotation, tokens
 from apps.authentication.models import User as UserRow
 from apps.core.database.primaries import database_of
 from apps.core.ids import new_id
 from apps.core.interface.context import CallContext
-from apps.core.interface.dto import Dto, Line
+from apps.core.interface.dto import Dto, Instant, Line
 from apps.core.interface.errors import Forbidden
 from apps.core.seam.server.commands import answers_from, command
 
@@ -82,7 +85,7 @@ class Authentication:
         if granted is not None and not administrators.claims(ctx.actor):
             raise RoleNotDeclarable(role=granted)
         password_hash = passwords.hashed(password, email=address, full_name=full_name)
-        row = UserRow(email=address, full_name=_name(full_name), phone=phone, locale=locale)
+        row = UserRow(email=address, full_name=names.kept(full_name), phone=phone, locale=locale)
         administrators.assign(row, roles)
         row.password = password_hash
         try:
@@ -155,11 +158,17 @@ class Authentication:
             raise Forbidden
         return tuple(mapping.recipient(row) for row in UserRow.objects.filter(id__in=user_ids, is_active=True))
 
-    def revoked_tokens(self, *, ctx: CallContext) -> tuple[RevokedTokens, ...]:
+    def revoked_tokens(
+        self, *, ctx: CallContext, after: Instant | None = None, after_id: UUID = NO_ID
+    ) -> tuple[RevokedTokens, ...]:
         if not ctx.actor.has("system"):
             raise Forbidden
         since = Now() - tokens.access_lifetime() - SLACK  # of the clock that wrote it
-        return tuple(mapping.revoked(row) for row in UserRow.objects.filter(tokens_revoked_at__gt=since))
+        rows = UserRow.objects.filter(tokens_revoked_at__gt=since).order_by("tokens_revoked_at", "id")
+        if after is not None:
+            rows = rows.filter(Q(tokens_revoked_at__gt=after) | Q(tokens_revoked_at=after, id__gt=after_id))
+        columns = rows.values_list("id", "token_version", "tokens_revoked_at")
+        return tuple(starmap(mapping.revoked, columns[:REVOKED_AT_A_TIME]))
 
     def update_profile(
         self,
@@ -169,7 +178,7 @@ class Authentication:
         phone: Phone | None = None,
         locale: Locale | None = None,
     ) -> User:
-        fields = {"full_name": None if full_name is None else _name(full_name), "phone": phone, "locale": locale}
+        fields = {"full_name": None if full_name is None else names.kept(full_name), "phone": phone, "locale": locale}
         changes = {name: value for name, value in fields.items() if value is not None}
         with command(ctx) as work:
             row = _locked(ctx.actor.person)
@@ -268,10 +277,6 @@ def _store_renewed_hash(row: UserRow, before: str) -> None:
 
 def _normalised(email: str) -> str:
     return email.strip().lower()
-
-
-def _name(text: str) -> str:
-    return unicodedata.normalize("NFC", text.strip())
 
 
 def _row(user_id: UUID) -> UserRow:

@@ -10,6 +10,8 @@ import msgspec
 
 from apps.authentication.interface import (
     DECLARED_ROLES,
+    NO_ID,
+    REVOKED_AT_A_TIME,
     DeviceToken,
     Email,
     EmailTaken,
@@ -32,10 +34,10 @@ from apps.authentication.interface import (
     UserNotFound,
     WeakPassword,
 )
-from apps.authentication.logic import administrators
+from apps.authentication.logic import administrators, names
 from apps.core.ids import new_id
 from apps.core.interface.context import CallContext
-from apps.core.interface.dto import Line
+from apps.core.interface.dto import Instant, Line
 from apps.core.interface.errors import Forbidden
 
 LIMIT = 5
@@ -52,7 +54,7 @@ class FakeAuthentication:
         self._devices: dict[str, UUID] = {}
         self._families: dict[str, tuple[UUID, str | None]] = {}  # token -> (owner, successor)
         self._revoked: set[UUID] = set()
-        self._versions: dict[UUID, int] = {}
+        self._revocations: dict[UUID, RevokedTokens] = {}
 
     def register(
         self,
@@ -76,7 +78,7 @@ class FakeAuthentication:
         user = User(
             id=new_id(),
             email=address,
-            full_name=unicodedata.normalize("NFC", full_name.strip()),
+            full_name=names.kept(full_name),
             phone=phone,
             roles=tuple(dict.fromkeys(roles)),
             locale=locale,
@@ -113,7 +115,7 @@ class FakeAuthentication:
         if self._families[successor][1] is None:
             return self._tokens(owner, successor)
         self._revoked.add(owner)
-        self._versions[owner] = self._versions.get(owner, 0) + 1
+        self._revoke_access(owner)
         return Refused(reason=Refusal.TOKEN_REUSED)
 
     def log_out(self, *, ctx: CallContext, refresh_token: Line) -> None:
@@ -142,10 +144,14 @@ class FakeAuthentication:
             Recipient(id=user.id, email=user.email, full_name=user.full_name, locale=user.locale) for user in users
         )
 
-    def revoked_tokens(self, *, ctx: CallContext) -> tuple[RevokedTokens, ...]:
+    def revoked_tokens(
+        self, *, ctx: CallContext, after: Instant | None = None, after_id: UUID = NO_ID
+    ) -> tuple[RevokedTokens, ...]:
         if not ctx.actor.has("system"):
             raise Forbidden
-        return tuple(RevokedTokens(user_id=person, token_version=version) for person, version in self._versions.items())
+        ordered = sorted(self._revocations.values(), key=lambda item: (item.revoked_at, item.user_id))
+        behind = [item for item in ordered if after is None or (item.revoked_at, item.user_id) > (after, after_id)]
+        return tuple(behind[:REVOKED_AT_A_TIME])
 
     def update_profile(
         self,
@@ -155,7 +161,7 @@ class FakeAuthentication:
         phone: Phone | None = None,
         locale: Locale | None = None,
     ) -> User:
-        name = None if full_name is None else unicodedata.normalize("NFC", full_name.strip())
+        name = None if full_name is None else names.kept(full_name)
         fields = {"full_name": name, "phone": phone, "locale": locale}
         return self._change(ctx.actor.id, **{name: value for name, value in fields.items() if value is not None})
 
@@ -206,9 +212,14 @@ class FakeAuthentication:
         before = self._required(user_id)
         user = msgspec.structs.replace(before, **changes)
         if not set(before.roles) <= set(user.roles) or (before.is_active and not user.is_active):
-            self._versions[user.id] = self._versions.get(user.id, 0) + 1
+            self._revoke_access(user.id)
         self._users[user.id] = user
         return user
+
+    def _revoke_access(self, user_id: UUID) -> None:
+        known = self._revocations.get(user_id)
+        version = 1 if known is None else known.token_version + 1
+        self._revocations[user_id] = RevokedTokens(user_id=user_id, token_version=version, revoked_at=datetime.now(UTC))
 
     def _checked(self, ctx: CallContext, email: str, password: str, device: str) -> User | Refused:
         address = email.strip().lower()

@@ -208,7 +208,10 @@ class Request:
         if target.startswith((b"/", b"*")):
             path, _, query = target.partition(b"#")[0].partition(b"?")
         else:  # in absolute form: RFC 9112, section 3.2.2
-            _, _, path, query, _ = urlsplit(target)
+            _, authority, path, query, _ = urlsplit(target)
+            if b"@" in authority:
+                raise ValueError("a name and a password in an address")
+            self.headers["HOST"] = authority.decode("latin-1")  # it counts, whatever the field says
         self.path = f"/{unquote_to_bytes(path).decode('latin-1').lstrip('/')}"
         self.query = query.decode("latin-1")
 

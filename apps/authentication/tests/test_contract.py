@@ -33,6 +33,35 @@ def test_a_registered_person_is_known_by_normalised_address(world: World):
     assert call(AUTHENTICATION).find_by_email(ctx=world.ctx(user), email=address.upper()).full_name == "Ёлкина Щука"
 
 
+def test_a_stranger_registers_with_the_roles_that_people_declare(world: World):
+    stranger = msgspec.structs.replace(world.ctx(), actor=STRANGER)
+    account = {"email": f"{secrets.token_hex(6)}@test.example", "password": PASSWORD, "full_name": "Новый Человек"}
+    assert call(AUTHENTICATION).register(ctx=stranger, **account).roles == (Role.SELLER, Role.BUYER)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("  Анна\u2028 Мария\u202e ", "Анна Мария"),
+        ("A\u0301da\x7f", "Áda"),
+        ("\u200bЁлка", "Ёлка"),
+        ("क्\u200dष", "क्\u200dष"),
+        ("\u200b\u202e", None),
+        ("\u200d \u200c", None),
+    ],
+)
+def test_a_name_hides_nothing(world: World, typed: str, kept: str | None):
+    person = world.person()
+    if kept is None:
+        with pytest.raises(InvalidArguments):
+            call(AUTHENTICATION).update_profile(ctx=world.ctx(person), full_name=typed)
+        with pytest.raises(InvalidArguments):
+            world.person(name=typed)
+        return
+    assert call(AUTHENTICATION).update_profile(ctx=world.ctx(person), full_name=typed).full_name == kept
+    assert world.person(name=typed).full_name == kept
+
+
 def test_an_address_is_registered_once_in_any_case(world: World):
     user = world.person()
     with pytest.raises(EmailTaken):

@@ -5,6 +5,7 @@ import secrets
 import time
 import unicodedata
 from contextlib import contextmanager
+from datetime import timedelta
 from io import StringIO
 from threading import Barrier, Thread
 from uuid import UUID
@@ -17,8 +18,9 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connections, transaction
 from django.test import Client
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 
+from apps.authentication import service
 from apps.authentication.interface import (
     AUTHENTICATION,
     LastAdministrator,
@@ -33,6 +35,7 @@ from apps.authentication.models import LogInFailure, RefreshToken, User
 from apps.core.database.primaries import database_of
 from apps.core.seam.client import registry
 from apps.core.seam.client.registry import call
+from landcontracts import roles
 from tests.world import PASSWORD, World
 
 PEOPLE = reverse("admin:authentication_user_changelist")
@@ -147,7 +150,10 @@ def test_an_administrator_is_made_sure_of(here: World):
     with pytest.raises(CommandError, match="ADMINISTRATOR_PASSWORD"):
         ensure(email)
     assert ensure(email, password=PASSWORD) == f"created {email}"
-    assert ensure(email.upper(), password="another") == f"{email.upper()} is an administrator already"
+    assert (
+        ensure(email.upper(), password="another")
+        == f"{email.upper()} is an administrator already; the password is as it was"
+    )
     assert signed_in(User.objects.get(email=email)).get(PEOPLE).status_code == 200
 
 
@@ -172,7 +178,7 @@ def test_an_administrator_who_could_not_log_in_is_not_made(email: str, password:
 def test_an_account_that_exists_is_repaired(here: World):
     person = here.person()
     call(AUTHENTICATION).set_active(ctx=here.ctx(), user_id=person.id, is_active=False)
-    assert ensure(person.email) == f"{person.email} was made an administrator, unblocked"
+    assert ensure(person.email) == f"{person.email} was made an administrator, unblocked; the password is as it was"
     assert row(person).roles == ["seller", "buyer", "administrator"]
     assert signed_in(person).get(PEOPLE).status_code == 200
     with pytest.raises(CommandError, match="ADMINISTRATOR_PASSWORD"):
@@ -194,7 +200,7 @@ def test_where_there_is_no_administrator_others_are_blocked_all_the_same(here: W
 def test_who_is_made_sure_of_is_locked_out_no_longer(here: World):
     person = here.administrator()
     LogInFailure.objects.bulk_create(LogInFailure(email=person.email, source="x") for _ in range(5))
-    assert ensure(person.email) == f"{person.email} was let sign in again"
+    assert ensure(person.email) == f"{person.email} was let sign in again; the password is as it was"
     assert not LogInFailure.objects.filter(email=person.email).exists()
 
 
@@ -270,6 +276,42 @@ def test_over_rest_the_role_is_given_and_taken(here: World):
     given = chief.patch(f"users/{person.user['id']}", {"roles": ["seller", "administrator"]})
     assert given["roles"] == ["seller", "administrator"]
     assert User.objects.get(id=person.user["id"]).is_superuser
+
+
+def revoked_at(user: User, before: timedelta) -> None:
+    User.objects.filter(id=user.id).update(token_version=1, tokens_revoked_at=timezone.now() - before)
+
+
+def test_revocations_are_listed_as_long_as_a_token_may_be_good(here: World):
+    person = row(here.person())
+    for seconds, is_listed in ((0, True), (355, True), (365, False)):
+        revoked_at(person, timedelta(seconds=seconds))
+        listed = {item.user_id for item in call(AUTHENTICATION).revoked_tokens(ctx=here.ctx())}
+        assert (person.id in listed) is is_listed, seconds
+
+
+def test_a_long_list_of_revocations_is_read_once_and_then_what_is_new(here: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(service, "REVOKED_AT_A_TIME", 10)
+    monkeypatch.setattr(roles, "REVOKED_AT_A_TIME", 10)
+    pages = []
+    monkeypatch.setattr(roles, "call", lambda key: pages.append(1) or call(key))
+    User.objects.exclude(tokens_revoked_at=None).update(tokens_revoked_at=None)
+    people, late = [row(here.person()) for _ in range(25)], row(here.person())
+    User.objects.filter(id__in=[person.id for person in people]).update(
+        token_version=2, tokens_revoked_at=timezone.now() - timedelta(minutes=2)
+    )
+    read = roles.Revoked()
+    assert read() == {person.id: 2 for person in people}
+    assert len(pages) == 3
+    revoked_at(people[0], timedelta(seconds=5))
+    revoked_at(late, timedelta(0))
+    assert read()[late.id] == 1
+    assert read()[people[0].id] == 2, "a higher one stays"
+    revoked_at(people[1], timedelta(seconds=10))
+    User.objects.filter(id=people[1].id).update(token_version=3)
+    pages.clear()
+    assert read()[people[1].id] == 3, "one whose transaction ended late"
+    assert len(pages) == 1, "and no more than what is new"
 
 
 @pytest.mark.parametrize("taken", ["role", "block", "password"])

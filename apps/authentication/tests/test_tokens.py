@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import jwt
+import msgspec
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
@@ -27,6 +28,13 @@ from tests.world import PASSWORD, World
 INVALID = Refused(reason=Refusal.TOKEN_INVALID)
 REUSED = Refused(reason=Refusal.TOKEN_REUSED)
 INSTANT = timedelta(microseconds=1)
+
+
+def test_a_record_of_the_release_before_gives_a_token_that_any_revocation_ends(here: World):
+    record = {"type": "issued", "user_id": uuid.uuid4(), "roles": ["buyer"], "locale": "ru", "refresh_id": uuid.uuid4()}
+    stored = msgspec.json.encode({**record, "issued_at": timezone.now()})
+    token = tokens.pair(msgspec.json.decode(stored, type=tokens.Issued)).access_token
+    assert jwt.decode(token, options={"verify_signature": False})["version"] == 0
 
 
 def log_in(here: World, person, **context: str) -> TokenPair:

@@ -19,6 +19,7 @@ import select
 import signal
 import socket
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -40,9 +41,13 @@ _PAGE = re.compile(rb"<(?:html|script|svg|body|iframe|!doctype html|\?php)[\s>/]
 ARCHIVE_END = b"PK\x05\x06"  # APPNOTE.TXT, section 4.3.16
 ARCHIVE_END_BYTES = 22
 ACTIONS = {"/JavaScript": "javascript", "/Launch": "launch", "/SubmitForm": "submit_form", "/ImportData": "submit_form"}
-ACTIONS |= {"/GoToR": "remote_goto", "/GoToE": "remote_goto"}
+ACTIONS |= {"/GoToR": "remote_goto", "/GoToE": "remote_goto", "/RichMediaExecute": "embedded_program"}
+# Links that do more than open a page.
+SCHEMES = {"javascript": "javascript", "vbscript": "javascript", "data": "javascript", "file": "launch"}
+_SCHEME = re.compile(rf"\s*({'|'.join(SCHEMES)})\s*:", re.IGNORECASE)
 PROGRAM_NAME = re.compile(
-    r"\.(exe|com|scr|pif|bat|cmd|ps1|vbs?|vbe|jse?|wsf?|wsh|hta|msi|msp|jar|sh|app|dll|lnk|reg|cpl|apk|py|docm|xlsm|pptm)$",
+    r"\.(exe|com|scr|pif|bat|cmd|psm?1|vbs?|vbe|jse?|wsf?|wsh|wsc|sct|hta|msi|msp|jar|sh|command|app|dll|lnk|url|scf|reg"
+    r"|cpl|apk|py|docm|xlsm|xlam|pptm|iso|vhdx?|chm|desktop|mht|s?html?|svg|settingcontent-ms)$",
     re.IGNORECASE,
 )
 _ELF = re.compile(rb"\x7fELF[\x01\x02][\x01\x02]\x01")
@@ -168,6 +173,10 @@ def _note_entries(entries: Any, active: set[str]) -> None:
     kind = entries.get("/S")
     if isinstance(kind, pikepdf.Name) and str(kind) in ACTIONS:
         active.add(ACTIONS[str(kind)])
+    if isinstance(kind, pikepdf.Name) and str(kind) == "/Thread" and "/F" in entries:
+        active.add("remote_goto")
+    if "/URI" in entries and (scheme := _SCHEME.match(str(entries["/URI"]))):
+        active.add(SCHEMES[scheme[1].lower()])
     if "/JS" in entries or "/OnInstantiate" in entries:  # of a 3D model (ISO 32000-2, section 13.6.3)
         active.add("javascript")
     if "/XFA" in entries:
@@ -184,7 +193,7 @@ def _is_program(specification: Any) -> bool:
     import pikepdf
 
     names = [str(specification[key]) for key in ("/UF", "/F") if isinstance(specification.get(key), pikepdf.String)]
-    if any(PROGRAM_NAME.search(name.strip()) for name in names):
+    if any(PROGRAM_NAME.search(_seen(name)) for name in names):
         return True
     for stream in specification["/EF"].values():
         if isinstance(stream, pikepdf.Stream):
@@ -195,6 +204,11 @@ def _is_program(specification: Any) -> bool:
             if head.startswith((b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"#!")):
                 return True
     return False
+
+
+def _seen(name: str) -> str:
+    """A name as its system reads it: without characters that cannot be seen, and the dots at the end."""
+    return "".join(c for c in name if unicodedata.category(c) not in {"Cf", "Cc"}).strip().rstrip(". ")
 
 
 def _after_last_end(file: Any) -> int:

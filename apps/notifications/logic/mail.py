@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from apps.notifications.models import Mail
 BATCH_MAILS = 50
 LEASE_SECONDS = 300
 MAX_ATTEMPTS = 8
+_ADDRESS = re.compile(r"[/\\@:<>]|\w\.\w")
 
 
 # The next attempt is postponed before the mail is sent: concurrent rounds take different mails, and the mails of a
@@ -44,7 +46,10 @@ def subject_and_body(mail: Mail, recipient: Recipient) -> tuple[str, str]:
     notification = mail.notification
     with translation.override(recipient.locale):
         title, body = in_words(NotificationKind(notification.kind), notification.parameters)
-    return title, f"{recipient.full_name},\n\n{body}\n\n{settings.PUBLIC_URL}/contracts/{notification.contract_id}/\n"
+    return (
+        title,
+        f"{_greeting(recipient.full_name)}{body}\n\n{settings.PUBLIC_URL}/contracts/{notification.contract_id}/\n",
+    )
 
 
 def record(mail: Mail, error: str | None) -> None:
@@ -65,3 +70,8 @@ def record(mail: Mail, error: str | None) -> None:
         next_attempt_at=mail.next_attempt_at,
         last_error=error or "",
     )
+
+
+def _greeting(name: str) -> str:
+    """The first line, for a name that looks like one: nobody's mailbox is for an address that another wrote there."""
+    return "" if _ADDRESS.search(name) else f"{name},\n\n"

@@ -201,12 +201,55 @@ def test_one_person_is_written_to_few_times_an_hour(here: World):
 def test_what_strangers_cause_keeps_a_person_from_no_mail_about_a_sale_of_his_own(here: World):
     person, other, sale = here.person(), here.person(), new_id()
     message(person, other, sender=person.id, contract_id=sale)
-    for _ in range(7):
+    for _ in range(3):
         message(person, sender=person.id, contract_id=sale)
     assert sum(mails(person, sender=here.person()) for _ in range(7)) == 5, "his own acts do not count"
     assert len(message(person, other, sender=other.id, contract_id=sale)) == 2
     assert mails(person, sender=other) == 0, "of another sale"
     assert len(message(person, sender=person.id)) == 1, "of his first act in another sale he is told"
+
+
+@pytest.mark.usefixtures("limits")
+def test_of_ones_own_acts_one_is_told_few_times_an_hour(here: World):
+    """Anybody may register under an address that is not his."""
+    person, other = here.person(), here.person()
+    assert mails(person, sender=person, times=8) == 5
+    assert mails(person, sender=other) == 1
+    assert mails(other, sender=person) == 1
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_a_limit_may_be_one_or_none(here: World, monkeypatch: pytest.MonkeyPatch, limit: int):
+    sender, people = here.person(), [here.person() for _ in range(3)]
+    for name, send in (
+        ("BY_ONE_TO_ONE", lambda: mails(people[0], sender=sender, times=2)),
+        ("TO_ONE", lambda: mails(people[1], sender=sender, times=2)),
+        ("TO_ONE", lambda: mails(sender, sender=sender, times=2)),
+        ("BY_ONE", lambda: mails(people[2], sender=people[0], times=2)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(settings, f"MAILS_AN_HOUR_{name}", limit)
+            assert send() == limit, name
+
+
+@pytest.mark.parametrize(
+    ("name", "greeting"),
+    [
+        ("Ёлкина Анна-Мария", "Ёлкина Анна-Мария,\n\n"),
+        ("ООО «Поле» им. Ленина", "ООО «Поле» им. Ленина,\n\n"),
+        ("И. И. Иванов", "И. И. Иванов,\n\n"),
+        ("КУПИТЕ http://evil.example", ""),
+        ("Приз на evil.example", ""),
+        ("me@evil", ""),
+    ],
+)
+def test_a_name_with_an_address_is_no_greeting(
+    here: World, outbox: dict[str, tuple[str, str]], name: str, greeting: str
+):
+    person = here.person(name=name)
+    message(person)
+    call(NOTIFICATIONS).send_mail(ctx=here.ctx())
+    assert outbox[person.email][1].startswith(f"{greeting}Вы участвуете")
 
 
 @pytest.mark.usefixtures("limits")

@@ -41,7 +41,8 @@ class Command(BaseCommand):
             self.stdout.write(f"created {email}")
             return
         changed = _repair(user, str(password) if set_password else None)
-        self.stdout.write(f"{email} was {', '.join(changed)}" if changed else f"{email} is an administrator already")
+        words = f"was {', '.join(changed)}" if changed else "is an administrator already"
+        self.stdout.write(f"{email} {words}{'' if set_password else '; the password is as it was'}")
 
 
 def _check(email: str, password: str) -> None:
