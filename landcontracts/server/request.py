@@ -189,6 +189,8 @@ class Request:
         self._is_head_parsed = True
         method, target, version = matched.groups()
         self.command, self.target, self.version = method.decode("latin-1"), target.decode("latin-1"), version.decode()
+        if "," in self.headers.get("HOST", "," if self.version == "1.1" else ""):
+            raise ValueError("no host, or two")  # RFC 9112, section 3.2
         self._find_path(target)
         self.route = self._policy.route(self.command, self.path, self.headers)
         self._are_headers_bounded = (
@@ -199,9 +201,6 @@ class Request:
             self.headers.clear()  # the refusal is written in the language that they ask for
             self.refuse(refusals.HEADERS_TOO_LARGE)
             return
-        hosts = self.headers.get("HOST", "," if self.version == "1.1" else "")
-        if "," in hosts:
-            raise ValueError("no host, or two")  # RFC 9112, section 3.2
         self._find_framing()
 
     def _find_path(self, target: bytes) -> None:
@@ -211,7 +210,8 @@ class Request:
             _, authority, path, query, _ = urlsplit(target)
             if b"@" in authority:
                 raise ValueError("a name and a password in an address")
-            self.headers["HOST"] = authority.decode("latin-1")  # it counts, whatever the field says
+            if authority:  # it counts, whatever the field says
+                self.headers["HOST"] = authority.decode("latin-1")
         self.path = f"/{unquote_to_bytes(path).decode('latin-1').lstrip('/')}"
         self.query = query.decode("latin-1")
 

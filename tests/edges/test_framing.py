@@ -51,6 +51,8 @@ def test_a_body_is_received_whole_in_either_framing(server: Server, size: int):
         b"GET /x HTTP/2.0\r\nHost: x\r\n\r\n",
         b"GET /x HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n",
         b"GET /x HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        b"GET http://x/x HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+        b"GET http://me@x/x HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
 def test_a_request_of_two_meanings_is_refused_and_the_connection_closed(server: Server, head: bytes):

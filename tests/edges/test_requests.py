@@ -95,6 +95,15 @@ def test_an_id_is_one_thing_in_either_case(sale, change, path: str):
     assert ask("GET", f"documents?contract_id={change(contract['id'])}", **bearer(seller)).status == 200
 
 
+@pytest.mark.parametrize(("own", "status"), [(True, 200), (False, 400)])
+def test_an_absolute_address_says_which_host_is_meant(sale, own: bool, status: int):
+    seller, _ = sale
+    here, there = urlsplit(WEB).netloc, "evil.example"
+    target, field = (here, there) if own else (there, here)
+    head = request_of("GET", f"http://{target}/api/v1/contracts", **bearer(seller))
+    assert raw(head.replace(b"Host: x", f"Host: {field}".encode()))[0] == status
+
+
 @pytest.mark.parametrize(
     ("accept", "status"),
     [("", 200), (" ", 200), (",", 200), ("*/*", 200), ("application/json", 200), ("image/png", 406), ("x", 406)],

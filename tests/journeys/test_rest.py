@@ -417,6 +417,24 @@ def test_administrators_grant_roles(person: Person, here):
     assert chief.patch(f"users/{person.user['id']}", {"roles": ["registrar", "registrar"]})["roles"] == ["registrar"]
 
 
+def test_administrators_read_whom_they_have_blocked(person: Person, here):
+    from uuid import UUID
+
+    from apps.authentication.interface import AUTHENTICATION, Role
+    from apps.core.seam.client.registry import call
+
+    chief = Person()
+    call(AUTHENTICATION).set_roles(ctx=here.ctx(), user_id=UUID(chief.user["id"]), roles=(Role.ADMINISTRATOR,))
+    chief.log_in(chief.email, chief.password)
+    address = f"users/{person.user['id']}"
+    before = chief.get(address)
+    assert not chief.patch(address, {"is_active": False})["is_active"]
+    assert chief.get(address) == before
+    with pytest.raises(Refused) as refusal:
+        Person().get(address)
+    assert refusal.value.problem["code"] == "user_not_found"
+
+
 def test_a_signature_may_be_base64_in_lines(person: Person):
     body = {"document_id": person.user["id"], "certificate": "x"}
     for value in ("QUJD\nREVG\n", "QUJDREVG"):

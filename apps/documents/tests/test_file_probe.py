@@ -72,6 +72,8 @@ SCAN = b"\xff\xda\0\x04ab"
     [
         (b"\xff\xd9", 2),
         (b"\xff\xff\xff\xd9", 4),  # fill bytes
+        (b"\xff\xff\xd9", 3),
+        (b"\xff\xcf\0\x04ab\xff\xd9", 8),  # the marker below the restarts has a segment
         (b"\xff\x01\xff\xd9", 4),  # TEM stands alone
         *((bytes([0xFF, restart, 0xFF, 0xD9]), 4) for restart in range(0xD0, 0xD8)),
         (b"\xff\xe0\0\x04ab\xff\xd9more", 8),
