@@ -96,12 +96,15 @@ class TestResume:
         assert stages.live_sync(service).status is SyncStatus.RUNNING
 
     def test_it_goes_back_when_the_last_write_does_not_arrive(self, service: str, both: Pair, monkeypatch):
+        def is_applied() -> bool:
+            at_work = "SELECT 1 FROM pg_stat_subscription WHERE subname = %s AND pid IS NOT NULL"
+            return both.own.execute(at_work, [stages.forward_name(service)]).fetchone() is not None
+
         monkeypatch.setattr(cutover, "RESUME_SECONDS", 0.1)
+        until(is_applied)  # else PostgreSQL might be about to start the worker, and start it after the pause
         replication.pause(both.own, stages.forward_name(service), paused=True)
         try:
-            # The worker that applies changes ends a moment after the pause.
-            at_work = "SELECT 1 FROM pg_stat_subscription WHERE subname = %s AND pid IS NOT NULL"
-            until(lambda: not both.own.execute(at_work, [stages.forward_name(service)]).fetchone())
+            until(lambda: not is_applied())  # the worker that applies changes ends a moment after the pause
             left_closed(both, SHARED)
             move = actions.RESUME.perform(service, INITIATOR)
         finally:
