@@ -40,7 +40,7 @@ def mailable(
     acts = Notification.objects.filter(contract_id=contract_id, sender_id__in=people)
     acted = {sender, *acts.values_list("sender_id", flat=True)}
     allowed = {p for p in people if p in acted or received.get(p, 0) < settings.MAILS_AN_HOUR_TO_ONE}
-    if sender in allowed and _to_himself(recent, sender) >= settings.MAILS_AN_HOUR_TO_ONE:
+    if sender is not None and sender in allowed and _to_himself(recent, sender) >= settings.MAILS_AN_HOUR_TO_ONE:
         allowed.discard(sender)  # anybody may register under an address that is not his
     unlimited = acted if kind in OF_STAGES else {sender}
     others = [person for person in people if person in allowed and person not in unlimited]
@@ -57,10 +57,10 @@ def mailable(
     return allowed
 
 
-def _to_himself(recent: Any, sender: UUID | None) -> int:
+def _to_himself(recent: Any, sender: UUID) -> int:
     """How many of the e-mails a person has caused and got himself."""
     of_own_acts = recent.filter(notification__sender_id=sender, notification__recipient_id=sender)
-    return int(of_own_acts.count()) if sender else 0
+    return int(of_own_acts.count())
 
 
 def _take_turns(people: Iterable[UUID | None]) -> None:
