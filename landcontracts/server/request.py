@@ -210,7 +210,7 @@ class Request:
             _, authority, path, query, _ = urlsplit(target)
             if b"@" in authority:
                 raise ValueError("a name and a password in an address")
-            if authority:  # it counts, whatever the field says
+            if authority:  # it counts, and the field does not
                 self.headers["HOST"] = authority.decode("latin-1")
         self.path = f"/{unquote_to_bytes(path).decode('latin-1').lstrip('/')}"
         self.query = query.decode("latin-1")

@@ -44,7 +44,7 @@ def claims(actor: Actor) -> bool:
 
 
 def is_one(actor: Actor) -> bool:
-    """Whether the actor is the system or an administrator at this moment, whatever the token says.
+    """Whether the actor is the system or an administrator at this moment, by the row and not by the token.
 
     In a transaction; until its end no other one changes who is an administrator.
     """

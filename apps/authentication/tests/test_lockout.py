@@ -87,14 +87,14 @@ def test_a_device_that_has_logged_in_is_not_locked_by_others(here: World, first:
 
 
 def test_a_device_is_known_by_its_token_as_it_was_given(here: World):
-    person, nobody = here.person(), address()
+    person, unknown = here.person(), address()
     device = guess(here, person.email, PASSWORD).device_token
     row = User.objects.get(id=person.id)
     assert devices.device_of(device, row) is not None
     assert len(device) == 43, "an id and a MAC of 16 bytes each, in base64"
     for text in (f"{device[:5]}!!!!{device[5:]}", f" {device}", device.replace(device[0], "é", 1)):
         assert devices.device_of(text, row) is None
-    assert guess(here, nobody, device=device) == BAD, "nobody's"
+    assert guess(here, unknown, device=device) == BAD
 
 
 def test_a_devices_token_ends_with_the_password(here: World):

@@ -35,9 +35,10 @@ class TokenRevocations:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._versions: Mapping[UUID, int] = {}
-        self._read_at = self._tried_at = self._logged_at = (
-            -IDLE_SECONDS * 2
-        )  # when the last reading began, when it ended
+        long_ago = time.monotonic() - LOGGED_SECONDS - 1
+        self._read_at = long_ago  # when the last reading that succeeded began
+        self._tried_at = long_ago  # when the last one ended, however it ended
+        self._logged_at = long_ago
         self._is_wanted = self._is_reading = False
         self._is_worth_waiting = True
         self._thread: threading.Thread | None = None
@@ -95,7 +96,7 @@ class TokenRevocations:
         try:
             versions = self._read()
             connections.close_all()  # a pool lends it to requests meanwhile
-        except Exception as error:  # noqa: BLE001 - whatever it is, the last list counts, and it is logged
+        except Exception as error:  # noqa: BLE001 - after any failure the last list counts, and it is logged
             self._failed(error)
         with self._changed:
             self._tried_at = time.monotonic()

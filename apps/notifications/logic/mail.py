@@ -73,5 +73,5 @@ def record(mail: Mail, error: str | None) -> None:
 
 
 def _greeting(name: str) -> str:
-    """The first line, for a name that looks like one: nobody's mailbox is for an address that another wrote there."""
+    """The first line; none for a name with an address, which its author may want in another person's mailbox."""
     return "" if _ADDRESS.search(name) else f"{name},\n\n"
