@@ -42,6 +42,7 @@ LOCKED_BATCH_ROWS = 20
 RESTLESS_AFTER = timedelta(seconds=2)
 BEAT = "verify"
 BEAT_PATIENCE_SECONDS = 2
+LOCKED_PATIENCE_SECONDS = 0.5  # rows are locked meanwhile, and a control session may idle in a transaction for a second
 BUSY = """
 SELECT count(*) FROM pg_stat_activity
 WHERE state = 'active' AND backend_type = 'client backend' AND usename <> current_user
@@ -241,11 +242,15 @@ class Verifier:
     def _recheck(
         self, ends: Ends, table: Table, keys: list[Key], *, writer: connections.Connection | None = None
     ) -> None:
-        """Compare some rows: equal rows are no longer suspected, rows that stay different become certain."""
+        """Compare some rows: equal rows are no longer suspected, rows that stay different become certain.
+
+        `writer` writes the marker where the rows are locked by the primary's own connection.
+        """
         both = self._both(ends)
+        patience = LOCKED_PATIENCE_SECONDS if writer else BEAT_PATIENCE_SECONDS
         before = comparison.hashes(both.primary, table, keys)
         try:
-            replication.beat(writer or both.primary, both.other, self.service, seconds=BEAT_PATIENCE_SECONDS, name=BEAT)
+            replication.beat(writer or both.primary, both.other, self.service, seconds=patience, name=BEAT)
         except replication.TooSlow:
             self._suspect(table, keys)  # nothing can be said yet
             return
