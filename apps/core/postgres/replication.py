@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+from uuid import uuid4
 
 import psycopg
 from psycopg import sql
@@ -193,44 +194,46 @@ def pause(connection: Connection, name: str, *, paused: bool) -> None:
 
 
 def marker_of(service: str) -> str:
-    """The table replicated with a service's tables, whose rows show how far the subscriber is."""
+    """The table replicated with a service's tables, whose rows show how far the subscriber is.
+
+    A row is written once, under a name of its own (`name@token`): a row that only one side has, because nothing
+    followed when it was written, would otherwise meet an update that never arrives, or an insert that ends the
+    subscriber's worker.
+    """
     return f"marker_{service}"
 
 
 def make_marker(connection: Connection, service: str) -> None:
-    """Create the marker's table, if it is missing."""
+    """Create the marker's table, if it is missing, and forget old markers."""
+    table = _marker_table(service)
     connection.execute(
         sql.SQL(
             "CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, value bigint NOT NULL, at timestamptz NOT NULL)"
-        ).format(sql.Identifier(MARKERS, marker_of(service)))
+        ).format(table)
     )
-
-
-def mark(connection: Connection, service: str, name: str, value: int) -> None:
-    """Write a marker."""
-    connection.execute(marking(service, name, value))
+    connection.execute(sql.SQL("DELETE FROM {} WHERE at < clock_timestamp() - interval '1 day'").format(table))
 
 
 def marking(service: str, name: str, value: int) -> sql.Composed:
     """The statement that writes a marker."""
-    return sql.SQL(
-        "INSERT INTO {} VALUES ({}, {}, clock_timestamp())"
-        " ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at"
-    ).format(sql.Identifier(MARKERS, marker_of(service)), sql.Literal(name), sql.Literal(value))
+    return sql.SQL("INSERT INTO {} VALUES ({}, {}, clock_timestamp())").format(
+        _marker_table(service), sql.Literal(f"{name}@{uuid4().hex}"), sql.Literal(value)
+    )
 
 
-def marked(connection: Connection, service: str, name: str) -> int | None:
-    """The marker's value as it has arrived in this database, or None."""
+def is_marked(connection: Connection, service: str, name: str, value: int) -> bool:
+    """Whether a marker has arrived in this database: this one, as clocks differ and a greater value proves nothing."""
     row = connection.execute(
-        sql.SQL("SELECT value FROM {} WHERE name = %s").format(sql.Identifier(MARKERS, marker_of(service))), [name]
+        sql.SQL("SELECT 1 FROM {} WHERE value = %s AND split_part(name, '@', 1) = %s").format(_marker_table(service)),
+        [value, name],
     ).fetchone()
-    return None if row is None else int(row[0])
+    return row is not None
 
 
 def await_marker(connection: Connection, service: str, name: str, value: int, *, seconds: float) -> float:
-    """Wait until a marker has arrived with at least this value; returns the seconds waited. Raises: TooSlow."""
+    """Wait until a marker has arrived; returns the seconds waited. Raises: TooSlow."""
     started = time.monotonic()
-    while (marked(connection, service, name) or 0) < value:
+    while not is_marked(connection, service, name, value):
         if time.monotonic() - started > seconds:
             raise TooSlow(f"{name} {value} of {service} has not arrived in {seconds:g} s")
         time.sleep(POLL_SECONDS)
@@ -244,5 +247,12 @@ def beat(writer: Connection, reader: Connection, service: str, *, seconds: float
     Raises: TooSlow.
     """
     value = time.time_ns()
-    mark(writer, service, name, value)
+    earlier = sql.SQL(
+        "DELETE FROM {} WHERE split_part(name, '@', 1) = {} AND at < clock_timestamp() - interval '1 minute'"
+    ).format(_marker_table(service), sql.Literal(name))
+    writer.execute(sql.SQL("; ").join([marking(service, name, value), earlier]))
     return await_marker(reader, service, name, value, seconds=seconds)
+
+
+def _marker_table(service: str) -> sql.Identifier:
+    return sql.Identifier(MARKERS, marker_of(service))

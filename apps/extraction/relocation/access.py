@@ -103,7 +103,7 @@ def open_up(gate: Gate, epoch: int, sequences: Counts, *, closed: int, has_to_be
     Raises: StaleEpoch; replication.TooSlow when the last write has not arrived, or the database is not filled.
     """
     with _as_leader(gate, epoch) as connection:
-        if closed and (replication.marked(connection, gate.service, MARKER) or 0) < closed:
+        if closed and not replication.is_marked(connection, gate.service, MARKER, closed):
             raise replication.TooSlow(f"the last write before epoch {closed} has not arrived")
         row = connection.execute("SELECT filled FROM extraction.fence WHERE service = %s", [gate.service]).fetchone()
         if has_to_be_filled and not (row and row[0]):
