@@ -32,7 +32,8 @@ TARGETS: dict[str, Target] = {
     "documents_logic": Target(
         ("apps/documents/logic",),
         tuple(
-            f"apps/documents/tests/test_{name}.py" for name in ("filenames", "file_probe", "active_content", "content")
+            f"apps/documents/tests/test_{name}.py"
+            for name in ("filenames", "file_probe", "active_content", "probes", "content")
         ),
     ),
     "datasync": Target(("apps/datasync/service.py",), ("apps/datasync",)),

@@ -24,10 +24,10 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
-MEMORY_BYTES = 256 * 1024 * 1024
+MIB = 1024 * 1024
+MEMORY_BYTES = 256 * MIB
 CPU_SECONDS = 5
 MAX_PIXELS = 250_000_000
-MIB = 1024 * 1024
 # What is appended to a file and is a program or an archive of its own; images of phones carry harmless trailers.
 FOREIGN = (
     *(b"PK\x03\x04", b"PK\x05\x06", b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"Rar!\x1a\x07"),

@@ -43,15 +43,13 @@ def examine(kind: bytes, file: IO[bytes]) -> dict[str, Any]:
 def _asked(kind: bytes, file: IO[bytes], deadline: float) -> dict[str, Any]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        for is_last in (False, True):
+        for _ in range(2):
             try:
                 socket.send_fds(_orders(), [kind], [file.fileno(), theirs.fileno()])
                 break
             except OSError:  # the process was ended: it is started once more
                 _end()
-                if is_last:
-                    raise ServiceBusy from None
-        theirs.close()
+        theirs.close()  # what was not sent has an empty answer now
         try:
             ours.settimeout(max(deadline - time.monotonic(), 0.01))
             said: dict[str, Any] = json.loads(ours.recv(65_536) or b"{}")
@@ -61,7 +59,7 @@ def _asked(kind: bytes, file: IO[bytes], deadline: float) -> dict[str, Any]:
         by_kernel = said["ended"] in {signal.SIGKILL, signal.SIGXCPU, signal.SIGABRT}
         return {"problem": "too_complex" if by_kernel else "damaged", "active": []}
     if not said:
-        raise ServiceBusy  # the prepared process itself is gone
+        raise ServiceBusy  # the prepared process is gone
     return said
 
 

@@ -32,6 +32,7 @@ from apps.documents.logic.filenames import displayed
         ("." + "x" * 300, "." + "x" * 254),
         ("a." + "x" * 300, "a." + "x" * 253),
         ("a" * 300 + "." + "x" * 16, "a" * 238 + "." + "x" * 16),
+        ("a" * 300 + "." + "x" * 17, "a" * 255),
     ],
 )
 def test_what_is_shown(name: str, shown: str):
