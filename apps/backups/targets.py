@@ -94,6 +94,7 @@ def stop_following(target: Target, alias: str, connection: Connection) -> None:
             replication.drop_slot(replicating, name)
     for (name,) in connection.execute("SELECT pubname FROM pg_publication WHERE pubname LIKE 'lc\\_%'").fetchall():
         replication.unpublish(connection, str(name))
+    replication.forget_markers(connection)
 
 
 def _abandoned(connection: Connection) -> list[str]:

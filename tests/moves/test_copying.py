@@ -10,6 +10,7 @@ import pytest
 
 from apps.core.postgres import replication
 from apps.core.seam.client.registry import call
+from apps.datasync.gateways import subscription
 from apps.datasync.interface import DATASYNC, SyncPhase, SyncStatus, SyncType
 from apps.datasync.models import Sync
 from landcontracts.embedded.processes import inner_url
@@ -250,6 +251,21 @@ def test_one_table_alone_is_followed_as_well(service: str, both):
     until(lambda: both.own.execute(query).fetchone() == (1,))
     both.shared.execute("DELETE FROM notifications_command WHERE key = 'later'")
     until(lambda: both.own.execute(query).fetchone() == (0,))
+
+
+def test_two_tables_are_followed_at_once(service: str, both):
+    tables_, lines = ("notifications_command", "notifications_mail"), []
+    for table in tables_:
+        sync = call(DATASYNC).start(
+            ctx=ctx(), source_table=table, target_service=service, sync_type=SyncType.INCREMENTAL
+        )
+        until(lambda sync=sync: call(DATASYNC).advance(ctx=ctx(), sync_id=sync.sync_id).lag_seconds is not None)
+        lines.append(subscription.line_of(service, table, sync.sync_id).name)
+    for _ in range(2):
+        for line in lines:
+            assert replication.beat(both.shared, both.own, service, seconds=20, name=line) < 20
+    errors = "SELECT subname, apply_error_count FROM pg_stat_subscription_stats WHERE subname = ANY(%s)"
+    assert dict(both.own.execute(errors, [lines]).fetchall()) == dict.fromkeys(lines, 0)
 
 
 def test_all_tables_are_copied_once_when_nothing_is_to_be_followed(service: str, both, many: int):

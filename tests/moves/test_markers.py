@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from apps.core.postgres import connections, replication
+from apps.extraction.relocation import access
 from apps.extraction.state.stages import Pair
 
-LATER = time.time_ns() + 10**15
+ROW = "INSERT INTO {} (name, value, at) VALUES (%s, 1, clock_timestamp())"
 
 
 @pytest.fixture
@@ -17,42 +16,50 @@ def table(service: str, following) -> str:
     return f"extraction.{replication.marker_of(service)}"
 
 
-def test_a_marker_arrives_where_the_other_side_lost_a_row(service: str, both: Pair, table: str):
-    replication.beat(both.shared, both.own, service, seconds=20, name="lost")
-    both.own.execute(f"DELETE FROM {table}")
-    replication.beat(both.shared, both.own, service, seconds=20, name="lost")
+def names(connection: connections.Connection, table: str, beginning: str) -> list[str]:
+    rows = connection.execute(f"SELECT name FROM {table} WHERE starts_with(name, %s)", [beginning]).fetchall()
+    return [str(name) for (name,) in rows]
 
 
-@pytest.mark.parametrize("name", ["kept", "kept@1"])
-def test_a_marker_arrives_where_the_other_side_kept_a_row(service: str, both: Pair, table: str, name: str):
-    both.own.execute(f"INSERT INTO {table} VALUES (%s, 1, clock_timestamp())", [name])
-    replication.beat(both.shared, both.own, service, seconds=20, name="kept")
+@pytest.mark.parametrize("side", ["shared", "own"])
+def test_a_marker_arrives_where_one_side_alone_has_a_row(service: str, both: Pair, table: str, side: str):
+    for name in ("left", "left@1"):  # the first is an earlier version's
+        getattr(both, side).execute(ROW.format(table) + " ON CONFLICT DO NOTHING", [name])
+    both.own.execute(f"DELETE FROM {table} WHERE %s = 'shared'", [side])
+    for _ in range(2):
+        assert replication.beat(both.shared, both.own, service, seconds=20, name="left") < 20
 
 
-def test_a_marker_is_awaited_although_a_clock_was_ahead(service: str, both: Pair, table: str):
-    for connection in (both.own, both.shared):
-        connection.execute(f"INSERT INTO {table} VALUES (%s, %s, clock_timestamp())", [f"ahead@{connection}", LATER])
+def test_no_other_marker_counts(service: str, both: Pair, table: str):
+    both.own.execute(ROW.format(table), ["late@" + "f" * 32])
     with connections.control(service, options="") as other, other.transaction():
         other.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")  # no marker arrives
-        with pytest.raises(replication.TooSlow, match=f"of {service} has not arrived in 0.1 s"):
-            replication.beat(both.shared, both.own, service, seconds=0.1, name="ahead")
-    replication.beat(both.shared, both.own, service, seconds=20, name="ahead")
+        with pytest.raises(replication.TooSlow, match=rf"^the marker late@\w+ of {service} has not arrived in 0.1 s$"):
+            replication.beat(both.shared, both.own, service, seconds=0.1, name="late")
+    both.own.execute(ROW.format(table), [access.closing_marker(8)])
+    assert not replication.is_marked(both.own, service, access.closing_marker(7))
+    assert replication.is_marked(both.own, service, access.closing_marker(8))
+    both.own.execute(f"DELETE FROM {table} WHERE name = %s", [access.closing_marker(8)])
 
 
-def test_markers_do_not_pile_up(service: str, both: Pair, table: str):
-    replication.beat(both.shared, both.own, service, seconds=20, name="piled")
-    both.shared.execute(f"UPDATE {table} SET at = at - interval '59 seconds' WHERE name LIKE 'piled@%'")
-    replication.beat(both.shared, both.own, service, seconds=20, name="piled")
-    assert [count(connection, table) for connection in both[1:]] == [2, 2]  # the earlier one may still be waited for
-    both.shared.execute(f"UPDATE {table} SET at = at - interval '2 seconds' WHERE name LIKE 'piled@%'")
-    replication.beat(both.shared, both.own, service, seconds=20, name="piled")
-    assert [count(connection, table) for connection in both[1:]] == [2, 2]
-    for connection in both[1:]:
-        connection.execute(f"UPDATE {table} SET at = at - interval '1 day' WHERE name LIKE 'piled@%'")
-        replication.make_marker(connection, service)
-    assert [count(connection, table) for connection in both[1:]] == [0, 0]
+def test_heartbeats_leave_no_rows(service: str, both: Pair, table: str):
+    for _ in range(2):
+        replication.beat(both.shared, both.own, service, seconds=20, name="passing")
+    assert names(both.shared, table, "passing@") == []
+    replication.beat(both.shared, both.own, service, seconds=20)
+    assert names(both.own, table, "passing@") == []
 
 
-def count(connection: connections.Connection, table: str) -> int:
-    (rows,) = connection.execute(f"SELECT count(*) FROM {table} WHERE name LIKE 'piled@%'").fetchone()
-    return int(rows)
+def test_markers_of_killed_processes_are_forgotten_after_a_day(service: str, both: Pair, table: str):
+    for name, age in (("killed@1", "23 hours"), ("killed@2", "25 hours")):
+        both.shared.execute(ROW.format(table), [name])
+        both.shared.execute(f"UPDATE {table} SET at = at - %s::interval WHERE name = %s", [age, name])
+    replication.make_marker(both.shared, service)
+    assert names(both.shared, table, "killed@") == ["killed@1"]
+
+
+def test_a_restore_forgets_all_markers(service: str, both: Pair, table: str):
+    both.shared.execute(ROW.format(table), [access.closing_marker(3)])
+    with both.shared.transaction(force_rollback=True):
+        replication.forget_markers(both.shared)
+        assert names(both.shared, table, "") == []

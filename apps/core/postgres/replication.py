@@ -21,6 +21,7 @@ from apps.core.postgres.connections import Connection
 
 MARKERS = "extraction"
 BEAT = "beat"
+OF_ONE_TABLE = "lc_sync_"  # how names of publications of a single table begin
 QUIET = {"log_statement": "none", "log_min_error_statement": "panic", "log_min_duration_statement": "-1"}
 PATIENCE_SECONDS = 15
 POLL_SECONDS = 0.001
@@ -62,10 +63,15 @@ def publish(
     marker: str = "",
     what: str = "insert, update, delete, truncate",
 ) -> None:
-    """Publish tables, together with the marker's table."""
-    named = [sql.Identifier("public", table) for table in tables]
+    """Publish tables, together with this publication's rows of the marker's table.
+
+    Several publications may lead into one database: a row that came by two would collide there.
+    """
+    named: list[sql.Composable] = [sql.Identifier("public", table) for table in tables]
     if marker:
-        named.append(sql.Identifier(MARKERS, marker))
+        own = "starts_with(name, {})" if name.startswith(OF_ONE_TABLE) else "NOT starts_with(name, {})"
+        prefix = sql.Literal(f"{name}@" if name.startswith(OF_ONE_TABLE) else OF_ONE_TABLE)
+        named.append(sql.SQL("{} WHERE (" + own + ")").format(sql.Identifier(MARKERS, marker), prefix))
     unpublish(connection, name)
     connection.execute(
         sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH (publish = {})").format(
@@ -194,12 +200,7 @@ def pause(connection: Connection, name: str, *, paused: bool) -> None:
 
 
 def marker_of(service: str) -> str:
-    """The table replicated with a service's tables, whose rows show how far the subscriber is.
-
-    A row is written once, under a name of its own (`name@token`): a row that only one side has, because nothing
-    followed when it was written, would otherwise meet an update that never arrives, or an insert that ends the
-    subscriber's worker.
-    """
+    """The table replicated with a service's tables, whose rows show how far the subscriber is."""
     return f"marker_{service}"
 
 
@@ -214,28 +215,36 @@ def make_marker(connection: Connection, service: str) -> None:
     connection.execute(sql.SQL("DELETE FROM {} WHERE at < clock_timestamp() - interval '1 day'").format(table))
 
 
-def marking(service: str, name: str, value: int) -> sql.Composed:
-    """The statement that writes a marker."""
-    return sql.SQL("INSERT INTO {} VALUES ({}, {}, clock_timestamp())").format(
-        _marker_table(service), sql.Literal(f"{name}@{uuid4().hex}"), sql.Literal(value)
+def forget_markers(connection: Connection) -> None:
+    """Delete the markers of every service: they say nothing of rows that are restored."""
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND starts_with(tablename, 'marker_')"
+    for (table,) in connection.execute(query, [MARKERS]).fetchall():
+        connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(MARKERS, str(table))))
+
+
+def marking(service: str, marker: str) -> sql.Composed:
+    """The statement that writes a marker, whose name is never used again.
+
+    A row is written once: one that only one side has, because nothing followed when it was written, would meet an
+    update that never arrives, or an insert that ends the subscriber's worker. `value` is of an earlier version.
+    """
+    return sql.SQL("INSERT INTO {} (name, value, at) VALUES ({}, 0, clock_timestamp())").format(
+        _marker_table(service), sql.Literal(marker)
     )
 
 
-def is_marked(connection: Connection, service: str, name: str, value: int) -> bool:
-    """Whether a marker has arrived in this database: this one, as clocks differ and a greater value proves nothing."""
-    row = connection.execute(
-        sql.SQL("SELECT 1 FROM {} WHERE value = %s AND split_part(name, '@', 1) = %s").format(_marker_table(service)),
-        [value, name],
-    ).fetchone()
-    return row is not None
+def is_marked(connection: Connection, service: str, marker: str) -> bool:
+    """Whether a marker has arrived in this database, and with it all earlier commits."""
+    query = sql.SQL("SELECT 1 FROM {} WHERE name = %s").format(_marker_table(service))
+    return connection.execute(query, [marker]).fetchone() is not None
 
 
-def await_marker(connection: Connection, service: str, name: str, value: int, *, seconds: float) -> float:
+def await_marker(connection: Connection, service: str, marker: str, *, seconds: float) -> float:
     """Wait until a marker has arrived; returns the seconds waited. Raises: TooSlow."""
     started = time.monotonic()
-    while not is_marked(connection, service, name, value):
+    while not is_marked(connection, service, marker):
         if time.monotonic() - started > seconds:
-            raise TooSlow(f"{name} {value} of {service} has not arrived in {seconds:g} s")
+            raise TooSlow(f"the marker {marker} of {service} has not arrived in {seconds:g} s")
         time.sleep(POLL_SECONDS)
     return time.monotonic() - started
 
@@ -246,12 +255,12 @@ def beat(writer: Connection, reader: Connection, service: str, *, seconds: float
 
     Raises: TooSlow.
     """
-    value = time.time_ns()
-    earlier = sql.SQL(
-        "DELETE FROM {} WHERE split_part(name, '@', 1) = {} AND at < clock_timestamp() - interval '1 minute'"
-    ).format(_marker_table(service), sql.Literal(name))
-    writer.execute(sql.SQL("; ").join([marking(service, name, value), earlier]))
-    return await_marker(reader, service, name, value, seconds=seconds)
+    marker = f"{name}@{uuid4().hex}"
+    writer.execute(marking(service, marker))
+    try:
+        return await_marker(reader, service, marker, seconds=seconds)
+    finally:
+        writer.execute(sql.SQL("DELETE FROM {} WHERE name = {}").format(_marker_table(service), sql.Literal(marker)))
 
 
 def _marker_table(service: str) -> sql.Identifier:

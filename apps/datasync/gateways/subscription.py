@@ -38,7 +38,7 @@ class Ends(NamedTuple):
 
 def line_of(service: str, table: str, sync_id: UUID) -> Line:
     """A whole service has one line; a single table has one per synchronisation."""
-    return Line(service, f"lc_sync_{sync_id.hex[:16]}" if table else f"lc_{service}", not table)
+    return Line(service, f"{replication.OF_ONE_TABLE}{sync_id.hex[:16]}" if table else f"lc_{service}", not table)
 
 
 def require_target(service: str) -> None:

@@ -19,7 +19,6 @@ from apps.extraction.state.epochs import StaleEpoch
 
 LOCK_TIMEOUT_MS = 50
 IDLE_MS = 200
-MARKER = "epoch"
 SEQUENCES = (
     "SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace AND relname ~ %s"
 )
@@ -73,6 +72,11 @@ def gate(connection: Connection, service: str) -> Gate:
     return gate._replace(counted=sequences_of(gate))
 
 
+def closing_marker(epoch: int) -> str:
+    """The name of the marker that is a closed database's last write; each epoch closes once."""
+    return f"epoch@{epoch}"
+
+
 def close(gate: Gate, epoch: int) -> Counts:
     """Close the database to the platform, once running writes have ended; returns the sequences' values at that moment.
 
@@ -88,7 +92,7 @@ def close(gate: Gate, epoch: int) -> Counts:
         closed = sql.SQL(
             "UPDATE extraction.fence SET closed = {}, closed_at = clock_timestamp() WHERE service = {}"
         ).format(sql.Literal(epoch), sql.Literal(gate.service))
-        marker = replication.marking(gate.service, MARKER, epoch)
+        marker = replication.marking(gate.service, closing_marker(epoch))
         timeout = sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT_MS))
         # In one round trip: each costs the waiting writes as much as the work itself.
         connection.execute(sql.SQL("; ").join([timeout, gate.lock, *gate.take, closed, marker]))
@@ -103,7 +107,7 @@ def open_up(gate: Gate, epoch: int, sequences: Counts, *, closed: int, has_to_be
     Raises: StaleEpoch; replication.TooSlow when the last write has not arrived, or the database is not filled.
     """
     with _as_leader(gate, epoch) as connection:
-        if closed and not replication.is_marked(connection, gate.service, MARKER, closed):
+        if closed and not replication.is_marked(connection, gate.service, closing_marker(closed)):
             raise replication.TooSlow(f"the last write before epoch {closed} has not arrived")
         row = connection.execute("SELECT filled FROM extraction.fence WHERE service = %s", [gate.service]).fetchone()
         if has_to_be_filled and not (row and row[0]):

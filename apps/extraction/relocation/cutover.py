@@ -105,7 +105,7 @@ def switch(run: Run, origin: str) -> None:
 
 
 def _await_marker(new: access.Gate, epoch: int, seconds: float) -> None:
-    replication.await_marker(new.connection, new.service, access.MARKER, epoch, seconds=seconds)
+    replication.await_marker(new.connection, new.service, access.closing_marker(epoch), seconds=seconds)
 
 
 def _open(new: access.Gate, epoch: int, sequences: access.Counts, closed: int, origin: str) -> None:
