@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -378,6 +379,14 @@ def test_rows_are_not_kept_locked_for_a_copy_that_stands_still(ends: Ends, begun
         begun._recheck_locked(ends, begun._tables[TABLE], [(KEY.format(1),)])
     assert recorded(begun) == {(KEY.format(1),): False}
     assert ends.source.execute("SELECT 1").fetchone() == (1,)  # its session did not idle for too long
+
+
+def test_a_marker_is_awaited_for_less_time_than_a_session_may_idle(ends: Ends, begun: Verifier, monkeypatch):
+    (idle_ms,) = re.findall(r"idle_in_transaction_session_timeout=(\d+)", connections.TIMEOUTS)
+    waited: list[float] = []
+    monkeypatch.setattr(replication, "beat", lambda *_, seconds, **__: waited.append(seconds))
+    begun._recheck_locked(ends, begun._tables[TABLE], [(KEY.format(1),)])
+    assert 0.1 <= waited[0] <= int(idle_ms) / 1000 - 0.1
 
 
 def test_a_row_that_another_has_locked_waits_a_round(ends: Ends, begun: Verifier, service: str):

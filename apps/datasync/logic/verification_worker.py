@@ -42,7 +42,8 @@ LOCKED_BATCH_ROWS = 20
 RESTLESS_AFTER = timedelta(seconds=2)
 BEAT = "verify"
 BEAT_PATIENCE_SECONDS = 2
-LOCKED_PATIENCE_SECONDS = 0.5  # rows are locked meanwhile, and a control session may idle in a transaction for a second
+# Rows are locked meanwhile, and the server ends a session that idles in a transaction (`connections.TIMEOUTS`).
+LOCKED_PATIENCE_SECONDS = 0.5
 BUSY = """
 SELECT count(*) FROM pg_stat_activity
 WHERE state = 'active' AND backend_type = 'client backend' AND usename <> current_user
