@@ -1,4 +1,4 @@
-"""Markers arrive whatever rows either database was left with: a change of a row that the other lacks never would."""
+"""Markers arrive although one database has rows that the other lacks; a change of such a row never would."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def names(connection: connections.Connection, table: str, beginning: str) -> lis
 def test_a_marker_arrives_where_one_side_alone_has_a_row(service: str, both: Pair, table: str, side: str):
     for name in ("left", "left@1"):  # the first is an earlier version's
         getattr(both, side).execute(ROW.format(table) + " ON CONFLICT DO NOTHING", [name])
+    replication.beat(both.shared, both.own, service, seconds=20)  # what replicates has arrived
     both.own.execute(f"DELETE FROM {table} WHERE %s = 'shared'", [side])
     for _ in range(2):
         assert replication.beat(both.shared, both.own, service, seconds=20, name="left") < 20

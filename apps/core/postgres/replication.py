@@ -69,9 +69,11 @@ def publish(
     """
     named: list[sql.Composable] = [sql.Identifier("public", table) for table in tables]
     if marker:
-        own = "starts_with(name, {})" if name.startswith(OF_ONE_TABLE) else "NOT starts_with(name, {})"
-        prefix = sql.Literal(f"{name}@" if name.startswith(OF_ONE_TABLE) else OF_ONE_TABLE)
-        named.append(sql.SQL("{} WHERE (" + own + ")").format(sql.Identifier(MARKERS, marker), prefix))
+        if name.startswith(OF_ONE_TABLE):
+            own = sql.SQL("starts_with(name, {})").format(f"{name}@")
+        else:
+            own = sql.SQL("NOT starts_with(name, {})").format(OF_ONE_TABLE)
+        named.append(sql.SQL("{} WHERE ({})").format(sql.Identifier(MARKERS, marker), own))
     unpublish(connection, name)
     connection.execute(
         sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH (publish = {})").format(

@@ -29,7 +29,7 @@ def picture() -> Iterator[IO[bytes]]:
 
 
 @pytest.fixture
-def sleeper(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
+def sleeper() -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
     """A process in the place of the prepared one, and the socket by which it is asked."""
     process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -47,7 +47,7 @@ def asked(file: IO[bytes], seconds: float = SOON) -> dict[str, object]:
 
 
 def test_no_file_takes_more_than_is_promised():
-    promised = (5, 256 * 2**20, 250_000_000)  # FileTooComplex and the README say so
+    promised = (5, 256 * 2**20, 250_000_000)  # the README of documents says so
     assert promised == (file_probe.CPU_SECONDS, file_probe.MEMORY_BYTES, file_probe.MAX_PIXELS)
 
 
